@@ -1,0 +1,101 @@
+"""A proxy in memory, and where to find the real one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tmpnb.errors import ProxyAuthError, ProxyError
+from tmpnb.observation import Route
+
+BUNDLED_CHP = Path(__file__).parent.parent / ".venv/node/node_modules/.bin"
+
+
+class FakeProxy:
+    """A `Proxy` that fulfils the contract suite.
+
+    Attributes:
+        table: Every route by its path, as CHP keeps them; share it to be another pool
+            or the same pool after a restart.
+        failure: Raised by every call while it is set.
+        posts: Server ids in the order their routes were posted.
+        token_is_right: Whether the proxy takes our token.
+    """
+
+    def __init__(
+        self,
+        pool_name: str = "tmpnb",
+        clock: Callable[[], float] = time.time,
+        table: dict[str, dict[str, Any]] | None = None,
+        *,
+        token_is_right: bool = True,
+    ) -> None:
+        self.table = {} if table is None else table
+        self.failure: ProxyError | None = None
+        self.posts: list[str] = []
+        self.token_is_right = token_is_right
+        self._pool_name, self._clock = pool_name, clock
+
+    async def setup(self) -> None:
+        self._answer()
+
+    async def list_routes(self) -> list[Route]:
+        self._answer()
+        return [
+            Route(data["server_id"], last_activity=data["last_activity"], target=data["target"])
+            for data in self.table.values()
+            if data.get("tmpnb_pool") == self._pool_name
+        ]
+
+    async def route_exists(self, server_id: str) -> bool:
+        self._answer()
+        return f"/user/{server_id}" in self.table
+
+    async def add_route(self, server_id: str, target: str) -> None:
+        self._answer()
+        self.posts.append(server_id)
+        self.table[f"/user/{server_id}"] = {
+            "target": target,
+            "tmpnb_pool": self._pool_name,
+            "server_id": server_id,
+            "last_activity": self._clock(),
+        }
+
+    async def delete_route(self, server_id: str) -> None:
+        self._answer()
+        self.table.pop(f"/user/{server_id}", None)
+
+    async def close(self) -> None:
+        pass
+
+    def touch(self, server_id: str, at: float) -> None:
+        """Note traffic of a visitor at `at`, Unix time in seconds."""
+        self.table[f"/user/{server_id}"]["last_activity"] = at
+
+    def restart(self) -> None:
+        """Lose all routes, as CHP does."""
+        self.table.clear()
+
+    def _answer(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if not self.token_is_right:
+            raise ProxyAuthError("set the same CONFIGPROXY_AUTH_TOKEN for both")
+
+
+def chp() -> str:
+    """Return the path of the real proxy; skip the test without one, or fail it in CI."""
+    path = f"{os.environ.get('PATH', '')}{os.pathsep}{BUNDLED_CHP}"
+    found = shutil.which("configurable-http-proxy", path=path)
+    if found is None:
+        problem = "no configurable-http-proxy: npm install -g configurable-http-proxy"
+        if os.environ.get("CI") == "true":
+            pytest.fail(problem)
+        pytest.skip(problem)
+    return found

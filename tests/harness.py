@@ -1,0 +1,116 @@
+"""An orchestrator over pretend engine and proxy, run in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fakes_proxy import FakeProxy
+from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.reconcile import Policy
+from tmpnb.server import NotebookServer, Phase
+from tmpnb.spawners.fake import FakeEngine, FakeSpawner
+from tmpnb.starter import StartSettings
+from tmpnb.tokens import TokenMaker
+
+KEY = b"a key for tests only"
+DEADLINE = 10.0  # seconds until a condition must have come true
+
+
+class FakeClock:
+    """Unix time in seconds that moves by a tick at each look, and by `advance`."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+async def wait_until(condition: Callable[[], object], what: str = "") -> None:
+    """Return once `condition` holds; fail when it has not within `DEADLINE`."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"never came true: {what or condition}") from None
+
+
+class World:
+    """One orchestrator and everything around it."""
+
+    def __init__(
+        self,
+        capacity: int = 3,
+        *,
+        spawner: FakeSpawner | None = None,
+        engine: FakeEngine | None = None,
+        proxy: FakeProxy | None = None,
+        clock: FakeClock | None = None,
+        min_ready: int | None = None,
+        max_idle: float = 100.0,
+        max_age: float = 1000.0,
+        start_timeout: float = 5.0,
+        interval: float = 0.2,
+    ) -> None:
+        self.clock = clock or FakeClock()
+        self.engine = engine or FakeEngine(self.clock)
+        self.proxy = proxy or FakeProxy("test", self.clock)
+        self.spawner = spawner or FakeSpawner()
+        self.spawner.engine, self.spawner.pool_name = self.engine, "test"
+        self.policy = Policy(capacity, min_ready or capacity, max_idle, max_age)
+        self.orchestrator = Orchestrator(
+            spawner=self.spawner,
+            proxy=self.proxy,
+            policy=self.policy,
+            tokens=TokenMaker(KEY),
+            clock=self.clock,
+            timing=Timing(interval, shutdown_timeout=3.0),
+            starts=StartSettings(4, start_timeout),
+        )
+        self.pool = self.orchestrator.pool
+
+    def servers(self, phase: Phase) -> list[NotebookServer]:
+        return [s for s in self.pool.servers.values() if s.phase is phase]
+
+    async def until_ready(self, count: int) -> None:
+        await wait_until(lambda: len(self.servers(Phase.READY)) == count, f"{count} ready")
+
+    async def until_gone(self, server_id: str) -> None:
+        await wait_until(lambda: server_id not in self.pool.servers, f"{server_id} gone")
+
+    def instances(self) -> set[str]:
+        """Ids of what the engine holds for this pool."""
+        return {sid for pool, sid in self.engine.servers if pool == "test"}
+
+    def kill(self, server_id: str) -> None:
+        """End a server behind the orchestrator's back."""
+        self.engine.servers["test", server_id].running = False
+
+    @asynccontextmanager
+    async def running(self, *, stop_claimed: bool = True) -> AsyncIterator[World]:
+        await self.spawner.setup()
+        loop = asyncio.create_task(self.orchestrator.run())
+        try:
+            yield self
+        finally:
+            self.orchestrator.shutdown(stop_claimed=stop_claimed)
+            await asyncio.wait_for(loop, DEADLINE)
+            await self.spawner.close()
+
+    @asynccontextmanager
+    async def crashing(self) -> AsyncIterator[World]:
+        """Run, and end as `kill -9` does: without any clean-up."""
+        await self.spawner.setup()
+        loop = asyncio.create_task(self.orchestrator.run())
+        try:
+            yield self
+        finally:
+            loop.cancel()
+            await asyncio.wait({loop})

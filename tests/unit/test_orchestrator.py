@@ -1,0 +1,395 @@
+"""The loop, the claims and the faults, over pretend engine and proxy."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from harness import FakeClock, World, wait_until
+from tmpnb.errors import PoolEmptyError, ProxyError, ServerExistsError, SpawnerError
+from tmpnb.server import Phase, StopReason
+from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.fake import FakeSpawner
+
+pytestmark = pytest.mark.gen_test(timeout=20)
+
+
+async def test_pool_fills_to_capacity_and_nothing_is_routed() -> None:
+    async with World(3).running() as world:
+        await world.until_ready(3)
+        assert world.proxy.table == {}
+        assert len(world.instances()) == 3
+
+
+async def test_claim_routes_marks_and_refills_without_waiting_for_a_period() -> None:
+    world = World(3, min_ready=2, interval=60)
+    async with world.running():
+        await world.until_ready(2)
+        server = await world.orchestrator.claim()
+        assert list(world.proxy.table) == [f"/user/{server.id}"]
+        assert world.engine.servers["test", server.id].claimed_at == server.claimed_at
+        await world.until_ready(2)
+        assert world.pool.stats().claims_total == 1
+
+
+async def test_longest_ready_server_goes_first_and_none_is_given_twice() -> None:
+    async with World(5).running() as world:
+        await world.until_ready(5)
+        first = min(world.servers(Phase.READY), key=lambda s: s.since)
+        given = [await world.orchestrator.claim() for _ in range(5)]
+        assert given[0] is first
+        assert len({s.id for s in given}) == 5
+
+
+async def test_visitor_after_the_last_server_is_refused_and_counted() -> None:
+    async with World(2).running() as world:
+        await world.until_ready(2)
+        results = await asyncio.gather(
+            *(world.orchestrator.claim() for _ in range(3)), return_exceptions=True
+        )
+        assert sum(isinstance(r, PoolEmptyError) for r in results) == 1
+        assert world.pool.stats().claims_refused_total == 1
+
+
+async def test_server_that_died_while_ready_is_never_handed_out() -> None:
+    world = World(3, interval=60)
+    async with world.running():
+        await world.until_ready(3)
+        dead = min(world.servers(Phase.READY), key=lambda s: s.since)
+        world.kill(dead.id)
+        server = await world.orchestrator.claim()
+        assert server is not dead
+        assert dead.reason is StopReason.EXITED
+        await world.until_gone(dead.id)
+
+
+async def test_dead_ready_server_is_replaced_by_the_loop() -> None:
+    async with World(2).running() as world:
+        await world.until_ready(2)
+        dead = world.servers(Phase.READY)[0]
+        world.kill(dead.id)
+        await world.until_gone(dead.id)
+        await world.until_ready(2)
+        assert dead.id not in world.instances()
+
+
+async def test_lost_route_comes_back_and_activity_is_not_reset_by_a_second_post() -> None:
+    async with World(1).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claim()
+        world.proxy.restart()
+        await wait_until(lambda: f"/user/{server.id}" in world.proxy.table)
+        for _ in range(3):
+            last = world.orchestrator.health.last_pass
+            await wait_until(lambda last=last: world.orchestrator.health.last_pass != last)
+        assert world.proxy.posts == [server.id, server.id]
+
+
+async def test_idle_server_is_culled_only_on_the_callback() -> None:
+    async with World(1, max_idle=100).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claim()
+        world.clock.advance(101)
+        last = world.orchestrator.health.last_pass
+        await wait_until(lambda: world.orchestrator.health.last_pass != last)
+        assert server.phase is Phase.CLAIMED
+        world.orchestrator.cull()
+        await world.until_gone(server.id)
+        assert server.reason is StopReason.IDLE
+        assert world.proxy.table == {}
+
+
+async def test_server_that_says_it_is_in_use_is_not_idle() -> None:
+    async with World(1, max_idle=100).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claim()
+        world.clock.advance(150)
+        world.engine.servers["test", server.id].last_activity = world.clock()
+        world.orchestrator.cull()
+        last = world.orchestrator.health.last_pass
+        await wait_until(lambda: world.orchestrator.health.last_pass != last)
+        assert server.phase is Phase.CLAIMED
+
+
+async def test_server_older_than_cull_max_is_stopped_though_in_use() -> None:
+    async with World(1, max_idle=100, max_age=1000).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claim()
+        world.clock.advance(1001)
+        world.engine.servers["test", server.id].last_activity = world.clock()
+        await world.until_gone(server.id)
+        assert server.reason is StopReason.TOO_OLD
+
+
+async def test_restart_keeps_claimed_servers_and_stops_those_of_unknown_history() -> None:
+    before = World(3)
+    async with before.crashing():
+        await before.until_ready(3)
+        kept = await before.orchestrator.claim()
+        unclaimed = {s.id for s in before.servers(Phase.READY)}
+    before.proxy.restart()
+    after = World(3, engine=before.engine, proxy=before.proxy, clock=before.clock)
+    async with after.running():
+        await wait_until(lambda: after.orchestrator.live(kept.id))
+        await wait_until(lambda: f"/user/{kept.id}" in after.proxy.table)
+        await after.until_ready(2)
+        assert after.orchestrator.live(kept.id).claimed_at == kept.claimed_at
+        assert not unclaimed & after.instances()
+    await before.engine.close()
+
+
+async def test_claim_survives_by_its_route_when_the_mark_was_not_written() -> None:
+    before = World(2)
+    async with before.crashing():
+        await before.until_ready(2)
+        kept = await before.orchestrator.claim()
+        before.engine.servers["test", kept.id].claimed_at = None
+    after = World(2, engine=before.engine, proxy=before.proxy, clock=before.clock)
+    async with after.running():
+        await wait_until(lambda: after.orchestrator.live(kept.id))
+    await before.engine.close()
+
+
+async def test_shutdown_stops_unclaimed_servers_and_leaves_claimed_ones() -> None:
+    world = World(3)
+    async with world.running(stop_claimed=False):
+        await world.until_ready(3)
+        server = await world.orchestrator.claim()
+    assert world.instances() == {server.id}
+    assert f"/user/{server.id}" in world.proxy.table
+
+
+async def test_shutdown_stops_all_when_asked_and_a_claim_after_it_is_refused() -> None:
+    world = World(3)
+    async with world.running():
+        await world.until_ready(3)
+        await world.orchestrator.claim()
+        world.orchestrator.shutdown(stop_claimed=True)
+        with pytest.raises(PoolEmptyError):
+            await world.orchestrator.claim()
+    assert world.instances() == set()
+    assert world.proxy.table == {}
+
+
+async def test_shutdown_during_starts_leaves_nothing_behind() -> None:
+    class NeverReady(FakeSpawner):
+        async def start(self, spec: ServerSpec) -> str:
+            await super().start(spec)
+            return "http://127.0.0.1:9"  # nothing answers there
+
+    world = World(3, spawner=NeverReady())
+    async with world.running():
+        await wait_until(lambda: len(world.instances()) == 3)
+    assert world.instances() == set()
+
+
+async def test_drain_replaces_ready_and_starting_servers_and_keeps_visitors() -> None:
+    async with World(4).running() as world:
+        await world.until_ready(4)
+        server = await world.orchestrator.claim()
+        old = {s.id for s in world.servers(Phase.READY)}
+        assert world.orchestrator.drain() == 3
+        await wait_until(lambda: not old & world.instances())
+        await world.until_ready(3)
+        assert server.phase is Phase.CLAIMED
+
+
+async def test_two_pools_on_one_engine_and_proxy_leave_each_other_alone() -> None:
+    world = World(2)
+    other = FakeSpawner()
+    other.engine, other.pool_name = world.engine, "other"
+    await other.setup()
+    await other.start(ServerSpec("stranger", "/user/stranger/", "t"))
+    world.proxy.table["/user/stranger"] = {"target": "http://x", "last_activity": 0.0}
+    world.proxy.table["/"] = {"target": "http://y", "last_activity": 0.0}
+    async with world.running():
+        await world.until_ready(2)
+        last = world.orchestrator.health.last_pass
+        await wait_until(lambda: world.orchestrator.health.last_pass != last)
+    assert ("other", "stranger") in world.engine.servers
+    assert set(world.proxy.table) == {"/user/stranger", "/"}
+
+
+async def test_engine_that_cannot_be_read_is_not_an_empty_one() -> None:
+    class Blind(FakeSpawner):
+        blind = False
+
+        async def list(self):  # type: ignore[no-untyped-def]
+            if self.blind:
+                raise SpawnerError("the engine does not answer")
+            return await super().list()
+
+    spawner = Blind()
+    async with World(2, spawner=spawner).running() as world:
+        await world.until_ready(2)
+        server = await world.orchestrator.claim()
+        spawner.blind = True
+        await wait_until(lambda: "engine" in world.orchestrator.health.problems)
+        assert server.phase is Phase.CLAIMED
+        assert len(world.pool.servers) == 2
+        spawner.blind = False
+        await wait_until(lambda: not world.orchestrator.health.problems)
+
+
+async def test_proxy_that_fails_costs_one_server_and_is_asked_before_the_next() -> None:
+    world = World(4, interval=60)
+    async with world.running():
+        await world.until_ready(4)
+        world.proxy.failure = ProxyError("the proxy does not answer")
+        for _ in range(5):
+            with pytest.raises(ProxyError):
+                await world.orchestrator.claim()
+        lost = [s for s in world.pool.servers.values() if s.reason is StopReason.UNROUTABLE]
+        assert len(lost) == 1
+        world.proxy.failure = None
+        world.orchestrator.wake()
+        await world.until_ready(4)
+        assert await world.orchestrator.claim()
+
+
+async def test_broken_image_backs_off_and_is_reported_once_with_its_last_words() -> None:
+    class Broken(FakeSpawner):
+        starts = 0
+
+        async def start(self, spec: ServerSpec) -> str:
+            type(self).starts += 1
+            raise SpawnerError(f"container {spec.server_id} exited with code 1")
+
+        async def logs(self, server_id: str, lines: int = 20) -> str:
+            return "ImportError: no module named jupyter"
+
+    world = World(3, spawner=Broken())
+    async with world.running():
+        await wait_until(lambda: "start" in world.orchestrator.health.problems)
+        message = world.orchestrator.health.problems["start"].message
+        assert "ImportError: no module named jupyter" in message
+        await wait_until(lambda: not world.pool.servers)
+        first_wave = Broken.starts
+        assert first_wave <= 3
+        for _ in range(4):
+            last = world.orchestrator.health.last_pass
+            await wait_until(lambda last=last: world.orchestrator.health.last_pass != last)
+        assert Broken.starts == first_wave, "no new start while the clock stands still"
+        world.clock.advance(120)
+        await wait_until(lambda: first_wave + 1 == Broken.starts)
+        await wait_until(lambda: not world.pool.servers)
+        assert world.orchestrator.health.problems["start"].message == message
+
+
+async def test_server_that_never_answers_is_stopped_not_pooled() -> None:
+    class Silent(FakeSpawner):
+        async def start(self, spec: ServerSpec) -> str:
+            await super().start(spec)
+            return "http://127.0.0.1:9"
+
+    async with World(1, spawner=Silent(), start_timeout=0.3).running() as world:
+        await wait_until(lambda: "start" in world.orchestrator.health.problems)
+        assert not world.servers(Phase.READY)
+        assert "did not answer in time" in world.orchestrator.health.problems["start"].message
+
+
+async def test_stop_that_fails_is_repeated_until_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tmpnb.orchestrator.STOP_RETRY", 0.01)
+
+    class Sticky(FakeSpawner):
+        refusals = 3
+
+        async def stop(self, server_id: str) -> None:
+            if self.refusals:
+                self.refusals -= 1
+                raise SpawnerError("device busy")
+            await super().stop(server_id)
+
+    async with World(1, spawner=Sticky()).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claim()
+        world.clock.advance(1001)
+        await world.until_gone(server.id)
+        assert server.id not in world.instances()
+        assert world.spawner.refusals == 0
+
+
+async def test_claim_is_given_though_the_engine_cannot_be_marked_and_marked_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tmpnb.handover.MARK_RETRY", 0.01)
+
+    class Forgetful(FakeSpawner):
+        refusals = 2
+
+        async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
+            if self.refusals:
+                self.refusals -= 1
+                raise SpawnerError("the engine restarts")
+            await super().mark_claimed(server_id, claimed_at)
+
+    async with World(1, spawner=Forgetful()).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claim()
+        held = world.engine.servers["test", server.id]
+        await wait_until(lambda: held.claimed_at == server.claimed_at)
+
+
+async def test_old_id_is_reopened_with_the_same_token_and_never_over_capacity() -> None:
+    async with World(2).running() as world:
+        await world.until_ready(2)
+        token = world.orchestrator.token_for("oldoldold")
+        server = await world.orchestrator.claim_as("oldoldold")
+        assert world.orchestrator.token_for(server.id) == token
+        assert world.orchestrator.live("oldoldold") is server
+        assert "/user/oldoldold" in world.proxy.table
+        await wait_until(lambda: len(world.pool.servers) == 2)
+        assert len(world.instances()) == 2
+
+
+async def test_live_id_is_never_reopened() -> None:
+    async with World(2).running() as world:
+        await world.until_ready(2)
+        server = await world.orchestrator.claim()
+        with pytest.raises(ServerExistsError):
+            await world.orchestrator.claim_as(server.id)
+        with pytest.raises(ServerExistsError):
+            await world.orchestrator.claim_as(world.servers(Phase.READY)[0].id)
+        assert server.phase is Phase.CLAIMED
+
+
+async def test_path_of_somebody_else_is_never_taken() -> None:
+    world = World(2)
+    world.proxy.table["/user/foreign"] = {"target": "http://x", "last_activity": 0.0}
+    async with world.running():
+        await world.until_ready(2)
+        with pytest.raises(ServerExistsError):
+            await world.orchestrator.claim_as("foreign")
+        assert world.proxy.table["/user/foreign"]["target"] == "http://x"
+
+
+async def test_reopening_needs_room_or_a_ready_server_to_give_up() -> None:
+    async with World(1).running() as world:
+        await world.until_ready(1)
+        await world.orchestrator.claim()
+        with pytest.raises(PoolEmptyError):
+            await world.orchestrator.claim_as("oldoldold")
+
+
+async def test_failed_reopening_is_told_and_the_pool_is_whole_again() -> None:
+    class Picky(FakeSpawner):
+        async def start(self, spec: ServerSpec) -> str:
+            if spec.server_id == "oldoldold":
+                raise SpawnerError("no")
+            return await super().start(spec)
+
+    world = World(2, spawner=Picky())
+    async with world.running():
+        await world.until_ready(2)
+        with pytest.raises(SpawnerError):
+            await world.orchestrator.claim_as("oldoldold")
+        world.clock.advance(120)
+        world.orchestrator.wake()
+        await world.until_ready(2)
+
+
+async def test_clock_of_tests_moves() -> None:
+    clock = FakeClock()
+    assert clock() < clock()

@@ -1,0 +1,3 @@
+"""Temporary notebooks on demand."""
+
+__version__ = "1.0.0.dev0"

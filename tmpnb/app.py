@@ -1,0 +1,305 @@
+"""The command `tmpnb`: settings from flags, a config file and the environment; then serve."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unicode, default
+from traitlets.config import Application, Configurable
+
+from tmpnb import __version__, flags, logs, settings
+from tmpnb.errors import ConfigError, TmpnbError
+from tmpnb.orchestrator import Timing
+from tmpnb.proxy_choice import ProxySettings
+from tmpnb.reconcile import Policy
+from tmpnb.service import Service
+from tmpnb.settings import CORS_HEADERS, Listening, Secrets
+from tmpnb.spawners import Spawner, spawner_class, spawner_names
+from tmpnb.starter import StartSettings
+
+CONFIG_FILE = "tmpnb_config.py"
+LONGEST = 365 * 24 * 3600.0  # seconds
+
+
+def _seconds(value: float, help: str, *, least: float = 1.0) -> Any:
+    return Float(value, min=least, max=LONGEST, help=f"Seconds {help}").tag(config=True)
+
+
+def _port(value: int, help: str) -> Any:
+    return Int(value, min=0, max=65535, help=help).tag(config=True)
+
+
+class Tmpnb(Application):
+    """Temporary notebooks on demand: a pool of ready notebook servers behind one URL."""
+
+    name = "tmpnb"
+    version = __version__
+    description = __doc__ or ""
+    aliases = flags.aliases()
+    flags = flags.switches()
+    raise_config_file_errors = True
+
+    config_file = Unicode(CONFIG_FILE, help="Python file with settings, read if present.").tag(
+        config=True
+    )
+    spawner = Unicode(
+        "docker", help="Engine of the notebook servers: docker, local (no isolation), or fake."
+    ).tag(config=True)
+    pool_size = Int(
+        10, min=1, max=100_000, help="Capacity: servers in all, claimed ones included."
+    ).tag(config=True)
+    min_ready = Int(
+        0, min=0, help="Unclaimed servers to keep ready while there is room; 0: all the room."
+    ).tag(config=True)
+    pool_name = Unicode(
+        "", help="Name that tells this pool's containers from others; from the image if empty."
+    ).tag(config=True)
+    cull_period = _seconds(600, "between looks for idle servers.", least=0.1)
+    cull_timeout = _seconds(3600, "without activity after which a claimed server is stopped.")
+    cull_max = _seconds(14400, "after its claim when a server is stopped, busy or not.")
+    ip = Unicode("127.0.0.1", help="Address that the orchestrator listens on.").tag(config=True)
+    port = _port(9999, "Port that the orchestrator listens on, for the proxy.")
+    admin_ip = Unicode(
+        "127.0.0.1", help="Address of the admin API; others than loopback need ADMIN_AUTH_TOKEN."
+    ).tag(config=True)
+    admin_port = _port(10000, "Port of the admin API.")
+    redirect_uri = Unicode(
+        "/lab", help="Page of the notebook server that a visitor of / lands on."
+    ).tag(config=True)
+    user_length = Int(12, min=8, max=64, help="Length of the random id in /user/<id>/.").tag(
+        config=True
+    )
+    use_tokens = Bool(
+        True, help="Kept from the original: every server has a secret token, always."
+    ).tag(config=True)
+    static_files = Unicode(
+        "", help="Kept from the original, without effect: servers serve their own files."
+    ).tag(config=True)
+    allow_origin = Unicode("", help="Access-Control-Allow-Origin of every answer.").tag(config=True)
+    expose_headers = Unicode("", help="Access-Control-Expose-Headers of every answer.").tag(
+        config=True
+    )
+    max_age = Unicode("", help="Access-Control-Max-Age of every answer, in seconds.").tag(
+        config=True
+    )
+    allow_credentials = Unicode("", help="Access-Control-Allow-Credentials of every answer.").tag(
+        config=True
+    )
+    allow_methods = Unicode("", help="Access-Control-Allow-Methods of every answer.").tag(
+        config=True
+    )
+    allow_headers = Unicode("", help="Access-Control-Allow-Headers of every answer.").tag(
+        config=True
+    )
+    embed_origins = Unicode(
+        "", help="Sites whose pages may frame notebooks: https://journal.example,https://…"
+    ).tag(config=True)
+    template_path = Unicode(
+        "", help="Directory whose templates take the place of ours of the same name."
+    ).tag(config=True)
+    state_dir = Unicode(help="Directory of the secret key, kept over restarts.").tag(config=True)
+    stop_servers_on_exit = Bool(
+        False, help="Stop claimed servers too when the orchestrator ends, instead of keeping them."
+    ).tag(config=True)
+    reconcile_interval = _seconds(10, "between looks at engine and proxy.", least=0.1)
+    start_timeout = _seconds(60, "from the begin of a server's start to its first answer.")
+    spawn_concurrency = Int(
+        help="Servers started at once; more than two a core make each other late.", min=1, max=1000
+    ).tag(config=True)
+    ready_path = Unicode(
+        "api", help="Path under a server's base URL that answers 200 when it is up."
+    ).tag(config=True)
+    proxy_command = Unicode(
+        "configurable-http-proxy",
+        help="""Proxy to start and keep alive, when neither CONFIGPROXY_ENDPOINT nor
+        CONFIGPROXY_AUTH_TOKEN names a running one.""",
+    ).tag(config=True)
+    proxy_ip = Unicode(
+        "127.0.0.1", help="Address that the started proxy listens on; 0.0.0.0 for the world."
+    ).tag(config=True)
+    proxy_port = _port(8000, "Port that the started proxy listens on, for visitors.")
+    proxy_api_port = _port(8001, "Port of the started proxy's API, on loopback.")
+    logging = CaselessStrEnum(
+        ["debug", "info", "warning", "error", "none"], "info", help="Least level that is logged."
+    ).tag(config=True)
+    log_to_stderr = Bool(
+        None, allow_none=True, help="Log to stderr; the default unless there is a log file."
+    ).tag(config=True)
+    log_file_prefix = Unicode("", help="Log file.").tag(config=True)
+    log_file_max_size = Int(100_000_000, min=1, help="Bytes of a log file before the next.").tag(
+        config=True
+    )
+    log_file_num_backups = Int(10, min=0, help="Log files to keep.").tag(config=True)
+    log_rotate_mode = Enum(["size", "time"], "size", help="When to begin a log file.").tag(
+        config=True
+    )
+    log_rotate_when = Enum(
+        ["S", "M", "H", "D", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "midnight"],
+        "midnight",
+        help="Unit of the log files' interval.",
+    ).tag(config=True)
+    log_rotate_interval = Int(1, min=1, help="Intervals before the next log file.").tag(config=True)
+
+    @default("state_dir")
+    def _state_dir(self) -> str:
+        base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        return str(Path(base) / "tmpnb")
+
+    @default("spawn_concurrency")
+    def _spawn_concurrency(self) -> int:
+        return 2 * (os.cpu_count() or 1)
+
+    def _configure_logging(self) -> None:
+        """Leave logging to `logs.configure`; traitlets would add a second handler."""
+
+    def initialize(self, argv: Sequence[str] | None = None) -> None:
+        """Read the command line and the config file, and check what they say.
+
+        Raises:
+            ConfigError: A flag, a setting or a combination cannot be; in one line.
+            TraitError: A value is of the wrong type or out of its range.
+        """
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        self.classes = [Tmpnb, *_known_spawners()]
+        flags.check_arguments(arguments, self.classes)
+        # Below its decorator, which would print more than one line and exit.
+        Application.parse_command_line.__wrapped__(self, arguments)  # type: ignore[attr-defined]  # set by functools.wraps
+        from_flags = self.config
+        self._load_config_file(explicit="config_file" in from_flags.get("Tmpnb", {}))
+        self.update_config(from_flags)
+        flags.check_config(self.config, self.classes)
+
+    def _load_config_file(self, *, explicit: bool) -> None:
+        path = Path(self.config_file)
+        if not path.is_file():
+            if explicit:
+                raise ConfigError(f"--config={path}: there is no such file")
+            return
+        try:
+            self.load_config_file(path.name, str(path.parent.resolve()))
+        except TmpnbError:
+            raise
+        except Exception as error:  # the operator's own Python runs here
+            raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+
+    def start(self) -> None:
+        """Print what was asked for, or serve until a signal ends it."""
+        if self.show_config or self.show_config_json:
+            print(self.effective_config())  # noqa: T201 - the answer to the flag
+            return
+        self._configure_logs()
+        asyncio.run(self.build().run())
+
+    def build(self) -> Service:
+        """Turn settings into a service that is not running yet.
+
+        Raises:
+            ConfigError: A combination cannot be; in one line.
+        """
+        spawner = spawner_class(self.spawner)(parent=self)
+        spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
+        spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
+        policy = Policy(
+            capacity=self.pool_size,
+            min_ready=self.min_ready or self.pool_size,
+            max_idle=self.cull_timeout,
+            max_age=self.cull_max,
+        )
+        settings.check_policy(policy)
+        secrets = Secrets.from_environment(os.environ)
+        listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port)
+        settings.check_listening(listening, secrets.admin_token)
+        return Service(
+            spawner=spawner,
+            policy=policy,
+            listening=listening,
+            secrets=secrets,
+            proxy=self._proxy_settings(),
+            timing=Timing(self.reconcile_interval, user_length=self.user_length),
+            starts=StartSettings(self.spawn_concurrency, self.start_timeout, self.ready_path),
+            cull_period=self.cull_period,
+            redirect_uri=settings.redirect_uri(self.redirect_uri),
+            cors=settings.cors_headers({name: getattr(self, name) for name in CORS_HEADERS}),
+            frame_ancestors=spawner.frame_ancestors,
+            template_path=self._template_path(),
+            state_dir=Path(self.state_dir),
+            stop_servers_on_exit=self.stop_servers_on_exit,
+        )
+
+    def _proxy_settings(self) -> ProxySettings:
+        return ProxySettings(
+            endpoint=os.environ.get("CONFIGPROXY_ENDPOINT") or None,
+            command=tuple(shlex.split(self.proxy_command)),
+            ip=self.proxy_ip,
+            port=self.proxy_port,
+            api_port=self.proxy_api_port,
+            state_dir=Path(self.state_dir),
+        )
+
+    def _template_path(self) -> Path | None:
+        if not self.template_path:
+            return None
+        path = Path(self.template_path).resolve()
+        if not path.is_dir():
+            raise ConfigError(f"--template-path={path}: there is no such directory")
+        return path
+
+    def _configure_logs(self) -> None:
+        logs.configure(
+            logging=self.logging,
+            **{name: getattr(self, name) for name in flags.APPLICATION if name.startswith("log_")},
+        )
+        if "use_tokens" in self.config.Tmpnb and not self.use_tokens:
+            self.log.warning("--use-tokens=False has no effect: every server has a secret token")
+        if self.static_files:
+            self.log.warning("--static-files has no effect: servers serve their own files")
+
+    def effective_config(self) -> str:
+        """Return all settings in force as a config file; of secrets only whether they are set."""
+        spawner = spawner_class(self.spawner)(parent=self)
+        lines = []
+        for configurable in (self, spawner):
+            for name in sorted(configurable.class_trait_names(config=True)):
+                value = getattr(configurable, name)
+                lines.append(f"c.{type(configurable).__name__}.{name} = {value!r}")
+        lines += [
+            f"# {name} is {'set' if os.environ.get(name) else 'not set'}"
+            for name in SECRET_VARIABLES
+        ]
+        return "\n".join(lines)
+
+
+SECRET_VARIABLES = (
+    "CONFIGPROXY_AUTH_TOKEN",
+    "API_AUTH_TOKEN",
+    "ADMIN_AUTH_TOKEN",
+    "TMPNB_SECRET_KEY",
+)
+
+
+def _known_spawners() -> list[type[Configurable]]:
+    """Return the spawners whose packages are installed; flags and `--help-all` cover them."""
+    found: list[type[Configurable]] = [Spawner]
+    for name in spawner_names():
+        with suppress(ConfigError):
+            found.append(spawner_class(name))
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program; what the operator can mend is said in one line, with exit code 1."""
+    application = Tmpnb()
+    try:
+        application.initialize(argv)
+        application.start()
+    except (TmpnbError, TraitError) as error:
+        sys.exit(f"tmpnb: {error}")
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit(0)  # a signal ended it before it was up

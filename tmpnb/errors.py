@@ -1,0 +1,58 @@
+"""Every error tmpnb raises on purpose.
+
+* TmpnbError
+  + ConfigError           the operator asked for something impossible (exit 1, one line)
+  + PoolEmptyError        no ready server                             (HTTP 503/429)
+  + ServerExistsError     the asked-for id is in use                  (HTTP 409)
+  + SpawnerError          the engine refused or did not answer        (HTTP 503)
+    - StartTimeoutError   started, but never answered HTTP
+  + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
+    - ProxyAuthError      the proxy's API refused our token
+  + UnreachableError      an address gave no HTTP answer; always translated by the caller
+* IllegalMoveError        a bug: a lifecycle move that is not in the table
+"""
+
+from __future__ import annotations
+
+
+class TmpnbError(Exception):
+    """Something expected went wrong; the caller may retry or report it."""
+
+
+class ConfigError(TmpnbError):
+    """A setting is wrong. The message names it and says what to do."""
+
+
+class PoolEmptyError(TmpnbError):
+    """No server is ready to be claimed."""
+
+
+class ServerExistsError(TmpnbError):
+    """A server of this id is alive, or its path belongs to somebody else."""
+
+
+class SpawnerError(TmpnbError):
+    """The engine refused a request or did not answer."""
+
+
+class StartTimeoutError(SpawnerError):
+    """A server was started and did not answer HTTP before its deadline."""
+
+
+class ProxyError(TmpnbError):
+    """The proxy's API refused a request or did not answer."""
+
+
+class ProxyAuthError(ProxyError):
+    """The proxy's API refused our token."""
+
+
+class UnreachableError(TmpnbError):
+    """No HTTP answer came back: refused, reset, timed out, or not HTTP."""
+
+
+class IllegalMoveError(RuntimeError):
+    """A server was moved between phases that the lifecycle does not join."""
+
+    def __init__(self, server_id: str, old: str, new: str) -> None:
+        super().__init__(f"server {server_id}: no move {old} -> {new}")

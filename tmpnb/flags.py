@@ -1,0 +1,167 @@
+"""The command line's names: every flag in both spellings, and unknown ones refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from traitlets.config import Config, Configurable
+
+from tmpnb.errors import ConfigError
+
+APPLICATION = (
+    "spawner",
+    "pool_size",
+    "min_ready",
+    "pool_name",
+    "cull_period",
+    "cull_timeout",
+    "cull_max",
+    "port",
+    "ip",
+    "admin_port",
+    "admin_ip",
+    "redirect_uri",
+    "user_length",
+    "use_tokens",
+    "allow_origin",
+    "expose_headers",
+    "max_age",
+    "allow_credentials",
+    "allow_methods",
+    "allow_headers",
+    "static_files",
+    "template_path",
+    "embed_origins",
+    "state_dir",
+    "stop_servers_on_exit",
+    "reconcile_interval",
+    "start_timeout",
+    "spawn_concurrency",
+    "ready_path",
+    "proxy_command",
+    "proxy_ip",
+    "proxy_port",
+    "proxy_api_port",
+    "logging",
+    "log_to_stderr",
+    "log_file_prefix",
+    "log_file_max_size",
+    "log_file_num_backups",
+    "log_rotate_mode",
+    "log_rotate_when",
+    "log_rotate_interval",
+)
+ANY_SPAWNER = (
+    "command",
+    "image",
+)
+DOCKER = (
+    "container_ip",
+    "container_port",
+    "max_dock_workers",
+    "mem_limit",
+    "cpu_shares",
+    "cpu_quota",
+    "docker_version",
+    "assert_hostname",
+    "container_user",
+    "host_network",
+    "docker_network",
+    "host_directories",
+    "extra_hosts",
+)
+LOCAL = ("notebook_dir",)
+SWITCHES = frozenset(
+    {
+        "assert_hostname",
+        "host_network",
+        "log_to_stderr",
+        "stop_servers_on_exit",
+        "use_tokens",
+    }
+)
+# Traitlets' own, with and without a value.
+BUILT_IN = frozenset({"help", "help-all", "version", "generate-config", "show-config", "debug"})
+
+
+def owners() -> dict[str, str]:
+    """Return the trait behind each flag: `pool_size` -> `Tmpnb.pool_size`."""
+    by_class = {
+        "Tmpnb": APPLICATION,
+        "Spawner": ANY_SPAWNER,
+        "DockerSpawner": DOCKER,
+        "LocalProcessSpawner": LOCAL,
+    }
+    return {name: f"{owner}.{name}" for owner, names in by_class.items() for name in names}
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Return a flag's names, the dashed one first: the original took both."""
+    dashed = name.replace("_", "-")
+    return (dashed,) if dashed == name else (dashed, name)
+
+
+def aliases() -> dict[Any, str]:
+    """Return the flags that take a value, in traitlets' form."""
+    return {spellings(name): trait for name, trait in owners().items()} | {
+        "config": "Tmpnb.config_file"
+    }
+
+
+def switches() -> dict[Any, tuple[dict[str, dict[str, bool]], str]]:
+    """Return the flags that may stand alone, in traitlets' form."""
+    found: dict[Any, tuple[dict[str, dict[str, bool]], str]] = {}
+    for name in sorted(SWITCHES):
+        owner = owners()[name].partition(".")[0]
+        found[spellings(name)] = ({owner: {name: True}}, f"Same as --{spellings(name)[0]}=True")
+    return found
+
+
+def check_arguments(arguments: Sequence[str], classes: Iterable[type[Configurable]]) -> None:
+    """Refuse a flag that does not exist, with the nearest that does.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    known = {s for name in owners() for s in spellings(name)} | BUILT_IN | {"config"}
+    dotted = {f"{c.__name__}.{t}" for c in classes for t in c.class_trait_names(config=True)}
+    expects_value = False
+    for argument in arguments:
+        name, has_value, _ = argument.removeprefix("--").partition("=")
+        if argument.startswith("--"):
+            if name not in known | dotted:
+                raise ConfigError(f"unknown flag --{name}{_nearest(name, known | dotted)}")
+            bare = name.replace("-", "_") in SWITCHES or name in BUILT_IN
+            expects_value = not has_value and not bare
+        elif expects_value or argument == "-h":
+            expects_value = False
+        else:
+            raise ConfigError(f"unexpected argument {argument!r}; flags begin with --")
+
+
+def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:
+    """Refuse a setting that nothing reads, as a misspelt one in a config file.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    traits: Mapping[str, set[str]] = {
+        parent.__name__: set(parent.class_trait_names(config=True))
+        for c in classes
+        for parent in c.__mro__
+        if issubclass(parent, Configurable)
+    }
+    for section, values in config.items():
+        if section not in traits:
+            raise ConfigError(f"unknown section c.{section}{_nearest(section, traits)}")
+        for name in values:
+            if name not in traits[section]:
+                near = _nearest(name, traits[section])
+                raise ConfigError(f"unknown setting c.{section}.{name}{near}")
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    found = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {found[0]}?" if found else "; see tmpnb --help-all"

@@ -1,0 +1,68 @@
+"""Every address of the service on one page: the public table and the admin's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tornado.routing import URLSpec
+from tornado.web import Application, StaticFileHandler
+
+from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
+from tmpnb.handlers.base import Site
+from tmpnb.handlers.fallback import NotFoundHandler
+from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
+from tmpnb.handlers.health import HealthHandler, TroubleHandler
+from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
+from tmpnb.handlers.templates import OverridingLoader
+from tmpnb.links import PAGES
+from tmpnb.logs import log_request
+
+__all__ = ["Site", "admin_application", "public_application"]
+
+HERE = Path(__file__).parent.parent
+_ID = r"([A-Za-z0-9_-]{1,64})"
+
+
+def public_application(site: Site, template_path: Path | None = None) -> Application:
+    """Return the application behind the proxy's default target.
+
+    With an API token there are no pages that lead to a notebook: only programs that
+    know the token take servers.
+    """
+    args = {"site": site}
+    pages = [
+        URLSpec(r"/", LoadingHandler, args),
+        URLSpec(rf"/((?:{'|'.join(PAGES)})(?:/.*)?)", LoadingHandler, args),
+        URLSpec(rf"/spawn/user/{_ID}(/.*)?", ReopenHandler, args),
+        URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
+        URLSpec(r"/info/?", InfoHandler, args),
+    ]
+    always = [
+        URLSpec(r"/api/spawn/?", SpawnAPIHandler, args),
+        URLSpec(r"/(?:api/)?stats/?", StatsHandler, args),
+        URLSpec(r"/health", HealthHandler, args),
+        URLSpec(rf"/user/{_ID}(/.*)?", UserHandler, args),
+        URLSpec(r"/proxy-error/([0-9]{3})", ProxyErrorHandler, args),
+        URLSpec(r"/(robots\.txt)", StaticFileHandler, {"path": str(HERE / "static")}),
+    ]
+    return _application(site, [*([] if site.api_token else pages), *always], template_path)
+
+
+def admin_application(site: Site) -> Application:
+    """Return the application of the admin port."""
+    args = {"site": site}
+    table = [URLSpec(r"/api/pool/?", PoolHandler, args), URLSpec(r"/health", TroubleHandler, args)]
+    return _application(site, table)
+
+
+def _application(
+    site: Site, table: list[URLSpec], template_path: Path | None = None
+) -> Application:
+    return Application(
+        list(table),
+        default_handler_class=NotFoundHandler,
+        default_handler_args={"site": site},
+        log_function=log_request,
+        static_path=str(HERE / "static"),
+        template_loader=OverridingLoader(HERE / "templates", template_path),
+    )

@@ -1,0 +1,177 @@
+"""What all handlers share: cross-origin headers, tokens, pages, and one shape of errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+
+from tornado.web import HTTPError, RequestHandler
+
+from tmpnb import errors
+from tmpnb.arrival import Arrivals
+from tmpnb.links import BadLinkError
+from tmpnb.orchestrator import Orchestrator
+from tmpnb.tokens import same
+
+log = logging.getLogger(__name__)
+
+STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
+    BadLinkError: (400, "bad_link"),
+    errors.PoolEmptyError: (503, "pool_empty"),
+    errors.ServerExistsError: (409, "server_exists"),
+    errors.SpawnerError: (503, "engine_unavailable"),
+    errors.StartTimeoutError: (503, "engine_unavailable"),
+    errors.ProxyError: (503, "proxy_unavailable"),
+    errors.ProxyAuthError: (503, "proxy_unavailable"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the handlers need to know."""
+
+    orchestrator: Orchestrator
+    arrivals: Arrivals
+    version: str
+    brand: str = "tmpnb"
+    frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
+    cors: Mapping[str, str] = field(default_factory=dict)  # header name -> value
+    api_token: str | None = field(default=None, repr=False)
+    admin_token: str | None = field(default=None, repr=False)
+
+
+class BaseHandler(RequestHandler):
+    """A request to the orchestrator itself."""
+
+    site: Site
+
+    def initialize(self, site: Site) -> None:
+        """Take what the URL table gives; called before anything else by Tornado."""
+        self.site = site
+
+    def prepare(self) -> None:
+        """Set what the site decides on every answer."""
+        self._site_headers()
+
+    def _site_headers(self) -> None:
+        for name, value in self.site.cors.items():
+            self.set_header(name, value)
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "strict-origin")
+        self.set_header(
+            "Content-Security-Policy",
+            "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+            f"frame-ancestors {self.site.frame_ancestors}",
+        )
+
+    def options(self, *_: str) -> None:
+        """Answer a preflight: 204 with the configured headers."""
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+    def page(self, template: str, status: int = 200, **values: Any) -> None:
+        """Finish with a page."""
+        self.set_status(status)
+        self.set_header("Vary", "Sec-Fetch-Dest, Sec-Fetch-User, Sec-Purpose, User-Agent")
+        self.render(
+            template, brand=self.site.brand, static=self.static_url, status=status, **values
+        )
+
+    def write_json(self, value: Mapping[str, Any], status: int = 200) -> None:
+        """Finish with a JSON object."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(json.dumps(value) + "\n")
+
+    def require_token(self, expected: str | None) -> None:
+        """Let the request pass only with `Authorization: token <expected>` (or `Bearer`).
+
+        Raises:
+            HTTPError: 401 without a token or with a wrong one. None expected: all pass.
+        """
+        if expected is None:
+            return
+        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() not in ("token", "bearer") or not same(given.strip(), expected):
+            self.set_header("WWW-Authenticate", "token")
+            raise HTTPError(401, reason="Unauthorized: send 'Authorization: token <your token>'")
+
+    def wants_json(self) -> bool:
+        """Whether the client is a program: by path, by method, or by what it accepts."""
+        accept = self.request.headers.get("Accept", "*/*")
+        if "/api/" in self.request.path:
+            return True
+        if self.request.method not in ("GET", "HEAD"):
+            return "text/html" not in accept
+        return "json" in accept and "html" not in accept
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error in the one JSON shape, or as a page for a person."""
+        self._site_headers()
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        status, code = _classify(status_code, error)
+        message = _message(status, error)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.set_header("Retry-After", "5")
+        if self.wants_json():
+            self.write_json({"error": {"code": code, "message": message}}, status)
+        else:
+            title = HTTPStatus(status).phrase if status in _STATUSES else "Error"
+            self.page("error.html", status, title=title, message=message)
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Give our own errors their own status before Tornado turns them into 500."""
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        super().send_error(_classify(status_code, error)[0], **kwargs)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log a traceback for bugs only, and never a query."""
+        if isinstance(value, (HTTPError, errors.TmpnbError)):
+            log.info("%s %s: %s", self.request.method, self.request.path, value)
+        else:
+            log.error(
+                "unexpected error in %s %s",
+                self.request.method,
+                self.request.path,
+                exc_info=value,
+            )
+
+
+_STATUSES = frozenset(int(s) for s in HTTPStatus)
+
+
+def _classify(status: int, error: BaseException | None) -> tuple[int, str]:
+    if isinstance(error, errors.TmpnbError):
+        return STATUS.get(type(error), (500, "internal_error"))
+    phrase = HTTPStatus(status).phrase if status in _STATUSES else "error"
+    return status, phrase.lower().replace(" ", "_").replace("-", "_")
+
+
+def _message(status: int, error: BaseException | None) -> str:
+    """Return words for the client; the inside of an engine or proxy is none of its business."""
+    if isinstance(error, (BadLinkError, errors.PoolEmptyError, errors.ServerExistsError)):
+        return str(error)
+    if isinstance(error, errors.TmpnbError):
+        return "The service cannot give out a notebook at the moment. Please try again soon."
+    if isinstance(error, HTTPError) and error.reason:
+        return str(error.reason)
+    return _MESSAGES.get(status, "Something went wrong.")
+
+
+_MESSAGES = {
+    400: "The request could not be understood.",
+    404: "There is nothing at this address.",
+    405: "This address does not take this kind of request.",
+    500: "Something went wrong on our side. It has been logged.",
+}

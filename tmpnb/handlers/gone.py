@@ -1,0 +1,78 @@
+"""What is said in place of a notebook server that the proxy cannot reach."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from tornado.web import HTTPError, stream_request_body
+
+from tmpnb import links
+from tmpnb.handlers.base import BaseHandler
+
+RETRY_AFTER = 2  # seconds, while a lost route comes back
+_USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
+
+
+@stream_request_body
+class UserHandler(BaseHandler):
+    """`/user/<id>/…` that has no route: the server has ended, or its route was lost.
+
+    Nothing is started here. A person gets a page that says so and offers a new
+    notebook; a program gets JSON, so that a save into a server that is gone fails
+    where the user can see it.
+    """
+
+    def data_received(self, chunk: bytes) -> None:
+        """Drop the body: an old tab may try to save a large file."""
+
+    async def _answer(self, server_id: str, *_: str) -> None:
+        if self.site.orchestrator.live(server_id) is not None:
+            self._reconnecting()
+        elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
+            message = "This notebook server has ended. Its files are gone."
+            self.write_json(
+                {"error": {"code": "server_ended", "message": message}, "message": message}, 404
+            )
+        else:
+            path = self.request.path.removeprefix(f"/user/{server_id}")
+            link = links.parse(path, self.request.query)
+            self.page(
+                "ended.html",
+                404,
+                spawn_url=f"/spawn{link.suffix}",
+                reopen_url=f"/spawn/user/{server_id}{link.suffix}",
+                server_id=server_id,
+            )
+
+    def _reconnecting(self) -> None:
+        self.site.orchestrator.wake()  # the pass adds the route again
+        self.set_header("Retry-After", str(RETRY_AFTER))
+        if self.wants_json():
+            message = "The way to this notebook server is being restored."
+            error = {"code": "route_lost", "message": message}
+            self.write_json({"error": error, "message": message}, 503)
+        else:
+            self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
+
+    get = head = post = put = patch = delete = _answer
+
+
+class ProxyErrorHandler(BaseHandler):
+    """`/proxy-error/<status>?url=…`: the page the proxy shows when a target fails.
+
+    The proxy fetches it and sends it on with its own status; it never has a notebook's
+    secrets in it.
+    """
+
+    async def get(self, status: str) -> None:
+        """Answer for the address the visitor wanted."""
+        wanted = urlsplit(self.get_query_argument("url", "")).path
+        found = _USER_PATH.match(wanted)
+        if found and self.site.orchestrator.live(found.group(1)) is not None:
+            self.site.orchestrator.wake()  # if its server died, the pass finds out
+            self.set_header("Retry-After", str(RETRY_AFTER))
+            self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
+            return
+        code = int(status)
+        raise HTTPError(code if 400 <= code <= 599 else 502)

@@ -1,0 +1,154 @@
+"""The pages a person meets on the way to a notebook, and the act of taking one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import HTTPError
+
+from tmpnb import links, visit
+from tmpnb.arrival import Arrival
+from tmpnb.errors import PoolEmptyError
+from tmpnb.handlers.base import BaseHandler
+from tmpnb.links import Link
+from tmpnb.visit import Autostart
+
+RETRY_WHEN_STARTING = 2  # seconds
+RETRY_WHEN_FULL = 10  # seconds
+
+
+class PageHandler(BaseHandler):
+    """A page that leads to a notebook."""
+
+    spawn_path = ""  # what stands before the link in the path; never decoded
+
+    def link(self) -> Link:
+        """Return the place the visitor asked for, checked."""
+        return links.parse(self.request.path.removeprefix(self.spawn_path), self.request.query)
+
+    def pool_numbers(self) -> dict[str, int]:
+        """Return what the pages say about the pool."""
+        stats = self.site.orchestrator.pool.stats()
+        return {
+            "available": stats.available,
+            "starting": stats.starting,
+            "capacity": stats.capacity,
+        }
+
+    def show_loading(self, autostart: Autostart) -> None:
+        """Answer with the page that takes a server once a person sees it."""
+        self.page(
+            "loading.html",
+            spawn_url=f"{self.spawn_path or '/spawn'}{self.link().suffix}",
+            autostart=str(autostart),
+            **self.pool_numbers(),
+        )
+
+
+class LoadingHandler(PageHandler):
+    """`/` and the deep links: a page, never a server."""
+
+    async def get(self, *_: str) -> None:
+        """Show the loading page for a path as it stands in the address bar."""
+        self.show_loading(visit.autostart(self.request.headers))
+
+    head = get
+
+
+class SpawnHandler(PageHandler):
+    """`/spawn` and any path below it: takes a server and sends the visitor there."""
+
+    spawn_path = "/spawn"
+
+    async def post(self, *_: str) -> None:
+        """Take a server: 303 to it for a form, its URL as JSON for a script.
+
+        A script that asks with `Accept: application/json` gets 200 `{"url"}`, or 503
+        `{"status", "retry_after", "available", "starting", "capacity"}`.
+        """
+        if not visit.is_own_page(self.request.headers):
+            raise HTTPError(403, reason="A notebook is taken from this site's own page only.")
+        await self._take(status=303)
+
+    async def get(self, *_: str) -> None:
+        """Take a server for a person who follows a link, as the original did."""
+        if visit.is_prefetch(self.request.headers):
+            self.set_header("Retry-After", str(RETRY_WHEN_STARTING))
+            raise HTTPError(503, reason="Notebooks are not fetched ahead.")
+        if not visit.may_take(self.request.headers):
+            self.show_loading(Autostart.NO)
+            return
+        await self._take(status=302)
+
+    async def head(self, *_: str) -> None:
+        """Answer with the loading page's headers; takes nothing."""
+        self.show_loading(Autostart.NO)
+
+    async def _take(self, status: int) -> None:
+        link = self.link()
+        try:
+            arrival = await self._arrive(link)
+        except PoolEmptyError:
+            self._turn_away(link)
+            return
+        if self._by_script():
+            self.write_json({"url": arrival.url})
+        else:
+            self.redirect(arrival.url, status=status)
+
+    async def _arrive(self, link: Link) -> Arrival:
+        return await self.site.arrivals.take(link)
+
+    def _by_script(self) -> bool:
+        return "application/json" in self.request.headers.get("Accept", "")
+
+    def _turn_away(self, link: Link) -> None:
+        numbers = self.pool_numbers()
+        starting = bool(numbers["starting"])
+        retry_after = RETRY_WHEN_STARTING if starting else RETRY_WHEN_FULL
+        self.set_header("Retry-After", str(retry_after))
+        if self._by_script():
+            word = "starting" if starting else "full"
+            self.write_json({"status": word, "retry_after": retry_after, **numbers}, 503)
+            return
+        spawn_url = f"{self.spawn_path}{link.suffix}"
+        self.page("full.html", 503, spawn_url=spawn_url, retry_after=retry_after, **numbers)
+
+
+class ReopenHandler(SpawnHandler):
+    """`/spawn/user/<id>/…`: a new, empty server under the address of one that has ended."""
+
+    def prepare(self) -> None:
+        """Take the server's id from the path."""
+        super().prepare()
+        self.server_id = self.path_args[0]
+        self.spawn_path = f"/spawn/user/{self.server_id}"
+
+    async def get(self, *_: str) -> None:
+        """Show the button; a GET starts nothing here."""
+        self.show_loading(Autostart.NO)
+
+    head = get
+
+    async def _arrive(self, link: Link) -> Arrival:
+        return await self.site.arrivals.reopen(self.server_id, link)
+
+
+class InfoHandler(BaseHandler):
+    """`/info`: the pool in numbers, for people."""
+
+    async def get(self) -> None:
+        """Show the numbers of `/api/stats`; the page's script keeps them fresh."""
+        self.page("info.html", stats=stats(self))
+
+    head = get
+
+
+def stats(handler: BaseHandler) -> dict[str, Any]:
+    """Return the body of `/stats`: the original's keys and those added to them."""
+    numbers = handler.site.orchestrator.pool.stats().as_dict()
+    return {
+        **numbers,
+        "version": handler.site.version,
+        "container_image": handler.site.orchestrator.image,
+    }

@@ -1,0 +1,91 @@
+"""Hand a claimed server to its visitor: seen alive, routed, and marked in the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from tmpnb.errors import ProxyError, SpawnerError, UnreachableError
+from tmpnb.health import Health
+from tmpnb.http import Client
+from tmpnb.proxy import Proxy
+from tmpnb.server import NotebookServer, Phase
+from tmpnb.spawners.base import Spawner
+from tmpnb.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+QUESTION_TIMEOUT = 5.0  # seconds for one question in a visitor's path
+MARK_TIMEOUT = 2.0  # seconds; without an answer the mark is written later
+MARK_RETRY = 5.0  # seconds
+
+
+class HandOver:
+    """The part of a claim that reaches outside. A few milliseconds when all is well."""
+
+    def __init__(
+        self,
+        *,
+        spawner: Spawner,
+        proxy: Proxy,
+        client: Client,
+        tasks: Tasks,
+        health: Health,
+        ready_url: Callable[[NotebookServer], str],
+    ) -> None:
+        self._spawner, self._proxy, self._client = spawner, proxy, client
+        self._tasks, self._health, self._ready_url = tasks, health, ready_url
+
+    async def give(self, server: NotebookServer) -> bool:
+        """Do all three at once; False when the server turned out to be dead.
+
+        Raises:
+            ProxyError: The route could not be added.
+        """
+        alive, refused, _ = await asyncio.gather(
+            self._answers(server), self._route(server), self._mark(server)
+        )
+        if refused is not None:
+            self._health.report("proxy", str(refused))
+            raise refused
+        return alive and server.phase is Phase.CLAIMED
+
+    async def _answers(self, server: NotebookServer) -> bool:
+        try:
+            answer = await self._client.fetch(self._ready_url(server), timeout=QUESTION_TIMEOUT)
+        except UnreachableError as error:
+            log.warning("server %s was ready and is dead: %s", server.id, error)
+            return False
+        return answer.code == 200
+
+    async def _route(self, server: NotebookServer) -> ProxyError | None:
+        try:
+            await self._proxy.add_route(server.id, str(server.address))
+        except ProxyError as error:
+            return error
+        return None
+
+    async def _mark(self, server: NotebookServer) -> None:
+        """Write the claim into the engine, which may do so late but not in vain.
+
+        An engine that does not answer must not turn a visitor away; until the mark
+        is written, the route alone keeps the claim over a restart.
+        """
+        try:
+            async with asyncio.timeout(MARK_TIMEOUT):
+                await self._spawner.mark_claimed(server.id, server.claimed_at or server.since)
+        except (SpawnerError, TimeoutError):
+            self._tasks.spawn(self._mark_later(server), f"mark of {server.id}")
+
+    async def _mark_later(self, server: NotebookServer) -> None:
+        while True:
+            await asyncio.sleep(MARK_RETRY)
+            if server.phase is not Phase.CLAIMED:
+                return
+            try:
+                await self._spawner.mark_claimed(server.id, server.claimed_at or server.since)
+            except SpawnerError as error:
+                self._health.report("engine", str(error))
+            else:
+                return

@@ -1,0 +1,45 @@
+"""What is wrong right now, in words, each said once in the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault that lasts."""
+
+    message: str
+    since: float  # Unix time in seconds
+
+
+class Health:
+    """Open problems by topic (`engine`, `proxy`, `start`, …) and the last good pass."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.problems: dict[str, Problem] = {}
+        self.last_pass: float | None = None  # Unix time in seconds
+
+    def report(self, topic: str, message: str) -> None:
+        """Open or update the problem of a topic; only a new message is logged."""
+        known = self.problems.get(topic)
+        if known is not None and known.message == message:
+            return
+        log.warning("%s: %s", topic, message)
+        since = known.since if known else self._clock()
+        self.problems[topic] = Problem(message, since)
+
+    def solved(self, topic: str) -> None:
+        """Close the problem of a topic, if it is open."""
+        known = self.problems.pop(topic, None)
+        if known is not None:
+            log.info("%s: well again after %.0f s", topic, self._clock() - known.since)
+
+    def passed(self) -> None:
+        """Note a pass of the reconcile loop that could read everything."""
+        self.last_pass = self._clock()

@@ -1,0 +1,46 @@
+"""Open the ports of the service, and say clearly why one cannot be opened."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+
+from tornado.netutil import bind_sockets
+
+from tmpnb.errors import ConfigError
+
+_REASONS = {
+    errno.EADDRINUSE: "the port is in use; stop what listens there, or choose another port",
+    errno.EACCES: "not allowed; ports below 1024 need root, choose a higher one",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+def bind(flag: str, ip: str, port: int) -> list[socket.socket]:
+    """Return sockets that listen on `ip` and `port`; port 0 takes a free one.
+
+    Args:
+        flag: The flag that chose the port, for the message.
+        ip: Address or host name; empty for all addresses.
+        port: TCP port.
+
+    Raises:
+        ConfigError: The port cannot be had.
+    """
+    try:
+        return bind_sockets(port, ip)
+    except socket.gaierror as error:
+        raise ConfigError(f"--{flag}: cannot listen on {ip!r}: {error.strerror}") from error
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, str(error))
+        raise ConfigError(f"--{flag}={port}: cannot listen on {ip}:{port}: {reason}") from error
+
+
+def url(sockets: Sequence[socket.socket]) -> str:
+    """Return how a process on this machine reaches the first of `sockets`."""
+    listening = sockets[0]
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

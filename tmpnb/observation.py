@@ -1,0 +1,42 @@
+"""What one look at the engine and the proxy found. Values only.
+
+Spawners and the proxy client produce these, `reconcile` judges them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One container, process or pod that carries this pool's labels."""
+
+    server_id: str
+    running: bool
+    created_at: float  # Unix time in seconds
+    claimed_at: float | None = None  # Unix time in seconds of `mark_claimed`; None: never
+    address: str | None = None  # http://host:port where it serves; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One proxy route that this pool added."""
+
+    server_id: str
+    last_activity: float  # Unix time in seconds; the proxy sets it
+    target: str  # http://host:port
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything seen in one pass. All of it was read in full, or there is none."""
+
+    taken_at: float  # Unix time in seconds, from just before the first read
+    instances: Mapping[str, Instance]
+    routes: Mapping[str, Route]
+    # Only in a culling pass: last sign of life by server id, Unix time in seconds,
+    # for the claimed servers that could be asked themselves.
+    activity: Mapping[str, float] = field(default_factory=dict)
+    culling: bool = False  # whether idleness is judged in this pass

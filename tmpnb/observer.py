@@ -1,0 +1,104 @@
+"""Look at engine, proxy and servers: one full observation, or none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from tmpnb import activity
+from tmpnb.errors import ProxyError, SpawnerError
+from tmpnb.health import Health
+from tmpnb.http import Client
+from tmpnb.observation import Instance, Observation, Route
+from tmpnb.proxy import Proxy
+from tmpnb.server import NotebookServer, Phase
+from tmpnb.spawners.base import Spawner
+from tmpnb.tokens import TokenMaker
+
+READ_TIMEOUT = 30.0  # seconds for engine and proxy together
+ASKED_AT_ONCE = 50  # servers
+
+
+class Observer:
+    """Reads what `reconcile` judges, and reports what cannot be read."""
+
+    def __init__(
+        self,
+        *,
+        spawner: Spawner,
+        proxy: Proxy,
+        client: Client,
+        tokens: TokenMaker,
+        health: Health,
+        clock: Callable[[], float],
+    ) -> None:
+        self._spawner, self._proxy, self._client = spawner, proxy, client
+        self._tokens, self._health, self._clock = tokens, health, clock
+        self._slots = asyncio.Semaphore(ASKED_AT_ONCE)
+
+    async def observe(self) -> Observation:
+        """Read engine and proxy in full: unknown is not empty.
+
+        Raises:
+            SpawnerError: The engine could not be read.
+            ProxyError: The proxy could not be read.
+        """
+        taken_at = self._clock()
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                instances, routes = await asyncio.gather(self._instances(), self._routes())
+        except TimeoutError:
+            message = f"engine and proxy could not be read within {READ_TIMEOUT:.0f} s"
+            self._health.report("engine", message)
+            raise SpawnerError(message) from None
+        return Observation(
+            taken_at,
+            instances={i.server_id: i for i in instances},
+            routes={r.server_id: r for r in routes},
+        )
+
+    async def with_activity(
+        self, seen: Observation, servers: Iterable[NotebookServer], max_idle: float
+    ) -> Observation:
+        """Add what the claimed servers say themselves, so that idleness can be judged.
+
+        Only those are asked that a visitor has had for longer than `max_idle` seconds.
+        """
+        asked = [
+            s
+            for s in servers
+            if s.phase is Phase.CLAIMED and seen.taken_at - s.since > max_idle and s.address
+        ]
+
+        async def ask(server: NotebookServer) -> float | None:
+            async with self._slots:
+                return await activity.last_activity(
+                    self._client,
+                    f"{server.address}{server.base_url}",
+                    self._tokens.token_for(server.id),
+                    now=seen.taken_at,
+                    max_idle=max_idle,
+                )
+
+        answers = await asyncio.gather(*(ask(s) for s in asked))
+        known = {s.id: t for s, t in zip(asked, answers, strict=True) if t is not None}
+        return replace(seen, activity=known, culling=True)
+
+    async def _instances(self) -> list[Instance]:
+        try:
+            instances = await self._spawner.list()
+        except SpawnerError as error:
+            self._health.report("engine", str(error))
+            raise
+        self._health.solved("engine")
+        return instances
+
+    async def _routes(self) -> list[Route]:
+        try:
+            routes = await self._proxy.list_routes()
+        except ProxyError as error:
+            self._health.report("proxy", str(error))
+            raise
+        self._health.solved("proxy")
+        return routes

@@ -1,0 +1,124 @@
+"""The servers of one orchestrator. Synchronous: no await can slip between check and change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from tmpnb.errors import PoolEmptyError, ServerExistsError
+from tmpnb.server import NotebookServer, Phase, StopReason
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A snapshot that adds up: the phases together never exceed `capacity` for long.
+
+    Attributes:
+        capacity: Servers there may be, in all phases.
+        available: Ready to be claimed.
+        starting: Asked of the engine, not ready yet.
+        claimed: With a visitor.
+        stopping: Being removed.
+        claims_total: Servers handed to visitors since this process started.
+        claims_refused_total: Times a visitor was told there is none.
+    """
+
+    capacity: int
+    available: int
+    starting: int
+    claimed: int
+    stopping: int
+    claims_total: int
+    claims_refused_total: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the fields by name, for JSON and templates."""
+        return asdict(self)
+
+
+class Pool:
+    """Holds servers and hands each ready one out once."""
+
+    def __init__(self, capacity: int, clock: Callable[[], float]) -> None:
+        self.capacity = capacity
+        self.servers: dict[str, NotebookServer] = {}
+        self._clock = clock  # Unix time in seconds
+        self._claims = 0
+        self._refusals = 0
+
+    def add(self, server: NotebookServer) -> None:
+        """Take in a new or adopted server.
+
+        Raises:
+            ServerExistsError: Its id is in the pool.
+        """
+        if server.id in self.servers:
+            raise ServerExistsError(f"a server {server.id} exists")
+        self.servers[server.id] = server
+
+    def move(self, server: NotebookServer, to: Phase, reason: StopReason | None = None) -> None:
+        """Move a server on and say so in the log; a server that is gone leaves the pool.
+
+        Raises:
+            IllegalMoveError: The lifecycle has no such move.
+        """
+        was = server.phase
+        server.move(to, self._clock(), reason)
+        log.info("server move id=%s from=%s to=%s reason=%s", server.id, was, to, server.reason)
+        if to is Phase.GONE:
+            del self.servers[server.id]
+
+    def claim(self) -> NotebookServer:
+        """Give out the server that has been ready longest; it is never given again.
+
+        Raises:
+            PoolEmptyError: None is ready.
+        """
+        server = self.oldest_ready()
+        if server is None:
+            self.refuse()
+        self.move(server, Phase.CLAIMED)
+        self._claims += 1
+        return server
+
+    def claim_this(self, server: NotebookServer) -> None:
+        """Give out one server that was started for one visitor."""
+        self.move(server, Phase.READY)
+        self.move(server, Phase.CLAIMED)
+        self._claims += 1
+
+    def refuse(self) -> NoReturn:
+        """Count a visitor that had to be turned away.
+
+        Raises:
+            PoolEmptyError: Always.
+        """
+        self._refusals += 1
+        raise PoolEmptyError("no notebook is ready")
+
+    def oldest_ready(self) -> NotebookServer | None:
+        """Return the server that has been ready longest, if any is."""
+        return min(self._in(Phase.READY), key=lambda s: s.since, default=None)
+
+    def has_room(self) -> bool:
+        """Whether one more server may be started."""
+        return len(self.servers) < self.capacity
+
+    def stats(self) -> PoolStats:
+        """Count the servers by phase."""
+        return PoolStats(
+            capacity=self.capacity,
+            available=len(self._in(Phase.READY)),
+            starting=len(self._in(Phase.STARTING)),
+            claimed=len(self._in(Phase.CLAIMED)),
+            stopping=len(self._in(Phase.STOPPING)),
+            claims_total=self._claims,
+            claims_refused_total=self._refusals,
+        )
+
+    def _in(self, phase: Phase) -> list[NotebookServer]:
+        return [s for s in self.servers.values() if s.phase is phase]

@@ -1,0 +1,154 @@
+"""Processes as Linux knows them in /proc: tell them apart, find their kin, end them.
+
+A pid alone names nothing, since it is used again: a process is known by its pid and
+the moment it was born.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+PROC = Path("/proc")
+MOST_OPEN_FILES = 1_048_576  # descriptors; above it some programs take minutes to close them all
+KILL_WAIT = 1.0  # seconds for a killed process to be gone, before the next look
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at processes that should end
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, of this boot or an earlier one."""
+
+    pid: int
+    born: str  # id of the boot, and clock ticks since then
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    process: Process
+    parent: int  # pid
+    session: int  # pid of its leader
+
+
+def find(pid: int) -> Process | None:
+    """Return the process that runs under `pid` now; None if there is none, or only a zombie."""
+    entry = _read(pid)
+    return entry.process if entry else None
+
+
+def is_running(process: Process) -> bool:
+    """Return whether exactly this process still runs; a zombie does not."""
+    return find(process.pid) == process
+
+
+def marked(variable: str) -> set[Process]:
+    """Return the processes that were started with `variable`, `NAME=value`, in their environment.
+
+    Those of other users are left out.
+    """
+    wanted = variable.encode()
+    found = set()
+    for entry in _all():
+        with suppress(OSError):  # another user's, or gone by now
+            environment = (PROC / str(entry.process.pid) / "environ").read_bytes()
+            if wanted in environment.split(b"\0"):
+                found.add(entry.process)
+    return found
+
+
+def kin(roots: Iterable[Process]) -> set[Process]:
+    """Return those of `roots` that run, all that descend from them or share their session.
+
+    Never this process, its session, or init.
+    """
+    spared = {1, os.getpid()}
+    own_session = os.getsid(0)
+    entries = {e.process.pid: e for e in _all() if e.session != own_session}
+    found = {pid: e for r in roots if (e := entries.get(pid := r.pid)) and e.process == r}
+    before = -1
+    while len(found) > before:  # ends: it grows each time, and not beyond `entries`
+        before = len(found)
+        sessions = {entry.session for entry in found.values()} - {0}  # 0: led from elsewhere
+        for pid, entry in entries.items():
+            if entry.parent in found or entry.session in sessions:
+                found[pid] = entry
+    return {entry.process for pid, entry in found.items() if pid not in spared}
+
+
+def send(process: Process, number: signal.Signals) -> None:
+    """Signal exactly this process; nothing happens if it is gone or not ours to signal."""
+    if is_running(process):  # its pid would have to come round again before the next line
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, number)
+
+
+async def end(roots: Callable[[], set[Process]], *, grace: float, patience: float) -> set[Process]:
+    """End what `roots` finds and its kin: SIGTERM, then SIGKILL. Return what is left.
+
+    Looks again until nothing is found, so a child that is born meanwhile ends as well.
+
+    Args:
+        roots: Called in a thread, once or more.
+        grace: Seconds between the two signals.
+        patience: Seconds after which it gives up.
+    """
+    deadline = asyncio.get_running_loop().time() + patience
+    number, wait = signal.SIGTERM, grace
+    known: set[Process] = set()
+    while True:
+        known = await asyncio.to_thread(lambda known: kin(known | roots()), known)
+        if not known or asyncio.get_running_loop().time() > deadline:
+            return known
+        for process in known:
+            send(process, number)
+        await _until_gone(known, wait)
+        number, wait = signal.SIGKILL, KILL_WAIT
+
+
+async def _until_gone(processes: set[Process], seconds: float) -> None:
+    pause = FIRST_PAUSE
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while any(map(is_running, processes)):
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def raise_open_files_limit() -> None:
+    """Allow this process and its later children as many descriptors as the system lets it.
+
+    Each open notebook costs the proxy several; the usual 1024 end at some 170 visitors.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _all() -> list[_Entry]:
+    pids = [int(name) for name in os.listdir(PROC) if name.isdecimal()]
+    return [entry for pid in pids if (entry := _read(pid))]
+
+
+def _read(pid: int) -> _Entry | None:
+    try:
+        stat = (PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None  # gone
+    fields = stat.rpartition(")")[2].split()  # what precedes may hold any character
+    if fields[0] in ("Z", "X"):
+        return None
+    process = Process(pid, born=f"{_boot_id()}/{fields[19]}")
+    return _Entry(process, parent=int(fields[1]), session=int(fields[3]))
+
+
+@cache
+def _boot_id() -> str:
+    return (PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -1,0 +1,161 @@
+"""Speak the REST API of configurable-http-proxy (CHP).
+
+Facts of CHP that callers must know: routes live in its memory, so a restart loses
+them; a POST sets `last_activity` anew; fields it does not know come back as sent,
+which is how a route says whose it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from tornado.httpclient import HTTPResponse
+
+from tmpnb.errors import ProxyAuthError, ProxyError, UnreachableError
+from tmpnb.http import Client
+from tmpnb.observation import Route
+
+OWNER = "tmpnb_pool"  # the field of a route that names the pool it belongs to
+
+
+class Proxy(Protocol):
+    """What the orchestrator needs of a proxy. Every method may be repeated after a failure.
+
+    All of them raise `ProxyError`: the proxy refused, did not answer in time, or its
+    answer makes no sense.
+    """
+
+    async def setup(self) -> None:
+        """Check that the proxy answers and takes our token. Called once at the start.
+
+        Raises:
+            ProxyAuthError: It refused the token.
+        """
+
+    async def list_routes(self) -> list[Route]:
+        """Return all routes of this pool, never a part of them. Called once each pass."""
+
+    async def route_exists(self, server_id: str) -> bool:
+        """Return whether anybody has a route at `/user/<id>`. Called before an id is reused."""
+
+    async def add_route(self, server_id: str, target: str) -> None:
+        """Lead `/user/<id>/` to `target`, `http://host:port`. Called once for each claim.
+
+        A route that is there already is replaced, and its last activity is now.
+        """
+
+    async def delete_route(self, server_id: str) -> None:
+        """Remove the route at `/user/<id>/`; returns when it is gone or never was."""
+
+    async def close(self) -> None:
+        """Let go of connections. Leaves routes as they are."""
+
+
+class ConfigurableHTTPProxy:
+    """A running CHP, reached at its API's address. A `Proxy`."""
+
+    def __init__(
+        self, client: Client, endpoint: str, token: str, pool_name: str, timeout: float = 5.0
+    ) -> None:
+        """Keep what is needed to ask; nothing is sent yet.
+
+        Args:
+            client: Who asks; closed by `close`.
+            endpoint: The API's address, `http://host:port`.
+            token: The API's secret, CONFIGPROXY_AUTH_TOKEN of both.
+            pool_name: Marks the routes that are ours.
+            timeout: Seconds for each request.
+        """
+        self._client, self._endpoint = client, endpoint.rstrip("/")
+        self._headers = {"Authorization": f"token {token}"}
+        self._pool_name, self._timeout = pool_name, timeout
+
+    async def setup(self) -> None:
+        """See `Proxy`."""
+        await self.list_routes()
+
+    async def list_routes(self) -> list[Route]:
+        """See `Proxy`."""
+        answer = await self._ask("GET", "", expected=(200,))
+        try:
+            table = json.loads(answer.body)
+        except ValueError as error:
+            raise self._not_understood(f"its routes are not JSON ({error})") from error
+        if not isinstance(table, dict):
+            raise self._not_understood("its routes are not a JSON object")
+        return [self._parse(path, data) for path, data in table.items() if self._is_ours(data)]
+
+    async def route_exists(self, server_id: str) -> bool:
+        """See `Proxy`."""
+        answer = await self._ask("GET", _path(server_id), expected=(200, 404))
+        return answer.code == 200
+
+    async def add_route(self, server_id: str, target: str) -> None:
+        """See `Proxy`."""
+        route = {"target": target, OWNER: self._pool_name, "server_id": server_id}
+        await self._ask("POST", f"{_path(server_id)}/", expected=(201,), body=json.dumps(route))
+
+    async def delete_route(self, server_id: str) -> None:
+        """See `Proxy`."""
+        await self._ask("DELETE", f"{_path(server_id)}/", expected=(204, 404))
+
+    async def close(self) -> None:
+        """See `Proxy`."""
+        self._client.close()
+
+    async def _ask(
+        self, method: str, path: str, *, expected: tuple[int, ...], body: str | None = None
+    ) -> HTTPResponse:
+        try:
+            answer = await self._client.fetch(
+                f"{self._endpoint}/api/routes{path}",
+                timeout=self._timeout,
+                method=method,
+                headers=self._headers,
+                body=body,
+            )
+        except UnreachableError as error:
+            raise ProxyError(f"the proxy's API does not answer: {error}") from error
+        if answer.code in (401, 403):
+            raise ProxyAuthError(
+                f"the proxy's API at {self._endpoint} refused our token (HTTP {answer.code}); "
+                "set the same CONFIGPROXY_AUTH_TOKEN for tmpnb and for the proxy"
+            )
+        if answer.code not in expected:
+            raise ProxyError(
+                f"the proxy's API at {self._endpoint} answered {method} with HTTP {answer.code}; "
+                "is this the API port of configurable-http-proxy?"
+            )
+        return answer
+
+    def _is_ours(self, data: object) -> bool:
+        return isinstance(data, dict) and data.get(OWNER) == self._pool_name
+
+    def _parse(self, path: str, data: Mapping[str, Any]) -> Route:
+        server_id, target = data.get("server_id"), data.get("target")
+        seen = _timestamp(data.get("last_activity"))
+        if not (isinstance(server_id, str) and path == f"/user/{server_id}"):
+            raise self._not_understood(f"the route at {path} carries another server's id")
+        if not isinstance(target, str) or seen is None:
+            raise self._not_understood(f"the route at {path} has no target or no last activity")
+        return Route(server_id, last_activity=seen, target=target)
+
+    def _not_understood(self, what: str) -> ProxyError:
+        return ProxyError(f"the proxy's API at {self._endpoint} is not understood: {what}")
+
+
+def _path(server_id: str) -> str:
+    return f"/user/{quote(server_id, safe='')}"
+
+
+def _timestamp(value: object) -> float | None:
+    """Return ISO 8601 text as Unix time in seconds; None if it is not a time with a zone."""
+    try:
+        parsed = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return parsed.timestamp() if parsed.tzinfo else None

@@ -1,0 +1,263 @@
+"""Keep configurable-http-proxy (CHP) running as a child of the orchestrator."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tmpnb import process
+from tmpnb.backoff import Backoff
+from tmpnb.errors import ConfigError, ProxyError
+from tmpnb.http import Client
+from tmpnb.process import Process
+from tmpnb.proxy import ConfigurableHTTPProxy
+from tmpnb.proxy_child import ProxyChild
+
+log = logging.getLogger(__name__)
+
+BOOT = 30.0  # seconds from the proxy's start to its first answer
+BOOT_PAUSE = 0.05  # seconds between two questions meanwhile
+STABLE = 60.0  # seconds it must have lived to be no failure in a row
+GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
+MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
+NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_SECRET_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """How the proxy is run."""
+
+    command: Sequence[str]
+    ip: str  # where visitors reach it; empty: at every address
+    port: int
+    api_port: int
+    token: str = field(repr=False)  # of its API
+    state_dir: Path
+    api_ip: str = "127.0.0.1"
+    default_target: str = ""  # http://host:port that gets all that has no route
+    error_target: str = ""  # http://host:port that renders its error pages
+
+    @property
+    def endpoint(self) -> str:
+        """The address of its API."""
+        host = f"[{self.api_ip}]" if ":" in self.api_ip else self.api_ip
+        return f"http://{host}:{self.api_port}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """Its command line."""
+        options = {
+            "--ip": self.ip,
+            "--port": self.port,
+            "--api-ip": self.api_ip,
+            "--api-port": self.api_port,
+            "--default-target": self.default_target,
+            "--error-target": self.error_target,
+        }
+        return [*self.command, *(f"{name}={value}" for name, value in options.items() if value)]
+
+    @property
+    def listens(self) -> dict[int, str]:
+        """The flag that chooses each port it listens at."""
+        return {self.port: "--proxy-port", self.api_port: "--proxy-api-port"}
+
+
+class ManagedProxy:
+    """The proxy as our child: `start` it, `run` to keep it alive, `close` to end it."""
+
+    def __init__(
+        self,
+        settings: ProxySettings,
+        client: Client,
+        on_restart: Callable[[], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Keep what is needed; nothing is started yet.
+
+        Args:
+            settings: How the proxy is run.
+            client: Who asks whether it answers.
+            on_restart: Called when it runs again after an exit, without any route.
+            backoff: How long to wait before it is started again.
+        """
+        self._settings, self._client, self._on_restart = settings, client, on_restart
+        self._backoff = backoff or Backoff()
+        self._child: ProxyChild | None = None
+        self._record = settings.state_dir / "proxy.json"
+        self._directory = str(settings.state_dir.resolve())
+
+    async def start(self) -> None:
+        """Start it, and return when it serves. What a killed orchestrator left is ended first.
+
+        Raises:
+            ConfigError: It does not start; the message says why and what to do.
+        """
+        process.raise_open_files_limit()
+        await self._end_left_over()
+        self._child = await self._launch()
+
+    async def run(self) -> None:
+        """Keep it alive until cancelled, then end it. Starts it, if `start` has not.
+
+        Raises:
+            ConfigError: As `start` does.
+        """
+        try:
+            if self._child is None:
+                await self.start()
+            while self._child is not None:
+                await self._live(self._child)
+                await self.close()
+                self._child = await self._launch_again()
+                self._on_restart()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End it, if it runs. All of its routes are lost."""
+        child, self._child = self._child, None
+        if child is not None:
+            await self._end(child)
+
+    async def _live(self, child: ProxyChild) -> None:
+        """Return when it has ended by itself."""
+        loop = asyncio.get_running_loop()
+        born = loop.time()
+        log.warning("the proxy ended %s; it will be started again", await child.ended())
+        if loop.time() - born > STABLE:
+            self._backoff.succeeded()
+
+    async def _launch_again(self) -> ProxyChild:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._backoff.failed(loop.time())
+            await asyncio.sleep(self._backoff.due - loop.time())
+            try:
+                return await self._launch()
+            except ConfigError as error:
+                log.error("the proxy does not start again: %s", error)  # noqa: TRY400 - one line
+
+    async def _launch(self) -> ProxyChild:
+        await asyncio.to_thread(_require_free_ports, self._settings)
+        child = await self._spawn()
+        async with AsyncExitStack() as undo:  # cancelled or not, nothing stays behind
+            undo.push_async_callback(self._end, child)
+            self._remember(child.identity)
+            await self._until_it_serves(child)
+            undo.pop_all()
+        return child
+
+    async def _spawn(self) -> ProxyChild:
+        arguments = self._settings.arguments
+        environment = {n: v for n, v in os.environ.items() if n not in NOT_ITS_BUSINESS}
+        environment[MARKER] = self._directory
+        environment["CONFIGPROXY_AUTH_TOKEN"] = self._settings.token
+        try:
+            return await ProxyChild.spawn(arguments, environment, self._settings.token)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot run the proxy, {arguments[0]}: {error.strerror}; install it with: "
+                "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and "
+                "CONFIGPROXY_AUTH_TOKEN to use one that runs already"
+            ) from error
+
+    async def _until_it_serves(self, child: ProxyChild) -> None:
+        """Return when its API and its own port answer."""
+        settings, problem = self._settings, "no answer"
+        api = ConfigurableHTTPProxy(self._client, settings.endpoint, settings.token, "")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BOOT):
+                while not child.has_ended:
+                    try:
+                        await api.setup()
+                        await _connect(settings.ip, settings.port)
+                    except (ProxyError, OSError) as error:
+                        problem = str(error)
+                    else:
+                        return
+                    await asyncio.sleep(BOOT_PAUSE)
+        if not child.has_ended:
+            raise ConfigError(f"the proxy does not serve {BOOT:g} s after its start: {problem}")
+        words = await child.ended()
+        if child.refused is None:
+            raise ConfigError(f"the proxy does not start; it ended {words}")
+        code, port = child.refused
+        flag = settings.listens.get(port, "its port")
+        raise ConfigError(f"{flag}={port}: the proxy cannot listen there ({code})")
+
+    async def _end(self, child: ProxyChild) -> None:
+        await self._end_processes(child.identity)
+        await child.close()
+        self._record.unlink(missing_ok=True)
+
+    async def _end_processes(self, root: Process) -> None:
+        def roots() -> set[Process]:
+            return process.marked(f"{MARKER}={self._directory}") | {root}
+
+        left = await process.end(roots, grace=GRACE, patience=PATIENCE)
+        if left:
+            log.error("these processes of the proxy do not end: %s", sorted(p.pid for p in left))
+
+    async def _end_left_over(self) -> None:
+        """End the proxy of an orchestrator that was killed; one that lives keeps its own."""
+        try:
+            record = json.loads(self._record.read_text())
+            owner, child = Process(**record["owner"]), Process(**record["child"])
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return
+        except OSError as error:
+            raise ConfigError(f"--state-dir: cannot read {self._record}: {error}") from error
+        if owner.pid != os.getpid() and process.is_running(owner):
+            raise ConfigError(
+                f"another tmpnb (process {owner.pid}) runs a proxy with the same "
+                f"--state-dir={self._settings.state_dir}; stop it, or choose another directory"
+            )
+        if process.is_running(child):
+            log.warning("ending process %d, the proxy of a former run", child.pid)
+        await self._end_processes(child)
+
+    def _remember(self, child: Process) -> None:
+        """Write down who started which proxy, for `_end_left_over` of a later run."""
+        owner = process.find(os.getpid())
+        if owner is None:
+            return  # no /proc, so nobody could tell later
+        draft = self._record.with_suffix(".new")
+        try:
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(json.dumps({"owner": asdict(owner), "child": asdict(child)}))
+            draft.replace(self._record)
+        except OSError as error:
+            raise ConfigError(f"--state-dir: cannot write {self._record}: {error}") from error
+
+
+def _require_free_ports(settings: ProxySettings) -> None:
+    """Raise ConfigError if somebody listens where the proxy should; CHP would go on without."""
+    for port, ip in ((settings.port, settings.ip), (settings.api_port, settings.api_ip)):
+        try:
+            with socket.create_server((ip, port), family=_family(ip)):
+                pass
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                flag = settings.listens[port]
+                raise ConfigError(
+                    f"{flag}={port} is in use by another program; stop it, or choose another port"
+                ) from error
+
+
+async def _connect(ip: str, port: int) -> None:
+    """Raise OSError if nobody listens there."""
+    _, writer = await asyncio.open_connection(ip or "127.0.0.1", port)
+    writer.close()
+    await writer.wait_closed()
+
+
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET

@@ -1,0 +1,44 @@
+"""Wait until a server that was just started answers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tmpnb.errors import StartTimeoutError, UnreachableError
+from tmpnb.http import Client
+
+FIRST_PAUSE = 0.05  # seconds
+LONGEST_PAUSE = 0.5  # seconds
+PROBE_TIMEOUT = 5.0  # seconds for one question
+
+
+async def wait_until_ready(client: Client, url: str, deadline: float) -> None:
+    """Return once GET `url` answers 200; a redirect or an error page does not count.
+
+    An open port proves nothing: Docker's port proxy accepts before the server listens.
+
+    Args:
+        client: Who asks.
+        url: The server's own address with its base URL and `api`.
+        deadline: Loop time (`asyncio` clock, seconds) when to give up.
+
+    Raises:
+        StartTimeoutError: The deadline passed; the message says what the last answer was.
+    """
+    loop = asyncio.get_running_loop()
+    pause, last = FIRST_PAUSE, "no answer"
+    while loop.time() < deadline:
+        remaining = deadline - loop.time()
+        try:
+            answer = await client.fetch(url, timeout=min(PROBE_TIMEOUT, max(remaining, 0.01)))
+        except UnreachableError as error:
+            last = str(error)
+        else:
+            if answer.code == 200:
+                return
+            last = f"{url}: HTTP {answer.code}"
+        jittered = pause * random.uniform(0.7, 1.3)  # noqa: S311 - spreads load, no secret
+        await asyncio.sleep(min(jittered, max(0.0, deadline - loop.time())))
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+    raise StartTimeoutError(f"did not answer in time; last: {last}")

@@ -1,0 +1,159 @@
+"""Decide what to do next, from what is and what should be. Pure.
+
+`plan` is called with one observation of the engine and the proxy. It returns
+actions and performs none, so every rule in it is a unit test without a clock,
+a loop or a container. The rules are numbered in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tmpnb.observation import Instance, Observation
+from tmpnb.server import NotebookServer, Phase, StopReason
+
+UNCLAIMED = frozenset({Phase.STARTING, Phase.READY})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Limits an operator sets. Times in seconds."""
+
+    capacity: int  # servers in all phases but GONE
+    min_ready: int  # unclaimed servers to keep while there is room
+    max_idle: float
+    max_age: float
+    grace: float = 30.0  # an instance younger than this is never unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions for one pass, each safe to repeat."""
+
+    stop: Mapping[str, StopReason] = field(default_factory=dict)
+    add_routes: Mapping[str, str] = field(default_factory=dict)  # server id -> target
+    delete_routes: frozenset[str] = frozenset()
+    launch: int = 0
+
+
+def plan(seen: Observation, servers: Mapping[str, NotebookServer], policy: Policy) -> Plan:
+    """Compare `seen` with `servers` and return what brings them together.
+
+    A server that changed after the observation began is left for the next pass:
+    the observation cannot speak about it.
+    """
+    stop: dict[str, StopReason] = {}
+    settled = [s for s in servers.values() if s.since < seen.taken_at]
+    for server in settled:
+        reason = _stop_reason(server, seen, policy)
+        if reason is not None:
+            stop[server.id] = reason
+    for instance in seen.instances.values():
+        young = seen.taken_at - instance.created_at < policy.grace
+        if instance.server_id not in servers and not young:
+            stop[instance.server_id] = StopReason.UNKNOWN
+    stop |= _surplus(settled, servers, stop, policy)
+    kept = [s for s in servers.values() if s.phase is not Phase.GONE and s.id not in stop]
+    return Plan(
+        stop=stop,
+        add_routes=_missing_routes(settled, seen, stop),
+        delete_routes=frozenset(set(seen.routes) - set(servers) - set(stop)),
+        launch=_launches(kept, policy),
+    )
+
+
+def adopt(seen: Observation) -> list[NotebookServer]:
+    """Return the claimed servers a former orchestrator left behind.
+
+    Claimed means: its instance runs and carries the claim's mark, or the proxy
+    still routes to it. Everything else of this pool has an unknown history and
+    must never be handed out; `plan` stops it.
+    """
+    adopted = []
+    for instance in seen.instances.values():
+        claimed = instance.claimed_at is not None or instance.server_id in seen.routes
+        if not (claimed and instance.running and instance.address):
+            continue
+        claimed_at = instance.claimed_at or instance.created_at
+        adopted.append(
+            NotebookServer(
+                instance.server_id,
+                since=claimed_at,
+                phase=Phase.CLAIMED,
+                created_at=instance.created_at,
+                claimed_at=claimed_at,
+                address=instance.address,
+            )
+        )
+    return adopted
+
+
+def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> StopReason | None:
+    if server.phase not in (Phase.READY, Phase.CLAIMED):
+        return None  # starting and stopping belong to the task that does it
+    instance = seen.instances.get(server.id)
+    if instance is None or not instance.running:
+        return StopReason.EXITED
+    if server.phase is Phase.READY:
+        return None
+    claimed_at = server.since if server.claimed_at is None else server.claimed_at
+    if seen.taken_at - claimed_at > policy.max_age:
+        return StopReason.TOO_OLD
+    if seen.culling and seen.taken_at - _last_alive(server.id, claimed_at, seen) > policy.max_idle:
+        return StopReason.IDLE
+    return None
+
+
+def _last_alive(server_id: str, claimed_at: float, seen: Observation) -> float:
+    """Return the last sign of life: the server's own word, else the proxy's clock."""
+    if server_id in seen.activity:
+        return max(claimed_at, seen.activity[server_id])
+    route = seen.routes.get(server_id)
+    # Without either, nothing says it is idle; the route comes back in this pass.
+    return seen.taken_at if route is None else max(claimed_at, route.last_activity)
+
+
+def _surplus(
+    settled: Iterable[NotebookServer],
+    servers: Mapping[str, NotebookServer],
+    stop: Mapping[str, StopReason],
+    policy: Policy,
+) -> dict[str, StopReason]:
+    """Return ready servers above the capacity, oldest first."""
+    alive = sum(s.phase is not Phase.GONE and s.id not in stop for s in servers.values())
+    ready = [s for s in settled if s.phase is Phase.READY and s.id not in stop]
+    ready.sort(key=lambda s: s.since)
+    excess = max(0, alive - policy.capacity)
+    return {s.id: StopReason.SURPLUS for s in ready[:excess]}
+
+
+def _missing_routes(
+    settled: Iterable[NotebookServer], seen: Observation, stop: Mapping[str, StopReason]
+) -> dict[str, str]:
+    """Return routes that are absent or lead elsewhere; others are not posted again.
+
+    The proxy resets a route's last activity at each POST, so a repeat would make
+    its server immortal.
+    """
+    missing = {}
+    for server in settled:
+        if server.phase is not Phase.CLAIMED or server.id in stop:
+            continue
+        target = _address(server, seen.instances)
+        route = seen.routes.get(server.id)
+        if target is not None and (route is None or route.target != target):
+            missing[server.id] = target
+    return missing
+
+
+def _address(server: NotebookServer, instances: Mapping[str, Instance]) -> str | None:
+    instance = instances.get(server.id)
+    return (instance.address if instance else None) or server.address
+
+
+def _launches(kept: Iterable[NotebookServer], policy: Policy) -> int:
+    phases = [s.phase for s in kept]
+    room = policy.capacity - len(phases)
+    wanted = policy.min_ready - sum(p in UNCLAIMED for p in phases)
+    return max(0, min(room, wanted))

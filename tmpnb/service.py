@@ -1,0 +1,129 @@
+"""Put the parts of one orchestrator together and run them until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
+
+from tmpnb import __version__, listen, signals
+from tmpnb.arrival import Arrivals
+from tmpnb.errors import ProxyAuthError, ProxyError
+from tmpnb.handlers import Site, admin_application, public_application
+from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.proxy import Proxy
+from tmpnb.proxy_choice import ProxySettings, open_proxy
+from tmpnb.reconcile import Policy
+from tmpnb.settings import Listening, Secrets
+from tmpnb.spawners.base import Spawner
+from tmpnb.starter import StartSettings
+from tmpnb.tokens import TokenMaker, load_key
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 100 * 1024 * 1024  # bytes of a request: an old tab may save a large file in vain
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything one orchestrator needs, checked and not running yet."""
+
+    spawner: Spawner
+    policy: Policy
+    listening: Listening
+    secrets: Secrets
+    proxy: ProxySettings
+    timing: Timing
+    starts: StartSettings
+    cull_period: float  # seconds
+    redirect_uri: str
+    state_dir: Path
+    frame_ancestors: str = "'self'"
+    cors: Mapping[str, str] = field(default_factory=dict)
+    template_path: Path | None = None
+    stop_servers_on_exit: bool = False
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        The ports are open before the engine is asked for anything, so that a visitor
+        sees the pool fill instead of an error.
+
+        Raises:
+            ConfigError: Something the operator has to mend before this can run.
+            SpawnerError: The engine cannot be used.
+            ProxyError: The proxy refuses us.
+        """
+        main = asyncio.current_task()
+        assert main is not None  # noqa: S101 - a coroutine runs in a task
+        async with AsyncExitStack() as stack:
+            ending = signals.Ending(main.cancel)
+            stack.enter_context(signals.handled(ending))
+            public = listen.bind("port", self.listening.ip, self.listening.port)
+            admin = listen.bind("admin-port", self.listening.admin_ip, self.listening.admin_port)
+            tokens = TokenMaker(load_key(self.state_dir, self.secrets.secret_key))
+            proxy = await stack.enter_async_context(
+                open_proxy(self.proxy, self.secrets, self.spawner.pool_name, listen.url(public))
+            )
+            orchestrator = self._orchestrator(proxy, tokens)
+            site = self._site(orchestrator)
+            for application, sockets in (
+                (public_application(site, self.template_path), public),
+                (admin_application(site), admin),
+            ):
+                server = HTTPServer(application, max_body_size=MAX_BODY)
+                server.add_sockets(sockets)
+                stack.push_async_callback(_close, server)
+            log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
+            stack.push_async_callback(self.spawner.close)
+            await self.spawner.setup()
+            await _first_contact(proxy, orchestrator)
+            culler = PeriodicCallback(orchestrator.cull, self.cull_period * 1000)
+            culler.start()
+            stack.callback(culler.stop)
+            ending.action = lambda: orchestrator.shutdown(stop_claimed=self.stop_servers_on_exit)
+            await orchestrator.run()
+
+    def _orchestrator(self, proxy: Proxy, tokens: TokenMaker) -> Orchestrator:
+        return Orchestrator(
+            spawner=self.spawner,
+            proxy=proxy,
+            policy=self.policy,
+            tokens=tokens,
+            clock=time.time,
+            timing=self.timing,
+            starts=self.starts,
+        )
+
+    def _site(self, orchestrator: Orchestrator) -> Site:
+        return Site(
+            orchestrator=orchestrator,
+            arrivals=Arrivals(orchestrator, self.redirect_uri),
+            version=__version__,
+            frame_ancestors=self.frame_ancestors,
+            cors=self.cors,
+            api_token=self.secrets.api_token,
+            admin_token=self.secrets.admin_token,
+        )
+
+
+async def _first_contact(proxy: Proxy, orchestrator: Orchestrator) -> None:
+    """Refuse to run with a wrong token; wait for a proxy that comes up after us."""
+    try:
+        await proxy.setup()
+    except ProxyAuthError:
+        raise
+    except ProxyError as error:
+        orchestrator.health.report("proxy", str(error))
+
+
+async def _close(server: HTTPServer) -> None:
+    server.stop()
+    await server.close_all_connections()

@@ -1,0 +1,176 @@
+"""Values that the command line hands to the service, and the checks that join them. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tmpnb import links
+from tmpnb.errors import ConfigError
+from tmpnb.links import BadLinkError
+from tmpnb.reconcile import Policy
+
+_POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+_ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?\Z")
+_ORIGIN_V6 = re.compile(r"https?://\[[0-9a-fA-F:]+\](:\d{1,5})?\Z")
+
+CORS_HEADERS: Mapping[str, str] = {
+    "allow_origin": "Access-Control-Allow-Origin",
+    "expose_headers": "Access-Control-Expose-Headers",
+    "max_age": "Access-Control-Max-Age",
+    "allow_credentials": "Access-Control-Allow-Credentials",
+    "allow_methods": "Access-Control-Allow-Methods",
+    "allow_headers": "Access-Control-Allow-Headers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What comes from the environment only, so that it is in no process list."""
+
+    proxy_token: str | None = field(default=None, repr=False)
+    proxy_token_file: Path | None = None
+    api_token: str | None = field(default=None, repr=False)
+    admin_token: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Secrets:
+        """Read them; an empty variable counts as unset."""
+
+        def read(name: str) -> str | None:
+            return environ.get(name) or None
+
+        token_file = read("CONFIGPROXY_AUTH_TOKEN_FILE")
+        return cls(
+            proxy_token=read("CONFIGPROXY_AUTH_TOKEN"),
+            proxy_token_file=Path(token_file) if token_file else None,
+            api_token=read("API_AUTH_TOKEN"),
+            admin_token=read("ADMIN_AUTH_TOKEN"),
+            secret_key=read("TMPNB_SECRET_KEY"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the service listens."""
+
+    ip: str
+    port: int
+    admin_ip: str
+    admin_port: int
+
+
+def check_policy(policy: Policy) -> None:
+    """Check limits against each other.
+
+    Raises:
+        ConfigError: Two of them cannot both hold.
+    """
+    if policy.min_ready > policy.capacity:
+        raise ConfigError(
+            f"--min-ready={policy.min_ready} is more than --pool-size={policy.capacity}; "
+            "lower the one or raise the other"
+        )
+    if policy.max_idle > policy.max_age:
+        raise ConfigError(
+            f"--cull-timeout={policy.max_idle:g} is longer than --cull-max={policy.max_age:g}: "
+            "no server would ever be idle before it is too old; lower the one or raise the other"
+        )
+
+
+def check_listening(where: Listening, admin_token: str | None) -> None:
+    """Check the ports against each other and the admin port against strangers.
+
+    Raises:
+        ConfigError: One port for both, or an admin port open to others without a token.
+    """
+    if where.port and where.port == where.admin_port:
+        raise ConfigError(f"--port and --admin-port are both {where.port}; choose two")
+    if not is_loopback(where.admin_ip) and admin_token is None:
+        raise ConfigError(
+            f"--admin-ip={where.admin_ip} opens the admin port to others; "
+            "set ADMIN_AUTH_TOKEN first, or keep it on 127.0.0.1"
+        )
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if ip == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False
+
+
+def pool_name(given: str, image: str) -> str:
+    """Return the pool's name: as given, else made from the image's name.
+
+    Raises:
+        ConfigError: It cannot be part of a container's name.
+    """
+    name = given or re.sub(r"[^A-Za-z0-9_.-]+", "-", image).strip("-.")[:63] or "tmpnb"
+    if not _POOL_NAME.match(name):
+        raise ConfigError(
+            f"--pool-name={name}: use letters, digits, '_', '.' and '-', at most 63, "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+def frame_ancestors(origins: str) -> str:
+    """Return the sources that may frame us, as the Content-Security-Policy writes them.
+
+    Args:
+        origins: `https://journal.example,https://*.blog.example`; empty: only ourselves.
+
+    Raises:
+        ConfigError: One of them is not an origin.
+    """
+    sources = ["'self'"]
+    for origin in (o.strip() for o in origins.split(",")):
+        if not origin:
+            continue
+        if origin != "*" and not _ORIGIN.match(origin) and not _ORIGIN_V6.match(origin):
+            raise ConfigError(
+                f"--embed-origins: {origin!r} is not an origin; write https://journal.example, "
+                "without a path"
+            )
+        sources.append(origin)
+    return " ".join(sources)
+
+
+def redirect_uri(given: str) -> str:
+    """Return the landing page, checked.
+
+    Raises:
+        ConfigError: It is not a path on a notebook server.
+    """
+    path, _, query = given.partition("?")
+    try:
+        links.parse(path, query)
+    except BadLinkError as error:
+        raise ConfigError(f"--redirect-uri={given}: {error}; write /lab, for example") from error
+    if not path.startswith("/") or path.startswith("//"):
+        raise ConfigError(f"--redirect-uri={given} must begin with one slash, as /lab does")
+    return given
+
+
+def cors_headers(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the cross-origin headers of every answer, from flag name and value.
+
+    Raises:
+        ConfigError: A value has a line break or another control character.
+    """
+    headers = {}
+    for name, value in values.items():
+        if any(ord(c) < 32 or ord(c) > 126 for c in value):
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag}: a header value must be plain ASCII text on one line")
+        if value:
+            headers[CORS_HEADERS[name]] = value
+    return headers

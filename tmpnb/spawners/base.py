@@ -1,0 +1,124 @@
+"""The contract between the orchestrator and an engine.
+
+A new engine is one module with a `Spawner` subclass, one entry point in the group
+`tmpnb.spawners`, and one line in the contract suite's parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from traitlets import Unicode
+from traitlets.config import LoggingConfigurable
+
+from tmpnb.observation import Instance
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """What one server must be told. Everything else is the pool's own setting."""
+
+    server_id: str
+    base_url: str  # /user/<id>/, the path it must serve under
+    token: str = field(repr=False)  # the secret it must ask for
+
+
+DEFAULT_COMMAND = (
+    "jupyter lab --no-browser --ip={ip} --port={port} --ServerApp.port_retries=0"
+    " --ServerApp.base_url={base_path} --ServerApp.allow_remote_access=True"
+    " --ServerApp.tornado_settings=\"{'headers': {'Content-Security-Policy':"
+    " \\\"frame-ancestors {frame_ancestors}\\\"}, 'page_config_data': {'appendToken': True}}\""
+)
+
+
+class Spawner(LoggingConfigurable):
+    """Driver of one engine. Every method may be called again after a failure."""
+
+    command = Unicode(
+        DEFAULT_COMMAND,
+        help="""Command that starts a notebook server. `{base_path}`, `{port}`, `{ip}`, `{token}`
+        and `{frame_ancestors}` are filled in; any other brace is left alone. The token is also
+        in the environment as JUPYTER_TOKEN, which keeps it out of process lists.""",
+    ).tag(config=True)
+
+    image = Unicode("", help="Image of the notebook servers, where the engine has images.").tag(
+        config=True
+    )
+
+    # Set by the application before `setup`, not by configuration.
+    pool_name: str = "tmpnb"
+    frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
+
+    async def setup(self) -> None:
+        """Check the engine, and fetch what a first start needs.
+
+        Called once, before any other method.
+
+        Raises:
+            ConfigError: A setting cannot work with this engine; the message says what to do.
+            SpawnerError: The engine cannot be reached or refuses.
+        """
+        raise NotImplementedError
+
+    async def start(self, spec: ServerSpec) -> str:
+        """Start a server; return its address, `http://host:port`.
+
+        Returns as soon as the engine has started it and knows its address, not
+        when it answers. Labels (or whatever `list` goes by) go on in the call that
+        creates the instance, so that nothing can be left behind unseen. Cancelled,
+        the instance may exist all the same: `list` shows it, `stop` removes it.
+
+        Called by the orchestrator's start task, at most `spawn_concurrency` at once.
+
+        Raises:
+            SpawnerError: The engine refused or did not answer.
+        """
+        raise NotImplementedError
+
+    async def stop(self, server_id: str) -> None:
+        """Remove the instance and all that belongs to it.
+
+        Idempotent: returns when the instance is gone or never was. Called by the
+        stop task, which repeats it until it returns.
+
+        Raises:
+            SpawnerError: The engine refused or did not answer.
+        """
+        raise NotImplementedError
+
+    async def list(self) -> list[Instance]:
+        """Return all instances of this pool, running or not, never a part of them.
+
+        One call to the engine, not one a server. Called once each pass.
+
+        Raises:
+            SpawnerError: The engine could not be read in full.
+        """
+        raise NotImplementedError
+
+    async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
+        """Write `claimed_at` (Unix time in seconds) where the engine keeps the instance.
+
+        It must survive this process and show in `list` as `Instance.claimed_at`, in
+        whole seconds or finer. Called once for each claim, in the visitor's path:
+        a few milliseconds at most. A repeat with the same time changes nothing.
+
+        Raises:
+            SpawnerError: There is no such instance, or the engine did not answer.
+        """
+        raise NotImplementedError
+
+    async def logs(self, server_id: str, lines: int = 20) -> str:
+        """Return the last lines the server printed; empty if there is nothing to read.
+
+        Called when a start has failed, for the operator's log. Never raises for a
+        missing instance.
+
+        Raises:
+            SpawnerError: The engine did not answer.
+        """
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Let go of threads and connections. Leaves servers as they are."""
+        raise NotImplementedError

@@ -1,0 +1,273 @@
+"""Servers in Docker containers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from traitlets import Bool, Dict, Float, Int, List, Unicode, Union
+
+from tmpnb.command import render
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.observation import Instance
+from tmpnb.spawners import docker_connection, docker_options
+from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.spawners.docker_containers import Containers, Order
+from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
+from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_ports import Ports
+
+if TYPE_CHECKING:
+    import docker
+
+log = logging.getLogger(__name__)
+
+QUICK_WORKERS = 4  # threads for what must never wait behind a start: listing, claiming
+PULL_DEADLINE = 3600.0  # seconds
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container; what is published is `container_ip`
+
+T = TypeVar("T")
+
+
+class DockerSpawner(Spawner):
+    """Servers in containers of one Docker engine.
+
+    DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say which engine.
+    """
+
+    image = Unicode(
+        "quay.io/jupyter/minimal-notebook",
+        help="Image of the notebook servers. It is pulled if the engine does not have it.",
+    ).tag(config=True)
+    mem_limit = Unicode(
+        "512m", help="Memory of one server, like 512m or 2g, swap included; empty: no limit."
+    ).tag(config=True)
+    cpu_shares = Int(
+        None,
+        allow_none=True,
+        min=2,
+        help="Weight of a server when CPUs are short; Docker's is 1024.",
+    ).tag(config=True)
+    cpu_quota = Int(
+        None,
+        allow_none=True,
+        min=1000,
+        help="CPU time of a server in microseconds per 100 ms: 50000 is half a CPU.",
+    ).tag(config=True)
+    container_user = Unicode(
+        "", help="User (name or number) that runs the command; empty: the image's own."
+    ).tag(config=True)
+    host_network = Bool(
+        False, help="Let the servers share the network of this machine (no isolation)."
+    ).tag(config=True)
+    docker_network = Unicode(
+        "",
+        help="""Put the servers on this network of Docker and on no other, publish no port, and
+        reach them at their own addresses. It is made if there is none.""",
+    ).tag(config=True)
+    host_directories = Unicode(
+        "",
+        help="""Directories of the engine's machine to show to every server, with commas between:
+        /directory[:/mount][:ro|rw]. Without a mount it is /mnt/vol0, /mnt/vol1 and so on.
+        Read-only unless it says rw: what one visitor writes, all can read and change.""",
+    ).tag(config=True)
+    extra_hosts = Union(
+        [Unicode(), List(Unicode())],
+        default_value="",
+        help="More host names for the servers, name:address with commas between, or a list.",
+    ).tag(config=True)
+    container_ip = Unicode(
+        "127.0.0.1",
+        help="Address at which servers are published, or listen with `host_network`.",
+    ).tag(config=True)
+    container_port = Int(
+        8888,
+        min=1,
+        max=65535,
+        help="Port the servers listen on; with `host_network` the first of those tried.",
+    ).tag(config=True)
+    max_dock_workers = Int(
+        8, min=1, max=256, help="Starts and removals that may be under way in the engine at once."
+    ).tag(config=True)
+    docker_version = Unicode("auto", help="Version of the engine's API, like 1.41, or auto.").tag(
+        config=True
+    )
+    assert_hostname = Bool(
+        False, help="Whether the TLS certificate of a remote engine must name its host."
+    ).tag(config=True)
+    docker_timeout = Float(
+        30.0,
+        min=1.0,
+        help="Seconds the engine may take for one request; twice that for a start or a removal.",
+    ).tag(config=True)
+    labels = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="More labels for everything made in the engine.",
+    ).tag(config=True)
+    environment = Dict(
+        key_trait=Unicode(), value_trait=Unicode(), help="More environment for the servers."
+    ).tag(config=True)
+    extra_host_config = Dict(
+        key_trait=Unicode(),
+        help="""More settings of a container, as keywords of docker-py's `create_host_config`:
+        read_only, tmpfs, cap_drop, ulimits, shm_size, runtime, log_config, dns and so on.""",
+    ).tag(config=True)
+
+    _client: docker.APIClient | None = None
+    _containers: Containers | None = None
+    _ports: Ports | None = None
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._quick = Lane("docker-quick", QUICK_WORKERS)
+        self._slow = Lane("docker-slow", self.max_dock_workers)
+
+    async def setup(self) -> None:
+        """Reach the engine; see that it has the image and the network.
+
+        Raises:
+            ConfigError: A setting cannot work; the message names it.
+            SpawnerError: No engine answers.
+        """
+        options = self._options()
+        if options.host_network:
+            self._ports = Ports(options.container_ip, options.container_port)
+            self._ports.check()
+        self._command(ServerSpec("x", "/user/x/", "x"), options.container_port)
+        self._client = client = await self._quickly("reaching Docker", self._connect)
+        self._containers = containers = Containers(client, self.pool_name, options)
+        try:
+            containers.host_config(options.container_port)
+        except (*FAULTS, TypeError, ValueError) as error:
+            raise ConfigError(f"extra_host_config: {explain(error)}") from error
+        await self._ensure_image(client)
+        if options.network:
+            await self._quickly(
+                f"preparing the network {options.network}",
+                lambda _: docker_connection.ensure_network(client, options.network, options.labels),
+            )
+
+    async def start(self, spec: ServerSpec) -> str:
+        """Start a server; return its address.
+
+        Raises:
+            SpawnerError: The engine refused or did not answer. Nothing is left behind, or
+                it will be removed by the thread that still waits for the engine.
+        """
+        containers = self._ready()
+        port = self._ports.take(spec.server_id) if self._ports else self.container_port
+        order = Order(spec.server_id, self._command(spec, port), spec.token, port)
+        return await self._slowly("starting", spec.server_id, partial(containers.start, order))
+
+    async def stop(self, server_id: str) -> None:
+        """Remove the server's container and its anonymous volumes.
+
+        Raises:
+            SpawnerError: The engine refused or did not answer.
+        """
+        containers = self._ready()
+        await self._slowly("removing", server_id, partial(containers.remove, server_id))
+        if self._ports:
+            self._ports.give_back(server_id)
+
+    async def list(self) -> list[Instance]:
+        """Return all containers of this pool, running or not.
+
+        Raises:
+            SpawnerError: The engine refused, did not answer, or was not understood.
+        """
+        containers = self._ready()
+        return await self._quickly("listing servers", lambda _: containers.all())
+
+    async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
+        """Write the claim into the container's name, in whole seconds.
+
+        Raises:
+            SpawnerError: There is no such server, or the engine did not answer.
+        """
+        containers = self._ready()
+        await self._quickly(
+            f"claiming server {server_id}", lambda _: containers.claim(server_id, claimed_at)
+        )
+
+    async def logs(self, server_id: str, lines: int = 20) -> str:
+        """Return the last lines the server printed.
+
+        Raises:
+            SpawnerError: The engine did not answer.
+        """
+        containers = self._ready()
+        return await self._quickly(
+            f"reading what server {server_id} printed", lambda _: containers.logs(server_id, lines)
+        )
+
+    async def close(self) -> None:
+        """Let go of threads and connections; a thread that hangs is left to end by itself."""
+        self._quick.close()
+        self._slow.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _options(self) -> Options:
+        return Options(
+            image=self.image,
+            memory=docker_options.memory(self.mem_limit),
+            cpu_shares=self.cpu_shares,
+            cpu_quota=self.cpu_quota,
+            user=self.container_user,
+            host_network=self.host_network,
+            network=self.docker_network,
+            mounts=docker_options.mounts(self.host_directories),
+            extra_hosts=docker_options.extra_hosts(self.extra_hosts),
+            container_ip=self.container_ip,
+            container_port=self.container_port,
+            labels=dict(self.labels),
+            environment=dict(self.environment),
+            extra_host_config=dict(self.extra_host_config),
+        )
+
+    def _command(self, spec: ServerSpec, port: int) -> Sequence[str]:
+        values = {
+            "base_path": spec.base_url,
+            "port": str(port),
+            "ip": self.container_ip if self.host_network else EVERYWHERE,
+            "token": spec.token,
+            "frame_ancestors": self.frame_ancestors,
+        }
+        return render(self.command, values)
+
+    def _connect(self, _given_up: object) -> docker.APIClient:
+        return docker_connection.connect(
+            self.docker_version,
+            timeout=self.docker_timeout,
+            connections=QUICK_WORKERS + self.max_dock_workers,
+            assert_hostname=self.assert_hostname,
+        )
+
+    async def _ensure_image(self, client: docker.APIClient) -> None:
+        what = f"looking for the image {self.image}"
+        look = partial(docker_connection.image_user, client, self.image)
+        user = await self._quickly(what, lambda _: look())
+        if user is None:
+            log.info("image pull name=%s (this may take minutes)", self.image)
+            pull = partial(docker_connection.pull, client, self.image)
+            await self._slow.run(f"pulling the image {self.image}", pull, seconds=PULL_DEADLINE)
+            user = await self._quickly(what, lambda _: look())
+        if not self.container_user and user is not None and user.split(":")[0] in ("root", "0"):
+            log.warning("image %s runs as root; set --container-user", self.image)
+
+    def _ready(self) -> Containers:
+        if self._containers is None:
+            raise SpawnerError("the Docker spawner is not set up")
+        return self._containers
+
+    async def _quickly(self, what: str, job: Job[T]) -> T:
+        return await self._quick.run(what, job, seconds=self.docker_timeout)
+
+    async def _slowly(self, verb: str, server_id: str, job: Job[T]) -> T:
+        return await self._slow.run(
+            f"{verb} server {server_id}", job, seconds=2 * self.docker_timeout, key=server_id
+        )

@@ -1,0 +1,200 @@
+"""Reach the engine, and see that it has the image and the network.
+
+All of it blocks: call it through the door.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import docker
+import requests
+from docker.constants import MINIMUM_DOCKER_API_VERSION
+from docker.errors import APIError, DockerException, NotFound, TLSParameterError
+from docker.utils import kwargs_from_env, parse_host, version_lt
+from requests.adapters import HTTPAdapter
+
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners.docker_door import FAULTS, LONGEST_EXPLANATION, explain, root_cause
+
+log = logging.getLogger(__name__)
+
+FIRST_ANSWER = 5.0  # seconds for the engine's first answer
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+REMEDY = "start Docker, set DOCKER_HOST, or try --spawner=local"
+
+_REASONS = {
+    errno.ENOENT: "there is no such socket",
+    errno.ECONNREFUSED: "nothing listens there",
+}
+
+
+def connect(
+    version: str, *, timeout: float, connections: int, assert_hostname: bool
+) -> docker.APIClient:
+    """Return a client of the engine that DOCKER_HOST names, after a first answer.
+
+    Args:
+        version: Of the API, like "1.41"; "auto" takes the engine's.
+        timeout: Seconds one later request may take.
+        connections: Kept open; as many as there are threads.
+        assert_hostname: Whether the engine's certificate must name its host.
+
+    Raises:
+        ConfigError: A setting or an environment variable is wrong.
+        SpawnerError: No engine answers; the message says where and what to do.
+    """
+    if version != "auto" and not re.fullmatch(r"\d+\.\d+", version):
+        raise ConfigError(f"--docker-version={version}: write auto, or a version like 1.41")
+    where = _environment()
+    address = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+
+    def client(api: str, patience: float) -> docker.APIClient:
+        made = docker.APIClient(version=api, timeout=patience, max_pool_size=connections, **where)
+        if made.base_url.startswith(("http://", "https://")):  # not a local socket
+            adapter = _Adapter(connections, assert_hostname=assert_hostname)
+            made.mount("https://", adapter)
+            made.mount("http://", adapter)
+        return made
+
+    try:
+        first = client(MINIMUM_DOCKER_API_VERSION, FIRST_ANSWER)
+        try:
+            answer = first.version(api_version=False)
+        finally:
+            first.close()
+    except FAULTS as error:
+        raise SpawnerError(
+            f"cannot reach Docker at {address}: {_reason(error)}; {REMEDY}"
+        ) from error
+    return client(_agreed_version(version, answer), timeout)
+
+
+def image_user(client: docker.APIClient, image: str) -> str | None:
+    """Return the user an image runs as, None if the engine lacks the image."""
+    try:
+        config = client.inspect_image(image).get("Config") or {}
+    except NotFound:
+        return None
+    return str(config.get("User") or "root")
+
+
+def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> None:
+    """Fetch `image`; this may take minutes.
+
+    Raises:
+        ConfigError: It cannot be had; the message says what to do.
+    """
+    try:
+        for line in client.pull(image, stream=True, decode=True):
+            if "error" in line:
+                raise _no_image(image, str(line["error"]))
+            if given_up.is_set():
+                return
+    except APIError as error:
+        raise _no_image(image, explain(error)) from error
+
+
+def ensure_network(client: docker.APIClient, name: str, labels: Mapping[str, str]) -> None:
+    """Make the network `name` unless it is there.
+
+    Raises:
+        ConfigError: The engine will not have such a network.
+    """
+    try:
+        client.inspect_network(name)
+    except NotFound:
+        log.info("network make name=%s", name)
+    else:
+        return
+    try:
+        client.create_network(name, driver="bridge", labels=dict(labels), check_duplicate=True)
+    except APIError as error:
+        if error.status_code != requests.codes.conflict:  # somebody was quicker
+            raise ConfigError(
+                f"--docker-network={name}: there is none, and it cannot be made: {explain(error)}"
+            ) from error
+
+
+def _environment() -> dict[str, Any]:
+    host = os.environ.get("DOCKER_HOST", "")
+    try:
+        if host:
+            parse_host(host)
+    except (DockerException, ValueError) as error:
+        raise ConfigError(
+            f"DOCKER_HOST={host}: {explain(error)};"
+            " write for example unix:///var/run/docker.sock or tcp://127.0.0.1:2375"
+        ) from error
+    try:
+        found: dict[str, Any] = kwargs_from_env()
+    except TLSParameterError as error:
+        path = os.environ.get("DOCKER_CERT_PATH") or "~/.docker"
+        raise ConfigError(
+            f"DOCKER_TLS_VERIFY, DOCKER_CERT_PATH: {path} must hold ca.pem, cert.pem and key.pem"
+        ) from error
+    if "tls" in found and "base_url" not in found:
+        raise ConfigError(
+            "DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set without DOCKER_HOST; set all or none"
+        )
+    return found
+
+
+def _agreed_version(wanted: str, answer: Mapping[str, Any]) -> str:
+    newest = str(answer.get("ApiVersion", ""))
+    if not re.fullmatch(r"\d+\.\d+", newest):
+        raise SpawnerError(f"what answers at DOCKER_HOST is not a Docker engine; {REMEDY}")
+    oldest = str(answer.get("MinAPIVersion") or MINIMUM_DOCKER_API_VERSION)
+    if version_lt(oldest, MINIMUM_DOCKER_API_VERSION):
+        oldest = MINIMUM_DOCKER_API_VERSION
+    if version_lt(newest, oldest):
+        raise SpawnerError(
+            f"the engine speaks API {newest} only; {oldest} is needed, update Docker"
+        )
+    if wanted == "auto":
+        return newest
+    if version_lt(wanted, oldest) or version_lt(newest, wanted):
+        raise ConfigError(f"--docker-version={wanted}: this engine takes {oldest} to {newest}")
+    return wanted
+
+
+def _reason(error: BaseException) -> str:
+    cause = root_cause(error)
+    if isinstance(cause, PermissionError):
+        return (
+            "permission denied; add this user to the group docker and log in again,"
+            " or run as one who may use it"
+        )
+    if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
+        return f"no answer within {FIRST_ANSWER:g} s"
+    number = cause.errno if isinstance(cause, OSError) else None
+    return _REASONS.get(number or 0) or explain(error)
+
+
+def _no_image(image: str, reason: str) -> ConfigError:
+    reason = " ".join(reason.split())[:LONGEST_EXPLANATION]
+    return ConfigError(
+        f"--image={image}: the engine does not have it and cannot pull it ({reason});"
+        f" try: docker pull {image}, or docker build -t {image} DIRECTORY"
+    )
+
+
+class _Adapter(HTTPAdapter):
+    """Keeps a connection for each thread, and may skip the host name of a certificate."""
+
+    def __init__(self, connections: int, *, assert_hostname: bool) -> None:
+        self._assert_hostname = assert_hostname
+        super().__init__(pool_maxsize=connections)
+
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **more: Any
+    ) -> None:
+        if not self._assert_hostname:
+            more["assert_hostname"] = False
+        super().init_poolmanager(connections, maxsize, block, **more)

@@ -1,0 +1,225 @@
+"""What the spawner asks of the engine about containers: find, make, remove, rename.
+
+All of it blocks: call it through the door.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, NotFound
+
+from tmpnb.errors import SpawnerError
+from tmpnb.observation import Instance
+from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_options import Options
+
+log = logging.getLogger(__name__)
+
+PAUSE = 0.1  # seconds between two looks at what the engine is busy with
+LOOKS = 100  # before giving up on it
+CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
+LOG_BYTES = 16_384  # read back at most
+LAST_WORDS = 500  # characters of a failed server's last line in an error
+
+# What any visitor's container gets. `extra_host_config` overrides it.
+CAREFUL: Mapping[str, Any] = {
+    "init": True,  # reaps what the visitor leaves behind, and passes signals on
+    "pids_limit": 1024,  # processes and threads: a fork bomb ends with its own container
+    "security_opt": ["no-new-privileges"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One server to make."""
+
+    server_id: str
+    command: Sequence[str] = field(repr=False)
+    token: str = field(repr=False)
+    port: int  # it listens on
+
+
+class Containers:
+    """The containers of one pool."""
+
+    def __init__(self, client: docker.APIClient, pool: str, options: Options) -> None:
+        self._client = client
+        self._pool = pool
+        self._options = options
+
+    def all(self) -> list[Instance]:
+        """Return every container of the pool, in one request."""
+        return [listing.instance_of(entry) for entry in self._find()]
+
+    def start(self, order: Order, given_up: threading.Event) -> str:
+        """Make a server; return its address. Whatever fails, nothing is left behind.
+
+        Raises:
+            SpawnerError: A visitor has one of this id, or the new one ended at once.
+        """
+        for found in self._find(order.server_id):
+            if listing.claimed_at(found) is not None:
+                raise SpawnerError(f"server {order.server_id} belongs to a visitor already")
+            self._remove(found["Id"], given_up)  # left over from a start nobody waited for
+        address = None
+        try:
+            container = self._create(order)
+            if not given_up.is_set():
+                self._client.start(container)
+                address = self._address(container, order, given_up)
+        finally:
+            # By label, not by what `create` returned: it may have timed out and worked.
+            if address is None or given_up.is_set():
+                self._discard(order.server_id, given_up)
+        if address is None:
+            raise SpawnerError(f"the start of server {order.server_id} was given up")
+        return address
+
+    def remove(self, server_id: str, given_up: threading.Event) -> None:
+        """Remove a server with its anonymous volumes; it is gone when this returns."""
+        for found in self._find(server_id):
+            self._remove(found["Id"], given_up)
+
+    def claim(self, server_id: str, claimed_at: float) -> None:
+        """Write the time of the claim into the name.
+
+        Raises:
+            SpawnerError: There is no such server.
+        """
+        found = self._find(server_id)
+        if not found:
+            raise SpawnerError(f"there is no server {server_id} to claim")
+        name = listing.container_name(self._pool, server_id, claimed_at)
+        if name not in listing.names_of(found[0]):
+            self._client.rename(found[0]["Id"], name)
+
+    def logs(self, server_id: str, lines: int) -> str:
+        """Return the last lines a server printed; "" where there is nothing to read."""
+        found = self._find(server_id)
+        return self._said(found[0]["Id"], lines) if found else ""
+
+    def _find(self, server_id: str | None = None) -> list[dict[str, Any]]:
+        wanted = listing.selection(self._pool, server_id)
+        found: list[dict[str, Any]] = self._client.containers(all=True, filters=wanted)
+        return found
+
+    def _create(self, order: Order) -> str:
+        options = self._options
+        listens_on = options.container_ip if options.host_network else None
+        own = listing.labels(self._pool, order.server_id, order.port, listens_on)
+        made = self._client.create_container(
+            image=options.image,
+            command=list(order.command),
+            name=listing.container_name(self._pool, order.server_id),
+            labels={**options.labels, **own},
+            environment={**options.environment, "JUPYTER_TOKEN": order.token},
+            user=options.user or None,
+            ports=[order.port] if self._publishes() else None,
+            host_config=self.host_config(order.port),
+            networking_config=self._networking(),
+        )
+        for warning in made.get("Warnings") or []:
+            log.debug("container warning id=%s text=%s", order.server_id, warning)
+        return str(made["Id"])
+
+    def host_config(self, port: int) -> dict[str, Any]:
+        """Return the engine's settings for a server that listens on `port`."""
+        options = self._options
+        settings: dict[str, Any] = {**CAREFUL, **options.extra_host_config}
+        if options.memory:
+            settings.setdefault("mem_limit", options.memory)
+            settings.setdefault("memswap_limit", settings["mem_limit"])  # no swap on top
+        if options.cpu_quota:
+            settings |= {"cpu_period": CPU_PERIOD, "cpu_quota": options.cpu_quota}
+        if options.cpu_shares:
+            settings["cpu_shares"] = options.cpu_shares
+        if options.mounts:
+            settings["mounts"] = [
+                docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
+                for m in options.mounts
+            ]
+        if options.extra_hosts:
+            settings["extra_hosts"] = list(options.extra_hosts)
+        if self._publishes():
+            settings["port_bindings"] = {port: (options.container_ip,)}
+        else:
+            settings["network_mode"] = "host" if options.host_network else options.network
+        config: dict[str, Any] = self._client.create_host_config(**settings)
+        return config
+
+    def _publishes(self) -> bool:
+        return not (self._options.host_network or self._options.network)
+
+    def _networking(self) -> dict[str, Any] | None:
+        if not self._options.network:
+            return None
+        # Named at its creation, the network is the only one the container is ever on.
+        endpoint = self._client.create_endpoint_config()
+        config: dict[str, Any] = self._client.create_networking_config(
+            {self._options.network: endpoint}
+        )
+        return config
+
+    def _address(self, container: str, order: Order, given_up: threading.Event) -> str | None:
+        for _ in range(LOOKS):
+            found = self._client.containers(all=True, filters={"id": container})
+            if not (found and listing.is_serving(found[0])):
+                raise SpawnerError(self._obituary(container, order))
+            address = listing.address_of(found[0])
+            if address is not None or given_up.wait(PAUSE):
+                return address
+        raise SpawnerError(f"server {order.server_id} runs, but Docker gave it no address")
+
+    def _obituary(self, container: str, order: Order) -> str:
+        try:
+            state = self._client.inspect_container(container)["State"]
+        except NotFound:
+            return f"server {order.server_id} was removed during its start"
+        said = self._said(container, 1).replace(order.token, "[token]").strip()
+        return (
+            f"server {order.server_id} is not running right after its start:"
+            f" {state.get('Status')}, exit code {state.get('ExitCode')}"
+            + (f"; it said: {said[-LAST_WORDS:]}" if said else "")
+        )
+
+    def _said(self, container: str, lines: int) -> str:
+        try:
+            printed: bytes = self._client.logs(container, tail=lines)
+        except APIError as error:
+            # Gone, or its logging driver keeps nothing to read.
+            if error.status_code == requests.codes.not_found or "logging driver" in str(error):
+                return ""
+            raise
+        return printed[-LOG_BYTES:].decode(errors="replace").rstrip("\n")
+
+    def _remove(self, container: str, given_up: threading.Event) -> None:
+        try:
+            self._client.remove_container(container, v=True, force=True)
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code != requests.codes.conflict:
+                raise
+            self._wait_until_gone(container, given_up)  # it is being removed already
+
+    def _wait_until_gone(self, container: str, given_up: threading.Event) -> None:
+        for _ in range(LOOKS):
+            if not self._client.containers(all=True, filters={"id": container}):
+                return
+            if given_up.wait(PAUSE):
+                break
+        raise SpawnerError(f"Docker is still removing container {container[:12]}")
+
+    def _discard(self, server_id: str, given_up: threading.Event) -> None:
+        try:
+            self.remove(server_id, given_up)
+        except (*FAULTS, SpawnerError) as error:
+            log.warning("container left behind id=%s: %s", server_id, explain(error))

@@ -1,0 +1,125 @@
+"""What is written on a container, and how it is read back. Pure.
+
+Labels say whose a container is; they are given when it is made and never change. The
+name says when it was claimed, for a name is all the engine lets us change afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tmpnb.errors import SpawnerError
+from tmpnb.observation import Instance
+
+MANAGED = "tmpnb.managed"
+POOL = "tmpnb.pool"
+SERVER = "tmpnb.server"
+PORT = "tmpnb.port"  # the server listens on it, in its own network
+IP = "tmpnb.ip"  # where it listens on the engine's own network; only there
+
+Entry = Mapping[str, Any]  # one container, as the engine lists it
+
+# Whether a server in this state serves. The engine knows no other states.
+SERVES = {
+    "running": True,
+    "created": False,  # being started, or its start failed
+    "paused": False,  # answers nobody until somebody resumes it
+    "restarting": False,
+    "removing": False,
+    "exited": False,
+    "dead": False,  # could not be removed in full
+}
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
+
+
+def labels(pool: str, server_id: str, port: int, ip: str | None) -> dict[str, str]:
+    """Return the labels of a server's container; `ip` only on the engine's own network."""
+    own = {MANAGED: "true", POOL: pool, SERVER: server_id, PORT: str(port)}
+    return own if ip is None else own | {IP: ip}
+
+
+def selection(pool: str, server_id: str | None = None) -> dict[str, list[str]]:
+    """Return the engine's filter for a pool, or for one server of it."""
+    wanted = [f"{MANAGED}=true", f"{POOL}={pool}"]
+    if server_id is not None:
+        wanted.append(f"{SERVER}={server_id}")
+    return {"label": wanted}
+
+
+def container_name(pool: str, server_id: str, claimed_at: float | None = None) -> str:
+    """Return the name of a server's container, which holds the time of its claim."""
+    name = re.sub(r"[^a-zA-Z0-9_.-]", "-", f"tmpnb-{pool}-{server_id}")
+    return name if claimed_at is None else f"{name}-claimed-{int(claimed_at)}"
+
+
+def instance_of(entry: Entry) -> Instance:
+    """Return what a listed container says.
+
+    Raises:
+        SpawnerError: It cannot be read, or is in a state that has no meaning here.
+    """
+    try:
+        serves = is_serving(entry)
+        return Instance(
+            str(entry["Labels"][SERVER]),
+            running=serves,
+            created_at=float(entry["Created"]),
+            claimed_at=claimed_at(entry),
+            address=address_of(entry) if serves else None,
+        )
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise SpawnerError(f"Docker described a container in an unknown way: {error!r}") from error
+
+
+def is_serving(entry: Entry) -> bool:
+    """Return whether the container runs.
+
+    Raises:
+        SpawnerError: Its state is none of Docker's.
+    """
+    state = entry["State"]
+    if state not in SERVES:
+        raise SpawnerError(f"container {names_of(entry)} is in the unknown state {state!r}")
+    return SERVES[state]
+
+
+def claimed_at(entry: Entry) -> float | None:
+    """Return when the server was claimed, in Unix time and whole seconds."""
+    prefix = container_name(entry["Labels"][POOL], entry["Labels"][SERVER]) + "-claimed-"
+    for name in names_of(entry):
+        if name.startswith(prefix) and name.removeprefix(prefix).isdecimal():
+            return float(name.removeprefix(prefix))
+    return None
+
+
+def names_of(entry: Entry) -> list[str]:
+    """Return the container's names; the engine may leave them out while it removes one."""
+    return [str(name).removeprefix("/") for name in entry.get("Names") or []]
+
+
+def address_of(entry: Entry) -> str | None:
+    """Return `http://host:port` of a running container, None if it has none yet.
+
+    It comes from the container alone, so that servers of an orchestrator with other
+    network settings are found as well.
+    """
+    port = int(entry["Labels"][PORT])
+    if IP in entry["Labels"]:
+        return _url(entry["Labels"][IP], port)
+    published = [p for p in entry.get("Ports") or [] if p.get("PrivatePort") == port]
+    published = [p for p in published if p.get("PublicPort")]
+    if published:
+        published.sort(key=lambda p: ":" in p.get("IP", ""))  # IPv4 first
+        return _url(published[0].get("IP") or "0.0.0.0", published[0]["PublicPort"])  # noqa: S104 - read, not bound
+    for network in ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values():
+        if ip := network.get("IPAddress") or network.get("GlobalIPv6Address"):
+            return _url(ip, port)
+    return None
+
+
+def _url(ip: str, port: int) -> str:
+    host = _EVERYWHERE.get(ip) or (f"[{ip}]" if ":" in ip else ip)
+    return f"http://{host}:{port}"

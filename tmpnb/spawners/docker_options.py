@@ -1,0 +1,138 @@
+"""Read the operator's Docker settings, and refuse what cannot work. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+from tmpnb.errors import ConfigError
+
+SMALLEST_MEMORY = 6 * 1024**2  # bytes; the engine refuses less
+_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?b?|b)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory of the engine's machine, shown to every server."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How every server of a pool is made."""
+
+    image: str
+    memory: int = 0  # bytes; 0: no limit
+    cpu_shares: int | None = None  # weight against other containers
+    cpu_quota: int | None = None  # microseconds in each 100 ms
+    user: str = ""  # "": the image's own
+    host_network: bool = False
+    network: str = ""  # "": the engine's default, with a published port
+    mounts: tuple[Mount, ...] = ()
+    extra_hosts: tuple[str, ...] = ()  # name:address
+    container_ip: str = "127.0.0.1"
+    container_port: int = 8888
+    labels: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    extra_host_config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other.
+
+        Raises:
+            ConfigError: Names the flag and what to do.
+        """
+        if not self.image:
+            raise ConfigError("--image is empty; name the image of the notebook servers")
+        if self.host_network and self.network:
+            raise ConfigError(
+                f"--host-network and --docker-network={self.network} exclude each other;"
+                " leave one out"
+            )
+        if self.network == "host":
+            raise ConfigError("--docker-network=host: say --host-network instead")
+        if self.network == "none":
+            raise ConfigError("--docker-network=none: no proxy could reach the servers")
+        _address("--container-ip", self.container_ip)
+
+
+def memory(text: str) -> int:
+    """Return "512m", "1.5g" or "1GiB" in bytes; 0 for "" and "0", which mean no limit.
+
+    Raises:
+        ConfigError: It is no size, or less than the engine takes.
+    """
+    if not text.strip():
+        return 0
+    found = _MEMORY.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"--mem-limit={text}: not a size; write for example 512m or 2g")
+    size = int(float(found[1]) * _UNITS[(found[2] or "").lower()])
+    if 0 < size < SMALLEST_MEMORY:
+        raise ConfigError(f"--mem-limit={text}: the engine needs 6m at least; did you mean {text}m")
+    return size
+
+
+def mounts(text: str) -> tuple[Mount, ...]:
+    """Return the directories of a list like `/data,/books:/mnt/books:rw`.
+
+    Raises:
+        ConfigError: Names the entry that is wrong.
+    """
+    found = [_mount(entry, index) for index, entry in enumerate(_entries(text))]
+    targets = [mount.target for mount in found]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise ConfigError(f"--host-directories: two directories at {target}")
+    return tuple(found)
+
+
+def _mount(entry: str, index: int) -> Mount:
+    parts = entry.split(":")
+    mode = parts.pop() if len(parts) > 1 and not parts[-1].startswith("/") else "ro"
+    source, target = parts[0], parts[1] if len(parts) > 1 else f"/mnt/vol{index}"
+    absolute = source.startswith("/") and target.startswith("/") and target.strip("/")
+    if mode not in ("ro", "rw") or len(parts) > 2 or not absolute:
+        raise ConfigError(
+            f"--host-directories: cannot read {entry!r}; write /directory, /directory:/mount"
+            " or /directory:/mount:rw"
+        )
+    return Mount(source, target.rstrip("/"), read_only=mode == "ro")
+
+
+def extra_hosts(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the entries of `name:address,…`; the address may be IPv6, with or without [].
+
+    Raises:
+        ConfigError: Names the entry that is wrong.
+    """
+    return tuple(_host(entry) for entry in _entries(value))
+
+
+def _host(entry: str) -> str:
+    name, colon, address = entry.partition(":")
+    if not (name and colon and address) or re.search(r"\s", entry):
+        raise ConfigError(f"--extra-hosts: cannot read {entry!r}; write name:address")
+    if address == "host-gateway":  # the engine's word for its own machine
+        return entry
+    bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    return f"{name}:{_address(f'--extra-hosts: {entry!r}', bare)}"
+
+
+def _address(where: str, text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {text!r} is not an IP address") from error
+
+
+def _entries(value: str | Iterable[str]) -> list[str]:
+    listed = value.split(",") if isinstance(value, str) else value
+    return [entry.strip() for entry in listed if entry.strip()]

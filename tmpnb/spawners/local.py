@@ -1,0 +1,277 @@
+"""Notebook servers as processes of this machine: for trying out, without isolation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from traitlets import Unicode
+
+from tmpnb import process
+from tmpnb.command import render
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.logs import redact
+from tmpnb.observation import Instance
+from tmpnb.spawners.base import DEFAULT_COMMAND, ServerSpec, Spawner
+from tmpnb.spawners.local_directory import (
+    ADDRESS,
+    MARKER,
+    Record,
+    ServerDirectory,
+    all_in,
+    prepare_root,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+THREADS = 8  # for files; what waits for processes needs none
+GRACE = 3.0  # seconds a server has between SIGTERM and SIGKILL
+PATIENCE = 15.0  # seconds for all of its processes to be gone
+REMOVALS = 3  # tries, should a process be born behind our back
+PORT_TRIES = 100
+KEPT = ("LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "SHELL", "TZ", "USER")  # and LC_*
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A server that this process started itself, so must reap."""
+
+    popen: subprocess.Popen[bytes]
+    token: str
+
+
+class LocalProcessSpawner(Spawner):
+    """Starts each server as a process of the orchestrator's own user, on loopback."""
+
+    notebook_dir = Unicode(
+        "", help="A directory whose contents each new home starts with. Default: none."
+    ).tag(config=True)
+
+    directory = Unicode(
+        "",
+        help="""Where the servers' directories are made. Default: the system's directory for
+        temporary files.""",
+    ).tag(config=True)
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings)
+        self._children: dict[str, _Child] = {}
+        self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(THREADS, "local-spawner")
+        self._taken: dict[str, int] = {}  # ports by server id
+        self._ports = threading.Lock()
+        self._removal = asyncio.Lock()
+
+    async def setup(self) -> None:
+        """See `Spawner`."""
+        await self._in_thread(self._check)
+        log.warning(
+            "--spawner=local is for trying out: every visitor runs code as this user (uid %d), "
+            "who may read and change all that is yours; to serve others, use --spawner=docker",
+            os.geteuid(),
+        )
+
+    async def start(self, spec: ServerSpec) -> str:
+        """See `Spawner`."""
+        directory = self._directory_of(spec.server_id)
+        return await self._in_thread(lambda: self._launch(spec, directory))
+
+    async def stop(self, server_id: str) -> None:
+        """See `Spawner`."""
+        directory = self._directory_of(server_id)
+        for _ in range(REMOVALS):
+            left = await process.end(directory.processes, grace=GRACE, patience=PATIENCE)
+            if left:
+                pids = sorted(one.pid for one in left)
+                raise SpawnerError(f"processes of server {server_id} do not end: {pids}")
+            async with self._removal:  # two at once would trip over each other's files
+                await self._in_thread(directory.remove)
+            if not await self._in_thread(directory.processes):
+                break
+        else:
+            raise SpawnerError(f"server {server_id} starts processes faster than they end")
+        self._taken.pop(server_id, None)
+        child = self._children.pop(server_id, None)
+        if child is not None:
+            child.popen.poll()
+
+    async def list(self) -> list[Instance]:
+        """See `Spawner`."""
+        return [*await self._in_thread(self._look)]
+
+    async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
+        """See `Spawner`."""
+        try:
+            self._directory_of(server_id).claim(claimed_at)
+        except FileNotFoundError as error:
+            raise SpawnerError(f"there is no server {server_id}") from error
+        except OSError as error:
+            raise SpawnerError(f"cannot mark server {server_id} as claimed: {error}") from error
+
+    async def logs(self, server_id: str, lines: int = 20) -> str:
+        """See `Spawner`."""
+        text = await self._in_thread(self._directory_of(server_id).tail)
+        child = self._children.get(server_id)
+        if child is not None:
+            text = text.replace(child.token, "[redacted]")
+        return "\n".join(redact(text).splitlines()[-lines:])
+
+    async def close(self) -> None:
+        """See `Spawner`."""
+        if self._threads is None:
+            return
+        self._threads.shutdown(wait=False)
+        self._threads = None
+        with suppress(OSError):  # not empty: servers go on
+            self._root.rmdir()
+        for child in self._children.values():
+            if child.popen.poll() is None:
+                child.popen.returncode = 0  # goes on by intent: no warning about it
+        self._children.clear()
+
+    @property
+    def _root(self) -> Path:
+        parent = Path(self.directory or tempfile.gettempdir()).resolve()
+        return parent / f"tmpnb-{os.geteuid()}-{quote(self.pool_name, safe='')}"
+
+    def _directory_of(self, server_id: str) -> ServerDirectory:
+        return ServerDirectory(self._root, server_id)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run blocking `work`; its end is waited for even when cancelled, so nothing is half done.
+
+        Raises:
+            SpawnerError: The system refused, or the spawner is closed.
+        """
+        if self._threads is None:
+            raise SpawnerError("the local spawner is closed")
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        except OSError as error:
+            raise SpawnerError(f"the system refused: {error}") from error
+
+    # In a thread
+
+    def _check(self) -> None:
+        if process.find(os.getpid()) is None:
+            raise ConfigError("--spawner=local needs Linux (/proc); use --spawner=docker")
+        prepare_root(self._root)
+        _check_program(self._arguments(ServerSpec("id", "/user/id/", "token"), port=1)[0])
+        if self.notebook_dir and not Path(self.notebook_dir).is_dir():
+            raise ConfigError(
+                f"--LocalProcessSpawner.notebook_dir={self.notebook_dir}: no such directory"
+            )
+
+    def _launch(self, spec: ServerSpec, directory: ServerDirectory) -> str:
+        prepare_root(self._root)
+        with self._ports:
+            record = Record(_free_port(self._taken.values()), created_at=time.time())
+            try:
+                directory.create(record)
+            except FileExistsError as error:
+                raise SpawnerError(f"there is a server {spec.server_id} already") from error
+            self._taken[spec.server_id] = record.port
+        directory.furnish(Path(self.notebook_dir) if self.notebook_dir else None)
+        self._spawn(spec, directory, record)
+        return f"http://{ADDRESS}:{record.port}"
+
+    def _spawn(self, spec: ServerSpec, directory: ServerDirectory, record: Record) -> None:
+        with directory.open_output() as output:
+            child = subprocess.Popen(  # noqa: S603 - the operator's own command
+                self._arguments(spec, record.port),
+                cwd=directory.home,
+                env=_environment(spec, directory),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._children[spec.server_id] = _Child(child, spec.token)
+        born = process.find(child.pid) or process.Process(child.pid, born="and died at once")
+        try:
+            directory.write(replace(record, process=born))
+        except FileNotFoundError:  # stopped meanwhile
+            child.kill()
+            child.wait()
+            raise
+
+    def _arguments(self, spec: ServerSpec, port: int) -> Sequence[str]:
+        values = {
+            "base_path": spec.base_url,
+            "port": str(port),
+            "ip": ADDRESS,
+            "token": spec.token,
+            "frame_ancestors": self.frame_ancestors,
+        }
+        arguments = render(self.command, values)
+        if self.command == DEFAULT_COMMAND and os.geteuid() == 0:
+            arguments.append("--allow-root")
+        return arguments
+
+    def _look(self) -> Sequence[Instance]:
+        for child in tuple(self._children.values()):
+            child.popen.poll()  # leaves no zombie behind
+        found = [directory.instance() for directory in all_in(self._root)]
+        return [instance for instance in found if instance is not None]
+
+
+def _check_program(program: str) -> None:
+    """Raise ConfigError if a server's program is not installed."""
+    for name in ("jupyter", "jupyter-lab") if program == "jupyter" else (program,):
+        if shutil.which(name, path=_search_path()) is None:
+            known = program == "jupyter"
+            cure = "install it with: pip install 'tmpnb[local]'" if known else "see --command"
+            raise ConfigError(f"--spawner=local: {name} is not installed; {cure}")
+
+
+def _search_path() -> str:
+    """Return PATH with this Python's own programs first."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+
+
+def _environment(spec: ServerSpec, directory: ServerDirectory) -> dict[str, str]:
+    """Return all that a server learns of ours: no secret but its own, no place but its own."""
+    kept = {n: v for n, v in os.environ.items() if n in KEPT or n.startswith("LC_")}
+    return kept | {
+        "PATH": _search_path(),
+        "HOME": str(directory.home),
+        "TMPDIR": str(directory.temp),
+        "JUPYTER_TOKEN": spec.token,
+        "JUPYTER_CONFIG_DIR": str(directory.home / ".jupyter"),
+        "JUPYTER_DATA_DIR": str(directory.home / ".local/share/jupyter"),
+        "JUPYTER_RUNTIME_DIR": str(directory.runtime),
+        "JUPYTER_PREFER_ENV_PATH": "1",  # kernels of this Python before those of the machine
+        MARKER: str(directory.path),
+    }
+
+
+def _free_port(taken: Iterable[int]) -> int:
+    """Return a port nobody listens at and none of `taken`, whose servers may not listen yet."""
+    avoided = set(taken)
+    for _ in range(PORT_TRIES):
+        with socket.socket() as probe:
+            probe.bind((ADDRESS, 0))
+            port = int(probe.getsockname()[1])
+        if port not in avoided:
+            return port
+    raise SpawnerError("found no free port")

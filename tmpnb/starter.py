@@ -1,0 +1,92 @@
+"""Start servers: at most so many at once, each with a deadline, broken ones ever more rarely."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tmpnb.backoff import Backoff
+from tmpnb.errors import StartTimeoutError, TmpnbError
+from tmpnb.health import Health
+from tmpnb.http import Client
+from tmpnb.readiness import wait_until_ready
+from tmpnb.server import NotebookServer
+from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.tokens import TokenMaker
+
+log = logging.getLogger(__name__)
+
+LOGS_TIMEOUT = 5.0  # seconds to fetch the last words of a server that failed
+
+
+@dataclass(frozen=True, slots=True)
+class StartSettings:
+    """How servers are started."""
+
+    concurrency: int = 4  # starts at once; more than two a core make each other late
+    timeout: float = 60.0  # seconds from the begin of a start to its first answer
+    ready_path: str = "api"  # under the base URL; answers 200 once the server is up
+
+
+class Starter:
+    """Brings a STARTING server to life. Moves no phases: its caller does."""
+
+    def __init__(
+        self,
+        settings: StartSettings,
+        *,
+        spawner: Spawner,
+        client: Client,
+        tokens: TokenMaker,
+        health: Health,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings, self._spawner, self._client = settings, spawner, client
+        self._tokens, self._health, self._clock = tokens, health, clock
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self.backoff = Backoff()
+
+    async def start(self, server: NotebookServer) -> None:
+        """Return when the server answers at its own address, which is then set.
+
+        Raises:
+            SpawnerError: It did not start, or did not answer in time. The operator
+                has been told, with the server's last words; launches back off.
+        """
+        try:
+            async with self._slots:
+                await self._start(server)
+        except TmpnbError as error:
+            self.backoff.failed(self._clock())
+            await self._report(server, error)
+            raise
+        self.backoff.succeeded()
+        self._health.solved("start")
+
+    async def _start(self, server: NotebookServer) -> None:
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout
+        spec = ServerSpec(server.id, server.base_url, self._tokens.token_for(server.id))
+        try:
+            async with asyncio.timeout_at(deadline):
+                server.address = await self._spawner.start(spec)
+        except TimeoutError as error:
+            raise StartTimeoutError("the engine did not start it in time") from error
+        await wait_until_ready(self._client, self.ready_url(server), deadline)
+
+    def ready_url(self, server: NotebookServer) -> str:
+        """Return the URL that answers 200 while the server is alive."""
+        return f"{server.address}{server.base_url}{self._settings.ready_path}"
+
+    async def _report(self, server: NotebookServer, error: TmpnbError) -> None:
+        try:
+            async with asyncio.timeout(LOGS_TIMEOUT):
+                tail = (await self._spawner.logs(server.id)).strip()
+        except (TmpnbError, TimeoutError):
+            tail = ""
+        said = f"; its last lines:\n{tail}" if tail else "; it printed nothing"
+        log.debug("server %s failed to start: %s", server.id, error)
+        # Without what differs each time, so that a lasting fault is said once.
+        words = str(error).replace(server.id, "<id>").replace(server.address or "<address>", "")
+        self._health.report("start", f"a server failed to start: {words}{said}")

@@ -1,0 +1,108 @@
+// Take one notebook for the person who looks at this page, and go there.
+'use strict';
+
+(() => {
+  const MAX_TRIES = 40; // without a free notebook
+  const MAX_FAULTS = 6; // without a usable answer
+  const DEADLINE = 60; // seconds for one answer
+  const PROMPTS = { working: '[*]', waiting: '[…]', failed: '[!]' };
+  const page = document.querySelector('main');
+  const [form, button, hint] = ['form', 'button', '.hint'].map((s) => page.querySelector(s));
+  const framed = window.top !== window.self;
+  let tries = 0;
+  let faults = 0;
+  let timer = 0;
+  let busy = false;
+
+  const show = (state, heading, text) => {
+    page.dataset.state = state;
+    page.querySelector('.prompt').textContent = PROMPTS[state];
+    page.querySelector('h1').textContent = heading;
+    page.querySelector('.status').textContent = text;
+    button.textContent = state === 'working' ? 'Starting…' : 'Try now';
+    button.setAttribute('aria-disabled', state === 'working');
+    hint.textContent = '';
+    document.title = document.title.replace(/^.*·/, `${heading} ·`);
+  };
+
+  const later = (seconds) => {
+    tmpnb.announce(hint, seconds);
+    timer = setTimeout(attempt, seconds * 1000);
+  };
+
+  const wait = ({ status, capacity, available, starting }, asked) => {
+    if (status === 'starting') {
+      const text = `Ready so far: ${available} of ${capacity}. Getting ready: ${starting}.`;
+      show('waiting', 'Notebooks are getting ready', text);
+    } else {
+      const text = `This service runs ${capacity} at a time. One becomes free when somebody leaves.`;
+      show('waiting', 'No notebook is free right now', text);
+    }
+    tries += 1;
+    if (tries < MAX_TRIES) later(tmpnb.delay(asked, tries - 1));
+    else hint.textContent = 'This page has stopped trying by itself.';
+  };
+
+  const fault = (asked) => {
+    faults += 1;
+    if (faults < MAX_FAULTS) {
+      show('waiting', 'Still trying…', 'The service did not answer.');
+      later(tmpnb.delay(asked, faults - 1));
+    } else {
+      show('failed', 'The service does not answer', 'Check your connection, then try again.');
+    }
+  };
+
+  const judge = ({ code, body, asked }) => {
+    if (body.url) {
+      const target = new URL(body.url, location);
+      target.hash ||= location.hash;
+      location.replace(target);
+      return;
+    }
+    busy = false;
+    if (body.status) {
+      faults = 0;
+      wait(body, asked);
+    } else if (code >= 400 && code < 500) {
+      show('failed', 'No notebook for now', body.error?.message ?? `The service answered ${code}.`);
+    } else {
+      fault(asked);
+    }
+  };
+
+  const ask = async () => {
+    const signal = AbortSignal.timeout(DEADLINE * 1000);
+    const headers = { Accept: 'application/json' };
+    const answer = await fetch(form.action, { method: 'POST', headers, signal });
+    const body = (await answer.json().catch(() => null)) ?? {};
+    const asked = Number(body.retry_after ?? answer.headers.get('Retry-After')) || 5;
+    return { code: answer.status, body, asked };
+  };
+
+  async function attempt() {
+    busy = true;
+    clearTimeout(timer);
+    await tmpnb.seen();
+    show('working', 'Starting your notebook…', 'This takes a moment.');
+    judge(await ask().catch(() => ({ body: {}, asked: 2 })));
+  }
+
+  if (framed) page.querySelector('[data-framed]').hidden = false;
+  // A sandboxed frame may not read our answer; there the plain form does it.
+  if (window.origin === 'null') return;
+
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (busy) return;
+    tries = faults = 0;
+    attempt();
+  });
+
+  // Coming back here, or a browser restoring its tabs, is no wish for one more.
+  const back = performance.getEntriesByType('navigation')[0]?.type === 'back_forward';
+  const { autostart, wait: first } = page.dataset;
+  if (back || (autostart !== 'yes' && (autostart !== 'top' || framed))) return;
+  if (first) later(tmpnb.delay(Number(first), 0));
+  else attempt();
+})();

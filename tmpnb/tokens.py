@@ -1,0 +1,84 @@
+"""The secret key, the tokens made from it, and how tokens are compared."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from tmpnb.errors import ConfigError
+
+SHORTEST_KEY = 16  # characters
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+class TokenMaker:
+    """Makes each server's secret from the key and its id, so that nothing is stored."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def token_for(self, server_id: str) -> str:
+        """Return the token of a server: 64 hex digits, the same after every restart."""
+        return hmac.new(self._key, f"server:{server_id}".encode(), hashlib.sha256).hexdigest()
+
+
+def load_key(state_dir: Path, from_environment: str | None) -> bytes:
+    """Return the secret key: from TMPNB_SECRET_KEY, else from a 0600 file, made if absent.
+
+    Raises:
+        ConfigError: The key is too short, or the file cannot be read or made.
+    """
+    if from_environment is not None:
+        if len(from_environment) < SHORTEST_KEY:
+            raise ConfigError(
+                f"TMPNB_SECRET_KEY is shorter than {SHORTEST_KEY} characters; "
+                "make one with: openssl rand -hex 32"
+            )
+        return from_environment.encode()
+    return secret_file(state_dir / "secret_key", mode=0o600).encode()
+
+
+def secret_file(path: Path, mode: int) -> str:
+    """Return the secret a file holds; a random one is written when there is no file.
+
+    Raises:
+        ConfigError: It cannot be read or made, or holds less than a secret.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _write_once(path, mode)
+        secret = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot keep a secret in {path}: {error}; see --state-dir") from error
+    if len(secret) < SHORTEST_KEY:
+        raise ConfigError(f"{path} holds no secret (shorter than {SHORTEST_KEY}); remove the file")
+    return secret
+
+
+def _write_once(path: Path, mode: int) -> None:
+    """Write a random secret; another process that is faster wins, a reader sees it whole."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(secrets.token_hex(32) + "\n")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def new_id(length: int) -> str:
+    """Return a random server id of letters and digits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def same(given: str, expected: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(given.encode(), expected.encode())
