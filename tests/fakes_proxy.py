@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from spawner_engines import missing
 
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.observation import Route
@@ -90,12 +90,39 @@ class FakeProxy:
 
 
 def chp() -> str:
-    """Return the path of the real proxy; skip the test without one, or fail it in CI."""
+    """Return the path of the real proxy; without one the test is skipped, or fails on CI."""
     path = f"{os.environ.get('PATH', '')}{os.pathsep}{BUNDLED_CHP}"
     found = shutil.which("configurable-http-proxy", path=path)
-    if found is None:
-        problem = "no configurable-http-proxy: npm install -g configurable-http-proxy"
-        if os.environ.get("CI") == "true":
-            pytest.fail(problem)
-        pytest.skip(problem)
-    return found
+    return found or missing("configurable-http-proxy: npm install -g configurable-http-proxy")
+
+
+# What `ManagedProxy` needs of a proxy and no more: the options, the token, the two ports. It says
+# its words first, then ends, or goes on without a port as CHP does.
+STAND_IN = """
+import argparse, os, signal, sys, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+parser = argparse.ArgumentParser()
+for name in ("ip", "api-ip", "default-target", "error-target", "say"):
+    parser.add_argument(f"--{name}", default="")
+for name in ("port", "api-port", "exit"):
+    parser.add_argument(f"--{name}", type=int)
+parser.add_argument("--stubborn", action="store_true")
+options = parser.parse_args()
+if options.stubborn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(options.say, flush=True)
+if options.exit is not None:
+    sys.exit(options.exit)
+class Api(BaseHTTPRequestHandler):
+    def do_GET(self):
+        right = f"token {os.environ['CONFIGPROXY_AUTH_TOKEN']}"
+        self.send_response(200 if self.headers["Authorization"] == right else 403)
+        self.end_headers()
+        self.wfile.write(b"{}")
+    def log_message(self, *args):
+        print("request with", os.environ["CONFIGPROXY_AUTH_TOKEN"], flush=True)
+if "listen" not in options.say:
+    public = ThreadingHTTPServer((options.ip, options.port), BaseHTTPRequestHandler)
+    threading.Thread(target=public.serve_forever, daemon=True).start()
+ThreadingHTTPServer((options.api_ip, options.api_port), Api).serve_forever()
+"""

@@ -17,7 +17,7 @@ from traitlets.config import Application, Configurable
 from tmpnb import __version__, flags, logs, settings
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
-from tmpnb.proxy_choice import ProxySettings
+from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
 from tmpnb.service import Service
 from tmpnb.settings import CORS_HEADERS, Listening, Secrets
@@ -221,7 +221,7 @@ class Tmpnb(Application):
             policy=policy,
             listening=listening,
             secrets=secrets,
-            proxy=self._proxy_settings(),
+            proxy=self._proxy_choice(),
             timing=Timing(self.reconcile_interval, user_length=self.user_length),
             starts=StartSettings(self.spawn_concurrency, self.start_timeout, self.ready_path),
             cull_period=self.cull_period,
@@ -233,8 +233,8 @@ class Tmpnb(Application):
             stop_servers_on_exit=self.stop_servers_on_exit,
         )
 
-    def _proxy_settings(self) -> ProxySettings:
-        return ProxySettings(
+    def _proxy_choice(self) -> ProxyChoice:
+        return ProxyChoice(
             endpoint=os.environ.get("CONFIGPROXY_ENDPOINT") or None,
             command=tuple(shlex.split(self.proxy_command)),
             ip=self.proxy_ip,

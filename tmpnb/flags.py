@@ -82,8 +82,12 @@ SWITCHES = frozenset(
         "use_tokens",
     }
 )
-# Traitlets' own, with and without a value.
-BUILT_IN = frozenset({"help", "help-all", "version", "generate-config", "show-config", "debug"})
+# Those below take no value.
+BUILT_IN = frozenset({"help", "help-all", "version"})  # known to traitlets
+SHORTCUTS: Mapping[str, tuple[dict[str, dict[str, Any]], str]] = {
+    "show-config": ({"Tmpnb": {"show_config": True}}, "Print the settings in force, and end."),
+    "debug": ({"Tmpnb": {"logging": "debug"}}, "Same as --logging=debug"),
+}
 
 
 def owners() -> dict[str, str]:
@@ -110,9 +114,9 @@ def aliases() -> dict[Any, str]:
     }
 
 
-def switches() -> dict[Any, tuple[dict[str, dict[str, bool]], str]]:
+def switches() -> dict[Any, tuple[dict[str, dict[str, Any]], str]]:
     """Return the flags that may stand alone, in traitlets' form."""
-    found: dict[Any, tuple[dict[str, dict[str, bool]], str]] = {}
+    found: dict[Any, tuple[dict[str, dict[str, Any]], str]] = dict(SHORTCUTS)
     for name in sorted(SWITCHES):
         owner = owners()[name].partition(".")[0]
         found[spellings(name)] = ({owner: {name: True}}, f"Same as --{spellings(name)[0]}=True")
@@ -120,25 +124,49 @@ def switches() -> dict[Any, tuple[dict[str, dict[str, bool]], str]]:
 
 
 def check_arguments(arguments: Sequence[str], classes: Iterable[type[Configurable]]) -> None:
-    """Refuse a flag that does not exist, with the nearest that does.
+    """Refuse a flag that does not exist, is given twice, or lacks its value.
 
     Raises:
-        ConfigError: In one line.
+        ConfigError: In one line, with the nearest flag that does exist.
     """
-    known = {s for name in owners() for s in spellings(name)} | BUILT_IN | {"config"}
-    dotted = {f"{c.__name__}.{t}" for c in classes for t in c.class_trait_names(config=True)}
-    expects_value = False
-    for argument in arguments:
-        name, has_value, _ = argument.removeprefix("--").partition("=")
+    known = {s for name in owners() for s in spellings(name)} | {"config"} | _alone()
+    known |= {f"{c.__name__}.{t}" for c in classes for t in c.class_trait_names(config=True)}
+    given: set[str] = set()
+    waiting = ""  # the flag whose value is still to come
+    for argument in (a for a in arguments if a != "-h"):
         if argument.startswith("--"):
-            if name not in known | dotted:
-                raise ConfigError(f"unknown flag --{name}{_nearest(name, known | dotted)}")
-            bare = name.replace("-", "_") in SWITCHES or name in BUILT_IN
-            expects_value = not has_value and not bare
-        elif expects_value or argument == "-h":
-            expects_value = False
+            _check_waiting(waiting)
+            name, has_value, _ = argument.removeprefix("--").partition("=")
+            _check_name(name, known, given)
+            if has_value and name in _alone():
+                raise ConfigError(f"--{name} takes no value")
+            bare = name.replace("-", "_") in SWITCHES or name in _alone()
+            waiting = "" if has_value or bare else name
+        elif waiting:
+            waiting = ""
         else:
             raise ConfigError(f"unexpected argument {argument!r}; flags begin with --")
+    _check_waiting(waiting)
+
+
+def _check_name(name: str, known: Collection[str], given: set[str]) -> None:
+    if name not in known:
+        raise ConfigError(f"unknown flag --{name}{_nearest(name, known)}")
+    plain = name.replace("-", "_")
+    trait = owners().get(plain, plain)
+    if trait in given:
+        raise ConfigError(f"--{name} is given twice; leave one out")
+    if "." not in name or trait in owners().values():  # others may be lists
+        given.add(trait)
+
+
+def _check_waiting(name: str) -> None:
+    if name:
+        raise ConfigError(f"--{name} needs a value; write --{name}=…")
+
+
+def _alone() -> frozenset[str]:
+    return BUILT_IN | frozenset(SHORTCUTS)
 
 
 def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:

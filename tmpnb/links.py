@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 from tmpnb.errors import TmpnbError
 from tmpnb.server import base_url
 
 PAGES = ("notebooks", "tree", "files", "lab", "doc", "edit")  # linked to without /spawn
 LONGEST = 4096  # characters of a path or of a query
-_SAFE = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%-]*\Z")
-_SAFE_QUERY = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%?\[\]|{}-]*\Z")
+# What browsers leave as it is: more than RFC 3986 allows, and a little more in a query.
+_SAFE = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%\[\]|^-]*\Z")
+_SAFE_QUERY = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%\[\]|^?{}`\\-]*\Z")
 
 
 class BadLinkError(TmpnbError):
@@ -32,7 +33,7 @@ class Link:
 
     @property
     def suffix(self) -> str:
-        """The link as it is appended to `/spawn` or `/`."""
+        """The link as it is appended to `/spawn`; empty, or with a leading `/` or `?`."""
         path = f"/{self.path}" if self.path else ""
         return f"{path}?{self.query}" if self.query else path
 
@@ -54,7 +55,7 @@ def parse(path: str, query: str) -> Link:
         raise BadLinkError("the link has a backslash or a control character in its path")
     if any(part in (".", "..") for part in decoded.split("/")):
         raise BadLinkError("the link leads out of the notebook server")
-    kept = [p for p in query.split("&") if p and p.partition("=")[0] != "token"]
+    kept = [p for p in query.split("&") if p and unquote_plus(p.partition("=")[0]) != "token"]
     return Link(path.lstrip("/"), "&".join(kept))
 
 
@@ -64,12 +65,15 @@ def landing(wanted: Link, default: str) -> Link:
     Args:
         wanted: What the visitor asked for; its query is kept in either case.
         default: The operator's `redirect_uri`, which may have a query of its own.
+
+    Raises:
+        BadLinkError: The default is no link; `settings.redirect_uri` lets none such pass.
     """
     if wanted.path:
         return wanted
-    parts = urlsplit(default)
-    query = "&".join(q for q in (parts.query, wanted.query) if q)
-    return Link(quote(parts.path.lstrip("/"), safe="/%:@!$&'()*+,;=~"), query)
+    path, _, query = default.partition("?")
+    home = parse(path, query)
+    return Link(home.path, "&".join(q for q in (home.query, wanted.query) if q))
 
 
 def on_server(server_id: str, link: Link, token: str) -> str:

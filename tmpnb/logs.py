@@ -9,31 +9,39 @@ from types import SimpleNamespace
 from tornado.log import access_log, enable_pretty_logging
 from tornado.web import RequestHandler
 
-_TOKEN = re.compile(r"(?i)(token[=:\s\"']+)[A-Za-z0-9._~+/-]{8,}=*")
+_VALUE = r"[^\s\"'&<>]+"
+_SECRET = re.compile(
+    # token=…, token%3D…, "token": "…"
+    rf"((?:token|secret_key)[\"']?[ \t]*(?:=|%3d|:(?=[ \t]*[\"']))[ \t]*[\"']?){_VALUE}"
+    # Authorization: token …
+    rf"|(authorization[\"']?[ \t]*[:=,][ \t]*b?[\"']?(?:token|bearer|basic)[ \t]+){_VALUE}"
+    # token …, if it does not read like a word: digits in it, or very long
+    r"|((?:token|bearer)[ \t:\"']+)(?:(?=[^\s/]*\d)[\w.~+=-][\w.~+/=-]{7,}|[\w.~+=-]{24,})",
+    re.IGNORECASE,
+)
 
 
 def redact(text: str) -> str:
-    """Return `text` with everything that follows `token` taken out."""
-    return _TOKEN.sub(r"\1[redacted]", text)
+    """Return `text` without the tokens in it; words after `token` stay."""
+    return _SECRET.sub(lambda found: f"{found[1] or found[2] or found[3]}[redacted]", text)
 
 
-class RedactingFilter(logging.Filter):
-    """Takes tokens out of every record that passes, arguments and traceback included."""
+class RedactingFormatter(logging.Formatter):
+    """Takes tokens out of what another formatter wrote, arguments and traceback included."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record; let all pass."""
-        message = record.getMessage()
-        clean = redact(message)
-        if clean != message:
-            record.msg, record.args = clean, ()
-        if record.exc_info:
-            formatted = record.exc_text or logging.Formatter().formatException(record.exc_info)
-            record.exc_text = redact(formatted)
-        return True
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._formatter = formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text without secrets."""
+        return redact(self._formatter.format(record))
 
 
 def configure(**options: object) -> None:
     """Set up the root logger as Tornado's options of the same names do.
+
+    With `logging="none"` nothing is logged, not even by Python's last resort.
 
     Args:
         options: `logging`, `log_to_stderr`, `log_file_prefix`, `log_file_max_size`,
@@ -41,8 +49,11 @@ def configure(**options: object) -> None:
             `log_rotate_interval`.
     """
     enable_pretty_logging(SimpleNamespace(**options))
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(RedactingFilter())
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
+    for handler in root.handlers:
+        handler.setFormatter(RedactingFormatter(handler.formatter or logging.Formatter()))
 
 
 def log_request(handler: RequestHandler) -> None:

@@ -36,6 +36,8 @@ class Observation:
     taken_at: float  # Unix time in seconds, from just before the first read
     instances: Mapping[str, Instance]
     routes: Mapping[str, Route]
+    # Servers in STARTING whose engine call had returned before the first read.
+    launched: frozenset[str] = frozenset()
     # Only in a culling pass: last sign of life by server id, Unix time in seconds,
     # for the claimed servers that could be asked themselves.
     activity: Mapping[str, float] = field(default_factory=dict)

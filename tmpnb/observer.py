@@ -37,14 +37,18 @@ class Observer:
         self._tokens, self._health, self._clock = tokens, health, clock
         self._slots = asyncio.Semaphore(ASKED_AT_ONCE)
 
-    async def observe(self) -> Observation:
+    async def observe(self, servers: Iterable[NotebookServer]) -> Observation:
         """Read engine and proxy in full: unknown is not empty.
+
+        Args:
+            servers: Those of the pool, to note which of them the engine has launched by now.
 
         Raises:
             SpawnerError: The engine could not be read.
             ProxyError: The proxy could not be read.
         """
         taken_at = self._clock()
+        launched = frozenset(s.id for s in servers if s.phase is Phase.STARTING and s.address)
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 instances, routes = await asyncio.gather(self._instances(), self._routes())
@@ -56,6 +60,7 @@ class Observer:
             taken_at,
             instances={i.server_id: i for i in instances},
             routes={r.server_id: r for r in routes},
+            launched=launched,
         )
 
     async def with_activity(

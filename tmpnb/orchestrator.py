@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 STOP_RETRY = 2.0  # seconds between tries to remove a server
 SHORTEST_PAUSE = 0.05  # seconds between passes
+STARTING_PAUSE = 2.0  # seconds between passes while a server starts, which may have exited
 NEVER = float("-inf")  # Unix time in seconds
 
 
@@ -194,6 +195,8 @@ class Orchestrator:
         await asyncio.sleep(SHORTEST_PAUSE)  # what comes together is done in one pass
         backoff = self._starter.backoff
         seconds = self._timing.reconcile_interval
+        if self._starting:
+            seconds = min(seconds, STARTING_PAUSE)
         if backoff.failures:
             seconds = min(seconds, max(0.1, backoff.due - self._clock()))
         try:
@@ -205,7 +208,7 @@ class Orchestrator:
 
     async def _pass(self) -> None:
         culling = self._cull_due and self._adopted
-        seen = await self._observer.observe()
+        seen = await self._observer.observe(self.pool.servers.values())
         if culling:
             servers = tuple(self.pool.servers.values())
             seen = await self._observer.with_activity(seen, servers, self._policy.max_idle)
@@ -231,6 +234,8 @@ class Orchestrator:
                 server = NotebookServer(server_id, self._clock(), created_at=self._clock())
                 self.pool.add(server)
             self._stop(server, reason)
+        for server_id in todo.give_up:
+            self._starter.give_up(server_id)
         for server_id, target in todo.add_routes.items():
             self.pool.servers[server_id].address = target
             self._tasks.spawn(self._proxy.add_route(server_id, target), f"route of {server_id}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,17 @@ from pathlib import Path
 from tmpnb.errors import ConfigError
 from tmpnb.http import Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
+from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 from tmpnb.settings import Secrets
 from tmpnb.tokens import secret_file
+
+log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:8001"  # the original's
 
 
 @dataclass(frozen=True, slots=True)
-class ProxySettings:
+class ProxyChoice:
     """A running proxy's address, or how to start one."""
 
     endpoint: str | None  # of the running proxy's API
@@ -31,7 +36,11 @@ class ProxySettings:
 
 @asynccontextmanager
 async def open_proxy(
-    settings: ProxySettings, given: Secrets, pool_name: str, default_target: str
+    choice: ProxyChoice,
+    given: Secrets,
+    pool_name: str,
+    default_target: str,
+    on_restart: Callable[[], None],
 ) -> AsyncIterator[Proxy]:
     """Yield the client of the proxy; one that was started here ends with the block.
 
@@ -39,10 +48,11 @@ async def open_proxy(
     users do.
 
     Args:
-        settings: Where it is or how to start it.
+        choice: Where it is or how to start it.
         given: The token, or the file that holds it.
         pool_name: Marks our routes in it.
         default_target: Where it sends what has no route: the orchestrator's own URL.
+        on_restart: Called when a proxy that was started here lost all routes.
 
     Raises:
         ConfigError: There is no token for a running proxy, or none could be started.
@@ -50,22 +60,46 @@ async def open_proxy(
     token = given.proxy_token
     if token is None and given.proxy_token_file is not None:
         token = secret_file(given.proxy_token_file, mode=0o444)
-    if settings.endpoint is None and token is None:
-        async with _started(settings, default_target) as (endpoint, own_token):
-            yield ConfigurableHTTPProxy(Client(), endpoint, own_token, pool_name)
+    if choice.endpoint is None and token is None:
+        settings = _settings(choice, default_target)
+        async with _running(settings, on_restart):
+            yield ConfigurableHTTPProxy(Client(), settings.endpoint, settings.token, pool_name)
         return
     if token is None:
         raise ConfigError(
             "CONFIGPROXY_ENDPOINT is set and CONFIGPROXY_AUTH_TOKEN is not; "
             "set it to the token that the proxy was started with"
         )
-    endpoint = settings.endpoint or DEFAULT_ENDPOINT
+    endpoint = choice.endpoint or DEFAULT_ENDPOINT
     if not endpoint.startswith(("http://", "https://")):
         raise ConfigError(f"CONFIGPROXY_ENDPOINT={endpoint} must begin with http:// or https://")
     yield ConfigurableHTTPProxy(Client(), endpoint, token, pool_name)
 
 
+def _settings(choice: ProxyChoice, default_target: str) -> ManagedProxySettings:
+    return ManagedProxySettings(
+        command=choice.command,
+        ip=choice.ip,
+        port=choice.port,
+        api_port=choice.api_port,
+        token=secrets.token_hex(32),
+        state_dir=choice.state_dir,
+        default_target=default_target,
+        error_target=f"{default_target}/proxy-error",
+    )
+
+
 @asynccontextmanager
-async def _started(settings: ProxySettings, default_target: str) -> AsyncIterator[tuple[str, str]]:
-    raise ConfigError("not yet")
-    yield "", secrets.token_hex(32)
+async def _running(
+    settings: ManagedProxySettings, on_restart: Callable[[], None]
+) -> AsyncIterator[None]:
+    managed = ManagedProxy(settings, Client(), on_restart)
+    await managed.start()
+    host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound
+    log.info("visitors reach the service at http://%s:%d/", host, settings.port)
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(managed.run())
+        try:
+            yield
+        finally:
+            keeping.cancel()

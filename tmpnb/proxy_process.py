@@ -32,7 +32,7 @@ NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_SECRET_KEY")
 
 
 @dataclass(frozen=True, slots=True)
-class ProxySettings:
+class ManagedProxySettings:
     """How the proxy is run."""
 
     command: Sequence[str]
@@ -75,7 +75,7 @@ class ManagedProxy:
 
     def __init__(
         self,
-        settings: ProxySettings,
+        settings: ManagedProxySettings,
         client: Client,
         on_restart: Callable[[], None],
         backoff: Backoff | None = None,
@@ -238,7 +238,7 @@ class ManagedProxy:
             raise ConfigError(f"--state-dir: cannot write {self._record}: {error}") from error
 
 
-def _require_free_ports(settings: ProxySettings) -> None:
+def _require_free_ports(settings: ManagedProxySettings) -> None:
     """Raise ConfigError if somebody listens where the proxy should; CHP would go on without."""
     for port, ip in ((settings.port, settings.ip), (settings.api_port, settings.api_ip)):
         try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 
-from tmpnb.errors import StartTimeoutError, UnreachableError
+from tmpnb.errors import SpawnerError, StartTimeoutError, UnreachableError
 from tmpnb.http import Client
 
 FIRST_PAUSE = 0.05  # seconds
@@ -13,7 +14,9 @@ LONGEST_PAUSE = 0.5  # seconds
 PROBE_TIMEOUT = 5.0  # seconds for one question
 
 
-async def wait_until_ready(client: Client, url: str, deadline: float) -> None:
+async def wait_until_ready(
+    client: Client, url: str, deadline: float, *, has_exited: Callable[[], bool] = lambda: False
+) -> None:
     """Return once GET `url` answers 200; a redirect or an error page does not count.
 
     An open port proves nothing: Docker's port proxy accepts before the server listens.
@@ -22,13 +25,17 @@ async def wait_until_ready(client: Client, url: str, deadline: float) -> None:
         client: Who asks.
         url: The server's own address with its base URL and `api`.
         deadline: Loop time (`asyncio` clock, seconds) when to give up.
+        has_exited: Whether the server is known to run no more.
 
     Raises:
+        SpawnerError: It exited before it answered.
         StartTimeoutError: The deadline passed; the message says what the last answer was.
     """
     loop = asyncio.get_running_loop()
     pause, last = FIRST_PAUSE, "no answer"
     while loop.time() < deadline:
+        if has_exited():
+            raise SpawnerError("it exited before it answered")
         remaining = deadline - loop.time()
         try:
             answer = await client.fetch(url, timeout=min(PROBE_TIMEOUT, max(remaining, 0.01)))

@@ -14,6 +14,7 @@ from tmpnb.observation import Instance, Observation
 from tmpnb.server import NotebookServer, Phase, StopReason
 
 UNCLAIMED = frozenset({Phase.STARTING, Phase.READY})
+LEAVING = frozenset({Phase.STOPPING, Phase.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Plan:
     """Actions for one pass, each safe to repeat."""
 
     stop: Mapping[str, StopReason] = field(default_factory=dict)
+    give_up: frozenset[str] = frozenset()  # starts whose instance has ended already
     add_routes: Mapping[str, str] = field(default_factory=dict)  # server id -> target
     delete_routes: frozenset[str] = frozenset()
     launch: int = 0
@@ -54,12 +56,12 @@ def plan(seen: Observation, servers: Mapping[str, NotebookServer], policy: Polic
         if instance.server_id not in servers and not young:
             stop[instance.server_id] = StopReason.UNKNOWN
     stop |= _surplus(settled, servers, stop, policy)
-    kept = [s for s in servers.values() if s.phase is not Phase.GONE and s.id not in stop]
     return Plan(
         stop=stop,
+        give_up=frozenset(s.id for s in settled if _start_is_lost(s, seen)),
         add_routes=_missing_routes(settled, seen, stop),
         delete_routes=frozenset(set(seen.routes) - set(servers) - set(stop)),
-        launch=_launches(kept, policy),
+        launch=_launches(servers, stop, policy),
     )
 
 
@@ -87,6 +89,14 @@ def adopt(seen: Observation) -> list[NotebookServer]:
             )
         )
     return adopted
+
+
+def _start_is_lost(server: NotebookServer, seen: Observation) -> bool:
+    """Whether a start waits for an instance that was there and runs no more."""
+    if server.phase is not Phase.STARTING or server.id not in seen.launched:
+        return False
+    instance = seen.instances.get(server.id)
+    return instance is None or not instance.running
 
 
 def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> StopReason | None:
@@ -120,11 +130,11 @@ def _surplus(
     stop: Mapping[str, StopReason],
     policy: Policy,
 ) -> dict[str, StopReason]:
-    """Return ready servers above the capacity, oldest first."""
-    alive = sum(s.phase is not Phase.GONE and s.id not in stop for s in servers.values())
+    """Return ready servers above the capacity, oldest first; those that leave make room."""
+    staying = [s for s in servers.values() if s.phase not in LEAVING and s.id not in stop]
     ready = [s for s in settled if s.phase is Phase.READY and s.id not in stop]
     ready.sort(key=lambda s: s.since)
-    excess = max(0, alive - policy.capacity)
+    excess = max(0, len(staying) - policy.capacity)
     return {s.id: StopReason.SURPLUS for s in ready[:excess]}
 
 
@@ -152,8 +162,10 @@ def _address(server: NotebookServer, instances: Mapping[str, Instance]) -> str |
     return (instance.address if instance else None) or server.address
 
 
-def _launches(kept: Iterable[NotebookServer], policy: Policy) -> int:
-    phases = [s.phase for s in kept]
-    room = policy.capacity - len(phases)
-    wanted = policy.min_ready - sum(p in UNCLAIMED for p in phases)
-    return max(0, min(room, wanted))
+def _launches(
+    servers: Mapping[str, NotebookServer], stop: Mapping[str, StopReason], policy: Policy
+) -> int:
+    """Return how many to start; what stops now keeps its place until it is gone."""
+    taken = {s.id for s in servers.values() if s.phase is not Phase.GONE} | set(stop)
+    unclaimed = sum(s.phase in UNCLAIMED and s.id not in stop for s in servers.values())
+    return max(0, min(policy.capacity - len(taken), policy.min_ready - unclaimed))

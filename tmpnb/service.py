@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.orchestrator import Orchestrator, Timing
 from tmpnb.proxy import Proxy
-from tmpnb.proxy_choice import ProxySettings, open_proxy
+from tmpnb.proxy_choice import ProxyChoice, open_proxy
 from tmpnb.reconcile import Policy
 from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners.base import Spawner
@@ -39,7 +39,7 @@ class Service:
     policy: Policy
     listening: Listening
     secrets: Secrets
-    proxy: ProxySettings
+    proxy: ProxyChoice
     timing: Timing
     starts: StartSettings
     cull_period: float  # seconds
@@ -69,10 +69,14 @@ class Service:
             public = listen.bind("port", self.listening.ip, self.listening.port)
             admin = listen.bind("admin-port", self.listening.admin_ip, self.listening.admin_port)
             tokens = TokenMaker(load_key(self.state_dir, self.secrets.secret_key))
+            wake = _Later()
             proxy = await stack.enter_async_context(
-                open_proxy(self.proxy, self.secrets, self.spawner.pool_name, listen.url(public))
+                open_proxy(
+                    self.proxy, self.secrets, self.spawner.pool_name, listen.url(public), wake
+                )
             )
             orchestrator = self._orchestrator(proxy, tokens)
+            wake.target = orchestrator.wake
             site = self._site(orchestrator)
             for application, sockets in (
                 (public_application(site, self.template_path), public),
@@ -112,6 +116,16 @@ class Service:
             api_token=self.secrets.api_token,
             admin_token=self.secrets.admin_token,
         )
+
+
+class _Later:
+    """A call that can be handed out before there is somebody to take it."""
+
+    target: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        if self.target is not None:
+            self.target()
 
 
 async def _first_contact(proxy: Proxy, orchestrator: Orchestrator) -> None:

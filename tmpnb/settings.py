@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,8 +69,11 @@ def check_policy(policy: Policy) -> None:
     """Check limits against each other.
 
     Raises:
-        ConfigError: Two of them cannot both hold.
+        ConfigError: Two of them cannot both hold, or one is not a number.
     """
+    for flag, seconds in (("cull-timeout", policy.max_idle), ("cull-max", policy.max_age)):
+        if math.isnan(seconds):
+            raise ConfigError(f"--{flag}={seconds} is not a number of seconds")
     if policy.min_ready > policy.capacity:
         raise ConfigError(
             f"--min-ready={policy.min_ready} is more than --pool-size={policy.capacity}; "

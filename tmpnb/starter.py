@@ -47,6 +47,7 @@ class Starter:
         self._tokens, self._health, self._clock = tokens, health, clock
         self._slots = asyncio.Semaphore(settings.concurrency)
         self.backoff = Backoff()
+        self._exited: set[str] = set()
 
     async def start(self, server: NotebookServer) -> None:
         """Return when the server answers at its own address, which is then set.
@@ -62,6 +63,8 @@ class Starter:
             self.backoff.failed(self._clock())
             await self._report(server, error)
             raise
+        finally:
+            self._exited.discard(server.id)
         self.backoff.succeeded()
         self._health.solved("start")
 
@@ -73,7 +76,16 @@ class Starter:
                 server.address = await self._spawner.start(spec)
         except TimeoutError as error:
             raise StartTimeoutError("the engine did not start it in time") from error
-        await wait_until_ready(self._client, self.ready_url(server), deadline)
+        await wait_until_ready(
+            self._client,
+            self.ready_url(server),
+            deadline,
+            has_exited=lambda: server.id in self._exited,
+        )
+
+    def give_up(self, server_id: str) -> None:
+        """Wait no longer for a server whose instance was seen to have ended."""
+        self._exited.add(server_id)
 
     def ready_url(self, server: NotebookServer) -> str:
         """Return the URL that answers 200 while the server is alive."""

@@ -9,18 +9,17 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 _PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
+# Not: phones named CUBOT, and the browsers inside the apps of Telegram, Pinterest and the like.
 _CRAWLER = re.compile(
-    r"bot\b|bot/|crawl|spider|slurp|preview|facebookexternalhit|facebookcatalog|embedly|"
-    r"quora link|whatsapp|telegram|skypeuripreview|vkshare|pinterest|tumblr|flipboard|"
-    r"bingpreview|google-read-aloud|google-inspectiontool|mediapartners|lighthouse|"
-    r"pingdom|uptimerobot|archive\.org|ia_archiver|headlesschrome-lighthouse|validator",
+    r"(?<!cu)bot\b|\+https?:|crawl|spider|slurp|preview|facebookexternalhit|facebookcatalog|"
+    r"meta-external|embedly|\Awhatsapp|\Atumblr|google-inspectiontool|mediapartners|lighthouse|"
+    r"pingdom|archive\.org|ia_archiver|validator",
     re.IGNORECASE,
 )
-_DESTINATIONS = ("document", "iframe", "frame", "embed", "object", "empty")
+_FRAMES = ("iframe", "frame", "embed", "object")
 
 
 class Autostart(enum.StrEnum):
@@ -42,9 +41,20 @@ def is_crawler(headers: Mapping[str, str]) -> bool:
 
 
 def may_take(headers: Mapping[str, str]) -> bool:
-    """Whether a GET of `/spawn` with these headers may take a server."""
-    shown = headers.get("Sec-Fetch-Dest", "document") in _DESTINATIONS
-    return shown and not is_prefetch(headers) and not is_crawler(headers)
+    """Whether a GET of `/spawn` with these headers may take a server.
+
+    A frame may only if a click loaded it, a script only if it is our own page's.
+    """
+    destination = headers.get("Sec-Fetch-Dest")
+    if destination in _FRAMES:
+        wanted = _clicked(headers)
+    elif destination == "empty":
+        wanted = is_own_page(headers)
+    elif destination is None:
+        wanted = not _for_image(headers)
+    else:
+        wanted = destination == "document"
+    return wanted and not is_prefetch(headers) and not is_crawler(headers)
 
 
 def is_own_page(headers: Mapping[str, str]) -> bool:
@@ -53,7 +63,7 @@ def is_own_page(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("Host", "")
+    return origin is None or origin.partition("://")[2] == headers.get("Host", origin)
 
 
 def autostart(headers: Mapping[str, str]) -> Autostart:
@@ -68,5 +78,14 @@ def autostart(headers: Mapping[str, str]) -> Autostart:
     destination = headers.get("Sec-Fetch-Dest")
     if destination is None:
         return Autostart.TOP
-    clicked = headers.get("Sec-Fetch-User") == "?1"
-    return Autostart.YES if destination == "document" or clicked else Autostart.NO
+    return Autostart.YES if destination == "document" or _clicked(headers) else Autostart.NO
+
+
+def _clicked(headers: Mapping[str, str]) -> bool:
+    return headers.get("Sec-Fetch-User") == "?1"
+
+
+def _for_image(headers: Mapping[str, str]) -> bool:
+    """Whether an image tag asks, as far as a browser without `Sec-Fetch-Dest` shows it."""
+    accepted = headers.get("Accept", "")
+    return "image/" in accepted and "text/html" not in accepted

@@ -288,6 +288,18 @@ async def test_server_that_never_answers_is_stopped_not_pooled() -> None:
         assert "did not answer in time" in world.orchestrator.health.problems["start"].message
 
 
+async def test_server_that_exits_while_starting_is_not_waited_for_until_its_deadline() -> None:
+    class Exits(FakeSpawner):
+        async def start(self, spec: ServerSpec) -> str:
+            await super().start(spec)
+            self.engine.servers["test", spec.server_id].running = False
+            return "http://127.0.0.1:9"
+
+    async with World(1, spawner=Exits(), start_timeout=600).running() as world:
+        await wait_until(lambda: "start" in world.orchestrator.health.problems)
+        assert "exited before it answered" in world.orchestrator.health.problems["start"].message
+
+
 async def test_stop_that_fails_is_repeated_until_nothing_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

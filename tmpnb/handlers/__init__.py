@@ -64,5 +64,6 @@ def _application(
         default_handler_args={"site": site},
         log_function=log_request,
         static_path=str(HERE / "static"),
+        template_path=str(template_path or HERE / "templates"),  # Tornado caches loaders by it
         template_loader=OverridingLoader(HERE / "templates", template_path),
     )

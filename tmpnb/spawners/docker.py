@@ -14,7 +14,7 @@ from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
 from tmpnb.spawners import docker_connection, docker_options
 from tmpnb.spawners.base import ServerSpec, Spawner
-from tmpnb.spawners.docker_containers import Containers, Order
+from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_ports import Ports
@@ -124,6 +124,7 @@ class DockerSpawner(Spawner):
         super().__init__(**settings)
         self._quick = Lane("docker-quick", QUICK_WORKERS)
         self._slow = Lane("docker-slow", self.max_dock_workers)
+        self._last_words: dict[str, str] = {}  # of failed starts, by server id
 
     async def setup(self) -> None:
         """Reach the engine; see that it has the image and the network.
@@ -160,7 +161,11 @@ class DockerSpawner(Spawner):
         containers = self._ready()
         port = self._ports.take(spec.server_id) if self._ports else self.container_port
         order = Order(spec.server_id, self._command(spec, port), spec.token, port)
-        return await self._slowly("starting", spec.server_id, partial(containers.start, order))
+        try:
+            return await self._slowly("starting", spec.server_id, partial(containers.start, order))
+        except EndedError as error:
+            self._last_words[spec.server_id] = error.printed  # until `stop`
+            raise
 
     async def stop(self, server_id: str) -> None:
         """Remove the server's container and its anonymous volumes.
@@ -170,6 +175,7 @@ class DockerSpawner(Spawner):
         """
         containers = self._ready()
         await self._slowly("removing", server_id, partial(containers.remove, server_id))
+        self._last_words.pop(server_id, None)
         if self._ports:
             self._ports.give_back(server_id)
 
@@ -200,6 +206,8 @@ class DockerSpawner(Spawner):
             SpawnerError: The engine did not answer.
         """
         containers = self._ready()
+        if server_id in self._last_words:
+            return "\n".join(self._last_words[server_id].splitlines()[-lines:])
         return await self._quickly(
             f"reading what server {server_id} printed", lambda _: containers.logs(server_id, lines)
         )

@@ -16,6 +16,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from tmpnb.errors import SpawnerError
+from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, explain
@@ -27,7 +28,7 @@ PAUSE = 0.1  # seconds between two looks at what the engine is busy with
 LOOKS = 100  # before giving up on it
 CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
 LOG_BYTES = 16_384  # read back at most
-LAST_WORDS = 500  # characters of a failed server's last line in an error
+LAST_LINES = 20  # kept of a server that ended during its start
 
 # What any visitor's container gets. `extra_host_config` overrides it.
 CAREFUL: Mapping[str, Any] = {
@@ -47,6 +48,18 @@ class Order:
     port: int  # it listens on
 
 
+class EndedError(SpawnerError):
+    """A server ended during its start; its container is gone, and this is what is left.
+
+    Attributes:
+        printed: The last lines it printed.
+    """
+
+    def __init__(self, message: str, printed: str) -> None:
+        super().__init__(message)
+        self.printed = printed
+
+
 class Containers:
     """The containers of one pool."""
 
@@ -63,7 +76,8 @@ class Containers:
         """Make a server; return its address. Whatever fails, nothing is left behind.
 
         Raises:
-            SpawnerError: A visitor has one of this id, or the new one ended at once.
+            EndedError: The new one ended at once.
+            SpawnerError: A visitor has one of this id, or nobody waits for it any more.
         """
         for found in self._find(order.server_id):
             if listing.claimed_at(found) is not None:
@@ -172,22 +186,21 @@ class Containers:
         for _ in range(LOOKS):
             found = self._client.containers(all=True, filters={"id": container})
             if not (found and listing.is_serving(found[0])):
-                raise SpawnerError(self._obituary(container, order))
+                raise self._ended(container, order)
             address = listing.address_of(found[0])
             if address is not None or given_up.wait(PAUSE):
                 return address
         raise SpawnerError(f"server {order.server_id} runs, but Docker gave it no address")
 
-    def _obituary(self, container: str, order: Order) -> str:
+    def _ended(self, container: str, order: Order) -> SpawnerError:
         try:
             state = self._client.inspect_container(container)["State"]
         except NotFound:
-            return f"server {order.server_id} was removed during its start"
-        said = self._said(container, 1).replace(order.token, "[token]").strip()
-        return (
+            return SpawnerError(f"server {order.server_id} was removed during its start")
+        return EndedError(
             f"server {order.server_id} is not running right after its start:"
-            f" {state.get('Status')}, exit code {state.get('ExitCode')}"
-            + (f"; it said: {said[-LAST_WORDS:]}" if said else "")
+            f" {state.get('Status')}, exit code {state.get('ExitCode')}",
+            self._said(container, LAST_LINES).replace(order.token, "[redacted]"),
         )
 
     def _said(self, container: str, lines: int) -> str:
@@ -198,7 +211,7 @@ class Containers:
             if error.status_code == requests.codes.not_found or "logging driver" in str(error):
                 return ""
             raise
-        return printed[-LOG_BYTES:].decode(errors="replace").rstrip("\n")
+        return redact(printed[-LOG_BYTES:].decode(errors="replace").rstrip("\n"))
 
     def _remove(self, container: str, given_up: threading.Event) -> None:
         try:

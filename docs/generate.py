@@ -1,0 +1,196 @@
+"""Write anew the parts of the documents that repeat what the code says.
+
+    python docs/generate.py            write them
+    python docs/generate.py --check    change nothing; name what is stale and exit 1
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from traitlets import Enum, TraitType, Undefined
+from traitlets.config import Configurable
+
+from tmpnb import flags
+from tmpnb.app import Tmpnb
+from tmpnb.spawners.base import Spawner
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Defaults that differ from machine to machine, in words.
+COMPUTED = {
+    "Tmpnb.state_dir": "`$XDG_STATE_HOME/tmpnb`, or `~/.local/state/tmpnb`",
+    "Tmpnb.spawn_concurrency": "two for each processor",
+}
+LONGEST = 40  # characters of a default in the short table
+
+Trait = TraitType[Any, Any]
+
+
+def spawners() -> list[type[Spawner]]:
+    """Return the engines that come with the package, as it registers them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found = []
+    for place in project["entry-points"]["tmpnb.spawners"].values():
+        module, _, name = place.partition(":")
+        found.append(getattr(importlib.import_module(module), name))
+    return found
+
+
+def classes() -> list[type[Configurable]]:
+    """Return all that can be configured, in the order of the documents."""
+    return [Tmpnb, Spawner, *(c for c in spawners() if c.class_own_traits(config=True))]
+
+
+def flag_names() -> dict[str, tuple[str, ...]]:
+    """Return the spellings of the flag of each trait: `Tmpnb.port` -> `("port",)`."""
+    listed = flags.aliases().items()
+    return {trait: (n,) if isinstance(n, str) else tuple(n) for n, trait in listed}
+
+
+def own_traits(owner: type[Configurable]) -> Iterable[tuple[str, Trait]]:
+    """Return the settings that a class adds, those of its flags first and in their order."""
+    rank = {trait: number for number, trait in enumerate(flag_names())}
+    known = set() if owner is Spawner else set(Spawner.class_traits())
+    own = owner.class_own_traits(config=True).items()
+    ours = {f"{owner.__name__}.{name}": trait for name, trait in own if name not in known}
+    return sorted(ours.items(), key=lambda item: rank.get(item[0], len(rank)))
+
+
+def default(owner: type[Configurable], key: str, trait: Trait) -> str:
+    """Return a default in Markdown; a spawner's own default stands beside the common one."""
+    if key in COMPUTED:
+        return COMPUTED[key]
+    if trait.name in owner._trait_default_generators:
+        raise SystemExit(f"docs/generate.py: say in COMPUTED what the default of {key} is")
+    shown = _value(trait.default_value)
+    for name, spawner in _registered().items():
+        own = spawner.class_traits(config=True).get(str(trait.name))
+        if owner is Spawner and own is not None and own.default_value != trait.default_value:
+            shown += f"; {_value(own.default_value)} with `--spawner={name}`"
+    return shown
+
+
+def flags_table() -> str:
+    """Return the short table: each flag once, with its default and what it does."""
+    rows = ["| flag | default | what it does |", "|---|---|---|"]
+    names = flag_names()
+    for owner in classes():
+        for key, trait in own_traits(owner):
+            if key in names:
+                shown = default(owner, key, trait)
+                if len(shown) > LONGEST and key not in COMPUTED:
+                    shown = f"[see there](docs/configuration.md#{owner.__name__.lower()})"
+                rows.append(f"| `--{names[key][0]}` | {shown} | {_help(trait)} |")
+    return "\n".join(rows)
+
+
+def settings_tables() -> str:
+    """Return a table for each class: every spelling, the default, the full help."""
+    names, blocks = flag_names(), []
+    for owner in classes():
+        section = f"### {owner.__name__}"
+        rows = ["| flag | in the config file | default | what it does |", "|---|---|---|---|"]
+        for key, trait in own_traits(owner):
+            spelt = "<br>".join(f"`--{name}`" for name in names.get(key, (key,)))
+            shown = default(owner, key, trait)
+            rows.append(f"| {spelt} | `c.{key}` | {shown} | {_help(trait)} |")
+        blocks.append("\n".join([section, "", _markdown(_first_line(owner)), "", *rows]))
+    return "\n\n".join(blocks)
+
+
+def modules_table() -> str:
+    """Return what each module is for, in the words of its own first line."""
+    rows = ["| module | what it is for |", "|---|---|"]
+    for path in sorted((ROOT / "tmpnb").rglob("*.py"), key=lambda p: (len(p.parents), str(p))):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        rows.append(f"| `{path.relative_to(ROOT)}` | {_markdown(_paragraph(text))} |")
+    return "\n".join(rows)
+
+
+PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "README.md": {"flags": flags_table},
+    "docs/architecture.md": {"modules": modules_table},
+    "docs/configuration.md": {"settings": settings_tables},
+}
+
+
+def refreshed(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """Return a document with its generated parts as they should be.
+
+    Raises:
+        ValueError: The document lacks the place of a part.
+    """
+    for name, make in parts.items():
+        begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise ValueError(f"there is no part between {begin} and {end}")
+        text = f"{before}{begin}\n{make()}\n{end}{after}"
+    return text
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Refresh the documents below `root`, or check them; return the exit status."""
+    stale = []
+    for name, parts in PARTS.items():
+        old = (root / name).read_text(encoding="utf-8")
+        new = refreshed(old, parts)
+        if new == old:
+            continue
+        stale.append(name)
+        if "--check" not in arguments:
+            (root / name).write_text(new, encoding="utf-8")
+    if "--check" in arguments and stale:
+        sys.stderr.write(f"stale: {', '.join(stale)}; run: make docs\n")
+        return 1
+    return 0
+
+
+def _registered() -> dict[str, type[Spawner]]:
+    return {found.__module__.rpartition(".")[2]: found for found in spawners()}
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if value in (None, Undefined, "", [], {}):
+        return "none"
+    return f"`{value}`" if isinstance(value, str) else str(value)
+
+
+def _help(trait: Trait) -> str:
+    choices = (
+        f" One of {', '.join(map(str, trait.values or ()))}." if isinstance(trait, Enum) else ""
+    )
+    return _markdown(f"{trait.help}{choices}")
+
+
+def _markdown(text: str) -> str:
+    """Return text for a table's cell: on one line, and nothing in it taken for HTML."""
+    pieces = " ".join(text.split()).replace("|", "\\|").split("`")
+    pieces[::2] = [piece.replace("<", "&lt;") for piece in pieces[::2]]
+    return "`".join(pieces)
+
+
+def _first_line(owner: type) -> str:
+    return _paragraph(owner.__doc__ or "")
+
+
+def _paragraph(text: str) -> str:
+    return text.strip().partition("\n\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

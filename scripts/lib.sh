@@ -1,0 +1,43 @@
+# What the scripts share: where things lie, one pin per foreign package, and one way to speak.
+# Source it from the project's folder. shellcheck shell=bash
+
+VENV=.venv
+NODE_DIR=$VENV/node     # npm packages: the proxy, axe-core
+CACHE=.cache            # logs of the tools these scripts run
+CHP_VERSION=5.3.0
+AXE_VERSION=4.14.1
+export CHP_VERSION AXE_VERSION NODE_DIR
+
+PATH=$PWD/$VENV/bin:$PATH
+
+say() { printf 'tmpnb: %s\n' "$*"; }
+warn() { say "$*" >&2; }
+die() { warn "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" -eq 0 ]; }
+can_apt() { is_root && have apt-get; }
+engine_answers() { have docker && timeout 20 docker version >/dev/null 2>&1; }
+
+# quietly NAME COMMAND...: runs it with its output in a log, which is shown only if it fails.
+quietly() {
+  local log=$CACHE/$1.log
+  shift
+  mkdir -p "$CACHE"
+  "$@" >"$log" 2>&1 && return
+  tail -n 40 "$log" >&2
+  warn "failed: $* (the whole log: $log)"
+  return 1
+}
+
+# apt_install PACKAGE...: installs Debian packages; only for root, see can_apt.
+apt_install() {
+  say "installing with apt-get: $*"
+  quietly apt-update apt-get update
+  DEBIAN_FRONTEND=noninteractive quietly apt-install apt-get install -y --no-install-recommends "$@"
+}
+
+# hash_of PATH...: one short hash over the names and contents of all files there.
+hash_of() {
+  find "$@" -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | short_hash
+}
+short_hash() { sha256sum | cut -c1-16; }

@@ -1,0 +1,188 @@
+"""What every proxy must do; the fake and the real one go through the same tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+from tornado.testing import bind_unused_port
+
+from fakes_proxy import FakeProxy, chp
+from tmpnb.errors import ProxyAuthError, ProxyError, UnreachableError
+from tmpnb.http import Client
+from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
+
+TOKEN = "a-token-of-this-test"  # noqa: S105 - guards a proxy that lives as long as a test
+TARGET = "http://127.0.0.1:9"
+BOOT = 20.0  # seconds for CHP to answer
+
+# Makes a client of the one proxy under test, for a pool and with a token that is right or not.
+Connect = Callable[..., Proxy]
+
+
+def fake_proxies() -> Connect:
+    table: dict[str, dict[str, object]] = {}
+    return lambda pool="ours", right=True: FakeProxy(pool, table=table, token_is_right=right)
+
+
+def real_proxies(endpoint: str) -> Connect:
+    return lambda pool="ours", right=True: ConfigurableHTTPProxy(
+        Client(), endpoint, TOKEN if right else "wrong-token", pool
+    )
+
+
+def free_port() -> int:
+    sock, port = bind_unused_port()
+    sock.close()
+    return port
+
+
+async def answers(endpoint: str) -> None:
+    """Return when the API at `endpoint` answers at all; the test's own limit ends the wait."""
+    client, deadline = Client(), time.monotonic() + BOOT
+    while time.monotonic() < deadline:
+        try:
+            await client.fetch(endpoint, timeout=1.0)
+        except UnreachableError:
+            continue
+        break
+    client.close()
+
+
+@pytest.fixture(params=["fake", pytest.param("chp", marks=pytest.mark.chp)])
+def connect(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> Iterator[Connect]:
+    if request.param == "fake":
+        yield fake_proxies()
+        return
+    port, api_port = free_port(), free_port()
+    arguments = [chp(), "--ip=127.0.0.1", f"--port={port}"]
+    arguments += ["--api-ip=127.0.0.1", f"--api-port={api_port}"]
+    with (tmp_path / "chp.log").open("wb") as output:
+        child = subprocess.Popen(  # noqa: S603 - the proxy under test
+            arguments,
+            env=dict(os.environ, CONFIGPROXY_AUTH_TOKEN=TOKEN),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        endpoint = f"http://127.0.0.1:{api_port}"
+        io_loop.run_sync(lambda: answers(endpoint), timeout=BOOT)
+        yield real_proxies(endpoint)
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.gen_test
+async def test_setup_succeeds_with_the_right_token(connect: Connect) -> None:
+    proxy = connect()
+    await proxy.setup()
+    assert await proxy.list_routes() == []
+    await proxy.close()
+
+
+@pytest.mark.gen_test
+async def test_a_wrong_token_is_told_apart_and_the_message_says_what_to_set(
+    connect: Connect,
+) -> None:
+    with pytest.raises(ProxyAuthError, match="same CONFIGPROXY_AUTH_TOKEN"):
+        await connect(right=False).setup()
+
+
+@pytest.mark.gen_test
+async def test_no_call_passes_with_a_wrong_token(connect: Connect) -> None:
+    proxy = connect(right=False)
+    for call in (
+        proxy.list_routes(),
+        proxy.route_exists("a"),
+        proxy.add_route("a", TARGET),
+        proxy.delete_route("a"),
+    ):
+        with pytest.raises(ProxyError):
+            await call
+    assert await connect().list_routes() == []
+
+
+@pytest.mark.gen_test
+async def test_an_added_route_is_listed_with_its_target_and_the_time_of_now(
+    connect: Connect,
+) -> None:
+    before = time.time()
+    await connect().add_route("a", TARGET)
+    (route,) = await connect().list_routes()
+    assert (route.server_id, route.target) == ("a", TARGET)
+    assert before - 0.01 <= route.last_activity <= time.time() + 0.01  # CHP cuts to milliseconds
+
+
+@pytest.mark.gen_test
+async def test_a_repeated_route_leads_to_the_new_target_and_is_active_anew(
+    connect: Connect,
+) -> None:
+    proxy = connect()
+    await proxy.add_route("a", TARGET)
+    (first,) = await proxy.list_routes()
+    await proxy.add_route("a", "http://127.0.0.1:10")
+    (second,) = await proxy.list_routes()
+    assert second.target == "http://127.0.0.1:10"
+    assert second.last_activity >= first.last_activity
+
+
+@pytest.mark.gen_test
+async def test_delete_removes_the_one_route_it_names(connect: Connect) -> None:
+    proxy = connect()
+    await proxy.add_route("a", TARGET)
+    await proxy.add_route("ab", TARGET)
+    await proxy.delete_route("a")
+    assert [route.server_id for route in await proxy.list_routes()] == ["ab"]
+
+
+@pytest.mark.gen_test
+async def test_deleting_what_is_not_there_succeeds(connect: Connect) -> None:
+    proxy = connect()
+    await proxy.delete_route("never-was")
+    await proxy.add_route("a", TARGET)
+    await proxy.delete_route("a")
+    await proxy.delete_route("a")
+    assert await proxy.list_routes() == []
+
+
+@pytest.mark.gen_test
+async def test_routes_of_another_pool_are_not_ours_but_exist(connect: Connect) -> None:
+    await connect(pool="theirs").add_route("a", TARGET)
+    assert await connect().list_routes() == []
+    assert await connect().route_exists("a")
+    assert not await connect().route_exists("b")
+
+
+@pytest.mark.gen_test
+async def test_a_prefix_of_a_route_does_not_exist(connect: Connect) -> None:
+    await connect().add_route("abc", TARGET)
+    assert not await connect().route_exists("ab")
+    assert not await connect().route_exists("abc/lab")
+
+
+@pytest.mark.parametrize("server_id", ["A-z_0.9~", "a b", "ä", "50%", "a?b#c", "a%2Fb"])
+@pytest.mark.gen_test
+async def test_ids_with_odd_characters_come_back_as_they_went(
+    connect: Connect, server_id: str
+) -> None:
+    proxy = connect()
+    await proxy.add_route(server_id, TARGET)
+    assert [route.server_id for route in await proxy.list_routes()] == [server_id]
+    assert await proxy.route_exists(server_id)
+    await proxy.delete_route(server_id)
+    assert await proxy.list_routes() == []
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_a_thousand_routes_are_listed_in_full(connect: Connect) -> None:
+    proxy = connect()
+    ids = {f"server-{number}" for number in range(1000)}
+    for server_id in ids:
+        await proxy.add_route(server_id, TARGET)
+    assert {route.server_id for route in await proxy.list_routes()} == ids

@@ -1,0 +1,210 @@
+"""A pretend Docker engine over TCP that fails as told: the faults a real one rarely shows.
+
+It knows the few requests the spawner makes. A rule may answer a request in the engine's
+place, or hold it until a test lets it go.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+HELD_AT_MOST = 20.0  # seconds
+
+Answer = tuple[int, Any]
+
+
+@dataclass(slots=True)
+class Rule:
+    """Answers some requests, the next `times` of them."""
+
+    pattern: str  # of "METHOD /path"
+    answer: Callable[[], Answer | None]  # None: let the engine answer after all
+    times: int = 1_000_000
+
+
+@dataclass(slots=True)
+class StandIn:
+    """The engine's state; requests come in on threads of their own."""
+
+    containers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)  # "METHOD /path?query"
+    new_state: str = "running"  # of a container that was started
+    new_ports: list[dict[str, Any]] | None = None  # published; None: one on 127.0.0.1
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def rule(
+        self, pattern: str, answer: Callable[[], Answer | None], times: int = 1_000_000
+    ) -> None:
+        self.rules.append(Rule(pattern, answer, times))
+
+    def refuse(self, pattern: str, status: int, message: str, times: int = 1_000_000) -> None:
+        """Answer with an error, as the engine words them."""
+        self.rule(pattern, lambda: (status, {"message": message}), times)
+
+    def hold(self, pattern: str, *, after: bool = False) -> threading.Event:
+        """Answer only once the returned event is set; with `after`, act first."""
+        go = threading.Event()
+
+        def wait() -> None:
+            go.wait(HELD_AT_MOST)
+
+        self.rule(f"{pattern} AFTER" if after else pattern, wait)
+        return go
+
+    def requests(self, pattern: str) -> list[str]:
+        return [asked for asked in self.asked if re.search(pattern, asked)]
+
+    def wait_for(self, pattern: str) -> bool:
+        """Return whether a request like that came in time."""
+        with self.changed:
+            return self.changed.wait_for(lambda: bool(self.requests(pattern)), HELD_AT_MOST)
+
+    def answer(self, method: str, target: str, body: dict[str, Any]) -> Answer:
+        url = urlsplit(target)
+        path = re.sub(r"^/v[\d.]+", "", unquote(url.path))
+        with self.changed:
+            self.asked.append(f"{method} {target}")
+            self.changed.notify_all()
+        answered = self._ruled(f"{method} {path}")
+        if answered is None:
+            answered = self._act(method, path, parse_qs(url.query), body)
+        return self._ruled(f"{method} {path} AFTER") or answered
+
+    def _ruled(self, request: str) -> Answer | None:
+        for rule in self.rules:
+            if rule.times > 0 and re.fullmatch(rule.pattern, request):
+                rule.times -= 1
+                return rule.answer()
+        return None
+
+    def _act(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Answer:
+        match method, path.strip("/").split("/"):
+            case "GET", ["version"]:
+                return 200, {"ApiVersion": "1.41", "MinAPIVersion": "1.12"}
+            case "GET", ["images", *_]:
+                return 200, {"Config": {"User": "jovyan"}}
+            case "GET", ["containers", "json"]:
+                return 200, self._list(json.loads(query.get("filters", ["{}"])[0]))
+            case "POST", ["containers", "create"]:
+                return self._create(query["name"][0], body)
+            case _, ["containers", container, *rest] if container in self.containers:
+                return self._one(method, container, rest, query)
+        return 404, {"message": f"no such thing: {path}"}
+
+    def _list(self, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+        def fits(entry: dict[str, Any]) -> bool:
+            own = [f"{key}={value}" for key, value in entry["Labels"].items()]
+            labelled = all(label in own for label in filters.get("label", []))
+            return labelled and entry["Id"] in filters.get("id", [entry["Id"]])
+
+        return [entry for entry in list(self.containers.values()) if fits(entry)]
+
+    def _create(self, name: str, body: dict[str, Any]) -> Answer:
+        if any(f"/{name}" in entry["Names"] for entry in self.containers.values()):
+            return 409, {"message": f'Conflict. The container name "/{name}" is in use'}
+        container = self.add(name, body.get("Labels") or {}, state="created")
+        return 201, {"Id": container, "Warnings": []}
+
+    def add(self, name: str, labels: dict[str, str], *, state: str = "running") -> str:
+        """Put a container there; return its engine id."""
+        container = f"{len(self.asked):032x}{len(self.containers):032x}"
+        self.containers[container] = {
+            "Id": container,
+            "Names": [f"/{name}"],
+            "Labels": labels,
+            "State": state,
+            "Created": int(time.time()),
+            "Ports": [],
+            "NetworkSettings": {"Networks": {}},
+        }
+        return container
+
+    def _one(
+        self, method: str, container: str, rest: list[str], query: dict[str, list[str]]
+    ) -> Answer:
+        entry = self.containers[container]
+        match method, rest:
+            case "DELETE", []:
+                del self.containers[container]
+                return 204, None
+            case "POST", ["start"]:
+                entry["State"] = self.new_state
+                published = {"IP": "127.0.0.1", "PrivatePort": 8888, "PublicPort": 40_000}
+                entry["Ports"] = [published] if self.new_ports is None else self.new_ports
+                return 204, None
+            case "POST", ["rename"]:
+                entry["Names"] = [f"/{query['name'][0]}"]
+                return 204, None
+            case "GET", ["json"]:
+                state = {"Status": entry["State"], "ExitCode": 7}
+                return 200, {"State": state, "Config": {"Tty": True}}
+            case "GET", ["logs"]:
+                return 200, b"first line\nlast line\n"
+        return 501, {"message": f"the stand-in does not know {method} {rest}"}
+
+
+class Engine:
+    """The stand-in, listening on a free port of this machine."""
+
+    def __init__(self) -> None:
+        self.state = state = StandIn()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length) or b"{}")
+                status, answer = state.answer(self.command, self.path, body)
+                sent = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                self.send_response(status)
+                if status != 204:
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(sent)))
+                self.end_headers()
+                if status != 204:
+                    self.wfile.write(sent)
+
+            def do_GET(self) -> None:
+                self.handle_any()
+
+            def do_POST(self) -> None:
+                self.handle_any()
+
+            def do_DELETE(self) -> None:
+                self.handle_any()
+
+            def handle(self) -> None:
+                try:
+                    super().handle()
+                except ConnectionError:
+                    self.close_connection = True  # the client gave up, as it should
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.state.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        # Not `server_close`, which would wait for requests that are held.
+        self._server.socket.close()

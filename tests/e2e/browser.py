@@ -1,0 +1,107 @@
+"""Chromium for the tests: cut off from every other machine, and watched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+EXECUTABLE = Path(os.environ.get("TMPNB_CHROMIUM", "/usr/bin/chromium"))
+NODE_MODULES = Path(os.environ.get("TMPNB_NODE_MODULES", ROOT / ".venv" / "node_modules"))
+AXE = NODE_MODULES / "axe-core" / "axe.min.js"
+ARGS = (
+    "--no-sandbox",  # which does not start for root or inside containers; the pages are ours
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # Names under .test are this machine, so that tests have several sites; no other name exists.
+    "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+
+
+def need(path: Path, what: str) -> None:
+    """Skip the test if `path` is missing; under CI=true fail it."""
+    if path.exists():
+        return
+    reason = f"{what} is missing: {path}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Run a Chromium with an empty profile, without a window."""
+    need(EXECUTABLE, "Chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=list(ARGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass
+class Watch:
+    """What the pages of one context asked for and complained about."""
+
+    requests: list[tuple[str, str]] = field(default_factory=list)  # method, URL
+    complaints: list[str] = field(default_factory=list)  # console errors, uncaught exceptions
+
+    def posts(self) -> list[str]:
+        """Return the URLs that were posted to."""
+        return [url for method, url in self.requests if method == "POST"]
+
+    def foreign(self, *own: str) -> list[str]:
+        """Return the requests that went to none of these origins."""
+        return [url for _, url in self.requests if not url.startswith(tuple(f"{o}/" for o in own))]
+
+
+def watch(context: BrowserContext) -> Watch:
+    """Start to watch every page of `context`."""
+    seen = Watch()
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            seen.complaints.append(f"{message.type}: {message.text}")
+
+    context.on("request", lambda request: seen.requests.append((request.method, request.url)))
+    context.on("console", hear)
+    context.on("weberror", lambda error: seen.complaints.append(str(error.error)))
+    return seen
+
+
+async def stop_clock(page: Page) -> None:
+    """Let time pass for the page only by `fast_forward` and `run_for`; call it before `goto`."""
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1_000)
+
+
+async def axe_violations(page: Page) -> list[str]:
+    """Return what axe-core finds wrong with the page, of any impact, one line each."""
+    need(AXE, "axe-core (npm install axe-core)")
+    await page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']} ({violation['impact']}): {node['html']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+async def scrolls_sideways(page: Page) -> bool:
+    """Whether the page is wider than its window."""
+    return bool(
+        await page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
+    )

@@ -1,0 +1,169 @@
+"""The real templates and scripts, served without a pool behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from e2e.browser import ROOT, stop_clock
+from playwright.async_api import Page, expect
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+
+POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
+NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"
+POOL = {"available": 7, "starting": 1, "capacity": 12}
+FULL = {"status": "full", "retry_after": 10, "available": 0, "starting": 0, "capacity": 12}
+STARTING = {"status": "starting", "retry_after": 2, "available": 0, "starting": 3, "capacity": 12}
+
+
+def _pages() -> dict[str, dict[str, Any]]:
+    """Return the variables of each page as the handlers give them."""
+    spawn = {"spawn_url": "/spawn/lab/a%20b.ipynb?x=1&y=2"}
+    return {
+        "loading": {**spawn, **POOL, "autostart": "no", "status": 200},
+        "full": {**spawn, **POOL, "available": 0, "starting": 0, "retry_after": 10, "status": 503},
+        "ended": {
+            **spawn,
+            "reopen_url": "/spawn/user/Zk3v0bq8rWq1mE5d/lab",
+            "server_id": "Zk3v0bq8rWq1mE5d",
+            "status": 404,
+        },
+        "reconnecting": {"retry_after": 2, "status": 503},
+        "error": {
+            "title": "Not Found",
+            "message": "There is nothing at this address. <b>Really</b>",
+            "status": 404,
+        },
+        "info": {"stats": {}, "status": 200},
+    }
+
+
+def _stats() -> dict[str, Any]:
+    return {
+        **POOL,
+        "claimed": 3,
+        "stopping": 1,
+        "claims_total": 1874,
+        "claims_refused_total": 12,
+        "version": "1.0.0",
+        "container_image": "jupyter/minimal-notebook",
+    }
+
+
+@dataclass
+class PagesSite:
+    """What the site shows and answers, and what it was asked; tests change it at will."""
+
+    pages: dict[str, dict[str, Any]] = field(default_factory=_pages)
+    stats: dict[str, Any] = field(default_factory=_stats)
+    stats_status: int = 200
+    notebook_status: int = 200
+    polls: int = 0  # of /api/stats
+    posts: list[tuple[str, str]] = field(default_factory=list)  # path with query, Accept
+    answers: deque[tuple[int, Any]] = field(default_factory=deque)  # then always a notebook
+    hold: asyncio.Event | None = None  # answers to POST wait for it
+    sandbox: str = "allow-scripts allow-same-origin allow-forms"  # of the frame in /article
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """The site's own origin."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> HTTPServer:
+        """Listen on a free port."""
+        kinds = [
+            (r"/article", ArticleHandler),
+            (r"/spawn(?:/.*)?", SpawnHandler),
+            (r"/user/.*", NotebookHandler),
+            (r"/api/stats", StatsHandler),
+            (r"/(\w*)", PageHandler),
+        ]
+        server = HTTPServer(
+            Application(
+                [(path, kind, {"site": self}) for path, kind in kinds],
+                template_path=str(ROOT / "tmpnb" / "templates"),
+                static_path=str(ROOT / "tmpnb" / "static"),
+                log_function=lambda _: None,
+            )
+        )
+        socket, self.port = bind_unused_port()
+        server.add_socket(socket)
+        return server
+
+
+async def look_at_numbers(page: Page, site: PagesSite) -> None:
+    """Open the page of numbers with a stopped clock; return when it shows its first ones."""
+    await stop_clock(page)
+    await page.goto(f"{site.url}/info")
+    await expect(page.get_by_role("img")).to_have_attribute("aria-label", re.compile("between"))
+
+
+async def next_numbers(page: Page, site: PagesSite) -> None:
+    """Let the next numbers come; return when they are shown."""
+    site.stats["claims_total"] += 1
+    await page.clock.run_for(5_000)
+    shown = page.locator("td[data-stat=claims_total]")
+    await expect(shown).to_have_text(str(site.stats["claims_total"]))
+
+
+class _Handler(RequestHandler):
+    def initialize(self, site: PagesSite) -> None:
+        self.site = site
+
+    def show(self, name: str) -> None:
+        values = {**self.site.pages[name], "stats": self.site.stats}
+        self.set_status(values["status"])
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Cache-Control", "no-store")
+        self.render(f"{name}.html", brand="tmpnb", static=self.static_url, **values)
+
+
+class PageHandler(_Handler):
+    def get(self, name: str) -> None:
+        self.show(name or "loading")
+
+
+class ArticleHandler(_Handler):
+    def get(self) -> None:
+        frame = f"http://tmp.test:{self.site.port}/"
+        self.write(f'<iframe title="t" sandbox="{self.site.sandbox}" src="{frame}"></iframe>')
+
+
+class SpawnHandler(_Handler):
+    async def post(self) -> None:
+        accept = self.request.headers["Accept"]
+        self.site.posts.append((self.request.uri or "", accept))
+        if self.site.hold:
+            await self.site.hold.wait()
+        code, answer = (200, {"url": f"{NOTEBOOK}?token=secret"})
+        if self.site.answers:
+            code, answer = self.site.answers.popleft()
+        if "json" in accept:
+            self.set_status(code)
+            self.write(answer)
+        elif code == 200:
+            self.redirect(answer["url"], status=303)
+        else:
+            self.show("full")
+
+
+class NotebookHandler(_Handler):
+    def get(self) -> None:
+        if self.site.notebook_status == 200:
+            icon = self.static_url("favicon.svg")
+            self.write(f'<!doctype html><title>The notebook</title><link rel="icon" href="{icon}">')
+        else:
+            self.show("reconnecting")
+
+
+class StatsHandler(_Handler):
+    def get(self) -> None:
+        self.site.polls += 1
+        self.set_status(self.site.stats_status)
+        self.write(self.site.stats)

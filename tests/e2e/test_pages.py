@@ -1,0 +1,197 @@
+"""The pages a visitor sees, in a real browser: for everybody, on every screen, and small."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+from pathlib import Path
+
+import pytest
+from e2e.browser import ROOT, axe_violations, scrolls_sideways, watch
+from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
+from playwright.async_api import Browser, Page, expect
+
+PAGES = ("loading", "full", "ended", "reconnecting", "error", "info")
+LOOKS = list(itertools.product(("light", "dark"), ((320, 640), (1280, 800))))
+STATIC = ROOT / "tmpnb" / "static"
+TEMPLATES = sorted((ROOT / "tmpnb" / "templates").glob("*.html"))
+IMAGES = ROOT / "docs" / "images" / "pages"
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=120)
+@pytest.mark.parametrize("name", PAGES)
+async def test_page_is_accessible_fits_and_stays_at_home(
+    browser: Browser, site: PagesSite, name: str
+) -> None:
+    for scheme, (width, height) in LOOKS:
+        context = await browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+        )
+        seen = watch(context)
+        page = await context.new_page()
+        await page.goto(f"{site.url}/{name}")
+        assert await axe_violations(page) == [], f"{scheme} at {width} px"
+        assert not await scrolls_sideways(page), f"{scheme} at {width} px"
+        assert seen.foreign(site.url) == []
+        own_status = [c for c in seen.complaints if "Failed to load resource" in c]
+        assert len(own_status) == (site.pages[name]["status"] >= 400)
+        assert [c for c in seen.complaints if c not in own_status] == []
+        await context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=120)
+@pytest.mark.parametrize("state", ["working", "waiting", "failed"])
+async def test_every_state_of_a_launch_is_accessible(
+    browser: Browser, site: PagesSite, state: str
+) -> None:
+    forbidden = {"error": {"code": "forbidden", "message": "Only from the campus network."}}
+    if state == "working":
+        site.hold = asyncio.Event()
+    else:
+        site.answers.extend([(503, STARTING) if state == "waiting" else (403, forbidden)] * 2)
+    site.pages["loading"]["autostart"] = "yes"
+    for scheme in ("light", "dark"):
+        page = await browser.new_page(color_scheme=scheme, reduced_motion="reduce")
+        await page.goto(site.url)
+        await expect(page.locator("main")).to_have_attribute("data-state", state)
+        assert await axe_violations(page) == [], scheme
+        await page.close()
+    if site.hold:
+        site.hold.set()
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+@pytest.mark.parametrize("name", ["loading", "full", "ended", "reconnecting", "error"])
+async def test_main_action_is_in_sight_in_a_small_frame(
+    browser: Browser, site: PagesSite, name: str
+) -> None:
+    page = await browser.new_page(viewport={"width": 320, "height": 200})
+    await page.goto(f"{site.url}/{name}")
+    box = await page.locator("button, .button").first.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 200
+    assert not await scrolls_sideways(page)
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+async def test_nothing_moves_for_those_who_asked_for_less_motion(
+    browser: Browser, site: PagesSite
+) -> None:
+    moving = {}
+    for wish in ("reduce", "no-preference"):
+        page = await browser.new_page(reduced_motion=wish)
+        await page.goto(f"{site.url}/reconnecting")
+        moving[wish] = await page.evaluate("document.getAnimations().length")
+    assert moving["reduce"] == 0
+    assert moving["no-preference"] > 0
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+async def test_keyboard_reaches_the_button_and_shows_where_it_is(
+    browser: Browser, site: PagesSite
+) -> None:
+    page = await browser.new_page()
+    await page.goto(site.url)
+    for _ in range(2):  # the brand, the button
+        await page.keyboard.press("Tab")
+    focused = page.locator(":focus-visible")
+    await expect(focused).to_have_text("Start notebook")
+    assert await focused.evaluate("element => getComputedStyle(element).outlineWidth") == "3px"
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/user/**")
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+async def test_text_from_outside_is_shown_as_text(browser: Browser, site: PagesSite) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{site.url}/error")
+    await expect(page.locator("main")).to_contain_text("<b>Really</b>")
+    assert await page.locator("main b").count() == 0
+
+
+def test_pages_are_small() -> None:
+    sizes = {file.name: file.stat().st_size for file in STATIC.iterdir()}
+    scripts = {name: size for name, size in sizes.items() if name.endswith(".js")}
+    assert sizes["tmpnb.css"] < 10_000
+    assert scripts
+    assert max(scripts.values()) < 4_000
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+@pytest.mark.parametrize("name", PAGES)
+async def test_whole_page_weighs_less_than_20_kilobytes(
+    browser: Browser, site: PagesSite, name: str
+) -> None:
+    page = await browser.new_page()
+    sizes: dict[str, int] = {}
+    page.on("requestfinished", lambda request: sizes.setdefault(request.url, 0))
+    await page.goto(f"{site.url}/{name}", wait_until="networkidle")
+    for url in sizes:
+        answer = await page.request.get(url)
+        sizes[url] = len(await answer.body())
+    assert any("tmpnb.css" in url for url in sizes)
+    assert sum(sizes.values()) < 20_000
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
+def test_template_needs_nothing_that_the_policy_forbids(template: Path) -> None:
+    text = template.read_text(encoding="utf-8")
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=|javascript:|data:|https?://|//", text) == []
+    assert re.findall(r"<script(?![^>]*\ssrc=)", text) == []
+
+
+def test_robots_are_kept_from_notebooks() -> None:
+    lines = (STATIC / "robots.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == ["User-agent: *", "Disallow: /user/", "Disallow: /spawn", "Disallow: /api/"]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(os.environ.get("TMPNB_SCREENSHOTS") != "1", reason="TMPNB_SCREENSHOTS is not 1")
+@pytest.mark.gen_test(timeout=120)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_take_screenshots_for_the_documentation(
+    browser: Browser, site: PagesSite, scheme: str
+) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    site.pages["loading"]["autostart"] = "yes"
+    site.pages["error"]["message"] = "There is nothing at this address."
+    for name in PAGES if scheme == "light" else ("loading", "info"):
+        site.hold = asyncio.Event()
+        page = await browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
+        if name == "info":
+            await _look_on_for_ten_minutes(page, site)
+        else:
+            await page.goto(f"{site.url}/{name}")
+        await page.evaluate(
+            "document.getAnimations().forEach(a => { a.pause(); a.currentTime = 4400; })"
+        )
+        suffix = "" if scheme == "light" else "-dark"
+        target = IMAGES / f"{name}{suffix}.png"
+        await page.screenshot(path=target)
+        site.hold.set()
+        await page.close()
+        assert target.stat().st_size > 5_000
+
+
+async def _look_on_for_ten_minutes(page: Page, site: PagesSite) -> None:
+    await look_at_numbers(page, site)
+    for step in range(125):
+        starting, stopping = (step % 23 > 16) + (step % 31 > 26), int(step % 17 > 13)
+        claimed = round(4 + step / 40 + 2 * ((step // 9 * 7) % 5 - 2) / 2)
+        available = 12 - claimed - starting - stopping
+        site.stats.update(
+            claimed=claimed, starting=starting, stopping=stopping, available=available
+        )
+        await next_numbers(page, site)
+    assert site.polls > 100

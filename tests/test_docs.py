@@ -1,0 +1,249 @@
+"""What the documents say is so: addresses, flags, variables, files, links and numbers."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from harness import World
+from tornado.routing import URLSpec
+from tornado.web import Application, RequestHandler
+
+from tmpnb import __version__, flags
+from tmpnb.arrival import Arrivals
+from tmpnb.handlers import Site, admin_application, public_application
+from tmpnb.handlers.base import STATUS
+from tmpnb.links import PAGES
+from tmpnb.pool import PoolStats
+
+ROOT = Path(__file__).resolve().parent.parent
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+SAMPLES = {"<id>": "Ab12Cd34", "<path>": "a/b.ipynb", "<status>": "503", "<file>": "tmpnb.css"}
+UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
+FOREIGN_FLAGS = {"--internal", "--error-target", "--default-target"}  # of Docker and the proxy
+
+
+def documents() -> list[Path]:
+    hidden = (".", "build", "node_modules")
+    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
+    return sorted(p for p in found if not any(part.startswith(hidden) for part in p.parts))
+
+
+def text(name: str | Path) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def prose(name: str | Path) -> str:
+    """Return a document without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text(name), flags=re.MULTILINE | re.DOTALL)
+
+
+def in_code(name: str | Path) -> Iterator[str]:
+    """Yield what stands between single backticks."""
+    yield from re.findall(r"`([^`\n]+)`", prose(name))
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    return tmp_path
+
+
+def test_the_generated_parts_are_fresh(
+    generate: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = generate.main(["--check"])
+    assert (status, capsys.readouterr().err) == (0, "")
+
+
+def test_a_stale_part_is_named_and_writing_mends_it(
+    generate: ModuleType, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = copied / "docs" / "configuration.md"
+    fresh = page.read_text()
+    page.write_text(fresh.replace("`--pool-size`", "`--size`"))
+    assert generate.main(["--check"], copied) == 1
+    assert capsys.readouterr().err == "stale: docs/configuration.md; run: make docs\n"
+    assert "`--size`" in page.read_text()
+
+    assert generate.main([], copied) == 0
+    assert page.read_text() == fresh
+
+
+def test_a_lost_place_of_a_part_is_an_error(generate: ModuleType, copied: Path) -> None:
+    (copied / "README.md").write_text("# tmpnb\n")
+    with pytest.raises(ValueError, match="generated: flags"):
+        generate.main(["--check"], copied)
+
+
+def test_every_flag_stands_in_the_readme_and_in_both_spellings_in_the_reference() -> None:
+    for spelt in flags.aliases():
+        names = (spelt,) if isinstance(spelt, str) else spelt
+        assert f"| `--{names[0]}` |" in text("README.md")
+        for name in names:
+            assert f"`--{name}`" in text("docs/configuration.md")
+
+
+# The HTTP API
+
+
+def documented(section: str) -> set[tuple[str, str]]:
+    """Return method and sample path of each row of a section's table."""
+    rows = re.findall(r"^\| ((?:`[A-Z]+` ?)+)\| `(/[^`]*)` \|", section, flags=re.MULTILINE)
+    found = set()
+    for methods, path in rows:
+        for placeholder, sample in SAMPLES.items():
+            path = path.replace(placeholder, sample)
+        found |= {(method, path) for method in re.findall("[A-Z]+", methods)}
+    return found
+
+
+def rules(application: Application) -> list[URLSpec]:
+    return [rule for rule in application.wildcard_router.rules if isinstance(rule, URLSpec)]
+
+
+def implements(handler: type[RequestHandler], method: str) -> bool:
+    name = method.lower()
+    return getattr(handler, name) is not getattr(RequestHandler, name)
+
+
+def sections() -> tuple[str, str]:
+    public, _, rest = text("docs/http-api.md").partition("\n## Admin port\n")
+    return public, rest.partition("\n## ")[0]
+
+
+@pytest.fixture(params=["public", "admin"])
+def table(request: pytest.FixtureRequest, io_loop: object) -> tuple[list[URLSpec], set]:
+    del io_loop  # clients are made, and want a loop
+    orchestrator = World().orchestrator
+    site = Site(orchestrator, Arrivals(orchestrator, "/lab"), version="0")
+    public, admin = sections()
+    if request.param == "public":
+        return rules(public_application(site)), documented(public)
+    return rules(admin_application(site)), documented(admin)
+
+
+def test_every_documented_address_exists_with_its_methods(
+    table: tuple[list[URLSpec], set],
+) -> None:
+    served, said = table
+    assert said
+    for method, path in said:
+        handler = next((rule.handler_class for rule in served if rule.regex.match(path)), None)
+        assert handler is not None, f"{path} is documented and does not exist"
+        assert implements(handler, method), f"{method} {path} is documented and not served"
+
+
+def test_every_address_is_documented_with_its_methods(table: tuple[list[URLSpec], set]) -> None:
+    served, said = table
+    for rule in served:
+        if rule.regex.pattern == UNSPOKEN:
+            continue
+        for method in filter(lambda m: implements(rule.handler_class, m), METHODS):
+            examples = [path for m, path in said if m == method and rule.regex.match(path)]
+            assert examples, f"{method} {rule.regex.pattern} is not documented"
+
+
+def test_every_deep_link_and_every_code_of_an_error_is_documented() -> None:
+    page = text("docs/http-api.md")
+    assert [name for name in PAGES if f"`/{name}" not in page] == []
+    assert [code for _, code in STATUS.values() if f"`{code}`" not in page] == []
+
+
+def test_the_numbers_in_the_readme_have_the_keys_of_the_service() -> None:
+    sample = re.search(
+        r"<!-- sample: stats -->\n```json\n(.*)\n```\n<!-- end of sample -->", text("README.md")
+    )
+    assert sample is not None
+    keys = {field.name for field in fields(PoolStats)} | {"version", "container_image"}
+    assert set(json.loads(sample[1])) == keys
+    assert {name for name in keys if f"| `{name}` |" not in text("docs/http-api.md")} == set()
+
+
+# The code
+
+
+def test_every_environment_variable_of_the_code_is_documented() -> None:
+    named = set(in_code("docs/configuration.md"))
+    missing = set()
+    for module in (ROOT / "tmpnb").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            value = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value):
+                missing |= {value} - named
+    assert missing == set()
+
+
+@pytest.mark.parametrize("page", documents(), ids=str)
+def test_every_file_named_in_code_exists(page: Path) -> None:
+    named = {
+        name
+        for name in in_code(page)
+        if re.fullmatch(r"(tmpnb|tests|docs|scripts|images)/[\w./-]+", name)
+    }
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+@pytest.mark.parametrize("page", documents(), ids=str)
+def test_every_flag_and_every_target_named_in_code_exists(page: Path) -> None:
+    known = {f"--{name}" for spelt in flags.owners() for name in flags.spellings(spelt)}
+    known |= {f"--{name}" for name in flags.BUILT_IN} | {"--config"} | FOREIGN_FLAGS
+    named, wanted = set(), set()
+    for code in in_code(page):
+        named |= set(re.findall(r"(?<!\S)--[a-z][a-z_-]+(?![\w.-])", code))
+        wanted |= set(re.findall(r"\Amake ([a-z]+)", code))
+    if page.name != "moving-from-the-original.md":
+        assert named - known == set()
+    assert wanted - set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE)) == set()
+
+
+def test_the_changelog_knows_this_version() -> None:
+    heading = re.search(r"^## (.*)$", text("CHANGELOG.md"), flags=re.MULTILINE)
+    assert heading is not None
+    if ".dev" in __version__:
+        assert heading[1] == "Unreleased"
+    else:
+        assert re.match(rf"\[?{re.escape(__version__)}\]?( |$)", heading[1])
+
+
+# Links
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links() -> list[tuple[Path, str]]:
+    pattern = r"\]\(<?([^)\s>]+)>?(?:\s[^)]*)?\)|<(?:img|a)\s[^>]*(?:src|href)=\"([^\"]+)\""
+    found = [(p, a or b) for p in documents() for a, b in re.findall(pattern, prose(p))]
+    return [(page, link) for page, link in found if not re.match(r"[a-z]+:", link)]
+
+
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: str(value))
+def test_every_link_leads_somewhere(page: Path, link: str) -> None:
+    name, _, anchor = link.partition("#")
+    target = (ROOT / page.parent / name).resolve() if name else ROOT / page
+    assert target.exists(), f"{page} links to {link}, which does not exist"
+    if anchor:
+        assert anchor in anchors(target.relative_to(ROOT)), f"{page}: no heading for {link}"

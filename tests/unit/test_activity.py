@@ -1,0 +1,167 @@
+"""Activity: what a server says of itself, and what counts as not knowing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+from tornado.web import Application, RequestHandler
+
+from tmpnb import activity
+from tmpnb.activity import last_activity
+from tmpnb.http import Client
+
+pytestmark = pytest.mark.gen_test(timeout=20)
+
+TOKEN = "secret-of-the-server"  # noqa: S105 - nothing is behind it
+NOW = 1795363200.0  # 2026-11-22T16:00:00Z
+MAX_IDLE = 600.0
+RECENT, OLD = "2026-11-22T15:55:00.000000Z", "2026-11-22T15:00:00.500000Z"
+
+
+class Server:
+    """What a notebook server answers, as text, and the paths it was asked for."""
+
+    def __init__(self) -> None:
+        self.status = json.dumps({"last_activity": RECENT, "connections": 1})
+        self.kernels = "[]"
+        self.code = 200
+        self.hangs = False
+        self.asked: list[str] = []
+
+
+class Api(RequestHandler):
+    def initialize(self, server: Server) -> None:
+        self.server = server
+
+    async def get(self, what: str) -> None:
+        self.server.asked.append(self.request.uri or "")
+        if self.server.hangs:
+            await asyncio.Event().wait()
+        if self.request.headers.get("Authorization") != f"token {TOKEN}":
+            self.set_status(403)
+            return
+        self.set_status(self.server.code)
+        self.finish(self.server.status if what == "status" else self.server.kernels)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def app(server: Server) -> Application:
+    return Application([("/user/a/api/(status|kernels)", Api, {"server": server})])
+
+
+@pytest.fixture
+def client(io_loop: IOLoop) -> Iterator[Client]:
+    async def make() -> Client:
+        return Client()
+
+    made: Client = io_loop.run_sync(make)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def url(http_server: HTTPServer, base_url: str) -> str:
+    return f"{base_url}/user/a/"
+
+
+async def asked(client: Client, url: str, token: str = TOKEN) -> float | None:
+    return await last_activity(client, url, token, now=NOW, max_idle=MAX_IDLE)
+
+
+async def test_a_server_in_use_says_when_and_is_asked_once(
+    client: Client, url: str, server: Server
+) -> None:
+    assert await asked(client, url) == NOW - 300
+    assert server.asked == ["/user/a/api/status"]
+
+
+async def test_an_idle_server_says_since_when(client: Client, url: str, server: Server) -> None:
+    server.status = json.dumps({"last_activity": OLD})
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+async def test_a_busy_kernel_is_activity_of_now(client: Client, url: str, server: Server) -> None:
+    server.status = json.dumps({"last_activity": OLD})
+    server.kernels = json.dumps([{"execution_state": "idle"}, {"execution_state": "busy"}])
+    assert await asked(client, url) == NOW
+
+
+async def test_asking_for_kernels_is_no_activity_itself(
+    client: Client, url: str, server: Server
+) -> None:
+    server.status = json.dumps({"last_activity": OLD})
+    await asked(client, url)
+    assert server.asked[1:] == ["/user/a/api/kernels?no_track_activity=1"]
+
+
+@pytest.mark.parametrize(
+    "kernels",
+    [
+        "[]",
+        "{}",
+        "not json",
+        "null",
+        "[null, 3]",
+        '[{"execution_state": "idle"}]',
+        '[{"execution_state": ["busy"]}]',
+    ],
+)
+async def test_kernels_that_are_not_busy_do_not_keep_a_server(
+    client: Client, url: str, server: Server, kernels: str
+) -> None:
+    server.status, server.kernels = json.dumps({"last_activity": OLD}), kernels
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "not json",
+        "[]",
+        "{}",
+        '{"last_activity": null}',
+        '{"last_activity": "soon"}',
+        '{"last_activity": 1795363200}',
+        '{"last_activity": "2026-11-22T15:55:00"}',
+    ],
+)
+async def test_an_answer_without_a_time_is_not_knowing(
+    client: Client, url: str, server: Server, status: str
+) -> None:
+    server.status = status
+    assert await asked(client, url) is None
+
+
+@pytest.mark.parametrize("code", [302, 404, 500])
+async def test_an_error_is_not_knowing(client: Client, url: str, server: Server, code: int) -> None:
+    server.code = code
+    assert await asked(client, url) is None
+
+
+async def test_a_wrong_token_is_not_knowing(client: Client, url: str) -> None:
+    assert await asked(client, url, token="another") is None  # noqa: S106 - no secret
+
+
+async def test_a_silent_server_is_not_knowing_after_the_deadline(
+    client: Client, url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "TIMEOUT", 0.1)
+    server.hangs = True
+    assert await asked(client, url) is None
+
+
+async def test_a_server_that_is_gone_is_not_knowing(
+    client: Client, url: str, http_server: HTTPServer
+) -> None:
+    http_server.stop()
+    assert await asked(client, url) is None

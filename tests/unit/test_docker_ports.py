@@ -1,0 +1,72 @@
+"""Ports for servers that share this machine's network."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners import docker_ports
+from tmpnb.spawners.docker_ports import Ports
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """Return a port that somebody else listens on, with free ones above it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def test_a_port_somebody_listens_on_is_passed_over(taken: int) -> None:
+    assert Ports("127.0.0.1", taken).take("a") > taken
+
+
+def test_a_port_somebody_listens_on_everywhere_is_passed_over() -> None:
+    with socket.create_server(("", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert Ports("127.0.0.1", port).take("a") > port
+
+
+def test_servers_get_different_ports_before_any_of_them_listens(taken: int) -> None:
+    ports = Ports("127.0.0.1", taken)
+    assert len({ports.take(server_id) for server_id in "abcde"}) == 5
+
+
+def test_a_port_that_was_given_back_is_used_again(taken: int) -> None:
+    ports = Ports("127.0.0.1", taken)
+    first = ports.take("a")
+    assert ports.take("b") != first
+    ports.give_back("a")
+    ports.give_back("never was")
+    assert ports.take("c") == first
+
+
+def test_a_repeated_start_may_keep_its_port(taken: int) -> None:
+    ports = Ports("127.0.0.1", taken)
+    assert ports.take("a") == ports.take("a")
+
+
+def test_the_search_ends_with_a_clear_error(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_ports, "TRIED", 0)
+    with pytest.raises(SpawnerError, match=f"no free port on 127.0.0.1 from {taken} to {taken}"):
+        Ports("127.0.0.1", taken).take("a")
+
+
+def test_the_search_never_leaves_the_valid_ports() -> None:
+    ports = Ports("127.0.0.1", docker_ports.LAST)
+    ports.take("a")
+    with pytest.raises(SpawnerError, match="65535"):
+        ports.take("b")
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--container-ip=192\.0\.2\.1"):
+        Ports("192.0.2.1", 8888).check()
+
+
+def test_an_address_of_this_machine_is_fine() -> None:
+    ports = Ports("127.0.0.1", 8888)
+    ports.check()
+    assert ports.take("a") >= 8888

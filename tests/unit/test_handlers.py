@@ -1,0 +1,435 @@
+"""Every address of the service, over a running pool of pretend servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import World, wait_until
+from tmpnb.arrival import Arrivals
+from tmpnb.handlers import Site, admin_application, public_application
+from tmpnb.server import Phase
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+from tornado.testing import bind_unused_port
+from tornado.web import Application
+
+pytestmark = pytest.mark.gen_test(timeout=20)
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "Mozilla/5.0 Firefox"}
+SCRIPT = {"Accept": "application/json"}
+PERSON = {**HTML, "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1", "Sec-Fetch-Site": "none"}
+
+Fetch = Callable[..., Awaitable[HTTPResponse]]
+
+
+class Running:
+    """A world, its site, and requests to it."""
+
+    def __init__(self, capacity: int, stack: AsyncExitStack) -> None:
+        self.world = World(capacity)
+        self._stack = stack
+        self._client = AsyncHTTPClient(force_instance=True)
+
+    async def start(self) -> None:
+        await self._stack.enter_async_context(self.world.running())
+        await self.world.until_ready(self.world.policy.capacity)
+        orchestrator = self.world.orchestrator
+        self.site = Site(orchestrator, Arrivals(orchestrator, "/lab"), version="9.9")
+
+    def serve(self, application: Application) -> str:
+        sock, port = bind_unused_port()
+        server = HTTPServer(application)
+        server.add_socket(sock)
+        self._stack.push_async_callback(server.close_all_connections)
+        self._stack.callback(server.stop)
+        return f"http://127.0.0.1:{port}"
+
+    def public(self, template_path: Path | None = None, **changes: Any) -> Fetch:
+        base = self.serve(public_application(replace(self.site, **changes), template_path))
+        return lambda path, **options: self.fetch(base + path, **options)
+
+    def admin(self, **changes: Any) -> Fetch:
+        base = self.serve(admin_application(replace(self.site, **changes)))
+        return lambda path, **options: self.fetch(base + path, **options)
+
+    async def fetch(self, url: str, method: str = "GET", **options: Any) -> HTTPResponse:
+        return await self._client.fetch(
+            url,
+            method=method,
+            raise_error=False,
+            follow_redirects=False,
+            allow_nonstandard_methods=True,
+            **options,
+        )
+
+    @property
+    def taken(self) -> int:
+        return self.world.pool.stats().claims_total
+
+
+@pytest.fixture
+def running(io_loop: IOLoop) -> Iterator[Running]:
+    stack = AsyncExitStack()
+
+    async def start() -> Running:
+        made = Running(3, stack)
+        await made.start()
+        return made
+
+    yield io_loop.run_sync(start)
+    io_loop.run_sync(stack.aclose)
+
+
+def body(answer: HTTPResponse) -> Any:
+    return json.loads(answer.body)
+
+
+# Pages never take a server
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "path", ["/", "/lab", "/tree/a/b", "/notebooks/x.ipynb", "/files/a.csv", "/doc/x", "/edit/y"]
+)
+async def test_pages_take_nothing(running: Running, path: str, method: str) -> None:
+    answer = await running.public()(path, method=method, headers=PERSON)
+    assert answer.code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert running.taken == 0
+
+
+async def test_loading_page_leads_to_spawn_with_path_and_query_to_the_letter(
+    running: Running,
+) -> None:
+    path = "/notebooks/a%20b/%C3%A9t%C3%A9%23.ipynb?x=1%202&y=%26"
+    answer = await running.public()(path, headers=PERSON)
+    assert b"/spawn" + path.replace("&y", "&amp;y").encode() in answer.body
+
+
+async def test_pages_forbid_foreign_scripts_and_frames(running: Running) -> None:
+    fetch = running.public(frame_ancestors="'self' https://journal.example")
+    policy = (await fetch("/", headers=PERSON)).headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'self' https://journal.example" in policy
+
+
+async def test_markup_in_an_address_is_escaped(running: Running) -> None:
+    fetch = running.public()
+    for path in ("/user/x/%3Cscript%3E", "/lab/%22%3E%3Cscript%3E", "/%3Cscript%3E"):
+        assert b"<script>" not in (await fetch(path, headers=PERSON)).body
+
+
+# Taking a server
+
+
+async def test_post_takes_a_server_and_redirects(running: Running) -> None:
+    answer = await running.public()("/spawn", method="POST", headers=PERSON)
+    [server] = running.world.servers(Phase.CLAIMED)
+    token = running.world.orchestrator.token_for(server.id)
+    assert answer.code == 303
+    assert answer.headers["Location"] == f"/user/{server.id}/lab?token={token}"
+
+
+async def test_script_gets_the_url_as_json(running: Running) -> None:
+    headers = {**SCRIPT, "Sec-Fetch-Site": "same-origin"}
+    answer = await running.public()("/spawn/tree/x.ipynb?a=b", method="POST", headers=headers)
+    [server] = running.world.servers(Phase.CLAIMED)
+    assert answer.code == 200
+    assert body(answer)["url"].startswith(f"/user/{server.id}/notebooks/x.ipynb?a=b&token=")
+
+
+async def test_get_spawn_takes_one_for_a_person_and_decodes_nothing(running: Running) -> None:
+    """O2, O3: the original lost the query and put the decoded path into Location."""
+    path = "/spawn/notebooks/a%20b%23c%3Fd/%C3%A9.ipynb?q=%20%2B&r"
+    answer = await running.public()(path, headers=PERSON)
+    assert answer.code == 302
+    location = answer.headers["Location"]
+    assert "/notebooks/a%20b%23c%3Fd/%C3%A9.ipynb?q=%20%2B&r&token=" in location
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Purpose": "prefetch"},
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Moz": "prefetch"},
+        {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"},
+        {"User-Agent": "Slackbot-LinkExpanding 1.0"},
+        {"Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Dest": "script"},
+    ],
+)
+async def test_machines_take_nothing(running: Running, headers: dict[str, str]) -> None:
+    answer = await running.public()("/spawn/lab", headers=headers)
+    assert answer.code in (200, 503)
+    assert "Location" not in answer.headers
+    assert running.taken == 0
+
+
+async def test_head_of_spawn_takes_nothing(running: Running) -> None:
+    assert (await running.public()("/spawn", method="HEAD", headers=PERSON)).code == 200
+    assert running.taken == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+async def test_foreign_page_takes_nothing(running: Running, headers: dict[str, str]) -> None:
+    answer = await running.public()("/spawn", method="POST", headers={**HTML, **headers})
+    assert answer.code == 403
+    assert running.taken == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/spawn/../admin", "/spawn/%2e%2e/x", "/spawn/a%5Cb", "/spawn/a%0d%0ab", "/lab?<x>"]
+)
+async def test_bad_link_is_refused_in_words(running: Running, path: str) -> None:
+    answer = await running.public()(path, headers=PERSON)
+    assert answer.code == 400
+    assert running.taken == 0
+
+
+async def test_double_slash_never_leaves_the_site(running: Running) -> None:
+    answer = await running.public()("/spawn//evil.example/x", headers=PERSON)
+    assert answer.headers["Location"].startswith("/user/")
+
+
+async def test_empty_pool_is_503_with_retry_after_and_a_page(running: Running) -> None:
+    """O7: the original said 200 and let everybody come back in step."""
+    fetch = running.public()
+    for _ in range(3):
+        assert (await fetch("/spawn", headers=PERSON)).code == 302
+    answer = await fetch("/spawn/lab", method="POST", headers=PERSON)
+    assert answer.code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert b"/spawn/lab" in answer.body
+    told = await fetch("/spawn", method="POST", headers=SCRIPT)
+    assert told.code == 503
+    assert body(told) == {
+        "status": "full",
+        "retry_after": 10,
+        "available": 0,
+        "starting": 0,
+        "capacity": 3,
+    }
+    refused = await fetch("/api/spawn", method="POST")
+    assert refused.code == 429
+    assert body(refused)["status"] == "full"
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+async def test_file_below_tree_is_opened_where_notebook_7_would_lead(running: Running) -> None:
+    fetch = running.public()
+    location = (await fetch("/spawn/tree/deep/x.ipynb", headers=PERSON)).headers["Location"]
+    assert "/notebooks/deep/x.ipynb?token=" in location
+    location = (await fetch("/spawn/tree/folder", headers=PERSON)).headers["Location"]
+    assert "/tree/folder?token=" in location
+
+
+# Servers that are gone
+
+
+async def test_person_is_told_that_the_notebook_has_ended(running: Running) -> None:
+    answer = await running.public()("/user/gonegonegone/lab/tree/a%20b.ipynb", headers=PERSON)
+    assert answer.code == 404
+    assert b"/spawn/user/gonegonegone/lab/tree/a%20b.ipynb" in answer.body
+    assert b'"/spawn/lab/tree/a%20b.ipynb"' in answer.body
+    assert running.taken == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/user/gone/api/kernels"),
+        ("GET", "/user/gone/api/contents/x.ipynb"),
+        ("PUT", "/user/gone/api/contents/x.ipynb"),
+        ("POST", "/user/gone/api/kernels"),
+        ("PATCH", "/user/gone/api/sessions/1"),
+        ("DELETE", "/user/gone/api/kernels/1"),
+        ("PUT", "/user/gone/files/x"),
+    ],
+)
+async def test_program_is_told_so_in_json(running: Running, method: str, path: str) -> None:
+    """O5: the original answered 200 HTML, and 405 to the last save."""
+    payload = None if method in ("GET", "DELETE") else "x" * 3_000_000
+    answer = await running.public()(path, method=method, headers=HTML, body=payload)
+    assert answer.code == 404
+    assert body(answer)["error"]["code"] == "server_ended"
+    assert body(answer)["message"]
+
+
+async def test_live_server_whose_route_was_lost_is_not_called_ended(running: Running) -> None:
+    fetch = running.public()
+    server = await running.world.orchestrator.claim()
+    answer = await fetch(f"/user/{server.id}/lab", headers=PERSON)
+    assert answer.code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    answer = await fetch(f"/user/{server.id}/api/kernels", headers=PERSON)
+    assert body(answer)["error"]["code"] == "route_lost"
+
+
+async def test_ready_server_is_not_betrayed_by_its_path(running: Running) -> None:
+    server = running.world.servers(Phase.READY)[0]
+    answer = await running.public()(f"/user/{server.id}/lab", headers=PERSON)
+    assert answer.code == 404
+
+
+async def test_reopening_takes_a_click_and_gives_the_same_address(running: Running) -> None:
+    fetch = running.public()
+    shown = await fetch("/spawn/user/oldoldold/lab", headers=PERSON)
+    assert shown.code == 200
+    assert running.taken == 0
+    answer = await fetch("/spawn/user/oldoldold/lab", method="POST", headers=PERSON)
+    assert answer.code == 303
+    assert answer.headers["Location"].startswith("/user/oldoldold/lab?token=")
+    again = await fetch("/spawn/user/oldoldold/lab", method="POST", headers=PERSON)
+    assert again.code == 409
+
+
+async def test_page_of_the_proxys_error_target_is_honest(running: Running) -> None:
+    fetch = running.public()
+    answer = await fetch("/proxy-error/503?url=%2Fuser%2Fx%2Flab%3Ftoken%3Dabc", headers=HTML)
+    assert answer.code == 503
+    assert b"abc" not in answer.body
+    server = await running.world.orchestrator.claim()
+    answer = await fetch(f"/proxy-error/503?url=/user/{server.id}/lab", headers=HTML)
+    assert answer.code == 503
+    assert (await fetch("/proxy-error/200", headers=HTML)).code == 502
+
+
+# Programs
+
+
+async def test_api_spawn_answers_with_url_id_and_token(running: Running) -> None:
+    answer = await running.public()("/api/spawn/", method="POST", body='{"image_name": "x"}')
+    [server] = running.world.servers(Phase.CLAIMED)
+    token = running.world.orchestrator.token_for(server.id)
+    assert answer.code == 200
+    url = f"/user/{server.id}/?token={token}"
+    assert body(answer) == {"url": url, "id": server.id, "token": token}
+
+
+@pytest.mark.parametrize("path", ["/stats", "/stats/", "/api/stats", "/api/stats/"])
+async def test_stats_are_json_at_the_address_itself(running: Running, path: str) -> None:
+    """O9: the original redirected /stats, without cross-origin headers."""
+    fetch = running.public(cors={"Access-Control-Allow-Origin": "*"})
+    answer = await fetch(path)
+    assert answer.code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert body(answer) == {
+        "available": 3,
+        "capacity": 3,
+        "starting": 0,
+        "claimed": 0,
+        "stopping": 0,
+        "claims_total": 0,
+        "claims_refused_total": 0,
+        "version": "9.9",
+        "container_image": "",
+    }
+
+
+@pytest.mark.parametrize("path", ["/", "/api/spawn", "/stats", "/user/x/api/kernels", "/spawn"])
+async def test_options_answers_204_with_the_configured_headers(running: Running, path: str) -> None:
+    cors = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "Authorization"}
+    answer = await running.public(cors=cors)(path, method="OPTIONS")
+    assert answer.code == 204
+    assert answer.headers["Access-Control-Allow-Headers"] == "Authorization"
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/nothing", "/user/gone/api/x"])
+async def test_errors_carry_the_cross_origin_headers_too(running: Running, path: str) -> None:
+    answer = await running.public(cors={"Access-Control-Allow-Origin": "*"})(path)
+    assert answer.code == 404
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_api_errors_are_json_and_pages_are_pages(running: Running) -> None:
+    """O6: in the original every error was the page of error 500."""
+    fetch = running.public()
+    wrong_method = await fetch("/api/spawn", headers=HTML)
+    assert wrong_method.code == 405
+    assert body(wrong_method)["error"]["code"] == "method_not_allowed"
+    page = await fetch("/nothing", headers=PERSON)
+    assert page.code == 404
+    assert page.headers["Content-Type"].startswith("text/html")
+
+
+async def test_api_token_guards_all_and_takes_the_pages_away(running: Running) -> None:
+    fetch = running.public(api_token="s3cret-s3cret")
+    for path in ("/", "/spawn", "/lab", "/info"):
+        assert (await fetch(path, headers=PERSON)).code == 404
+    for headers in ({}, {"Authorization": "token wrong"}, {"Authorization": "s3cret-s3cret"}):
+        for method, path in (("POST", "/api/spawn"), ("GET", "/api/stats"), ("GET", "/stats")):
+            assert (await fetch(path, method=method, headers=headers)).code == 401
+    assert running.taken == 0
+    for scheme in ("token", "Bearer"):
+        allowed = {"Authorization": f"{scheme} s3cret-s3cret"}
+        assert (await fetch("/api/stats", headers=allowed)).code == 200
+    answer = await fetch("/api/spawn", method="POST", headers=allowed)
+    assert answer.code == 200
+
+
+async def test_drain_is_on_the_admin_port_only_and_needs_its_token(running: Running) -> None:
+    assert (await running.public()("/api/pool", method="DELETE")).code == 404
+    admin = running.admin(admin_token="adm1n-adm1n")
+    assert (await admin("/api/pool", method="DELETE")).code == 401
+    answer = await admin(
+        "/api/pool", method="DELETE", headers={"Authorization": "token adm1n-adm1n"}
+    )
+    assert body(answer) == {"drained": 3}
+    await running.world.until_ready(3)
+
+
+async def test_health_names_the_trouble_and_only_the_admin_port_its_words(
+    running: Running,
+) -> None:
+    running.world.orchestrator.health.report("image", "the inside of the engine")
+    public = await running.public()("/health")
+    assert public.code == 200
+    assert body(public)["status"] == "degraded"
+    assert "image" in body(public)["problems"]
+    assert b"inside" not in public.body
+    admin = await running.admin()("/health")
+    assert body(admin)["problems"]["image"]["message"] == "the inside of the engine"
+
+
+async def test_info_shows_the_numbers_without_javascript(running: Running) -> None:
+    await running.world.orchestrator.claim()
+    await wait_until(lambda: running.world.pool.stats().available == 2)
+    page = (await running.public()("/info", headers=PERSON)).body.decode()
+    assert "claimed" in page.lower()
+    assert "9.9" in page
+
+
+async def test_robots_are_told_to_stay_out(running: Running) -> None:
+    text = (await running.public()("/robots.txt")).body.decode()
+    assert "Disallow: /user/" in text
+    assert "Disallow: /spawn" in text
+
+
+async def test_operators_template_takes_the_place_of_ours(running: Running, tmp_path: Path) -> None:
+    (tmp_path / "loading.html").write_text("Welcome to the course, {{ capacity }} seats")
+    fetch = running.public(template_path=tmp_path)
+    assert (await fetch("/", headers=PERSON)).body == b"Welcome to the course, 3 seats"
+    assert (await fetch("/info", headers=PERSON)).code == 200
+
+
+async def test_static_files_are_served(running: Running) -> None:
+    answer = await running.public()("/static/tmpnb.css")
+    assert answer.code == 200
+    assert answer.headers["Content-Type"].startswith("text/css")

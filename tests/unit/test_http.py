@@ -1,0 +1,157 @@
+"""The HTTP client: an answer whatever its status, or one kind of error, within the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.tcpserver import TCPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+
+from tmpnb import http
+from tmpnb.errors import UnreachableError
+from tmpnb.http import Client
+
+pytestmark = pytest.mark.gen_test
+
+
+class Echo(RequestHandler):
+    def prepare(self) -> None:
+        self.set_status(int(self.get_query_argument("status", "200")))
+        if self.get_status() == 302:
+            self.set_header("Location", "/elsewhere")
+        request = self.request
+        said = request.headers.get("X-Word", "")
+        self.finish(f"{request.method} {request.path} {said} {request.body.decode()}")
+
+
+class Silent(RequestHandler):
+    async def get(self) -> None:
+        await asyncio.Event().wait()
+
+
+class NotHttp(TCPServer):
+    """Speaks another protocol; `words` empty: hangs up at once."""
+
+    words = b""
+
+    async def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        try:
+            if self.words:
+                await stream.write(self.words)
+        except StreamClosedError:
+            pass
+        stream.close()
+
+
+@pytest.fixture
+def app() -> Application:
+    return Application([("/silent", Silent), ("/.*", Echo)])
+
+
+@pytest.fixture
+def client(io_loop: IOLoop) -> Iterator[Client]:
+    async def make() -> Client:
+        return Client()
+
+    made: Client = io_loop.run_sync(make)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("status", [200, 201, 302, 403, 404, 500, 503])
+async def test_every_status_is_an_answer(
+    client: Client, http_server: HTTPServer, base_url: str, status: int
+) -> None:
+    answer = await client.fetch(f"{base_url}/x?status={status}", timeout=5)
+    assert answer.code == status
+    assert answer.body.startswith(b"GET /x")
+
+
+async def test_method_headers_and_body_go_as_they_are(
+    client: Client, http_server: HTTPServer, base_url: str
+) -> None:
+    answer = await client.fetch(
+        f"{base_url}/x", timeout=5, method="POST", headers={"X-Word": "hi"}, body="text"
+    )
+    assert answer.body == b"POST /x hi text"
+
+
+async def test_a_request_with_a_body_needs_none(
+    client: Client, http_server: HTTPServer, base_url: str
+) -> None:
+    assert (await client.fetch(f"{base_url}/x", timeout=5, method="POST")).code == 200
+    assert (await client.fetch(f"{base_url}/x", timeout=5, method="DELETE")).code == 200
+
+
+async def test_a_silent_server_is_unreachable_after_the_deadline(
+    client: Client, http_server: HTTPServer, base_url: str
+) -> None:
+    with pytest.raises(UnreachableError, match="/silent"):
+        await client.fetch(f"{base_url}/silent", timeout=0.1)
+
+
+async def test_a_closed_port_is_unreachable_and_the_query_is_not_told(client: Client) -> None:
+    sock, port = bind_unused_port()
+    sock.close()
+    with pytest.raises(UnreachableError, match=f":{port}/x: ") as caught:
+        await client.fetch(f"http://127.0.0.1:{port}/x?token=secret", timeout=5)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"])
+async def test_what_is_not_http_is_unreachable(client: Client, words: bytes) -> None:
+    server = NotHttp()
+    server.words = words
+    sock, port = bind_unused_port()
+    server.add_socket(sock)
+    with pytest.raises(UnreachableError):
+        await client.fetch(f"http://127.0.0.1:{port}/", timeout=5)
+    server.stop()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/", "http://", "http://[::1/"])
+async def test_what_is_no_address_is_unreachable(client: Client, url: str) -> None:
+    with pytest.raises(UnreachableError):
+        await client.fetch(url, timeout=5)
+
+
+async def test_an_endless_answer_is_cut_off(
+    http_server: HTTPServer, base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_ANSWER", 10)
+    small = Client()
+    with pytest.raises(UnreachableError):
+        await small.fetch(f"{base_url}/a-path-longer-than-ten", timeout=5)
+    small.close()
+
+
+async def test_waiting_for_a_connection_counts_as_time(
+    http_server: HTTPServer, base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_CONNECTIONS", 1)
+    narrow = Client()
+    first = asyncio.ensure_future(narrow.fetch(f"{base_url}/silent", timeout=4))
+    with pytest.raises(UnreachableError):
+        await narrow.fetch(f"{base_url}/x", timeout=0.1)
+    first.cancel()
+    narrow.close()
+
+
+async def test_two_clients_share_nothing(http_server: HTTPServer, base_url: str) -> None:
+    one, other = Client(), Client()
+    one.close()
+    assert (await other.fetch(f"{base_url}/x", timeout=5)).code == 200
+    other.close()
+
+
+async def test_a_closed_client_is_unreachable_not_a_crash(client: Client) -> None:
+    client.close()
+    client.close()
+    with pytest.raises(UnreachableError):
+        await client.fetch("http://127.0.0.1:9/", timeout=5)

@@ -1,0 +1,196 @@
+"""Processes: told apart from later ones of their pid, found with their kin, and ended."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from tmpnb import process
+from tmpnb.process import Process
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+MARK = f"TMPNB_TEST_MARK={os.getpid()}"
+
+# Says the pid of one who left its session, its environment and its parent: only the shared
+# session of the second generation, the mark or the parentage can betray them.
+FAMILY = """
+import os, subprocess, sys
+word, *rest = sys.argv[1:]
+clean = {} if word == "clean" else dict(os.environ)
+child = subprocess.Popen(["sleep", "600"], env=clean, start_new_session=word != "session")
+print(child.pid, flush=True)
+if word == "orphan":
+    sys.exit()
+child.wait()
+"""
+
+WAIT = "import signal; print('born', flush=True); signal.pause()"
+
+# Starts a Python with these arguments, in a session of its own and with the mark.
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def known(pid: int) -> Process:
+    found = process.find(pid)
+    assert found is not None
+    return found
+
+
+def marked_roots() -> set[Process]:
+    return process.marked(MARK)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def run(code: str, *arguments: str) -> subprocess.Popen[str]:
+        name, _, value = MARK.partition("=")
+        child = subprocess.Popen(  # noqa: S603 - this test's own code
+            [sys.executable, "-c", code, *arguments],
+            env=dict(os.environ, **{name: value}),
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(child)
+        return child
+
+    yield run
+    for child in started:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def first_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def test_a_process_is_not_the_later_one_of_its_pid() -> None:
+    me = known(os.getpid())
+    assert process.is_running(me)
+    assert not process.is_running(replace(me, born=f"{me.born}0"))
+
+
+def test_a_zombie_does_not_run(start: Start) -> None:
+    child = start(WAIT)
+    first_line(child)
+    born = known(child.pid)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and not reaped
+    assert not process.is_running(born)
+    assert process.find(child.pid) is None
+
+
+def test_a_pid_of_nobody_is_found_by_nobody() -> None:
+    assert process.find(2**22 + 1) is None
+
+
+def test_a_signal_never_reaches_a_later_process_of_the_pid(start: Start) -> None:
+    child = start(WAIT)
+    first_line(child)
+    born = known(child.pid)
+    process.send(replace(born, born="earlier"), signal.SIGKILL)
+    assert child.poll() is None
+    process.send(born, signal.SIGKILL)
+    assert child.wait(timeout=10) == -signal.SIGKILL
+    process.send(born, signal.SIGKILL)  # gone: nothing happens
+
+
+@pytest.mark.parametrize("word", ["session", "setsid", "clean", "orphan"])
+async def test_every_kind_of_relative_is_ended(start: Start, word: str) -> None:
+    child = start(FAMILY, word)
+    relative = known(int(first_line(child)))
+    if word == "orphan":
+        child.wait()
+
+    left = await process.end(marked_roots, grace=5, patience=20)
+    assert left == set()
+    assert not process.is_running(relative)
+    child.wait()
+
+
+async def test_one_that_ignores_the_polite_signal_is_killed(start: Start) -> None:
+    child = start(
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print('born', flush=True); signal.pause()"
+    )
+    first_line(child)
+    assert await process.end(marked_roots, grace=0.1, patience=20) == set()
+    assert child.wait() == -signal.SIGKILL
+
+
+async def test_one_that_breeds_when_it_ends_is_ended_with_its_brood(start: Start) -> None:
+    child = start(
+        "import signal, subprocess, sys\n"
+        "def breed(*_):\n"
+        "    print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, breed)\n"
+        "print('born', flush=True)\n"
+        "signal.pause()"
+    )
+    first_line(child)
+    assert await process.end(marked_roots, grace=5, patience=20) == set()
+    assert process.find(int(first_line(child))) is None
+
+
+async def test_one_that_ends_politely_is_not_killed(start: Start) -> None:
+    child = start(WAIT)
+    first_line(child)
+    assert await process.end(marked_roots, grace=20, patience=20) == set()
+    assert child.wait() == -signal.SIGTERM
+
+
+async def test_what_does_not_end_is_told(start: Start) -> None:
+    child = start(WAIT)
+    first_line(child)
+    born = known(child.pid)
+    assert await process.end(lambda: {born}, grace=5, patience=-1) == {born}
+    assert process.is_running(born)
+
+
+async def test_nobody_to_end_is_no_work() -> None:
+    assert await process.end(set, grace=5, patience=20) == set()
+
+
+def test_this_process_and_its_session_are_never_kin() -> None:
+    me, parent = known(os.getpid()), known(os.getppid())
+    assert process.kin({me, parent}) == set()
+
+
+def test_the_mark_must_be_whole(start: Start) -> None:
+    child = start(WAIT)
+    first_line(child)
+    assert known(child.pid) in process.marked(MARK)
+    assert process.marked(MARK[:-1]) == set()
+    assert process.marked(MARK[1:]) == set()
+
+
+async def test_the_limit_of_open_files_is_raised_once_and_inherited(start: Start) -> None:
+    code = (
+        "import resource, subprocess, sys\n"
+        "from tmpnb.process import raise_open_files_limit\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))\n"
+        "raise_open_files_limit()\n"
+        "subprocess.run(['sh', '-c', 'ulimit -n'], check=True)\n"
+    )
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = process.MOST_OPEN_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    assert first_line(start(code)) == str(wanted)
