@@ -28,6 +28,7 @@ class Rule:
     pattern: str  # of "METHOD /path"
     answer: Callable[[], Answer | None]  # None: let the engine answer after all
     times: int = 1_000_000
+    after: bool = False  # the engine acts first, then this answers in its place
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class StandIn:
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # "METHOD /path?query"
+    bodies: list[dict[str, Any]] = field(default_factory=list)  # of creations
     new_state: str = "running"  # of a container that was started
     new_ports: list[dict[str, Any]] | None = None  # published; None: one on 127.0.0.1
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -47,22 +49,35 @@ class StandIn:
         return f"tcp://127.0.0.1:{self.port}"
 
     def rule(
-        self, pattern: str, answer: Callable[[], Answer | None], times: int = 1_000_000
+        self,
+        pattern: str,
+        answer: Callable[[], Answer | None],
+        times: int = 1_000_000,
+        *,
+        after: bool = False,
     ) -> None:
-        self.rules.append(Rule(pattern, answer, times))
+        self.rules.append(Rule(pattern, answer, times, after))
 
-    def refuse(self, pattern: str, status: int, message: str, times: int = 1_000_000) -> None:
+    def refuse(
+        self,
+        pattern: str,
+        status: int,
+        message: str,
+        times: int = 1_000_000,
+        *,
+        after: bool = False,
+    ) -> None:
         """Answer with an error, as the engine words them."""
-        self.rule(pattern, lambda: (status, {"message": message}), times)
+        self.rule(pattern, lambda: (status, {"message": message}), times, after=after)
 
     def hold(self, pattern: str, *, after: bool = False) -> threading.Event:
-        """Answer only once the returned event is set; with `after`, act first."""
+        """Answer only once the returned event is set."""
         go = threading.Event()
 
         def wait() -> None:
             go.wait(HELD_AT_MOST)
 
-        self.rule(f"{pattern} AFTER" if after else pattern, wait)
+        self.rule(pattern, wait, after=after)
         return go
 
     def requests(self, pattern: str) -> list[str]:
@@ -79,14 +94,14 @@ class StandIn:
         with self.changed:
             self.asked.append(f"{method} {target}")
             self.changed.notify_all()
-        answered = self._ruled(f"{method} {path}")
+        answered = self._ruled(f"{method} {path}", after=False)
         if answered is None:
             answered = self._act(method, path, parse_qs(url.query), body)
-        return self._ruled(f"{method} {path} AFTER") or answered
+        return self._ruled(f"{method} {path}", after=True) or answered
 
-    def _ruled(self, request: str) -> Answer | None:
+    def _ruled(self, request: str, *, after: bool) -> Answer | None:
         for rule in self.rules:
-            if rule.times > 0 and re.fullmatch(rule.pattern, request):
+            if rule.times > 0 and rule.after is after and re.fullmatch(rule.pattern, request):
                 rule.times -= 1
                 return rule.answer()
         return None
@@ -114,6 +129,7 @@ class StandIn:
         return [entry for entry in list(self.containers.values()) if fits(entry)]
 
     def _create(self, name: str, body: dict[str, Any]) -> Answer:
+        self.bodies.append(body)
         if any(f"/{name}" in entry["Names"] for entry in self.containers.values()):
             return 409, {"message": f'Conflict. The container name "/{name}" is in use'}
         container = self.add(name, body.get("Labels") or {}, state="created")
@@ -165,6 +181,7 @@ class Engine:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
@@ -200,7 +217,9 @@ class Engine:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.state.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

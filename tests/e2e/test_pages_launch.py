@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -187,6 +188,25 @@ async def test_button_tries_at_once(browser: Browser, site: PagesSite) -> None:
     await page.get_by_role("button", name="Try now").click()
     await page.wait_for_url(f"**{NOTEBOOK}*")
     assert len(site.posts) == 2
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_second_press_takes_no_second_notebook(browser: Browser, site: PagesSite) -> None:
+    site.hold = asyncio.Event()
+    page = await browser.new_page()
+    seen = watch(page.context)
+    await page.goto(site.url)
+    button = page.get_by_role("button")
+    await button.click()
+    await state(page, "working")
+    await expect(button).to_have_attribute("aria-disabled", "true")
+    await expect(button).to_be_focused()
+    await page.keyboard.press("Enter")
+    await settle(page)
+    assert len(seen.posts()) == 1
+    site.hold.set()
+    await page.wait_for_url(f"**{NOTEBOOK}*")
+    assert len(site.posts) == 1
 
 
 @pytest.mark.gen_test(timeout=120)

@@ -137,6 +137,7 @@ async def test_waiting_for_a_connection_counts_as_time(
     monkeypatch.setattr(http, "MAX_CONNECTIONS", 1)
     narrow = Client()
     first = asyncio.ensure_future(narrow.fetch(f"{base_url}/silent", timeout=4))
+    await asyncio.sleep(0)  # let it begin
     with pytest.raises(UnreachableError):
         await narrow.fetch(f"{base_url}/x", timeout=0.1)
     first.cancel()
@@ -148,10 +149,3 @@ async def test_two_clients_share_nothing(http_server: HTTPServer, base_url: str)
     one.close()
     assert (await other.fetch(f"{base_url}/x", timeout=5)).code == 200
     other.close()
-
-
-async def test_a_closed_client_is_unreachable_not_a_crash(client: Client) -> None:
-    client.close()
-    client.close()
-    with pytest.raises(UnreachableError):
-        await client.fetch("http://127.0.0.1:9/", timeout=5)

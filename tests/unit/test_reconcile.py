@@ -230,9 +230,12 @@ def test_servers_own_word_beats_the_proxys_traffic() -> None:
 
 def test_word_of_one_server_says_nothing_about_another() -> None:
     world = seen(
-        instance("a"), instance("b"), route("a", LONG_AGO), route("b", LONG_AGO),
+        instance("a"),
+        instance("b"),
+        route("a", LONG_AGO),
+        route("b", LONG_AGO),
         activity={"b": NOW},
-    )  # fmt: skip
+    )
     assert planned(world, claimed("a"), claimed("b")).stop == {"a": StopReason.IDLE}
 
 
@@ -266,7 +269,7 @@ def test_server_is_too_old_by_the_time_of_its_claim() -> None:
 
 
 @pytest.mark.parametrize("culling", [True, False])
-def test_too_old_is_judged_in_every_pass(culling: bool) -> None:  # noqa: FBT001 - a parameter
+def test_too_old_is_judged_in_every_pass(culling: bool) -> None:
     """P6: a claimed server the original lost track of lived for ever."""
     world = seen(instance("a"), route("a", NOW), activity={"a": NOW}, culling=culling)
     assert planned(world, claimed(since=NOW - 3601)).stop == {"a": StopReason.TOO_OLD}

@@ -57,6 +57,8 @@ def connect(
 
     def client(api: str, patience: float) -> docker.APIClient:
         made = docker.APIClient(version=api, timeout=patience, max_pool_size=connections, **where)
+        # The environment's proxies and certificates are for the web, not for the engine.
+        made.trust_env = False
         if made.base_url.startswith(("http://", "https://")):  # not a local socket
             adapter = _Adapter(connections, assert_hostname=assert_hostname)
             made.mount("https://", adapter)

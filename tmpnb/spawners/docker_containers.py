@@ -123,6 +123,8 @@ class Containers:
     def _find(self, server_id: str | None = None) -> list[dict[str, Any]]:
         wanted = listing.selection(self._pool, server_id)
         found: list[dict[str, Any]] = self._client.containers(all=True, filters=wanted)
+        if not isinstance(found, list):
+            raise SpawnerError("Docker gave no list of containers")
         return found
 
     def _create(self, order: Order) -> str:

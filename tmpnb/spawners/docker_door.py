@@ -23,6 +23,7 @@ from tmpnb.errors import SpawnerError
 FAULTS = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 LONGEST_EXPLANATION = 300  # characters
+CLOSED = "the Docker spawner is closed"
 
 T = TypeVar("T")
 
@@ -75,8 +76,8 @@ class Lane:
                 waiting = self._jobs.get_nowait()
             except Empty:
                 break
-            if waiting is not None:
-                waiting[0].cancel()
+            if waiting is not None and waiting[0].set_running_or_notify_cancel():
+                waiting[0].set_exception(SpawnerError(CLOSED))
         for _ in self._threads:
             self._jobs.put(None)
         self._threads.clear()
@@ -93,7 +94,7 @@ class Lane:
 
     def _submit(self, job: Job[T], given_up: threading.Event, key: str | None) -> Future[T]:
         if self._closed:
-            raise SpawnerError("the Docker spawner is closed")
+            raise SpawnerError(CLOSED)
         future: Future[T] = Future()
         if key is not None:
             self._current[key] = future  # type: ignore[assignment]  # only asked whether done

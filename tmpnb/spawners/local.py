@@ -130,7 +130,7 @@ class LocalProcessSpawner(Spawner):
         child = self._children.get(server_id)
         if child is not None:
             text = text.replace(child.token, "[redacted]")
-        return "\n".join(redact(text).splitlines()[-lines:])
+        return "\n".join(redact(text).splitlines()[-lines:] if lines > 0 else [])
 
     async def close(self) -> None:
         """See `Spawner`."""

@@ -1,0 +1,225 @@
+"""The program as an operator runs it: a process of its own, real ports, real proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from requirements import chp
+from tmpnb.errors import UnreachableError
+from tmpnb.http import Client
+from tornado.httpclient import HTTPResponse
+
+START = 90.0  # seconds until the service serves or a condition has come true
+STOP = 30.0  # seconds until it has ended
+SECRETS = (
+    "CONFIGPROXY_AUTH_TOKEN",
+    "CONFIGPROXY_ENDPOINT",
+    "API_AUTH_TOKEN",
+    "ADMIN_AUTH_TOKEN",
+    "TMPNB_SECRET_KEY",
+)
+PERSON = {"Accept": "text/html", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+class Service:
+    """One `tmpnb` process. Its proxy is its child unless the environment names another."""
+
+    def __init__(
+        self, *flags: str, state_dir: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.state_dir = state_dir or Path(tempfile.mkdtemp(prefix="tmpnb-test-"))
+        self.visitors, self.api_port, self.port, self.admin_port = free_ports(4)
+        self.flags = flags
+        self._env = {n: v for n, v in os.environ.items() if n not in SECRETS} | dict(env or {})
+        self.log = self.state_dir / "service.log"
+        self.process: asyncio.subprocess.Process | None = None
+        self.client = Client()
+
+    def add_environment(self, more: Mapping[str, str]) -> None:
+        """Set variables for the next start."""
+        self._env |= more
+
+    @property
+    def url(self) -> str:
+        """Where visitors go."""
+        return f"http://127.0.0.1:{self.visitors}"
+
+    @property
+    def own_url(self) -> str:
+        """Where the proxy finds the orchestrator."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Run the program; return at once."""
+        arguments = [
+            f"--proxy-command={chp()}",
+            f"--proxy-port={self.visitors}",
+            f"--proxy-api-port={self.api_port}",
+            f"--port={self.port}",
+            f"--admin-port={self.admin_port}",
+            f"--state-dir={self.state_dir}",
+            *self.flags,
+        ]
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tmpnb", *arguments, env=self._env, stdout=log, stderr=log
+            )
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; return the exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), STOP)
+
+    async def fetch(self, path: str, **options: Any) -> HTTPResponse:
+        """Ask through the proxy."""
+        return await self.client.fetch(f"{self.url}{path}", timeout=20, **options)
+
+    async def drain(self) -> int:
+        """Replace the unclaimed servers by the admin API; return how many."""
+        url = f"http://127.0.0.1:{self.admin_port}/api/pool"
+        answer = await self.client.fetch(url, timeout=20, method="DELETE")
+        return int(json.loads(answer.body)["drained"])
+
+    async def stats(self) -> dict[str, Any]:
+        return dict(json.loads((await self.fetch("/stats")).body))
+
+    async def take(self, path: str = "") -> str:
+        """Take a server as a person who follows a link; return its URL, token included."""
+        answer = await self.fetch(f"/spawn{path}", headers=PERSON)
+        assert answer.code == 302, answer.body
+        return self.url + answer.headers["Location"]
+
+    async def until(self, condition: Callable[[dict[str, Any]], object], what: str) -> None:
+        """Return once `condition` holds for `/stats`."""
+        last: object = None
+        try:
+            async with asyncio.timeout(START):
+                while True:
+                    with suppress(UnreachableError, ValueError):
+                        last = stats = await self.stats()
+                        if condition(stats):
+                            return
+                    assert self.process is not None
+                    assert self.process.returncode is None, self.tail()
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"never: {what}; last {last}\n{self.tail()}") from None
+
+    async def until_ready(self, count: int) -> None:
+        await self.until(lambda s: s["available"] == count, f"{count} ready")
+
+    def tail(self) -> str:
+        return self.log.read_text()[-4000:] if self.log.exists() else ""
+
+
+class RunningProxy:
+    """A configurable-http-proxy that runs on its own, as in production."""
+
+    token = "a-token-for-tests-only"
+
+    def __init__(self, default_target_port: int) -> None:
+        self.port, self.api_port = free_ports(2)
+        self._default_target = f"http://127.0.0.1:{default_target_port}"
+        self._process: asyncio.subprocess.Process | None = None
+        self._client = Client()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What tells tmpnb to use it."""
+        endpoint = f"http://127.0.0.1:{self.api_port}"
+        return {"CONFIGPROXY_ENDPOINT": endpoint, "CONFIGPROXY_AUTH_TOKEN": self.token}
+
+    async def start(self) -> None:
+        """Run it; return when its API answers."""
+        self._process = await asyncio.create_subprocess_exec(
+            chp(),
+            f"--port={self.port}",
+            "--ip=127.0.0.1",
+            f"--api-port={self.api_port}",
+            "--api-ip=127.0.0.1",
+            f"--default-target={self._default_target}",
+            f"--error-target={self._default_target}/proxy-error",
+            env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": self.token},
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with asyncio.timeout(START):
+                while not await self._answers():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError("the proxy does not start") from None
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    async def routes(self) -> dict[str, Any]:
+        """Return its table."""
+        return dict(json.loads((await self.api("GET")).body))
+
+    async def api(self, method: str, path: str = "", body: str | None = None) -> HTTPResponse:
+        """Ask its API."""
+        url = f"http://127.0.0.1:{self.api_port}/api/routes{path}"
+        headers = {"Authorization": f"token {self.token}"}
+        return await self._client.fetch(url, timeout=5, method=method, headers=headers, body=body)
+
+    async def _answers(self) -> bool:
+        try:
+            return (await self.api("GET")).code == 200
+        except UnreachableError:
+            return False
+
+
+@asynccontextmanager
+async def serving(*flags: str, **options: Any) -> AsyncIterator[Service]:
+    """Run a service that leaves nothing behind."""
+    service = Service("--stop-servers-on-exit", *flags, **options)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+        service.client.close()
+
+
+async def until_true(condition: Callable[[], object], what: str) -> None:
+    """Return once `condition` holds."""
+    try:
+        async with asyncio.timeout(START):
+            while not condition():
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"never: {what}") from None
+
+
+async def ask(client: Client, notebook_url: str, api: str) -> HTTPResponse:
+    """Ask a notebook server's API with the token its URL carries."""
+    base, _, query = notebook_url.partition("?")
+    user_root = "/".join(base.split("/")[:5])
+    token = query.rpartition("token=")[2]
+    headers = {"Authorization": f"token {token}"}
+    return await client.fetch(f"{user_root}/{api}", timeout=20, headers=headers)

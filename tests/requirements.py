@@ -1,0 +1,40 @@
+"""What the real tests need, where it lies, and what happens when it is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NODE_MODULES = Path(os.environ.get("TMPNB_NODE_MODULES", ROOT / ".venv" / "node" / "node_modules"))
+TEST_IMAGE = os.environ.get("TMPNB_TEST_IMAGE", "tmpnb-test/notebook")
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test for want of `what`; in CI everything must be there, so it fails."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must have {what}")
+    pytest.skip(f"needs {what}")
+
+
+def chp() -> str:
+    """Return the path of the real proxy."""
+    path = f"{os.environ.get('PATH', '')}{os.pathsep}{NODE_MODULES / '.bin'}"
+    found = shutil.which("configurable-http-proxy", path=path)
+    return found or missing("configurable-http-proxy: npm install -g configurable-http-proxy")
+
+
+def chromium() -> str:
+    """Return the path of the real browser."""
+    found = os.environ.get("TMPNB_CHROMIUM") or shutil.which("chromium")
+    return found or missing("Chromium: apt-get install chromium")
+
+
+def axe() -> Path:
+    """Return the script that checks accessibility."""
+    path = NODE_MODULES / "axe-core" / "axe.min.js"
+    return path if path.exists() else missing("axe-core: npm install axe-core")
