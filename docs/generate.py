@@ -30,6 +30,11 @@ COMPUTED = {
     "Tmpnb.state_dir": "`$XDG_STATE_HOME/tmpnb`, or `~/.local/state/tmpnb`",
     "Tmpnb.spawn_concurrency": "two for each processor",
 }
+BUILT_IN = {
+    "help": "Print the flags, and end.",
+    "help-all": "Print the flags and all settings, and end.",
+    "version": "Print the version, and end.",
+}
 LONGEST = 40  # characters of a default in the short table
 
 Trait = TraitType[Any, Any]
@@ -60,6 +65,7 @@ def own_traits(owner: type[Configurable]) -> Iterable[tuple[str, Trait]]:
     """Return the settings that a class adds, those of its flags first and in their order."""
     rank = {trait: number for number, trait in enumerate(flag_names())}
     known = set() if owner is Spawner else set(Spawner.class_traits())
+    known |= {name for name in _shortcuts(owner) if f"{owner.__name__}.{name}" not in rank}
     own = owner.class_own_traits(config=True).items()
     ours = {f"{owner.__name__}.{name}": trait for name, trait in own if name not in known}
     return sorted(ours.items(), key=lambda item: rank.get(item[0], len(rank)))
@@ -93,6 +99,14 @@ def flags_table() -> str:
     return "\n".join(rows)
 
 
+def shortcuts_table() -> str:
+    """Return the flags that take no value: traitlets' own, and ours with what they do."""
+    rows = ["| flag | what it does |", "|---|---|"]
+    rows += [f"| `--{name}` | {BUILT_IN[name]} |" for name in sorted(flags.BUILT_IN)]
+    rows += [f"| `--{name}` | {_markdown(text)} |" for name, (_, text) in flags.SHORTCUTS.items()]
+    return "\n".join(rows)
+
+
 def settings_tables() -> str:
     """Return a table for each class: every spelling, the default, the full help."""
     names, blocks = flag_names(), []
@@ -119,7 +133,7 @@ def modules_table() -> str:
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"flags": flags_table},
     "docs/architecture.md": {"modules": modules_table},
-    "docs/configuration.md": {"settings": settings_tables},
+    "docs/configuration.md": {"shortcuts": shortcuts_table, "settings": settings_tables},
 }
 
 
@@ -154,6 +168,11 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
         sys.stderr.write(f"stale: {', '.join(stale)}; run: make docs\n")
         return 1
     return 0
+
+
+def _shortcuts(owner: type) -> set[str]:
+    """Return the settings that flags without a value set."""
+    return {n for config, _ in flags.SHORTCUTS.values() for n in config.get(owner.__name__, {})}
 
 
 def _registered() -> dict[str, type[Spawner]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import docker
 from docker.errors import DockerException, NotFound
+from requirements import TEST_IMAGE
 
 from tmpnb.spawners.docker import DockerSpawner
 
 LABEL = "tmpnb.test"
-TEST_IMAGE = os.environ.get("TMPNB_TEST_IMAGE", "tmpnb-test/notebook")
 
 
 class RealEngine:

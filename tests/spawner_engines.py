@@ -6,16 +6,15 @@ A new engine is one class here and one line in `ENGINES`.
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+from requirements import missing as missing  # for the tests that import it from here
 
 from tmpnb.errors import UnreachableError
 from tmpnb.http import Client
@@ -32,13 +31,6 @@ def stub_command(python: str, *arguments: str) -> str:
     words = [python, "-c", STUB]
     tail = " ".join(shlex.quote(argument) for argument in arguments)
     return f"{shlex.join(words)} {{port}} {{ip}} {{base_path}} {tail}"
-
-
-def missing(what: str) -> NoReturn:
-    """Skip the test for want of `what`; on CI everything must be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have {what}")
-    pytest.skip(f"needs {what}")
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], what: str) -> None:

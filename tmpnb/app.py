@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from logging import NullHandler
 from pathlib import Path
 from typing import Any
 
 from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, flags, logs, settings
+from tmpnb import __version__, config_file, flags, logs, settings
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
@@ -28,8 +30,19 @@ CONFIG_FILE = "tmpnb_config.py"
 LONGEST = 365 * 24 * 3600.0  # seconds
 
 
+class Seconds(Float[float, Any]):
+    """A number of seconds; `nan` and infinity are none."""
+
+    def validate(self, obj: Any, value: Any) -> float:
+        """Return the value if it is finite and in range."""
+        seconds = super().validate(obj, value)
+        if not math.isfinite(seconds):
+            self.error(obj, value)
+        return float(seconds)
+
+
 def _seconds(value: float, help: str, *, least: float = 1.0) -> Any:
-    return Float(value, min=least, max=LONGEST, help=f"Seconds {help}").tag(config=True)
+    return Seconds(value, min=least, max=LONGEST, help=f"Seconds {help}").tag(config=True)
 
 
 def _port(value: int, help: str) -> Any:
@@ -49,6 +62,7 @@ class Tmpnb(Application):
     config_file = Unicode(CONFIG_FILE, help="Python file with settings, read if present.").tag(
         config=True
     )
+    generate_config = Bool(False, help="Write a config file and end.").tag(config=True)
     spawner = Unicode(
         "docker", help="Engine of the notebook servers: docker, local (no isolation), or fake."
     ).tag(config=True)
@@ -157,7 +171,8 @@ class Tmpnb(Application):
         return 2 * (os.cpu_count() or 1)
 
     def _configure_logging(self) -> None:
-        """Leave logging to `logs.configure`; traitlets would add a second handler."""
+        """Leave logging to `logs.configure`; what traitlets says before that, we say better."""
+        self.log.addHandler(NullHandler())
 
     def initialize(self, argv: Sequence[str] | None = None) -> None:
         """Read the command line and the config file, and check what they say.
@@ -172,30 +187,28 @@ class Tmpnb(Application):
         # Below its decorator, which would print more than one line and exit.
         Application.parse_command_line.__wrapped__(self, arguments)  # type: ignore[attr-defined]  # set by functools.wraps
         from_flags = self.config
-        self._load_config_file(explicit="config_file" in from_flags.get("Tmpnb", {}))
+        path = Path(self.config_file)
+        if path.is_file():
+            config_file.load(self, path)
+        elif "config_file" in from_flags.get("Tmpnb", {}) and not self.generate_config:
+            raise ConfigError(f"--config={path}: there is no such file")
         self.update_config(from_flags)
         flags.check_config(self.config, self.classes)
 
-    def _load_config_file(self, *, explicit: bool) -> None:
-        path = Path(self.config_file)
-        if not path.is_file():
-            if explicit:
-                raise ConfigError(f"--config={path}: there is no such file")
-            return
-        try:
-            self.load_config_file(path.name, str(path.parent.resolve()))
-        except TmpnbError:
-            raise
-        except Exception as error:  # the operator's own Python runs here
-            raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
-
     def start(self) -> None:
         """Print what was asked for, or serve until a signal ends it."""
-        if self.show_config or self.show_config_json:
-            print(self.effective_config())  # noqa: T201 - the answer to the flag
+        if self.generate_config:
+            text = self.generate_config_file(self.classes)
+            config_file.write(Path(self.config_file), text)
+            print(f"wrote {self.config_file}")  # noqa: T201 - the answer to the flag
             return
         self._configure_logs()
         asyncio.run(self.build().run())
+
+    def start_show_config(self) -> None:
+        """Print the settings in force; called by traitlets in place of `start`."""
+        spawner = spawner_class(self.spawner)(parent=self)
+        print(config_file.in_force(self, spawner))  # noqa: T201 - the answer to the flag
 
     def build(self) -> Service:
         """Turn settings into a service that is not running yet.
@@ -236,12 +249,21 @@ class Tmpnb(Application):
     def _proxy_choice(self) -> ProxyChoice:
         return ProxyChoice(
             endpoint=os.environ.get("CONFIGPROXY_ENDPOINT") or None,
-            command=tuple(shlex.split(self.proxy_command)),
+            command=self._proxy_words(),
             ip=self.proxy_ip,
             port=self.proxy_port,
             api_port=self.proxy_api_port,
             state_dir=Path(self.state_dir),
         )
+
+    def _proxy_words(self) -> tuple[str, ...]:
+        try:
+            words = tuple(shlex.split(self.proxy_command))
+        except ValueError as error:
+            raise ConfigError(f"--proxy-command={self.proxy_command}: {error}") from error
+        if not words:
+            raise ConfigError("--proxy-command is empty; leave it out for the default")
+        return words
 
     def _template_path(self) -> Path | None:
         if not self.template_path:
@@ -261,28 +283,6 @@ class Tmpnb(Application):
         if self.static_files:
             self.log.warning("--static-files has no effect: servers serve their own files")
 
-    def effective_config(self) -> str:
-        """Return all settings in force as a config file; of secrets only whether they are set."""
-        spawner = spawner_class(self.spawner)(parent=self)
-        lines = []
-        for configurable in (self, spawner):
-            for name in sorted(configurable.class_trait_names(config=True)):
-                value = getattr(configurable, name)
-                lines.append(f"c.{type(configurable).__name__}.{name} = {value!r}")
-        lines += [
-            f"# {name} is {'set' if os.environ.get(name) else 'not set'}"
-            for name in SECRET_VARIABLES
-        ]
-        return "\n".join(lines)
-
-
-SECRET_VARIABLES = (
-    "CONFIGPROXY_AUTH_TOKEN",
-    "API_AUTH_TOKEN",
-    "ADMIN_AUTH_TOKEN",
-    "TMPNB_SECRET_KEY",
-)
-
 
 def _known_spawners() -> list[type[Configurable]]:
     """Return the spawners whose packages are installed; flags and `--help-all` cover them."""
@@ -299,7 +299,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         application.initialize(argv)
         application.start()
-    except (TmpnbError, TraitError) as error:
+    except TraitError as error:
+        sys.exit(f"tmpnb: {flags.in_words(str(error))}")
+    except TmpnbError as error:
         sys.exit(f"tmpnb: {error}")
     except (asyncio.CancelledError, KeyboardInterrupt):
         sys.exit(0)  # a signal ended it before it was up

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -86,6 +87,10 @@ SWITCHES = frozenset(
 BUILT_IN = frozenset({"help", "help-all", "version"})  # known to traitlets
 SHORTCUTS: Mapping[str, tuple[dict[str, dict[str, Any]], str]] = {
     "show-config": ({"Tmpnb": {"show_config": True}}, "Print the settings in force, and end."),
+    "generate-config": (
+        {"Tmpnb": {"generate_config": True}},
+        "Write a config file with every setting in comments, and end.",
+    ),
     "debug": ({"Tmpnb": {"logging": "debug"}}, "Same as --logging=debug"),
 }
 
@@ -188,6 +193,12 @@ def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:
             if name not in traits[section]:
                 near = _nearest(name, traits[section])
                 raise ConfigError(f"unknown setting c.{section}.{name}{near}")
+
+
+def in_words(message: str) -> str:
+    """Return what traitlets says of a wrong value with the flag in place of the trait."""
+    trait = r"(?:The value of the|The) '(\w+)' trait of an? \w+ instance"
+    return re.sub(trait, lambda found: f"--{spellings(found.group(1))[0]}", message)
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -16,7 +16,7 @@ _SECRET = re.compile(
     # Authorization: token …
     rf"|(authorization[\"']?[ \t]*[:=,][ \t]*b?[\"']?(?:token|bearer|basic)[ \t]+){_VALUE}"
     # token …, if it does not read like a word: digits in it, or very long
-    r"|((?:token|bearer)[ \t:\"']+)(?:(?=[^\s/]*\d)[\w.~+=-][\w.~+/=-]{7,}|[\w.~+=-]{24,})",
+    r"|((?:token|bearer)[ \t:\"']+)(?:(?=[\w.~+/-]*\d)[\w.~+-][\w.~+/-]{7,}|[\w.~+-]{24,})=*",
     re.IGNORECASE,
 )
 

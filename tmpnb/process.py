@@ -10,7 +10,7 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -63,25 +63,6 @@ def marked(variable: str) -> set[Process]:
     return found
 
 
-def kin(roots: Iterable[Process]) -> set[Process]:
-    """Return those of `roots` that run, all that descend from them or share their session.
-
-    Never this process, its session, or init.
-    """
-    spared = {1, os.getpid()}
-    own_session = os.getsid(0)
-    entries = {e.process.pid: e for e in _all() if e.session != own_session}
-    found = {pid: e for r in roots if (e := entries.get(pid := r.pid)) and e.process == r}
-    before = -1
-    while len(found) > before:  # ends: it grows each time, and not beyond `entries`
-        before = len(found)
-        sessions = {entry.session for entry in found.values()} - {0}  # 0: led from elsewhere
-        for pid, entry in entries.items():
-            if entry.parent in found or entry.session in sessions:
-                found[pid] = entry
-    return {entry.process for pid, entry in found.items() if pid not in spared}
-
-
 def send(process: Process, number: signal.Signals) -> None:
     """Signal exactly this process; nothing happens if it is gone or not ours to signal."""
     if is_running(process):  # its pid would have to come round again before the next line
@@ -92,7 +73,9 @@ def send(process: Process, number: signal.Signals) -> None:
 async def end(roots: Callable[[], set[Process]], *, grace: float, patience: float) -> set[Process]:
     """End what `roots` finds and its kin: SIGTERM, then SIGKILL. Return what is left.
 
-    Looks again until nothing is found, so a child that is born meanwhile ends as well.
+    Kin is what descends from them or shares their session, but never this process, its
+    session, or init. Looks again until nothing is found, so a child that is born
+    meanwhile ends as well.
 
     Args:
         roots: Called in a thread, once or more.
@@ -102,8 +85,11 @@ async def end(roots: Callable[[], set[Process]], *, grace: float, patience: floa
     deadline = asyncio.get_running_loop().time() + patience
     number, wait = signal.SIGTERM, grace
     known: set[Process] = set()
+    sessions: set[int] = set()  # of all that was seen: they outlive their leaders
     while True:
-        known = await asyncio.to_thread(lambda known: kin(known | roots()), known)
+        found = await asyncio.to_thread(_kin, known, roots, sessions)
+        known = {entry.process for entry in found}
+        sessions |= {entry.session for entry in found}
         if not known or asyncio.get_running_loop().time() > deadline:
             return known
         for process in known:
@@ -130,6 +116,31 @@ def raise_open_files_limit() -> None:
     wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _kin(
+    known: set[Process], roots: Callable[[], set[Process]], sessions: set[int]
+) -> list[_Entry]:
+    """Return the running ones of `known` and `roots`, their descendants and their sessions.
+
+    Args:
+        known: Those seen before.
+        roots: Finds where to begin.
+        sessions: Those seen before, by pid of a leader that may be gone.
+    """
+    wanted = known | roots()
+    own_session = os.getsid(0)
+    entries = {entry.process.pid: entry for entry in _all() if entry.session != own_session}
+    found = {pid: entry for pid, entry in entries.items() if entry.process in wanted}
+    orphaned = {session for session in sessions if session not in entries}
+    before = -1
+    while len(found) > before:  # ends: it grows each time, and not beyond `entries`
+        before = len(found)
+        kept = orphaned.union(entry.session for entry in found.values()) - {0}  # 0: led elsewhere
+        for pid, entry in entries.items():
+            if entry.parent in found or entry.session in kept:
+                found[pid] = entry
+    return [entry for pid, entry in found.items() if pid not in (1, os.getpid())]
 
 
 def _all() -> list[_Entry]:

@@ -15,6 +15,7 @@ from tmpnb.http import Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 from tmpnb.settings import Secrets
+from tmpnb.tasks import supervise
 from tmpnb.tokens import secret_file
 
 log = logging.getLogger(__name__)
@@ -97,9 +98,9 @@ async def _running(
     await managed.start()
     host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound
     log.info("visitors reach the service at http://%s:%d/", host, settings.port)
-    async with asyncio.TaskGroup() as group:
-        keeping = group.create_task(managed.run())
-        try:
-            yield
-        finally:
-            keeping.cancel()
+    keeping = asyncio.create_task(supervise(managed.run(), "keeping the proxy"))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})

@@ -68,6 +68,8 @@ class Service:
             stack.enter_context(signals.handled(ending))
             public = listen.bind("port", self.listening.ip, self.listening.port)
             admin = listen.bind("admin-port", self.listening.admin_ip, self.listening.admin_port)
+            for listening in (*public, *admin):
+                stack.callback(listening.close)
             tokens = TokenMaker(load_key(self.state_dir, self.secrets.secret_key))
             wake = _Later()
             proxy = await stack.enter_async_context(

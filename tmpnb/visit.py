@@ -62,8 +62,8 @@ def is_own_page(headers: Mapping[str, str]) -> bool:
     site = headers.get("Sec-Fetch-Site")
     if site is not None:
         return site in ("same-origin", "none")
-    origin = headers.get("Origin")
-    return origin is None or origin.partition("://")[2] == headers.get("Host", origin)
+    origin, host = headers.get("Origin"), headers.get("Host")
+    return origin is None or (bool(host) and origin.partition("://")[2] == host)
 
 
 def autostart(headers: Mapping[str, str]) -> Autostart:

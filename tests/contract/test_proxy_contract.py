@@ -6,20 +6,23 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from fakes_proxy import FakeProxy, chp
+from spawner_engines import wait_until
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 
-from fakes_proxy import FakeProxy, chp
 from tmpnb.errors import ProxyAuthError, ProxyError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 
+pytestmark = pytest.mark.gen_test(timeout=30)
+
 TOKEN = "a-token-of-this-test"  # noqa: S105 - guards a proxy that lives as long as a test
 TARGET = "http://127.0.0.1:9"
-BOOT = 20.0  # seconds for CHP to answer
 
 # Makes a client of the one proxy under test, for a pool and with a token that is right or not.
 Connect = Callable[..., Proxy]
@@ -42,15 +45,16 @@ def free_port() -> int:
     return port
 
 
-async def answers(endpoint: str) -> None:
-    """Return when the API at `endpoint` answers at all; the test's own limit ends the wait."""
-    client, deadline = Client(), time.monotonic() + BOOT
-    while time.monotonic() < deadline:
-        try:
-            await client.fetch(endpoint, timeout=1.0)
-        except UnreachableError:
-            continue
-        break
+async def until_it_answers(endpoint: str) -> None:
+    client = Client()
+
+    async def answers() -> bool:
+        with suppress(UnreachableError):
+            await client.fetch(endpoint, timeout=5.0)
+            return True
+        return False
+
+    await wait_until(answers, f"{endpoint} answers")
     client.close()
 
 
@@ -71,14 +75,13 @@ def connect(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> 
         )
     try:
         endpoint = f"http://127.0.0.1:{api_port}"
-        io_loop.run_sync(lambda: answers(endpoint), timeout=BOOT)
+        io_loop.run_sync(lambda: until_it_answers(endpoint))
         yield real_proxies(endpoint)
     finally:
         child.kill()
         child.wait()
 
 
-@pytest.mark.gen_test
 async def test_setup_succeeds_with_the_right_token(connect: Connect) -> None:
     proxy = connect()
     await proxy.setup()
@@ -86,7 +89,6 @@ async def test_setup_succeeds_with_the_right_token(connect: Connect) -> None:
     await proxy.close()
 
 
-@pytest.mark.gen_test
 async def test_a_wrong_token_is_told_apart_and_the_message_says_what_to_set(
     connect: Connect,
 ) -> None:
@@ -94,7 +96,6 @@ async def test_a_wrong_token_is_told_apart_and_the_message_says_what_to_set(
         await connect(right=False).setup()
 
 
-@pytest.mark.gen_test
 async def test_no_call_passes_with_a_wrong_token(connect: Connect) -> None:
     proxy = connect(right=False)
     for call in (
@@ -108,7 +109,6 @@ async def test_no_call_passes_with_a_wrong_token(connect: Connect) -> None:
     assert await connect().list_routes() == []
 
 
-@pytest.mark.gen_test
 async def test_an_added_route_is_listed_with_its_target_and_the_time_of_now(
     connect: Connect,
 ) -> None:
@@ -119,7 +119,6 @@ async def test_an_added_route_is_listed_with_its_target_and_the_time_of_now(
     assert before - 0.01 <= route.last_activity <= time.time() + 0.01  # CHP cuts to milliseconds
 
 
-@pytest.mark.gen_test
 async def test_a_repeated_route_leads_to_the_new_target_and_is_active_anew(
     connect: Connect,
 ) -> None:
@@ -132,7 +131,6 @@ async def test_a_repeated_route_leads_to_the_new_target_and_is_active_anew(
     assert second.last_activity >= first.last_activity
 
 
-@pytest.mark.gen_test
 async def test_delete_removes_the_one_route_it_names(connect: Connect) -> None:
     proxy = connect()
     await proxy.add_route("a", TARGET)
@@ -141,7 +139,6 @@ async def test_delete_removes_the_one_route_it_names(connect: Connect) -> None:
     assert [route.server_id for route in await proxy.list_routes()] == ["ab"]
 
 
-@pytest.mark.gen_test
 async def test_deleting_what_is_not_there_succeeds(connect: Connect) -> None:
     proxy = connect()
     await proxy.delete_route("never-was")
@@ -151,7 +148,6 @@ async def test_deleting_what_is_not_there_succeeds(connect: Connect) -> None:
     assert await proxy.list_routes() == []
 
 
-@pytest.mark.gen_test
 async def test_routes_of_another_pool_are_not_ours_but_exist(connect: Connect) -> None:
     await connect(pool="theirs").add_route("a", TARGET)
     assert await connect().list_routes() == []
@@ -159,7 +155,6 @@ async def test_routes_of_another_pool_are_not_ours_but_exist(connect: Connect) -
     assert not await connect().route_exists("b")
 
 
-@pytest.mark.gen_test
 async def test_a_prefix_of_a_route_does_not_exist(connect: Connect) -> None:
     await connect().add_route("abc", TARGET)
     assert not await connect().route_exists("ab")
@@ -167,7 +162,6 @@ async def test_a_prefix_of_a_route_does_not_exist(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("server_id", ["A-z_0.9~", "a b", "ä", "50%", "a?b#c", "a%2Fb"])
-@pytest.mark.gen_test
 async def test_ids_with_odd_characters_come_back_as_they_went(
     connect: Connect, server_id: str
 ) -> None:
@@ -179,7 +173,6 @@ async def test_ids_with_odd_characters_come_back_as_they_went(
     assert await proxy.list_routes() == []
 
 
-@pytest.mark.gen_test(timeout=20)
 async def test_a_thousand_routes_are_listed_in_full(connect: Connect) -> None:
     proxy = connect()
     ids = {f"server-{number}" for number in range(1000)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tmpnb.errors import PoolEmptyError
 from tmpnb.observation import Instance, Observation, Route
@@ -65,7 +65,7 @@ class PoolLife(RuleBasedStateMachine):
     def new_process(self) -> None:
         """Forget everything that is in the orchestrator's memory."""
         self.pool = Pool(self.policy.capacity, lambda: self.now)
-        self.adopted = False
+        self.adopted = self.first_pass = False
         self.view: View | None = None
         self.places_of: dict[str, str] = {}  # a server that waits -> the one whose place it gets
         self.awaited: set[str] = set()  # started for one visitor
@@ -113,21 +113,24 @@ class PoolLife(RuleBasedStateMachine):
         if container is None or not container.running:
             return
         assert reason is not StopReason.EXITED, "called a running one exited"
+        if reason is StopReason.UNKNOWN and not self.first_pass:
+            assert view.taken_at - container.created_at >= GRACE, "its starter may still come"
         if container.given_at is None or not container.has_visitor:
             return
+        assert view.instances is not None
+        routes = view.routes or {}
         age = view.taken_at - container.given_at
         if reason is StopReason.TOO_OLD:
             assert age > MAX_AGE
         elif reason is StopReason.IDLE:
             assert culling
             assert age > MAX_IDLE, "idle before it had the time to be"
-            assert not container.talks or view.taken_at - container.used_at > MAX_IDLE
+            used_at = container.used_at if container.talks else routes[server_id].last_activity
+            assert view.taken_at - used_at > MAX_IDLE
         else:  # its claim was written nowhere when both programs forgot it
             assert reason is StopReason.UNKNOWN
-            assert view.instances is not None
-            assert view.routes is not None
             assert view.instances[server_id].claimed_at is None
-            assert server_id not in view.routes
+            assert server_id not in routes
 
     def begin(self, at: float) -> View:
         return View(at, frozenset(s.id for s in self.in_phase(Phase.STARTING) if s.address))
@@ -162,8 +165,8 @@ class PoolLife(RuleBasedStateMachine):
             activity=used,
             culling=culling,
         )
-        policy = self.policy
-        if not self.adopted:
+        policy, self.first_pass = self.policy, not self.adopted
+        if self.first_pass:
             policy, self.adopted = replace(policy, grace=0.0), True
             for server in adopt(seen):
                 self.take_over(server)
@@ -243,6 +246,11 @@ class PoolLife(RuleBasedStateMachine):
     def in_phase(self, phase: Phase) -> list[NotebookServer]:
         return [s for s in self.pool.servers.values() if s.phase is phase]
 
+    @initialize(warm=st.booleans())
+    def begins(self, warm: bool) -> None:
+        if warm:
+            self.everything_settles()
+
     # Time and tasks
 
     @rule(seconds=st.sampled_from([0.5, 20.0, 35.0, 61.0, 3601.0]))
@@ -268,31 +276,18 @@ class PoolLife(RuleBasedStateMachine):
     # Passes
 
     @precondition(lambda self: self.view is None)
-    @rule()
-    def begin_to_look(self) -> None:
+    @rule(engine=st.booleans(), proxy=st.booleans())
+    def begin_to_look(self, engine: bool, proxy: bool) -> None:
+        """Read both, one or none of them; the rest will be read when this view is acted on."""
         self.view = self.begin(self.now)
+        self.look(self.view, engine=engine, proxy=proxy)
 
     @precondition(lambda self: self.view is not None)
-    @rule()
-    def read_the_engine(self) -> None:
-        assert self.view is not None
-        self.look(self.view, engine=True)
-
-    @precondition(lambda self: self.view is not None)
-    @rule()
-    def read_the_proxy(self) -> None:
-        assert self.view is not None
-        self.look(self.view, proxy=True)
-
-    @precondition(
-        lambda self: (
-            self.view and self.view.instances is not None and self.view.routes is not None
-        )
-    )
     @rule(culling=st.booleans())
-    def act_on_what_was_read(self, culling: bool) -> None:
+    def act_on_a_late_view(self, culling: bool) -> None:
         assert self.view is not None
         view, self.view = self.view, None
+        self.look(view, engine=view.instances is None, proxy=view.routes is None)
         self.act(view, culling=culling)
 
     @rule()
@@ -354,9 +349,7 @@ class PoolLife(RuleBasedStateMachine):
 
     @rule(capacity=st.integers(1, 4), min_ready=st.integers(0, 4))
     def operator_restarts_with_other_limits(self, capacity: int, min_ready: int) -> None:
-        self.policy = replace(
-            self.policy, capacity=capacity, min_ready=min(capacity, min_ready)
-        )
+        self.policy = replace(self.policy, capacity=capacity, min_ready=min(capacity, min_ready))
         self.new_process()
 
     # Misfortune

@@ -17,7 +17,7 @@ from tmpnb import http
 from tmpnb.errors import UnreachableError
 from tmpnb.http import Client
 
-pytestmark = pytest.mark.gen_test
+pytestmark = pytest.mark.gen_test(timeout=20)
 
 
 class Echo(RequestHandler):

@@ -168,6 +168,11 @@ async def test_a_server_learns_its_own_secret_and_no_other(
     await new_spawner().start(spec_of("a"))
 
     about = Path("/proc", str(process_of(tmp_path, "a").pid))
+
+    async def is_told() -> bool:  # a moment after its program was found
+        return bool((about / "environ").read_bytes())
+
+    await wait_until(is_told, "the server has its environment")
     entries = (about / "environ").read_bytes().rstrip(b"\0").split(b"\0")
     environment = dict(entry.decode().split("=", 1) for entry in entries)
     assert "not for visitors" not in environment.values()
@@ -301,6 +306,21 @@ async def test_a_server_whose_record_was_lost_runs_all_the_same(
     (root_in(tmp_path) / "a" / "server.json").unlink()
     (instance,) = await spawner.list()
     assert instance.running
+    await spawner.stop("a")
+    assert not process.is_running(server)
+
+
+async def test_a_server_that_cleared_its_environment_is_stopped_all_the_same(
+    new_spawner: NewSpawner, tmp_path: Path
+) -> None:
+    spawner = new_spawner(command="env -i sleep 600")
+    await spawner.start(spec_of("a"))
+    server = process_of(tmp_path, "a")
+
+    async def is_clean() -> bool:
+        return server not in process.marked(f"TMPNB_SERVER_DIR={root_in(tmp_path) / 'a'}")
+
+    await wait_until(is_clean, "the server has no mark")
     await spawner.stop("a")
     assert not process.is_running(server)
 

@@ -20,17 +20,24 @@ pytestmark = pytest.mark.gen_test(timeout=30)
 
 MARK = f"TMPNB_TEST_MARK={os.getpid()}"
 
-# Says the pid of one who left its session, its environment and its parent: only the shared
-# session of the second generation, the mark or the parentage can betray them.
+# Starts a relative that only one thing can betray, and says its pid.
 FAMILY = """
 import os, subprocess, sys
-word, *rest = sys.argv[1:]
-clean = {} if word == "clean" else dict(os.environ)
-child = subprocess.Popen(["sleep", "600"], env=clean, start_new_session=word != "session")
-print(child.pid, flush=True)
-if word == "orphan":
+word = sys.argv[1]
+SLEEP = "exec sleep 600"
+if word == "mark":  # its parent and its session are gone
+    print(subprocess.Popen(["sh", "-c", SLEEP], start_new_session=True).pid, flush=True)
     sys.exit()
-child.wait()
+if word == "session":  # its parent is gone, and so is its mark
+    os.system(f"env -i sh -c '{SLEEP}' >/dev/null & echo $!")
+if word == "parent":  # it has left the session and dropped the mark
+    print(subprocess.Popen(["sh", "-c", SLEEP], start_new_session=True, env={}).pid, flush=True)
+if word == "memory":  # and outlives its parent, which does not outlive the polite signal
+    stubborn = "trap : TERM; echo $$; while :; do sleep 600; done"
+    subprocess.Popen(["sh", "-c", stubborn], start_new_session=True, env={})
+sys.stdout.close()
+import signal
+signal.pause()
 """
 
 WAIT = "import signal; print('born', flush=True); signal.pause()"
@@ -110,14 +117,14 @@ def test_a_signal_never_reaches_a_later_process_of_the_pid(start: Start) -> None
     process.send(born, signal.SIGKILL)  # gone: nothing happens
 
 
-@pytest.mark.parametrize("word", ["session", "setsid", "clean", "orphan"])
+@pytest.mark.parametrize("word", ["mark", "session", "parent", "memory"])
 async def test_every_kind_of_relative_is_ended(start: Start, word: str) -> None:
     child = start(FAMILY, word)
     relative = known(int(first_line(child)))
-    if word == "orphan":
+    if word == "mark":
         child.wait()
 
-    left = await process.end(marked_roots, grace=5, patience=20)
+    left = await process.end(marked_roots, grace=0.5, patience=20)
     assert left == set()
     assert not process.is_running(relative)
     child.wait()
@@ -133,11 +140,12 @@ async def test_one_that_ignores_the_polite_signal_is_killed(start: Start) -> Non
     assert child.wait() == -signal.SIGKILL
 
 
-async def test_one_that_breeds_when_it_ends_is_ended_with_its_brood(start: Start) -> None:
+@pytest.mark.parametrize("how", ["start_new_session=True", "env={}"])
+async def test_one_that_breeds_when_it_ends_is_ended_with_its_brood(start: Start, how: str) -> None:
     child = start(
         "import signal, subprocess, sys\n"
         "def breed(*_):\n"
-        "    print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)\n"
+        f"    print(subprocess.Popen(['/bin/sleep', '600'], {how}).pid, flush=True)\n"
         "    sys.exit()\n"
         "signal.signal(signal.SIGTERM, breed)\n"
         "print('born', flush=True)\n"
@@ -167,9 +175,10 @@ async def test_nobody_to_end_is_no_work() -> None:
     assert await process.end(set, grace=5, patience=20) == set()
 
 
-def test_this_process_and_its_session_are_never_kin() -> None:
+async def test_this_process_and_its_session_are_never_ended() -> None:
     me, parent = known(os.getpid()), known(os.getppid())
-    assert process.kin({me, parent}) == set()
+    assert await process.end(lambda: {me, parent}, grace=5, patience=20) == set()
+    assert process.is_running(parent)
 
 
 def test_the_mark_must_be_whole(start: Start) -> None:

@@ -15,7 +15,7 @@ from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.http import Client
 from tmpnb.proxy import ConfigurableHTTPProxy
 
-pytestmark = pytest.mark.gen_test
+pytestmark = pytest.mark.gen_test(timeout=20)
 
 TOKEN = "secret-of-the-api"  # noqa: S105 - nothing is behind it
 TARGET = "http://127.0.0.1:9"

@@ -287,6 +287,14 @@ async def test_a_proxy_that_ends_at_once_has_its_last_words_told(new_proxy: NewP
         await new_proxy(command=command).start()
 
 
+async def test_a_proxy_whose_api_alone_answers_is_given_up(
+    new_proxy: NewProxy, settings: ManagedProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_process, "BOOT", 2.0)
+    with pytest.raises(ConfigError, match=rf"does not serve 2 s .*{settings.port}"):
+        await new_proxy(command=(*STUB, "--say=I do not listen")).start()
+
+
 async def test_a_proxy_that_never_answers_is_given_up(
     new_proxy: NewProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

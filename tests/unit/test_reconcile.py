@@ -47,12 +47,22 @@ def ready(server_id: str = "a", since: float = LONG_AGO) -> NotebookServer:
 
 
 def seen(
-    *things: Instance | Route, activity: dict[str, float] | None = None, culling: bool = True
+    *things: Instance | Route,
+    launched: str = "",
+    activity: dict[str, float] | None = None,
+    culling: bool = True,
 ) -> Observation:
     """Return an observation taken at `NOW`, of a culling pass unless said otherwise."""
     instances = {t.server_id: t for t in things if isinstance(t, Instance)}
     routes = {t.server_id: t for t in things if isinstance(t, Route)}
-    return Observation(NOW, instances, routes, activity or {}, culling)
+    return Observation(
+        NOW,
+        instances,
+        routes,
+        launched=frozenset(launched),
+        activity=activity or {},
+        culling=culling,
+    )
 
 
 def planned(world: Observation, *servers: NotebookServer, policy: Policy = POLICY) -> Plan:
@@ -139,6 +149,35 @@ def test_server_whose_instance_does_not_run_is_stopped(phase: Phase) -> None:
 def test_starting_and_stopping_belong_to_their_task(phase: Phase, world: Observation) -> None:
     """P18: a pass of the original removed what another task was just starting."""
     assert planned(world, server("a", phase), policy=FULL) == Plan()
+
+
+# Starts that are lost
+
+
+@pytest.mark.parametrize(
+    "world", [seen(launched="a"), seen(instance("a", running=False), launched="a")]
+)
+def test_start_whose_instance_ended_is_given_up(world: Observation) -> None:
+    """A server that exits at once is not waited for until the deadline."""
+    assert planned(world, server("a", Phase.STARTING), policy=FULL) == Plan(give_up=frozenset("a"))
+
+
+def test_start_whose_instance_runs_is_waited_for() -> None:
+    world = seen(instance("a"), launched="a")
+    assert planned(world, server("a", Phase.STARTING), policy=FULL) == Plan()
+
+
+def test_start_that_the_engine_has_not_answered_is_waited_for() -> None:
+    assert planned(seen(launched="b"), server("a", Phase.STARTING), policy=FULL) == Plan()
+
+
+@pytest.mark.parametrize("phase", [p for p in Phase if p is not Phase.STARTING])
+def test_only_a_start_can_be_given_up(phase: Phase) -> None:
+    assert planned(seen(launched="a"), server("a", phase)).give_up == frozenset()
+
+
+def test_start_of_an_id_used_again_since_the_observation_is_not_given_up() -> None:
+    assert planned(seen(launched="a"), server("a", Phase.STARTING, NOW)).give_up == frozenset()
 
 
 # Rule 2: do not judge what changed after the look

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tornado.routing import URLSpec
-from tornado.web import Application, StaticFileHandler
+from tornado.web import Application
 
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
@@ -43,7 +43,6 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/health", HealthHandler, args),
         URLSpec(rf"/user/{_ID}(/.*)?", UserHandler, args),
         URLSpec(r"/proxy-error/([0-9]{3})", ProxyErrorHandler, args),
-        URLSpec(r"/(robots\.txt)", StaticFileHandler, {"path": str(HERE / "static")}),
     ]
     return _application(site, [*([] if site.api_token else pages), *always], template_path)
 
@@ -63,7 +62,7 @@ def _application(
         default_handler_class=NotFoundHandler,
         default_handler_args={"site": site},
         log_function=log_request,
-        static_path=str(HERE / "static"),
+        static_path=str(HERE / "static"),  # robots.txt of it is served at the root as well
         template_path=str(template_path or HERE / "templates"),  # Tornado caches loaders by it
         template_loader=OverridingLoader(HERE / "templates", template_path),
     )

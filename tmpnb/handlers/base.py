@@ -153,7 +153,7 @@ _STATUSES = frozenset(int(s) for s in HTTPStatus)
 
 def _classify(status: int, error: BaseException | None) -> tuple[int, str]:
     if isinstance(error, errors.TmpnbError):
-        return STATUS.get(type(error), (500, "internal_error"))
+        return STATUS.get(type(error), (500, "internal_server_error"))
     phrase = HTTPStatus(status).phrase if status in _STATUSES else "error"
     return status, phrase.lower().replace(" ", "_").replace("-", "_")
 

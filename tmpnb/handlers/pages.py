@@ -73,7 +73,6 @@ class SpawnHandler(PageHandler):
     async def get(self, *_: str) -> None:
         """Take a server for a person who follows a link, as the original did."""
         if visit.is_prefetch(self.request.headers):
-            self.set_header("Retry-After", str(RETRY_WHEN_STARTING))
             raise HTTPError(503, reason="Notebooks are not fetched ahead.")
         if not visit.may_take(self.request.headers):
             self.show_loading(Autostart.NO)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUICK_WORKERS = 4  # threads for what must never wait behind a start: listing, claiming
+CONNECT_DEADLINE = 10.0  # seconds; the client itself gives up sooner, and says more
 PULL_DEADLINE = 3600.0  # seconds
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container; what is published is `container_ip`
 
@@ -138,7 +139,9 @@ class DockerSpawner(Spawner):
             self._ports = Ports(options.container_ip, options.container_port)
             self._ports.check()
         self._command(ServerSpec("x", "/user/x/", "x"), options.container_port)
-        self._client = client = await self._quickly("reaching Docker", self._connect)
+        self._client = client = await self._quick.run(
+            "reaching Docker", self._connect, seconds=CONNECT_DEADLINE
+        )
         self._containers = containers = Containers(client, self.pool_name, options)
         try:
             containers.host_config(options.container_port)

@@ -158,7 +158,7 @@ class Containers:
         if options.cpu_shares:
             settings["cpu_shares"] = options.cpu_shares
         if options.mounts:
-            settings["mounts"] = [
+            settings["mounts"] = list(settings.get("mounts", ())) + [
                 docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
                 for m in options.mounts
             ]

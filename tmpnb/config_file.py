@@ -1,0 +1,62 @@
+"""Settings as Python files: read one, write one with every setting, print what is in force."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from traitlets import TraitError
+from traitlets.config import Application, Configurable
+
+from tmpnb import flags
+from tmpnb.errors import ConfigError
+
+NOT_SETTINGS = frozenset({"generate_config", *Application.class_trait_names(config=True)})
+SECRET_VARIABLES = (
+    "CONFIGPROXY_AUTH_TOKEN",
+    "API_AUTH_TOKEN",
+    "ADMIN_AUTH_TOKEN",
+    "TMPNB_SECRET_KEY",
+)
+
+
+def load(application: Application, path: Path) -> None:
+    """Read the operator's file into `application`.
+
+    Raises:
+        ConfigError: Its Python fails, or one of its values cannot be; in one line.
+    """
+    # Below its decorator, which would print more than one line and exit.
+    read = Application.load_config_file.__wrapped__  # type: ignore[attr-defined]  # set by functools.wraps
+    try:
+        read(application, path.name, str(path.parent.resolve()))
+    except TraitError as error:
+        raise ConfigError(f"{path}: {flags.in_words(str(error))}") from error
+    except Exception as error:  # the operator's own Python runs here
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that does not exist yet.
+
+    Raises:
+        ConfigError: It exists or cannot be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists; move it away, or name another with --config") from error
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+
+
+def in_force(*configurables: Configurable) -> str:
+    """Return all settings as a config file; of secrets only whether they are set."""
+    lines = []
+    for configurable in configurables:
+        names = set(configurable.class_trait_names(config=True)) - NOT_SETTINGS
+        owner = type(configurable).__name__
+        lines += [f"c.{owner}.{name} = {getattr(configurable, name)!r}" for name in sorted(names)]
+    lines += [f"# {n} is {'set' if os.environ.get(n) else 'not set'}" for n in SECRET_VARIABLES]
+    return "\n".join(lines)
