@@ -103,7 +103,7 @@ def test_only_the_docker_spawner_knows_docker() -> None:
 
 def test_traitlets_stay_at_the_edge() -> None:
     users = users_of("traitlets")
-    edge = {"tmpnb.app", "tmpnb.flags"}
+    edge = {"tmpnb.app", "tmpnb.config_file", "tmpnb.flags"}
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 
 

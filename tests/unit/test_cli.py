@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,16 @@ from tmpnb import __version__
 from tmpnb.app import Tmpnb, main
 
 SECRETS = ("CONFIGPROXY_AUTH_TOKEN", "CONFIGPROXY_ENDPOINT", "API_AUTH_TOKEN", "ADMIN_AUTH_TOKEN")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_again() -> Iterator[None]:
+    """Put the root logger back as it was: a run of the program sets it up."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)

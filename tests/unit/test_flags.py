@@ -158,7 +158,6 @@ def test_shortcuts_set_what_they_stand_for() -> None:
         (["--mem-limt=1g"], "unknown flag --mem-limt; did you mean mem-limit?"),
         (["--DockerSpawner.imag=x"], "unknown flag --DockerSpawner.imag; did you mean"),
         (["--xyzzy"], "unknown flag --xyzzy; see tmpnb --help-all"),
-        (["--generate-config"], "unknown flag --generate-config"),
         (["--"], "unknown flag --; see tmpnb --help-all"),
         (["--Port=1"], "unknown flag --Port; did you mean port?"),
         (["serve"], "unexpected argument 'serve'; flags begin with --"),
