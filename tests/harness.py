@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fakes_proxy import FakeProxy
+
 from tmpnb.orchestrator import Orchestrator, Timing
 from tmpnb.reconcile import Policy
 from tmpnb.server import NotebookServer, Phase

@@ -26,8 +26,18 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.settings": {"tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
 }
 OUTSIDE = frozenset(
-    ("asyncio", "docker", "requests", "socket", "subprocess", "threading", "time", "tornado")
-    + ("traitlets", "urllib3")
+    [
+        "asyncio",
+        "docker",
+        "requests",
+        "socket",
+        "subprocess",
+        "threading",
+        "time",
+        "tornado",
+        "traitlets",
+        "urllib3",
+    ]
 )
 
 

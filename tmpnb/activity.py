@@ -8,11 +8,11 @@ sends no messages, so a server that looks idle is asked for busy kernels as well
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from tmpnb.errors import UnreachableError
 from tmpnb.http import Client
+from tmpnb.timestamps import unix_time
 
 TIMEOUT = 5.0  # seconds for one question
 
@@ -30,7 +30,7 @@ async def last_activity(
         max_idle: Seconds after which a silent server is asked about its kernels.
     """
     status = await _get(client, f"{url}api/status", token)
-    seen = _timestamp(status.get("last_activity")) if isinstance(status, dict) else None
+    seen = unix_time(status.get("last_activity")) if isinstance(status, dict) else None
     if seen is None:
         return None
     if now - seen > max_idle and await _is_busy(client, url, token):
@@ -53,12 +53,3 @@ async def _get(client: Client, url: str, token: str) -> Any:
         return json.loads(answer.body) if answer.code == 200 else None
     except (UnreachableError, ValueError):
         return None
-
-
-def _timestamp(value: object) -> float | None:
-    """Return ISO 8601 text as Unix time in seconds; None if it is not a time with a zone."""
-    try:
-        parsed = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return parsed.timestamp() if parsed.tzinfo else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ from tornado.httpclient import HTTPResponse
 from tmpnb.errors import ProxyAuthError, ProxyError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.observation import Route
+from tmpnb.timestamps import unix_time
 
 OWNER = "tmpnb_pool"  # the field of a route that names the pool it belongs to
 
@@ -137,7 +137,7 @@ class ConfigurableHTTPProxy:
 
     def _parse(self, path: str, data: Mapping[str, Any]) -> Route:
         server_id, target = data.get("server_id"), data.get("target")
-        seen = _timestamp(data.get("last_activity"))
+        seen = unix_time(data.get("last_activity"))
         if not (isinstance(server_id, str) and path == f"/user/{server_id}"):
             raise self._not_understood(f"the route at {path} carries another server's id")
         if not isinstance(target, str) or seen is None:
@@ -150,12 +150,3 @@ class ConfigurableHTTPProxy:
 
 def _path(server_id: str) -> str:
     return f"/user/{quote(server_id, safe='')}"
-
-
-def _timestamp(value: object) -> float | None:
-    """Return ISO 8601 text as Unix time in seconds; None if it is not a time with a zone."""
-    try:
-        parsed = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return parsed.timestamp() if parsed.tzinfo else None

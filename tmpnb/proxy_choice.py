@@ -95,12 +95,15 @@ async def _running(
     settings: ManagedProxySettings, on_restart: Callable[[], None]
 ) -> AsyncIterator[None]:
     managed = ManagedProxy(settings, Client(), on_restart)
-    await managed.start()
-    host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound
-    log.info("visitors reach the service at http://%s:%d/", host, settings.port)
-    keeping = asyncio.create_task(supervise(managed.run(), "keeping the proxy"))
     try:
-        yield
+        await managed.start()
+        host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound
+        log.info("visitors reach the service at http://%s:%d/", host, settings.port)
+        keeping = asyncio.create_task(supervise(managed.run(), "keeping the proxy"))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
     finally:
-        keeping.cancel()
-        await asyncio.wait({keeping})
+        await managed.close()

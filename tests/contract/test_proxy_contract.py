@@ -21,7 +21,7 @@ from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
-TOKEN = "a-token-of-this-test"  # noqa: S105 - guards a proxy that lives as long as a test
+TOKEN = "a-token-of-this-test"
 TARGET = "http://127.0.0.1:9"
 
 # Makes a client of the one proxy under test, for a pool and with a token that is right or not.

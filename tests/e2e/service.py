@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from requirements import chp
+from tornado.httpclient import HTTPResponse
+
 from tmpnb.errors import UnreachableError
 from tmpnb.http import Client
-from tornado.httpclient import HTTPResponse
 
 START = 90.0  # seconds until the service serves or a condition has come true
 STOP = 30.0  # seconds until it has ended
@@ -204,6 +206,7 @@ async def serving(*flags: str, **options: Any) -> AsyncIterator[Service]:
     finally:
         await service.stop()
         service.client.close()
+        shutil.rmtree(service.state_dir)
 
 
 async def until_true(condition: Callable[[], object], what: str) -> None:

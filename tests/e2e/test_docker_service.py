@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from docker_engine import LABEL, RealEngine
-from requirements import missing
 from e2e.service import PERSON, START, RunningProxy, Service, ask, serving, until_true
+from requirements import missing
+
 from tmpnb.http import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
@@ -198,9 +199,10 @@ async def test_kill_9_and_restart_keep_visitors_and_clean_up_the_rest(
 
 
 async def test_foreign_route_stays_and_ours_comes_back_after_the_proxys_crash(
-    engine: RealEngine,
+    engine: RealEngine, tmp_path: Path
 ) -> None:
-    service = Service(*pool_flags(engine, pool_size=1, reconcile_interval=0.5))
+    flags = pool_flags(engine, pool_size=1, reconcile_interval=0.5)
+    service = Service(*flags, state_dir=tmp_path)
     proxy = RunningProxy(service.port)
     service.visitors = proxy.port
     service.add_environment(proxy.env)

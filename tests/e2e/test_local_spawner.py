@@ -30,7 +30,7 @@ from tmpnb.spawners.local import LocalProcessSpawner
 pytestmark = [pytest.mark.local, pytest.mark.gen_test(timeout=180)]
 
 BOOT = 90.0  # seconds until Jupyter answers, on a machine with much else to do
-SPEC = ServerSpec("a", "/user/a/", token="secret-of-the-server")  # noqa: S106 - lives as long as a test
+SPEC = ServerSpec("a", "/user/a/", token="secret-of-the-server")
 AUTHORIZATION = {"Authorization": f"token {SPEC.token}"}
 
 

@@ -74,9 +74,11 @@ async def test_root_leads_to_jupyterlab_where_a_cell_runs(
         page = await context.new_page()
         await page.goto(f"{service.url}/")
         await page.wait_for_url("**/user/*/lab*", timeout=WAIT)
-        await page.get_by_role("button", name="Python 3").first.or_(
-            page.locator(".jp-LauncherCard[data-category='Notebook']")
-        ).first.click(timeout=WAIT)
+        await (
+            page.get_by_role("button", name="Python 3")
+            .first.or_(page.locator(".jp-LauncherCard[data-category='Notebook']"))
+            .first.click(timeout=WAIT)
+        )
         await run_in_last_cell(page, page, "1+1")
         output = page.locator(".jp-OutputArea-output").first
         await expect(output).to_have_text("2", timeout=WAIT)

@@ -169,16 +169,19 @@ class PoolLife(RuleBasedStateMachine):
         if self.first_pass:
             policy, self.adopted = replace(policy, grace=0.0), True
             for server in adopt(seen):
-                self.take_over(server)
+                self.take_over(server, view)
         todo = plan(seen, self.pool.servers, policy)
         self.apply(todo, view, culling)
         return todo
 
-    def take_over(self, server: NotebookServer) -> None:
+    def take_over(self, server: NotebookServer, view: View) -> None:
         assert server.phase is Phase.CLAIMED, "one of unknown history could be handed out"
         self.pool.add(server)
         container = self.engine.get(server.id)
-        if container is not None and container.mark is None:
+        if container is None:
+            return
+        assert container.given_at is not None or server.id in (view.routes or {}), "nobody's"
+        if container.mark is None:
             container.given_at = container.created_at  # all that is left to know
 
     def hand_over(self, server: NotebookServer, *, marked: bool) -> None:
@@ -347,10 +350,12 @@ class PoolLife(RuleBasedStateMachine):
         for server in self.in_phase(Phase.READY):
             self.stop(server, StopReason.DRAINED)
 
-    @rule(capacity=st.integers(1, 4), min_ready=st.integers(0, 4))
-    def operator_restarts_with_other_limits(self, capacity: int, min_ready: int) -> None:
+    @rule(capacity=st.integers(1, 4), min_ready=st.integers(0, 4), restart=st.booleans())
+    def operator_sets_other_limits(self, capacity: int, min_ready: int, restart: bool) -> None:
         self.policy = replace(self.policy, capacity=capacity, min_ready=min(capacity, min_ready))
-        self.new_process()
+        self.pool.capacity = capacity
+        if restart:
+            self.new_process()
 
     # Misfortune
 

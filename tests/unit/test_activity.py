@@ -17,7 +17,7 @@ from tmpnb.http import Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
-TOKEN = "secret-of-the-server"  # noqa: S105 - nothing is behind it
+TOKEN = "secret-of-the-server"
 NOW = 1795363200.0  # 2026-11-22T16:00:00Z
 MAX_IDLE = 600.0
 RECENT, OLD = "2026-11-22T15:55:00.000000Z", "2026-11-22T15:00:00.500000Z"
@@ -149,7 +149,7 @@ async def test_an_error_is_not_knowing(client: Client, url: str, server: Server,
 
 
 async def test_a_wrong_token_is_not_knowing(client: Client, url: str) -> None:
-    assert await asked(client, url, token="another") is None  # noqa: S106 - no secret
+    assert await asked(client, url, token="another") is None
 
 
 async def test_a_silent_server_is_not_knowing_after_the_deadline(

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 from harness import World, wait_until
-from tmpnb.arrival import Arrivals
-from tmpnb.handlers import Site, admin_application, public_application
-from tmpnb.server import Phase
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 from tornado.web import Application
+
+from tmpnb.arrival import Arrivals
+from tmpnb.handlers import Site, admin_application, public_application
+from tmpnb.server import Phase
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -7,7 +7,7 @@ import pytest
 from tmpnb import links, settings
 from tmpnb.links import LONGEST, PAGES, BadLinkError, Link
 
-TOKEN = "t0k3n"  # noqa: S105 - opens nothing
+TOKEN = "t0k3n"
 
 # What stands in the request line when a browser opens these, and what they are called.
 NAMES = [

@@ -24,7 +24,7 @@ from tmpnb.spawners.local import LocalProcessSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
-TOKEN = "secret-of-the-server"  # noqa: S105 - of a server that lives as long as a test
+TOKEN = "secret-of-the-server"
 NOBODY = 65534
 
 # Starts one server and then dies a sudden death.

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from harness import FakeClock, World, wait_until
+
 from tmpnb.errors import PoolEmptyError, ProxyError, ServerExistsError, SpawnerError
 from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.base import ServerSpec

@@ -17,7 +17,7 @@ from tmpnb.proxy import ConfigurableHTTPProxy
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
-TOKEN = "secret-of-the-api"  # noqa: S105 - nothing is behind it
+TOKEN = "secret-of-the-api"
 TARGET = "http://127.0.0.1:9"
 TIME = "2026-11-22T16:00:00.250Z"
 

@@ -30,7 +30,7 @@ from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
-TOKEN = "a-token-of-this-test"  # noqa: S105 - guards a proxy that lives as long as a test
+TOKEN = "a-token-of-this-test"
 STUB = (sys.executable, "-c", STAND_IN)
 
 # Started and killed by a test: an orchestrator that leaves its proxy behind.

@@ -1,0 +1,86 @@
+"""`make run`, the first of the README's commands: a notebook, and nothing left after Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.service import PERSON, SECRETS, START, STOP, Service, ask
+from requirements import ROOT, missing
+
+from tmpnb.process import PROC
+
+pytestmark = [pytest.mark.local, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
+
+
+def ours(folder: Path) -> Iterator[str]:
+    """Return what runs with our folder for temporary files in its environment."""
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                environment = (entry / "environ").read_bytes()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(folder).encode() in environment and command:
+                yield command
+
+
+async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing() -> None:
+    if not (ROOT / ".venv" / "bin" / "tmpnb").exists():
+        missing(".venv, which `make test` makes")
+    # A short name, as sockets in it have a limit; pytest's own is long.
+    folder = Path(tempfile.mkdtemp(prefix="run-"))
+    service = Service(state_dir=folder / "state")  # for its client; make starts the program
+    port = service.visitors = free_run_port()
+    env = {n: v for n, v in os.environ.items() if n not in SECRETS} | {
+        "TMPDIR": str(folder),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "PORT": str(port),
+        "POOL_SIZE": "1",
+    }
+    log = folder / "make.log"
+    with log.open("wb") as output:
+        service.process = await asyncio.create_subprocess_exec(
+            "make", "run", cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True
+        )
+    service.log = log
+    try:
+        async with asyncio.timeout(START):
+            await service.until_ready(1)
+        root = await service.fetch("/", headers=PERSON)
+        assert root.code == 200
+        url = await service.take("/lab")
+        assert (await service.client.fetch(url, timeout=20)).code == 200
+        assert (await ask(service.client, url, "api/contents/demo.ipynb")).code == 200
+        assert any("jupyter" in command for command in ours(folder))
+    finally:
+        # As a terminal does: to everything in its foreground.
+        os.killpg(service.process.pid, signal.SIGINT)
+        await asyncio.wait_for(service.process.wait(), STOP)
+        service.client.close()
+    async with asyncio.timeout(STOP):
+        while list(ours(folder)):
+            await asyncio.sleep(0.1)
+    left = set(os.listdir(folder)) - {"state", "make.log", "node-compile-cache"}
+    assert left == set(), log.read_text()[-3000:]
+    shutil.rmtree(folder)
+
+
+def free_run_port() -> int:
+    """Return a port that `make run` takes, with those that follow from it free as well."""
+    for port in range(31000, 60000, 7):
+        try:
+            for offset in (0, 1, 1999, 2000):
+                socket.create_server(("127.0.0.1", port + offset)).close()
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no free ports")

@@ -1,0 +1,14 @@
+"""Times as others write them, as Unix time in seconds. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def unix_time(text: object) -> float | None:
+    """Return ISO 8601 text as Unix time in seconds; None if it is not a time with a zone."""
+    try:
+        parsed = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return parsed.timestamp() if parsed.tzinfo else None
