@@ -11,7 +11,7 @@ import pytest
 from docker_engine import LABEL, RealEngine
 from e2e.browser import ROOT, watch
 from e2e.service import Service, serving
-from playwright.async_api import Browser, FrameLocator, Page, expect
+from playwright.async_api import Browser, BrowserContext, FrameLocator, Page, Response, expect
 from requirements import missing
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
@@ -49,6 +49,17 @@ ENGINES = [
 ]
 
 
+def tell_failures(context: BrowserContext) -> None:
+    """Print what the browser could not load; pytest shows it beside a failed test."""
+    context.on("requestfailed", lambda r: print("not loaded:", r.url.partition("?")[0], r.failure))
+
+    def tell_status(response: Response) -> None:
+        if response.status >= 400:
+            print("status", response.status, response.url.partition("?")[0])
+
+    context.on("response", tell_status)
+
+
 async def run_in_last_cell(page: Page | FrameLocator, keyboard: Page, code: str) -> None:
     """Type into the last cell of the open notebook, once its kernel is there, and run it."""
     kernel = page.locator(".jp-KernelName").first
@@ -70,6 +81,7 @@ async def test_root_leads_to_jupyterlab_where_a_cell_runs(
     async with service_of("--pool-size=1") as service:
         await service.until_ready(1)
         context = await browser.new_context(viewport={"width": 1280, "height": 800})
+        tell_failures(context)
         seen = watch(context)
         page = await context.new_page()
         await page.goto(f"{service.url}/")
@@ -99,6 +111,7 @@ async def test_deep_link_opens_notebook_7_without_cookies(
     async with service_of("--pool-size=1") as service:
         await service.until_ready(1)
         context = await browser.new_context()
+        tell_failures(context)
         page = await context.new_page()
         await page.goto(f"{service.url}/spawn/{path}")
         await page.wait_for_url("**/user/*/notebooks/x.ipynb*", timeout=WAIT)
@@ -128,6 +141,7 @@ async def test_notebook_runs_in_an_article_on_another_site(browser: Browser) -> 
         server.add_socket(sock)
         await service.until_ready(1)
         context = await browser.new_context(viewport={"width": 1000, "height": 760})
+        tell_failures(context)
         page = await context.new_page()
         await page.goto(origin)
         frame = page.frame_locator("iframe")
