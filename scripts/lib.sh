@@ -24,7 +24,7 @@ quietly() {
   shift
   mkdir -p "$CACHE"
   "$@" >"$log" 2>&1 && return
-  tail -n 40 "$log" >&2
+  tail -n 15 "$log" >&2
   warn "failed: $* (the whole log: $log)"
   return 1
 }

@@ -70,7 +70,7 @@ async def run_in_last_cell(page: Page | FrameLocator, keyboard: Page, code: str)
     await cell.click(timeout=WAIT)
     await keyboard.keyboard.press("Control+a")
     await keyboard.keyboard.type(code)
-    await expect(page.locator(".jp-CodeCell .cm-content", has_text=code)).to_be_visible()
+    await expect(page.locator(".jp-CodeCell .cm-content", has_text=code).last).to_be_visible()
     await keyboard.keyboard.press("Shift+Enter")
 
 
@@ -117,6 +117,28 @@ async def test_deep_link_opens_notebook_7_without_cookies(
         await page.wait_for_url("**/user/*/notebooks/x.ipynb*", timeout=WAIT)
         await run_in_last_cell(page, page, "6*7")
         await expect(page.locator(".jp-OutputArea-output").last).to_have_text("42", timeout=WAIT)
+        await context.close()
+
+
+@pytest.mark.local
+async def test_open_page_in_which_nothing_happens_does_not_keep_its_server(
+    browser: Browser,
+) -> None:
+    """It asks the server again and again, and its websocket pings: that is no use."""
+    flags = ("--pool-size=1", "--cull-timeout=12", "--cull-period=1", "--cull-max=3600")
+    async with local_service(*flags) as service:
+        await service.until_ready(1)
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"{service.url}/spawn/notebooks/x.ipynb")
+        for count in range(4):  # longer than the limit in all
+            await run_in_last_cell(page, page, f"import time; time.sleep(4); {count} + 42")
+            output = page.locator(".jp-OutputArea-output").last
+            await expect(output).to_have_text(f"{count + 42}", timeout=WAIT)
+        assert (await service.stats())["claims_total"] == 1
+        assert (await service.stats())["claimed"] == 1, "a page that is used keeps its server"
+        await service.until(lambda s: not s["claimed"] and s["available"], "culled")
+        assert "reason=idle" in service.log.read_text()
         await context.close()
 
 

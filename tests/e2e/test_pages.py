@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from e2e.browser import ROOT, axe_violations, scrolls_sideways, stop_clock, watch
@@ -14,7 +15,9 @@ from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
 from playwright.async_api import Browser, Page, expect
 
 PAGES = ("loading", "full", "ended", "reconnecting", "error", "info")
-LOOKS = list(itertools.product(("light", "dark"), ((320, 640), (1280, 800))))
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+LOOKS = list(itertools.product(SCHEMES, ((320, 640), (1280, 800))))
 STATIC = ROOT / "tmpnb" / "static"
 TEMPLATES = sorted((ROOT / "tmpnb" / "templates").glob("*.html"))
 IMAGES = ROOT / "docs" / "images" / "pages"
@@ -59,7 +62,7 @@ async def test_every_state_of_a_launch_is_accessible(
         later = {**STARTING, "retry_after": 3600}
         site.answers.extend([(503, later) if state == "waiting" else (403, forbidden)] * 2)
     site.pages["loading"]["autostart"] = "yes"
-    for scheme in ("light", "dark"):
+    for scheme in SCHEMES:
         page = await browser.new_page(color_scheme=scheme, reduced_motion="reduce")
         await page.goto(site.url)
         await expect(page.locator("main")).to_have_attribute("data-state", state)
@@ -89,7 +92,8 @@ async def test_nothing_moves_for_those_who_asked_for_less_motion(
     browser: Browser, site: PagesSite
 ) -> None:
     moving = {}
-    for wish in ("reduce", "no-preference"):
+    wishes: tuple[Literal["reduce", "no-preference"], ...] = ("reduce", "no-preference")
+    for wish in wishes:
         page = await browser.new_page(reduced_motion=wish)
         await page.goto(f"{site.url}/reconnecting")
         moving[wish] = await page.evaluate("document.getAnimations().length")
@@ -137,12 +141,9 @@ async def test_whole_page_weighs_less_than_20_kilobytes(
     browser: Browser, site: PagesSite, name: str
 ) -> None:
     page = await browser.new_page()
-    sizes: dict[str, int] = {}
-    page.on("requestfinished", lambda request: sizes.setdefault(request.url, 0))
+    seen = watch(page.context)
     await page.goto(f"{site.url}/{name}", wait_until="networkidle")
-    for url in sizes:
-        answer = await page.request.get(url)
-        sizes[url] = len(await answer.body())
+    sizes = {url: len(await (await page.request.get(url)).body()) for _, url in seen.requests}
     assert any("tmpnb.css" in url for url in sizes)
     assert sum(sizes.values()) < 20_000
 
@@ -162,9 +163,9 @@ def test_robots_are_kept_from_notebooks() -> None:
 @pytest.mark.browser
 @pytest.mark.skipif(os.environ.get("TMPNB_SCREENSHOTS") != "1", reason="TMPNB_SCREENSHOTS is not 1")
 @pytest.mark.gen_test(timeout=120)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 async def test_take_screenshots_for_the_documentation(
-    browser: Browser, site: PagesSite, scheme: str
+    browser: Browser, site: PagesSite, scheme: Scheme
 ) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     site.pages["loading"]["autostart"] = "yes"

@@ -29,6 +29,7 @@ class Server:
     def __init__(self) -> None:
         self.status = json.dumps({"last_activity": RECENT, "connections": 1})
         self.kernels = "[]"
+        self.others: dict[str, str] = {}  # by path below api/
         self.code = 200
         self.hangs = False
         self.asked: list[str] = []
@@ -46,7 +47,10 @@ class Api(RequestHandler):
             self.set_status(403)
             return
         self.set_status(self.server.code)
-        self.finish(self.server.status if what == "status" else self.server.kernels)
+        known = {"status": self.server.status, "kernels": self.server.kernels}
+        answer = (known | self.server.others).get(what)
+        self.set_status(self.server.code if answer is not None else 404)
+        self.finish(answer or "{}")
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def server() -> Server:
 
 @pytest.fixture
 def app(server: Server) -> Application:
-    return Application([("/user/a/api/(status|kernels)", Api, {"server": server})])
+    return Application([("/user/a/api/(.*)", Api, {"server": server})])
 
 
 @pytest.fixture
@@ -78,11 +82,8 @@ async def asked(client: Client, url: str, token: str = TOKEN) -> float | None:
     return await last_activity(client, url, token, now=NOW, max_idle=MAX_IDLE)
 
 
-async def test_a_server_in_use_says_when_and_is_asked_once(
-    client: Client, url: str, server: Server
-) -> None:
+async def test_a_server_in_use_says_when(client: Client, url: str) -> None:
     assert await asked(client, url) == NOW - 300
-    assert server.asked == ["/user/a/api/status"]
 
 
 async def test_an_idle_server_says_since_when(client: Client, url: str, server: Server) -> None:
@@ -165,3 +166,77 @@ async def test_a_server_that_is_gone_is_not_knowing(
 ) -> None:
     http_server.stop()
     assert await asked(client, url) is None
+
+
+def entry(kind: str, path: str, changed: str) -> dict[str, str]:
+    return {"type": kind, "path": path, "last_modified": changed}
+
+
+def page_is_open(server: Server, *files: dict[str, str]) -> None:
+    """Let the server look used, as an open page makes it, with these files in it."""
+    server.status = json.dumps({"last_activity": RECENT, "started": OLD})
+    server.others["contents/"] = json.dumps({"content": list(files)})
+    server.others["terminals"] = "[]"
+
+
+async def test_an_open_page_alone_is_no_use(client: Client, url: str, server: Server) -> None:
+    page_is_open(server, entry("notebook", "x.ipynb", "2026-11-01T00:00:00Z"))
+    server.kernels = json.dumps([{"execution_state": "idle", "last_activity": OLD}])
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+async def test_a_kernel_message_is_use(client: Client, url: str, server: Server) -> None:
+    page_is_open(server)
+    message = "2026-11-22T15:52:00Z"
+    server.kernels = json.dumps([{"execution_state": "idle", "last_activity": message}])
+    assert await asked(client, url) == NOW - 480
+
+
+async def test_a_terminal_is_use(client: Client, url: str, server: Server) -> None:
+    page_is_open(server)
+    server.others["terminals"] = json.dumps(
+        [{"name": "1", "last_activity": "2026-11-22T15:53:00Z"}]
+    )
+    assert await asked(client, url) == NOW - 420
+
+
+async def test_a_saved_file_is_use_however_deep(client: Client, url: str, server: Server) -> None:
+    page_is_open(server, entry("directory", "a b", OLD))
+    nested = [entry("directory", "a b/c", OLD)]
+    server.others["contents/a b"] = json.dumps({"content": nested})
+    saved = [entry("file", "a b/c/d.txt", "2026-11-22T15:54:00Z")]
+    server.others["contents/a b/c"] = json.dumps({"content": saved})
+    assert await asked(client, url) == NOW - 360
+
+
+async def test_use_is_never_later_than_the_server_says(
+    client: Client, url: str, server: Server
+) -> None:
+    page_is_open(server, entry("file", "from-the-future", "2030-01-01T00:00:00Z"))
+    assert await asked(client, url) == NOW - 300
+
+
+@pytest.mark.parametrize("listing", ["not json", "[]", "{}", '{"content": null}'])
+async def test_what_cannot_be_looked_into_counts_as_used(
+    client: Client, url: str, server: Server, listing: str
+) -> None:
+    page_is_open(server)
+    server.others["contents/"] = listing
+    assert await asked(client, url) == NOW - 300
+
+
+async def test_endless_folders_are_looked_at_only_so_far(
+    client: Client, url: str, server: Server
+) -> None:
+    page_is_open(server, entry("directory", "loop", OLD))
+    server.others["contents/loop"] = server.others["contents/"]
+    assert await asked(client, url) == NOW - 3600 + 0.5
+    assert sum("contents" in path for path in server.asked) == activity.MOST_FOLDERS
+
+
+async def test_no_question_is_activity_itself(client: Client, url: str, server: Server) -> None:
+    page_is_open(server)
+    await asked(client, url)
+    others = [path for path in server.asked if not path.endswith("/status")]
+    assert others
+    assert all("no_track_activity=1" in path for path in others)

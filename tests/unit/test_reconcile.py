@@ -318,6 +318,12 @@ def test_ready_server_is_never_too_old() -> None:
     assert planned(seen(instance("a")), ready(since=NOW - 9e4)).stop == {}
 
 
+def test_claim_counts_and_not_what_happened_to_the_server_since() -> None:
+    old = claimed(since=NOW - 5)
+    old.claimed_at = NOW - 3601
+    assert planned(seen(instance("a"), route("a")), old).stop == {"a": StopReason.TOO_OLD}
+
+
 def test_claimed_server_without_claim_time_ages_from_its_phase() -> None:
     lost = claimed(since=NOW - 3601)
     lost.claimed_at = None
@@ -385,12 +391,17 @@ def test_route_of_a_known_server_is_not_deleted(phase: Phase) -> None:
 
 
 def test_ready_servers_above_capacity_are_stopped_oldest_first() -> None:
-    servers = [ready(i, NOW - age) for i, age in (("b", 20), ("a", 30), ("c", 10))]
+    servers = [ready(i, NOW - age) for i, age in (("c", 10), ("a", 30), ("b", 20))]
     world = seen(*(instance(s.id) for s in servers))
     assert planned(world, *servers, policy=FULL).stop == {
         "a": StopReason.SURPLUS,
         "b": StopReason.SURPLUS,
     }
+
+
+def test_server_ready_since_the_observation_is_not_judged_surplus_yet() -> None:
+    fresh = [ready("a", NOW + 1), ready("b", NOW + 1)]
+    assert planned(seen(), *fresh, policy=FULL) == Plan()
 
 
 def test_claimed_servers_are_never_surplus() -> None:
