@@ -12,7 +12,6 @@ from spawner_engines import DEADLINE, ENGINES, EngineUnderTest
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import SpawnerError
-from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec, Spawner
 
 SpawnerFactory = Callable[..., Awaitable[Spawner]]
@@ -49,18 +48,6 @@ def spawner_of(engine: EngineUnderTest, io_loop: IOLoop) -> Iterator[SpawnerFact
 
     yield make
     io_loop.run_sync(remove_all, timeout=2 * DEADLINE)
-
-
-@pytest.fixture
-def client(io_loop: IOLoop) -> Iterator[Client]:
-    made: list[Client] = []
-
-    async def make() -> None:
-        made.append(Client())
-
-    io_loop.run_sync(make)
-    yield made[0]
-    made[0].close()
 
 
 @pytest.fixture

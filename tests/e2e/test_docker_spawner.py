@@ -59,16 +59,6 @@ def spawner_with(engine: RealEngine, io_loop: IOLoop) -> Iterator[SpawnerFactory
         io_loop.run_sync(spawner.close, timeout=DEADLINE)
 
 
-@pytest.fixture
-def client(io_loop: IOLoop) -> Iterator[Client]:
-    async def make() -> Client:
-        return Client()
-
-    made: Client = io_loop.run_sync(make)
-    yield made
-    made.close()
-
-
 def new_spec() -> ServerSpec:
     server_id = secrets.token_urlsafe(9)
     return ServerSpec(server_id, f"/user/{server_id}/", secrets.token_urlsafe(24))

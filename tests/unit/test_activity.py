@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 
 import pytest
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 
 from tmpnb import activity
@@ -61,16 +59,6 @@ def server() -> Server:
 @pytest.fixture
 def app(server: Server) -> Application:
     return Application([("/user/a/api/(.*)", Api, {"server": server})])
-
-
-@pytest.fixture
-def client(io_loop: IOLoop) -> Iterator[Client]:
-    async def make() -> Client:
-        return Client()
-
-    made: Client = io_loop.run_sync(make)
-    yield made
-    made.close()
 
 
 @pytest.fixture

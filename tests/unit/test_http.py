@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
 from tornado.testing import bind_unused_port
@@ -52,16 +50,6 @@ class NotHttp(TCPServer):
 @pytest.fixture
 def app() -> Application:
     return Application([("/silent", Silent), ("/.*", Echo)])
-
-
-@pytest.fixture
-def client(io_loop: IOLoop) -> Iterator[Client]:
-    async def make() -> Client:
-        return Client()
-
-    made: Client = io_loop.run_sync(make)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("status", [200, 201, 302, 403, 404, 500, 503])

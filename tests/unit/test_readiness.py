@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
@@ -56,16 +54,6 @@ def server() -> Server:
 @pytest.fixture
 def app(server: Server) -> Application:
     return Application([("/login", Login), ("/user/a/api", Api, {"server": server})])
-
-
-@pytest.fixture
-def client(io_loop: IOLoop) -> Iterator[Client]:
-    async def make() -> Client:
-        return Client()
-
-    made: Client = io_loop.run_sync(make)
-    yield made
-    made.close()
 
 
 def seconds_from_now(seconds: float) -> float:
