@@ -161,13 +161,14 @@ def test_robots_are_kept_from_notebooks() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(os.environ.get("TMPNB_SCREENSHOTS") != "1", reason="TMPNB_SCREENSHOTS is not 1")
 @pytest.mark.gen_test(timeout=120)
 @pytest.mark.parametrize("scheme", SCHEMES)
-async def test_take_screenshots_for_the_documentation(
-    browser: Browser, site: PagesSite, scheme: Scheme
+async def test_pages_can_be_pictured_for_the_documentation(
+    browser: Browser, site: PagesSite, scheme: Scheme, tmp_path: Path
 ) -> None:
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    """With TMPNB_SCREENSHOTS=1 the pictures go to docs/."""
+    folder = IMAGES if os.environ.get("TMPNB_SCREENSHOTS") == "1" else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
     site.pages["loading"]["autostart"] = "yes"
     site.pages["error"]["message"] = "There is nothing at this address."
     for name in PAGES if scheme == "light" else ("loading", "info"):
@@ -182,7 +183,7 @@ async def test_take_screenshots_for_the_documentation(
             "document.getAnimations().forEach(a => { a.pause(); a.currentTime = 4400; })"
         )
         suffix = "" if scheme == "light" else "-dark"
-        target = IMAGES / f"{name}{suffix}.png"
+        target = folder / f"{name}{suffix}.png"
         await page.screenshot(path=target)
         site.hold.set()
         await page.close()

@@ -93,6 +93,11 @@ def test_token_that_an_operator_chose_is_taken_out_where_it_stands(text: str, to
     assert clean == text.format("[redacted]")
 
 
+@pytest.mark.parametrize("before", ["token ", "Bearer ", "the token: ", "token '", "?token="])
+def test_words_before_a_token_stay(before: str) -> None:
+    assert redact(f"{before}{TOKEN}") == f"{before}[redacted]"
+
+
 def test_every_token_of_a_line_is_taken_out() -> None:
     clean = redact(f"token={TOKEN} then Authorization: token {TOKEN} and ?token={TOKEN}")
     assert clean == "token=[redacted] then Authorization: token [redacted] and ?token=[redacted]"

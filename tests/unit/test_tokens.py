@@ -89,6 +89,12 @@ def test_secret_of_a_file_is_read_without_its_line_break(tmp_path: Path) -> None
     assert secret_file(tmp_path / "token", mode=0o600) == "sixteen letters!"
 
 
+def test_process_that_was_faster_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("written meanwhile\n")
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # as it was a moment ago
+    assert secret_file(tmp_path / "token", mode=0o600) == "written meanwhile"
+
+
 def test_processes_that_start_at_once_agree_on_one_secret(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: secret_file(tmp_path / "token", 0o600), range(32)))

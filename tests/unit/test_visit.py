@@ -260,3 +260,4 @@ def test_post_from_a_foreign_page_is_told_apart(headers: dict[str, str], own: bo
 @pytest.mark.parametrize("origin", ["null", "", "https://evil.example"])
 def test_without_a_host_no_origin_is_ours(origin: str) -> None:
     assert not visit.is_own_page({"Origin": origin})
+    assert not visit.is_own_page({"Origin": origin, "Host": ""})
