@@ -15,6 +15,7 @@ import json
 import statistics
 import time
 
+from tmpnb.errors import UnreachableError
 from tmpnb.http import Client
 
 TIMEOUT = 120.0  # seconds for one request
@@ -23,7 +24,15 @@ SCRIPT = {"Accept": "application/json", "User-Agent": BROWSER["User-Agent"]}
 
 
 async def visit(client: Client, url: str) -> float | str:
-    """Do what a browser does up to the notebook page; return seconds, or what went wrong."""
+    """Visit once; return seconds, or what went wrong."""
+    try:
+        return await reach_notebook(client, url)
+    except UnreachableError as error:
+        return str(error)
+
+
+async def reach_notebook(client: Client, url: str) -> float | str:
+    """Do what a browser does up to the notebook page."""
     begun = time.perf_counter()
     page = await client.fetch(f"{url}/", timeout=TIMEOUT, headers=BROWSER)
     taken = await client.fetch(f"{url}/spawn", timeout=TIMEOUT, method="POST", headers=SCRIPT)

@@ -22,10 +22,15 @@ class Backoff:
         self.due = 0.0  # the caller's clock, in seconds
 
     def failed(self, now: float) -> None:
-        """Note a failure at `now`, in seconds of the caller's clock."""
+        """Note a failure at `now`, in seconds of the caller's clock.
+
+        Tries that were under way together and fail together count as one.
+        """
+        if self.failures and now < self.due:
+            return
         self.failures += 1
-        pause = min(LONGEST, FIRST * 2.0 ** min(self.failures - 1, 16))
-        self.due = now + pause * self._factor()
+        pause = FIRST * 2.0 ** min(self.failures - 1, 16) * self._factor()
+        self.due = now + min(LONGEST, pause)
 
     def succeeded(self) -> None:
         """Forget all failures."""

@@ -105,6 +105,11 @@ class Orchestrator:
         """The image that new servers are started from; empty where engines have none."""
         return self._spawner.image
 
+    @property
+    def adopted(self) -> bool:
+        """Whether it knows by now which servers a former orchestrator gave out."""
+        return self._adopted
+
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""
         return self._tokens.token_for(server_id)
@@ -304,7 +309,7 @@ class Orchestrator:
 
     def _require_service(self) -> None:
         """Refuse before a server is spent on a visitor who could not reach it."""
-        if self._closing:
+        if self._closing or not self._adopted:
             self.pool.refuse()
         problem = self.health.problems.get("proxy")
         if problem is not None:

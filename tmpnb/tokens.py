@@ -37,7 +37,7 @@ def load_key(state_dir: Path, from_environment: str | None) -> bytes:
                 f"TMPNB_SECRET_KEY is shorter than {SHORTEST_KEY} characters; "
                 "make one with: openssl rand -hex 32"
             )
-        return from_environment.encode()
+        return os.fsencode(from_environment)
     return secret_file(state_dir / "secret_key", mode=0o600).encode()
 
 

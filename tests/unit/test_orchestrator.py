@@ -386,6 +386,34 @@ async def test_reopening_needs_room_or_a_ready_server_to_give_up() -> None:
             await world.orchestrator.claim_as("oldoldold")
 
 
+async def test_nothing_is_reopened_before_the_servers_of_the_former_run_are_known() -> None:
+    """With engine and proxy restarted, a live server has no route and is not in the pool yet."""
+
+    class Slow(FakeSpawner):
+        may_look: asyncio.Event
+
+        async def list(self):  # type: ignore[no-untyped-def]
+            await self.may_look.wait()
+            return await super().list()
+
+    before = World(2)
+    async with before.crashing():
+        await before.until_ready(2)
+        kept = await before.orchestrator.claim()
+    before.proxy.restart()
+    spawner = Slow()
+    spawner.may_look = asyncio.Event()
+    after = World(2, spawner=spawner, engine=before.engine, proxy=before.proxy, clock=before.clock)
+    async with after.running():
+        assert not after.orchestrator.adopted
+        with pytest.raises(PoolEmptyError):
+            await after.orchestrator.claim_as(kept.id)
+        spawner.may_look.set()
+        await wait_until(lambda: after.orchestrator.live(kept.id))
+        assert before.engine.servers["test", kept.id].running
+    await before.engine.close()
+
+
 async def test_failed_reopening_is_told_and_the_pool_is_whole_again() -> None:
     class Picky(FakeSpawner):
         async def start(self, spec: ServerSpec) -> str:

@@ -27,7 +27,8 @@ class UserHandler(BaseHandler):
         """Drop the body: an old tab may try to save a large file."""
 
     async def _answer(self, server_id: str, *_: str) -> None:
-        if self.site.orchestrator.live(server_id) is not None:
+        orchestrator = self.site.orchestrator
+        if orchestrator.live(server_id) is not None or not orchestrator.adopted:
             self._reconnecting()
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
             message = "This notebook server has ended. Its files are gone."
