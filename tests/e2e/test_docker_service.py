@@ -139,8 +139,13 @@ async def run_silently_for_long(client: Client, url: str) -> None:
     kernel = json.loads(made.body)["id"]
     socket_url = f"{root.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels?token={token}"
     socket = await websocket_connect(socket_url)
-    request = {
-        "header": {"msg_id": "1", "msg_type": "execute_request", "session": "s", "username": ""},
+    request: dict[str, Any] = {
+        "header": {
+            "msg_id": "compute-for-ever",
+            "msg_type": "execute_request",
+            "session": "s",
+            "username": "",
+        },
         "parent_header": {},
         "metadata": {},
         "content": {"code": "while True: pass", "silent": False},
@@ -149,7 +154,8 @@ async def run_silently_for_long(client: Client, url: str) -> None:
     await socket.write_message(json.dumps(request))
     while True:  # bounded by the test's own time limit
         message = json.loads(str(await socket.read_message()))
-        if message.get("content", {}).get("execution_state") == "busy":
+        ours = message.get("parent_header", {}).get("msg_id") == request["header"]["msg_id"]
+        if ours and message.get("content", {}).get("execution_state") == "busy":
             break
     socket.close()
 
