@@ -13,7 +13,7 @@ run: ## notebooks at http://127.0.0.1:8000/ from this folder, no Docker needed (
 test: ## all tests, with a real engine, proxy, image and browser (ARGS="-k pool")
 	@exec scripts/test $(ARGS)
 
-check: ## format, lint, types and the quick tests, in under a minute
+check: ## format, lint, types and the quick tests, in about a minute
 	@exec scripts/check
 
 format: ## put the code in its one format

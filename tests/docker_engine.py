@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
+import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NoReturn
 
 import docker
@@ -13,6 +16,22 @@ from requirements import TEST_IMAGE
 from tmpnb.spawners.docker import DockerSpawner
 
 LABEL = "tmpnb.test"
+
+
+@cache
+def _trouble() -> str:
+    """Return why no engine answers, or nothing; asked once, as nobody starts one meanwhile."""
+    with warnings.catch_warnings():
+        # docker-py forgets the socket of a connection that fails.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            docker.APIClient(version="auto", **docker.utils.kwargs_from_env()).close()
+        except DockerException as error:
+            trouble = str(error)
+        else:
+            trouble = ""
+        gc.collect()
+    return trouble
 
 
 class RealEngine:
@@ -25,10 +44,9 @@ class RealEngine:
     @classmethod
     def needed(cls, missing: Callable[[str], NoReturn]) -> RealEngine:
         """Return the engine, or call `missing` with what is not there."""
-        try:
-            engine = cls()
-        except DockerException as error:
-            missing(f"a Docker engine ({error})")
+        if trouble := _trouble():
+            missing(f"a Docker engine ({trouble})")
+        engine = cls()
         try:
             engine.client.inspect_image(TEST_IMAGE)
         except NotFound:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 STOP_RETRY = 2.0  # seconds between tries to remove a server
 SHORTEST_PAUSE = 0.05  # seconds between passes
-STARTING_PAUSE = 2.0  # seconds between passes while a server starts, which may have exited
+STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing could be read yet
 NEVER = float("-inf")  # Unix time in seconds
 
 
@@ -200,7 +200,7 @@ class Orchestrator:
         await asyncio.sleep(SHORTEST_PAUSE)  # what comes together is done in one pass
         backoff = self._starter.backoff
         seconds = self._timing.reconcile_interval
-        if self._starting:
+        if self._starting or not self._adopted:
             seconds = min(seconds, STARTING_PAUSE)
         if backoff.failures:
             seconds = min(seconds, max(0.1, backoff.due - self._clock()))

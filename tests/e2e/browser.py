@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import pytest
+import requirements
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
-ROOT = Path(__file__).parent.parent.parent
-EXECUTABLE = Path(os.environ.get("TMPNB_CHROMIUM", "/usr/bin/chromium"))
-NODE_MODULES = Path(os.environ.get("TMPNB_NODE_MODULES", ROOT / ".venv" / "node_modules"))
-AXE = NODE_MODULES / "axe-core" / "axe.min.js"
 ARGS = (
     "--no-sandbox",  # which does not start for root or inside containers; the pages are ours
     "--disable-gpu",
@@ -28,22 +22,12 @@ ARGS = (
 )
 
 
-def need(path: Path, what: str) -> None:
-    """Skip the test if `path` is missing; under CI=true fail it."""
-    if path.exists():
-        return
-    reason = f"{what} is missing: {path}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Run a Chromium with an empty profile, without a window."""
-    need(EXECUTABLE, "Chromium")
+    executable = requirements.chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=list(ARGS))
+        browser = await playwright.chromium.launch(executable_path=executable, args=list(ARGS))
         try:
             yield browser
         finally:
@@ -88,8 +72,7 @@ async def stop_clock(page: Page) -> None:
 
 async def axe_violations(page: Page) -> list[str]:
     """Return what axe-core finds wrong with the page, of any impact, one line each."""
-    need(AXE, "axe-core (npm install axe-core)")
-    await page.evaluate(AXE.read_text(encoding="utf-8"))
+    await page.evaluate(requirements.axe().read_text(encoding="utf-8"))
     found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{violation['id']} ({violation['impact']}): {node['html']}"

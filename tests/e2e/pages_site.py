@@ -8,8 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2e.browser import ROOT, stop_clock
+from e2e.browser import stop_clock
 from playwright.async_api import Page, expect
+from requirements import ROOT
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from docker_engine import LABEL, RealEngine
-from e2e.browser import ROOT, watch
+from e2e.browser import watch
 from e2e.service import Service, serving
 from playwright.async_api import Browser, BrowserContext, FrameLocator, Page, Response, expect
-from requirements import missing
+from requirements import ROOT, missing
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler

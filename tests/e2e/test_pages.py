@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from e2e.browser import ROOT, axe_violations, scrolls_sideways, stop_clock, watch
+from e2e.browser import axe_violations, scrolls_sideways, stop_clock, watch
 from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
 from playwright.async_api import Browser, Page, expect
+from requirements import ROOT
 
 PAGES = ("loading", "full", "ended", "reconnecting", "error", "info")
 Scheme = Literal["light", "dark"]

@@ -143,9 +143,10 @@ async def test_one_that_ignores_the_polite_signal_is_killed(start: Start) -> Non
 @pytest.mark.parametrize("how", ["start_new_session=True", "env={}"])
 async def test_one_that_breeds_when_it_ends_is_ended_with_its_brood(start: Start, how: str) -> None:
     child = start(
-        "import signal, subprocess, sys\n"
-        "def breed(*_):\n"
-        f"    print(subprocess.Popen(['/bin/sleep', '600'], {how}).pid, flush=True)\n"
+        "import os, signal, subprocess, sys\n"
+        "def breed(*_):\n"  # may come within a print, which cannot be entered twice
+        f"    born = subprocess.Popen(['/bin/sleep', '600'], {how}).pid\n"
+        "    os.write(1, b'%d\\n' % born)\n"
         "    sys.exit()\n"
         "signal.signal(signal.SIGTERM, breed)\n"
         "print('born', flush=True)\n"

@@ -28,7 +28,7 @@ from tmpnb.spawners.fake import FakeSpawner
 pytestmark = pytest.mark.gen_test(timeout=30)
 
 PROMISE = 0.1  # seconds
-LOOKS = 30
+LOOKS, ROUNDS = 20, 4
 
 
 @contextmanager
@@ -81,15 +81,21 @@ async def public_port(world: World) -> AsyncIterator[str]:
 
 
 async def slowest_answer(url: str) -> float:
-    """Ask for the numbers again and again; return the longest it took, in seconds."""
-    client, longest = Client(), 0.0
-    for _ in range(LOOKS):
-        begun = time.monotonic()
-        assert (await client.fetch(url, timeout=5)).code == 200
-        longest = max(longest, time.monotonic() - begun)
-        await asyncio.sleep(0.01)
+    """Ask for the numbers again and again; return the longest it took, in seconds.
+
+    The best of a few rounds: a busy machine is late once, a blocked loop each time.
+    """
+    client, rounds = Client(), []
+    for _ in range(ROUNDS):
+        longest = 0.0
+        for _ in range(LOOKS):
+            begun = time.monotonic()
+            assert (await client.fetch(url, timeout=5)).code == 200
+            longest = max(longest, time.monotonic() - begun)
+            await asyncio.sleep(0.01)
+        rounds.append(longest)
     client.close()
-    return longest
+    return min(rounds)
 
 
 async def test_stats_answer_while_servers_are_black_holes() -> None:
