@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spawner_engines import missing
+from requirements import missing
 
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.observation import Route

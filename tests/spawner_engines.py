@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from requirements import missing as missing  # for the tests that import it from here
+from requirements import missing
 
 from tmpnb.errors import UnreachableError
 from tmpnb.http import Client

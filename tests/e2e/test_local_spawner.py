@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spawner_engines import missing, wait_until
+from requirements import missing
+from spawner_engines import wait_until
 from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.websocket import websocket_connect
 

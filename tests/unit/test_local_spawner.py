@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from requirements import missing
 from spawner_engines import stub_command, wait_until
 from tornado.ioloop import IOLoop
 
@@ -147,7 +148,7 @@ async def test_a_directory_that_somebody_planted_is_refused_and_left_as_it_was(
     elif plant == "file":
         root.touch()
     elif os.geteuid() != 0:
-        pytest.skip("only root can play another user")
+        missing("root, to play another user")
     else:
         root.mkdir()
         os.chown(root, NOBODY, NOBODY)
