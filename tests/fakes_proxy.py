@@ -1,20 +1,13 @@
-"""A proxy in memory, and where to find the real one."""
+"""A proxy in memory, and a small program that plays the real one."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-from requirements import missing
 
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.observation import Route
-
-BUNDLED_CHP = Path(__file__).parent.parent / ".venv/node/node_modules/.bin"
 
 
 class FakeProxy:
@@ -87,13 +80,6 @@ class FakeProxy:
             raise self.failure
         if not self.token_is_right:
             raise ProxyAuthError("set the same CONFIGPROXY_AUTH_TOKEN for both")
-
-
-def chp() -> str:
-    """Return the path of the real proxy; without one the test is skipped, or fails on CI."""
-    path = f"{os.environ.get('PATH', '')}{os.pathsep}{BUNDLED_CHP}"
-    found = shutil.which("configurable-http-proxy", path=path)
-    return found or missing("configurable-http-proxy: npm install -g configurable-http-proxy")
 
 
 # What `ManagedProxy` needs of a proxy and no more: the options, the token, the two ports. It says

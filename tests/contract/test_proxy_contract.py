@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from fakes_proxy import FakeProxy, chp
+from fakes_proxy import FakeProxy
+from requirements import chp
 from spawner_engines import wait_until
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port

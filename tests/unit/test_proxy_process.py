@@ -15,7 +15,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from fakes_proxy import STAND_IN, chp
+from fakes_proxy import STAND_IN
+from requirements import chp
 from spawner_engines import wait_until
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
