@@ -2,16 +2,19 @@
 export PORT POOL_SIZE PYTHON BASE_IMAGE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format images engine docs clean
+.PHONY: help run test test-faults check format images engine docs clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## notebooks at http://127.0.0.1:8000/ from this folder, no Docker needed (PORT=8000 POOL_SIZE=3)
 	@exec scripts/run
 
 test: ## all tests, with a real engine, proxy, image and browser (ARGS="-k pool")
 	@exec scripts/test $(ARGS)
+
+test-faults: ## the tests in which parts fail: engine, proxy, servers, disk, clock (ARGS="-k proxy")
+	@exec scripts/test tests/e2e/faults $(ARGS)
 
 check: ## format, lint, types and the quick tests, in about a minute
 	@exec scripts/check

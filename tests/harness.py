@@ -32,6 +32,12 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self.now += seconds
 
+    def from_system(self, moment: float) -> float:
+        return moment
+
+    def to_system(self, moment: float) -> float:
+        return moment
+
 
 async def wait_until(condition: Callable[[], object], what: str = "") -> None:
     """Return once `condition` holds; fail when it has not within `DEADLINE`."""
@@ -57,6 +63,7 @@ class World:
         min_ready: int | None = None,
         max_idle: float = 100.0,
         max_age: float = 1000.0,
+        ready_max_age: float = float("inf"),
         start_timeout: float = 5.0,
         interval: float = 0.2,
     ) -> None:
@@ -65,7 +72,9 @@ class World:
         self.proxy = proxy or FakeProxy("test", self.clock)
         self.spawner = spawner or FakeSpawner()
         self.spawner.engine, self.spawner.pool_name = self.engine, "test"
-        self.policy = Policy(capacity, min_ready or capacity, max_idle, max_age)
+        self.policy = Policy(
+            capacity, min_ready or capacity, max_idle, max_age, ready_max_age=ready_max_age
+        )
         self.orchestrator = Orchestrator(
             spawner=self.spawner,
             proxy=self.proxy,
@@ -82,6 +91,13 @@ class World:
 
     async def until_ready(self, count: int) -> None:
         await wait_until(lambda: len(self.servers(Phase.READY)) == count, f"{count} ready")
+
+    async def passes(self, count: int) -> None:
+        """Let so many passes of the loop go by."""
+        for _ in range(count):
+            last = self.orchestrator.health.last_pass
+            self.orchestrator.wake()
+            await wait_until(lambda last=last: self.orchestrator.health.last_pass != last)
 
     async def until_gone(self, server_id: str) -> None:
         await wait_until(lambda: server_id not in self.pool.servers, f"{server_id} gone")

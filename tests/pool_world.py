@@ -14,7 +14,7 @@ from tmpnb.pool import Pool
 from tmpnb.reconcile import Plan, Policy, adopt, plan
 from tmpnb.server import NotebookServer, Phase, StopReason
 
-MAX_IDLE, MAX_AGE, GRACE = 60.0, 3600.0, 30.0  # seconds
+MAX_IDLE, MAX_AGE, GRACE, COMEBACK = 60.0, 3600.0, 30.0, 20.0  # seconds
 BEGIN = 100_000.0
 
 
@@ -26,6 +26,8 @@ class Container:
     address: str
     talks: bool  # whether it can say itself when it was last used
     running: bool = True
+    paused: bool = False  # not running: somebody holds it
+    returning: bool = False  # not running: the engine will start it again
     mark: float | None = None  # the claim, as the engine keeps it
     given_at: float | None = None  # to a visitor; the truth that nothing else knows
     has_visitor: bool = False  # somebody was sent there and works in it
@@ -48,9 +50,12 @@ class PoolWorld:
 
     def __init__(self) -> None:
         self.now, self.names, self.hosts = BEGIN, 0, 0
-        self.policy = Policy(3, min_ready=2, max_idle=MAX_IDLE, max_age=MAX_AGE, grace=GRACE)
+        self.policy = Policy(
+            3, min_ready=2, max_idle=MAX_IDLE, max_age=MAX_AGE, grace=GRACE, comeback=COMEBACK
+        )
         self.engine: dict[str, Container] = {}
         self.proxy: dict[str, Route] = {}
+        self.down_since: dict[str, float] = {}  # at the first of the looks that saw it down
         self.past: set[str] = set()  # ids that visitors have in their bookmarks
         self.new_process()
 
@@ -64,7 +69,6 @@ class PoolWorld:
         self.given_up: set[str] = set()
         self.handing: list[NotebookServer] = []
         self.to_proxy: list[tuple[str, str | None]] = []  # id -> target, or None to delete
-        self.drained_at = float("-inf")
         self.claims = self.refusals = 0
 
     # What the orchestrator does with a plan
@@ -101,15 +105,15 @@ class PoolWorld:
 
     def check_stop(self, server_id: str, reason: StopReason, view: View, culling: bool) -> None:
         """Nobody loses a notebook, unless by one of the reasons that were announced."""
-        container = self.engine.get(server_id)
-        if container is None or not container.running:
+        container, instances = self.engine.get(server_id), view.instances or {}
+        if reason is StopReason.EXITED:
+            self.check_exited(server_id, view)
+        if container is None or not instances[server_id].running:
             return
-        assert reason is not StopReason.EXITED, "called a running one exited"
         if reason is StopReason.UNKNOWN and not self.first_pass:
             assert view.taken_at - container.created_at >= GRACE, "its starter may still come"
         if container.given_at is None or not container.has_visitor:
             return
-        assert view.instances is not None
         routes = view.routes or {}
         age = view.taken_at - container.given_at
         if reason is StopReason.TOO_OLD:
@@ -121,8 +125,21 @@ class PoolWorld:
             assert view.taken_at - used_at > MAX_IDLE
         else:  # its claim was written nowhere when both programs forgot it
             assert reason is StopReason.UNKNOWN
-            assert view.instances[server_id].claimed_at is None
+            assert instances[server_id].claimed_at is None
             assert server_id not in routes
+
+    def check_exited(self, server_id: str, view: View) -> None:
+        """Who may come back is waited for; one that was never given out is not."""
+        seen, server = (view.instances or {}).get(server_id), self.pool.servers[server_id]
+        if seen is None:
+            return
+        if server.phase is Phase.READY:
+            assert not seen.running or seen.address != server.address, "called it exited"
+            return
+        assert not seen.running, "called a running one exited"
+        assert not seen.paused, "a paused one serves on when it is resumed"
+        if seen.returning:
+            assert view.taken_at - self.down_since[server_id] > COMEBACK, "no time to come back"
 
     def begin(self, at: float) -> View:
         return View(at, frozenset(s.id for s in self.in_phase(Phase.STARTING) if s.address))
@@ -135,7 +152,7 @@ class PoolWorld:
     def look(self, view: View, *, engine: bool = False, proxy: bool = False) -> None:
         if engine:
             view.instances = {
-                i: Instance(i, c.running, c.created_at, c.mark, c.address)
+                i: Instance(i, c.running, c.created_at, c.mark, c.address, c.paused, c.returning)
                 for i, c in self.engine.items()
             }
         if proxy:
@@ -149,11 +166,14 @@ class PoolWorld:
             for i, c in self.engine.items()
             if culling and c.talks and c.running and i in self.pool.servers
         }
+        down = [i for i, instance in view.instances.items() if not instance.running]
+        self.down_since = {i: self.down_since.get(i, view.taken_at) for i in down}
         seen = Observation(
             view.taken_at,
             view.instances,
             view.routes,
             launched=view.launched,
+            down_since=self.down_since,
             activity=used,
             culling=culling,
         )
@@ -212,8 +232,6 @@ class PoolWorld:
             self.awaited.discard(server.id)
             self.pool.claim_this(server)
             self.note_claim(server)
-        elif server.created_at <= self.drained_at:
-            self.stop(server, StopReason.DRAINED)
         else:
             self.pool.move(server, Phase.READY)
 
@@ -222,6 +240,12 @@ class PoolWorld:
         address = f"http://10.0.0.{self.hosts}:8888"
         talks = bool(self.hosts % 2)
         self.engine[server_id] = Container(self.now, address, talks, used_at=self.now, ghost=ghost)
+
+    def start_again(self, container: Container) -> None:
+        """Do what an engine does by its restart policy: same files, another address."""
+        self.hosts += 1
+        container.running, container.paused, container.returning = True, False, False
+        container.address = f"http://10.0.0.{self.hosts}:8888"
 
     def advance_stop(self, server: NotebookServer) -> None:
         """Take a stopping server one step on: route, container, gone."""
@@ -246,7 +270,10 @@ class PoolWorld:
         """Nothing more happens: after a few passes all promises hold at once."""
         self.now += 1
         at = self.now + GRACE + 1  # one instant for all passes, later than every change
-        for _ in range(4):
+        for container in self.engine.values():
+            if container.returning:
+                self.start_again(container)
+        for _ in range(4 * self.policy.capacity + 4):  # one after the other, where drained
             self.finish_tasks()
             self.act(self.look_at_once(at), culling=culling)
         last = self.act(self.look_at_once(at), culling=culling)
@@ -270,7 +297,8 @@ class PoolWorld:
         ready, claimed = self.in_phase(Phase.READY), self.in_phase(Phase.CLAIMED)
         assert set(self.engine) == set(self.pool.servers), "what was stopped is gone"
         assert {s.id for s in ready + claimed} == set(self.pool.servers)
-        assert all(c.running for c in self.engine.values()), "the dead are not counted"
+        assert all(c.running or c.paused for c in self.engine.values()), "the dead are not counted"
+        assert not any(s.drained for s in ready), "the drained are replaced"
         assert set(self.proxy) == {s.id for s in claimed}, "routed means claimed"
         room = self.policy.capacity - len(claimed)
         assert len(ready) <= max(0, room), "never above capacity"

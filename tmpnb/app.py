@@ -16,7 +16,7 @@ from typing import Any
 from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, config_file, flags, logs, settings
+from tmpnb import __version__, commands, config_file, flags, logs, settings
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
@@ -75,6 +75,9 @@ class Tmpnb(Application):
     pool_name = Unicode(
         "", help="Name that tells this pool's containers from others; from the image if empty."
     ).tag(config=True)
+    ready_max_age = _seconds(
+        86400, "from its start after which an unclaimed server is replaced by a new one."
+    )
     cull_period = _seconds(600, "between looks for idle servers.", least=0.1)
     cull_timeout = _seconds(3600, "without activity after which a claimed server is stopped.")
     cull_max = _seconds(14400, "after its claim when a server is stopped, busy or not.")
@@ -224,6 +227,8 @@ class Tmpnb(Application):
             min_ready=self.min_ready or self.pool_size,
             max_idle=self.cull_timeout,
             max_age=self.cull_max,
+            ready_max_age=self.ready_max_age,
+            replaced_at_once=max(1, min(self.spawn_concurrency, self.pool_size // 4)),
         )
         settings.check_policy(policy)
         secrets = Secrets.from_environment(os.environ)
@@ -297,8 +302,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the program; what the operator can mend is said in one line, with exit code 1."""
     application = Tmpnb()
     try:
-        application.initialize(argv)
-        application.start()
+        order = commands.parse(sys.argv[1:] if argv is None else argv)
+        application.description = order.description(application.description)
+        application.initialize(order.flags)
+        if order.command is None:
+            application.start()
+        else:
+            if "logging" not in application.config.Tmpnb:
+                application.logging = "none"  # its own lines say it all
+            application._configure_logs()
+            sys.exit(commands.perform(order, application.build()))
     except TraitError as error:
         sys.exit(f"tmpnb: {flags.in_words(str(error))}")
     except TmpnbError as error:

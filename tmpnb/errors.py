@@ -4,8 +4,11 @@
   + ConfigError           the operator asked for something impossible (exit 1, one line)
   + PoolEmptyError        no ready server                             (HTTP 503/429)
   + ServerExistsError     the asked-for id is in use                  (HTTP 409)
+  + RolloutRefusedError   the image cannot be changed right now       (HTTP 409)
+  + ImageFailedError      a new image did not prove itself            (HTTP 409)
   + SpawnerError          the engine refused or did not answer        (HTTP 503)
     - StartTimeoutError   started, but never answered HTTP
+    - NoInstanceError     the engine answered: it has no such server
   + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
     - ProxyAuthError      the proxy's API refused our token
   + UnreachableError      an address gave no HTTP answer; always translated by the caller
@@ -31,12 +34,24 @@ class ServerExistsError(TmpnbError):
     """A server of this id is alive, or its path belongs to somebody else."""
 
 
+class RolloutRefusedError(TmpnbError):
+    """The pool's image cannot be changed at the moment."""
+
+
+class ImageFailedError(TmpnbError):
+    """An image cannot be had, or its first server did not become ready."""
+
+
 class SpawnerError(TmpnbError):
     """The engine refused a request or did not answer."""
 
 
 class StartTimeoutError(SpawnerError):
     """A server was started and did not answer HTTP before its deadline."""
+
+
+class NoInstanceError(SpawnerError):
+    """The engine answered, and has no server of this id."""
 
 
 class ProxyError(TmpnbError):

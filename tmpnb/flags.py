@@ -19,6 +19,7 @@ APPLICATION = (
     "cull_period",
     "cull_timeout",
     "cull_max",
+    "ready_max_age",
     "port",
     "ip",
     "admin_port",

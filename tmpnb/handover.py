@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from tmpnb.errors import ProxyError, SpawnerError, UnreachableError
+from tmpnb.clock import Clock
+from tmpnb.errors import NoInstanceError, ProxyError, SpawnerError, UnreachableError
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.proxy import Proxy
@@ -32,26 +33,35 @@ class HandOver:
         client: Client,
         tasks: Tasks,
         health: Health,
+        clock: Clock,
         ready_url: Callable[[NotebookServer], str],
     ) -> None:
         self._spawner, self._proxy, self._client = spawner, proxy, client
-        self._tasks, self._health, self._ready_url = tasks, health, ready_url
+        self._tasks, self._health, self._clock = tasks, health, clock
+        self._ready_url = ready_url
 
     async def give(self, server: NotebookServer) -> bool:
         """Do all three at once; False when the server turned out to be dead.
 
         Raises:
             ProxyError: The route could not be added.
+            SpawnerError: Neither the server nor the engine answers: it is the engine that is down.
         """
-        alive, refused, _ = await asyncio.gather(
-            self._answers(server), self._route(server), self._mark(server)
+        alive, refused, unmarked = await asyncio.gather(
+            self.answers(server), self._route(server), self._mark(server)
         )
         if refused is not None:
             self._health.report("proxy", str(refused))
             raise refused
+        if unmarked is not None:
+            if not alive:
+                self._health.report("engine", str(unmarked))
+                raise unmarked
+            self._tasks.spawn(self._mark_later(server), f"mark of {server.id}")
         return alive and server.phase is Phase.CLAIMED
 
-    async def _answers(self, server: NotebookServer) -> bool:
+    async def answers(self, server: NotebookServer) -> bool:
+        """Whether the server is alive right now."""
         try:
             answer = await self._client.fetch(self._ready_url(server), timeout=QUESTION_TIMEOUT)
         except UnreachableError as error:
@@ -66,7 +76,7 @@ class HandOver:
             return error
         return None
 
-    async def _mark(self, server: NotebookServer) -> None:
+    async def _mark(self, server: NotebookServer) -> SpawnerError | None:
         """Write the claim into the engine, which may do so late but not in vain.
 
         An engine that does not answer must not turn a visitor away; until the mark
@@ -74,9 +84,14 @@ class HandOver:
         """
         try:
             async with asyncio.timeout(MARK_TIMEOUT):
-                await self._spawner.mark_claimed(server.id, server.claimed_at or server.since)
-        except (SpawnerError, TimeoutError):
-            self._tasks.spawn(self._mark_later(server), f"mark of {server.id}")
+                await self._write_mark(server)
+        except NoInstanceError:
+            return None  # it is gone, as its silence says as well
+        except SpawnerError as error:
+            return error
+        except TimeoutError:
+            return SpawnerError(f"the engine did not mark a claim within {MARK_TIMEOUT:.0f} s")
+        return None
 
     async def _mark_later(self, server: NotebookServer) -> None:
         while True:
@@ -84,8 +99,12 @@ class HandOver:
             if server.phase is not Phase.CLAIMED:
                 return
             try:
-                await self._spawner.mark_claimed(server.id, server.claimed_at or server.since)
+                await self._write_mark(server)
             except SpawnerError as error:
                 self._health.report("engine", str(error))
             else:
                 return
+
+    async def _write_mark(self, server: NotebookServer) -> None:
+        moment = server.since if server.claimed_at is None else server.claimed_at
+        await self._spawner.mark_claimed(server.id, self._clock.to_system(moment))

@@ -23,6 +23,7 @@ class Health:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.problems: dict[str, Problem] = {}
+        self.last_error: Problem | None = None  # open or not; None: there was none yet
         self.last_pass: float | None = None  # Unix time in seconds
 
     def report(self, topic: str, message: str) -> None:
@@ -33,6 +34,7 @@ class Health:
         log.warning("%s: %s", topic, message)
         since = known.since if known else self._clock()
         self.problems[topic] = Problem(message, since)
+        self.last_error = Problem(f"{topic}: {message}", self._clock())
 
     def solved(self, topic: str) -> None:
         """Close the problem of a topic, if it is open."""
@@ -43,3 +45,7 @@ class Health:
     def passed(self) -> None:
         """Note a pass of the reconcile loop that could read everything."""
         self.last_pass = self._clock()
+
+    def last_pass_age(self) -> float | None:
+        """Return the seconds since the last good pass, None before the first."""
+        return None if self.last_pass is None else round(self._clock() - self.last_pass, 3)

@@ -18,6 +18,8 @@ class Instance:
     created_at: float  # Unix time in seconds
     claimed_at: float | None = None  # Unix time in seconds of `mark_claimed`; None: never
     address: str | None = None  # http://host:port where it serves; None: not known
+    paused: bool = False  # not running: held by somebody, and serves on once resumed
+    returning: bool = False  # not running: the engine may start it again by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Observation:
     routes: Mapping[str, Route]
     # Servers in STARTING whose engine call had returned before the first read.
     launched: frozenset[str] = frozenset()
+    # Since when those were seen not running that did not run at the last look either.
+    down_since: Mapping[str, float] = field(default_factory=dict)  # Unix time in seconds
     # Only in a culling pass: last sign of life by server id, Unix time in seconds,
     # for the claimed servers that could be asked themselves.
     activity: Mapping[str, float] = field(default_factory=dict)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tmpnb import activity
+from tmpnb.clock import Clock
 from tmpnb.errors import ProxyError, SpawnerError
 from tmpnb.health import Health
 from tmpnb.http import Client
@@ -31,10 +32,11 @@ class Observer:
         client: Client,
         tokens: TokenMaker,
         health: Health,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._spawner, self._proxy, self._client = spawner, proxy, client
         self._tokens, self._health, self._clock = tokens, health, clock
+        self._down_since: dict[str, float] = {}  # by server id, Unix time in seconds
         self._slots = asyncio.Semaphore(ASKED_AT_ONCE)
 
     async def observe(self, servers: Iterable[NotebookServer]) -> Observation:
@@ -56,11 +58,14 @@ class Observer:
             message = f"engine and proxy could not be read within {READ_TIMEOUT:.0f} s"
             self._health.report("engine", message)
             raise SpawnerError(message) from None
+        down = (i.server_id for i in instances if not i.running)
+        self._down_since = {i: self._down_since.get(i, taken_at) for i in down}
         return Observation(
             taken_at,
             instances={i.server_id: i for i in instances},
             routes={r.server_id: r for r in routes},
             launched=launched,
+            down_since=self._down_since,
         )
 
     async def with_activity(
@@ -78,13 +83,14 @@ class Observer:
 
         async def ask(server: NotebookServer) -> float | None:
             async with self._slots:
-                return await activity.last_activity(
+                used = await activity.last_activity(
                     self._client,
                     f"{server.address}{server.base_url}",
                     self._tokens.token_for(server.id),
-                    now=seen.taken_at,
+                    now=self._clock.to_system(seen.taken_at),
                     max_idle=max_idle,
                 )
+            return None if used is None else self._clock.from_system(used)
 
         answers = await asyncio.gather(*(ask(s) for s in asked))
         known = {s.id: t for s, t in zip(asked, answers, strict=True) if t is not None}
@@ -97,7 +103,7 @@ class Observer:
             self._health.report("engine", str(error))
             raise
         self._health.solved("engine")
-        return instances
+        return [self._in_our_time(instance) for instance in instances]
 
     async def _routes(self) -> list[Route]:
         try:
@@ -106,4 +112,13 @@ class Observer:
             self._health.report("proxy", str(error))
             raise
         self._health.solved("proxy")
-        return routes
+        steady = self._clock.from_system
+        return [replace(route, last_activity=steady(route.last_activity)) for route in routes]
+
+    def _in_our_time(self, instance: Instance) -> Instance:
+        claimed_at, steady = instance.claimed_at, self._clock.from_system
+        return replace(
+            instance,
+            created_at=steady(instance.created_at),
+            claimed_at=None if claimed_at is None else steady(claimed_at),
+        )

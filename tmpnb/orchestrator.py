@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
-from tmpnb.errors import (
-    ProxyError,
-    ServerExistsError,
-    SpawnerError,
-    TmpnbError,
-)
+from tmpnb.clock import Clock
+from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
+from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
@@ -25,6 +21,7 @@ from tmpnb.observer import Observer
 from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
 from tmpnb.reconcile import Plan, Policy, adopt, plan
+from tmpnb.rollout import Rollout
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
@@ -33,10 +30,8 @@ from tmpnb.tokens import TokenMaker, new_id
 
 log = logging.getLogger(__name__)
 
-STOP_RETRY = 2.0  # seconds between tries to remove a server
 SHORTEST_PAUSE = 0.05  # seconds between passes
 STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing could be read yet
-NEVER = float("-inf")  # Unix time in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,7 @@ class Orchestrator:
         proxy: Proxy,
         policy: Policy,
         tokens: TokenMaker,
-        clock: Callable[[], float],
+        clock: Clock,
         timing: Timing | None = None,
         starts: StartSettings | None = None,
     ) -> None:
@@ -90,25 +85,48 @@ class Orchestrator:
             client=self._client,
             tasks=self._tasks,
             health=self.health,
+            clock=clock,
             ready_url=self._starter.ready_url,
         )
+        self._fleet = Fleet(
+            pool=self.pool,
+            spawner=spawner,
+            proxy=proxy,
+            starter=self._starter,
+            tasks=self._tasks,
+            clock=clock,
+            changed=self.wake,
+        )
+        self._rollout = Rollout(
+            spawner=spawner,
+            pool=self.pool,
+            fleet=self._fleet,
+            user_length=self._timing.user_length,
+        )
         self._woken = asyncio.Event()
-        self._starting: dict[str, asyncio.Task[None]] = {}
-        self._awaited: dict[str, asyncio.Future[None]] = {}  # by a visitor, in `claim_as`
         self._cull_due = self._adopted = self._closing = self._stop_claimed = False
-        self._drained_at = NEVER
 
     # For visitors and operators
 
     @property
     def image(self) -> str:
         """The image that new servers are started from; empty where engines have none."""
-        return self._spawner.image
+        return self._rollout.image
 
     @property
     def adopted(self) -> bool:
         """Whether it knows by now which servers a former orchestrator gave out."""
         return self._adopted
+
+    def readiness(self) -> dict[str, bool]:
+        """Return what a visitor needs, and whether it is there."""
+        problems, stats = self.health.problems, self.pool.stats()
+        can_start = (self.pool.has_room() or stats.starting > 0) and "start" not in problems
+        return {
+            "engine": self._adopted and "engine" not in problems,
+            "proxy": self._adopted and "proxy" not in problems,
+            "servers": stats.available > 0 or can_start,
+        }
 
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""
@@ -127,11 +145,15 @@ class Orchestrator:
             ProxyError: The proxy does not answer, or refuses the route.
         """
         self._require_service()
+        await self._require_answer_if_engine_is_down()
         while True:
             server = self.pool.claim()
             self.wake()
-            if await self._give(server):
-                return server
+            try:
+                if await self._give(server):
+                    return server
+            except SpawnerError:
+                self.pool.refuse()
 
     async def claim_as(self, server_id: str) -> NotebookServer:
         """Start a new, empty server under an id of the past, and give it out.
@@ -149,25 +171,41 @@ class Orchestrator:
             raise ServerExistsError(f"the address of server {server_id} is in use")
         leaving: asyncio.Task[None] | None = None
         if not self.pool.has_room():
-            leaving = self._stop(self.pool.oldest_ready() or self.pool.refuse(), StopReason.SURPLUS)
-        started = self._awaited[server_id] = asyncio.get_running_loop().create_future()
-        server = self._launch(server_id, after=leaving)
-        await asyncio.shield(started)
+            given_up = self.pool.oldest_ready() or self.pool.refuse()
+            leaving = self._fleet.stop(given_up, StopReason.SURPLUS)
+        server = await self._fleet.launch_claimed(server_id, self.image, after=leaving)
         if not await self._give(server):
             raise SpawnerError(f"server {server_id} died while it was handed over")
         return server
 
-    def drain(self) -> int:
-        """Stop every unclaimed server so that a new one takes its place; return how many.
+    def abandon(self, server_id: str) -> None:
+        """Stop a server whose visitor left before it could be told of it."""
+        server = self.live(server_id)
+        if server is not None:
+            self._fleet.stop(server, StopReason.ABANDONED)
 
-        Those still starting are stopped as soon as they are up.
+    def drain(self) -> int:
+        """Replace every unclaimed server by a new one, a few at a time; return how many.
+
+        There are never fewer than `min_ready` ready ones while there is room. A drained
+        one is handed out only to a visitor who would get none otherwise.
         """
-        self._drained_at = self._clock()
-        count = 0
-        for server in tuple(self.pool.servers.values()):
-            count += server.phase in (Phase.STARTING, Phase.READY)
-            if server.phase is Phase.READY:
-                self._stop(server, StopReason.DRAINED)
+        count = self._rollout.drain()
+        self.wake()
+        return count
+
+    async def roll_to(self, image: str) -> int:
+        """Replace every unclaimed server by one of another image; return how many will be.
+
+        The image is tried first with one server. If that does not become ready, nothing
+        changes.
+
+        Raises:
+            RolloutRefusedError: Another image is being tried, or there is no room to try one.
+            ImageFailedError: It cannot be had, or its server did not become ready.
+        """
+        await self._rollout.to(image)
+        count = self._rollout.drain(keep=image)
         self.wake()
         return count
 
@@ -200,7 +238,7 @@ class Orchestrator:
         await asyncio.sleep(SHORTEST_PAUSE)  # what comes together is done in one pass
         backoff = self._starter.backoff
         seconds = self._timing.reconcile_interval
-        if self._starting or not self._adopted:
+        if self._fleet.starting or not self._adopted:
             seconds = min(seconds, STARTING_PAUSE)
         if backoff.failures:
             seconds = min(seconds, max(0.1, backoff.due - self._clock()))
@@ -238,7 +276,7 @@ class Orchestrator:
             if server is None:  # carries our labels, but we do not know its history
                 server = NotebookServer(server_id, self._clock(), created_at=self._clock())
                 self.pool.add(server)
-            self._stop(server, reason)
+            self._fleet.stop(server, reason)
         for server_id in todo.give_up:
             self._starter.give_up(server_id)
         for server_id, target in todo.add_routes.items():
@@ -246,18 +284,17 @@ class Orchestrator:
             self._tasks.spawn(self._proxy.add_route(server_id, target), f"route of {server_id}")
         for server_id in todo.delete_routes:
             self._tasks.spawn(self._proxy.delete_route(server_id), f"route of {server_id}")
-        backoff, under_way = self._starter.backoff, len(self._starting)
+        backoff, under_way = self._starter.backoff, self._fleet.starting
         for _ in range(backoff.allowed(todo.launch, under_way, self._clock())):
-            self._launch(new_id(self._timing.user_length))
+            self._fleet.launch(new_id(self._timing.user_length), self.image)
 
     async def _wind_down(self) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step would clean up nothing
-        for start in tuple(self._starting.values()):
-            start.cancel()
+        self._fleet.cancel_starts()
         leaving = {Phase.READY, Phase.CLAIMED} if self._stop_claimed else {Phase.READY}
         for server in tuple(self.pool.servers.values()):
             if server.phase in leaving:
-                self._stop(server, StopReason.SHUTDOWN)
+                self._fleet.stop(server, StopReason.SHUTDOWN)
         try:
             async with asyncio.timeout(self._timing.shutdown_timeout):
                 while any(s.phase is not Phase.CLAIMED for s in self.pool.servers.values()):
@@ -268,44 +305,7 @@ class Orchestrator:
             log.warning("could not remove in time: %s; the next start will", ", ".join(left))
         self._tasks.cancel_all()
 
-    # One server's way: start, hand over, stop
-
-    def _launch(self, server_id: str, after: asyncio.Task[None] | None = None) -> NotebookServer:
-        now = self._clock()
-        server = NotebookServer(server_id, now, created_at=now)
-        self.pool.add(server)
-        work = self._start(server, after)
-        self._starting[server_id] = self._tasks.spawn(work, f"start of {server_id}")
-        return server
-
-    async def _start(self, server: NotebookServer, after: asyncio.Task[None] | None) -> None:
-        """Bring a server to READY, or on its way out: it leaves STARTING whatever happens."""
-        reason = StopReason.START_FAILED
-        try:
-            if after is not None:
-                await asyncio.wait({after})  # its place is not free before
-            await self._starter.start(server)
-            self._started(server)
-        except asyncio.CancelledError:
-            reason = StopReason.SHUTDOWN
-            raise
-        finally:
-            self._starting.pop(server.id, None)
-            waiting = self._awaited.pop(server.id, None)
-            if waiting is not None and not waiting.done():
-                waiting.set_exception(SpawnerError("the notebook did not start"))
-            if server.phase is Phase.STARTING:
-                self._stop(server, reason)
-
-    def _started(self, server: NotebookServer) -> None:
-        waiting = self._awaited.pop(server.id, None)
-        if waiting is not None:
-            self.pool.claim_this(server)
-            waiting.set_result(None)
-        elif server.created_at <= self._drained_at:
-            self._stop(server, StopReason.DRAINED)
-        else:
-            self.pool.move(server, Phase.READY)
+    # A claim
 
     def _require_service(self) -> None:
         """Refuse before a server is spent on a visitor who could not reach it."""
@@ -314,6 +314,14 @@ class Orchestrator:
         problem = self.health.problems.get("proxy")
         if problem is not None:
             raise ProxyError(problem.message)
+
+    async def _require_answer_if_engine_is_down(self) -> None:
+        """While the engine is away, spend no server on a visitor that no server could answer."""
+        server = self.pool.oldest_ready()
+        if server is None or "engine" not in self.health.problems:
+            return
+        if not await self._handover.answers(server):
+            self.pool.refuse()
 
     async def _give(self, server: NotebookServer) -> bool:
         """Hand a claimed server over; one that cannot be handed over is stopped."""
@@ -325,26 +333,5 @@ class Orchestrator:
             raise
         finally:
             if not given and server.phase is Phase.CLAIMED:
-                self._stop(server, reason)
+                self._fleet.stop(server, reason)
         return given
-
-    def _stop(self, server: NotebookServer, reason: StopReason) -> asyncio.Task[None]:
-        self.pool.move(server, Phase.STOPPING, reason)
-        self.wake()
-        return self._tasks.spawn(self._finish_stop(server), f"stop of {server.id}")
-
-    async def _finish_stop(self, server: NotebookServer) -> None:
-        """Remove route and instance, again and again until both are gone."""
-        left: list[Callable[[str], Coroutine[None, None, None]]]
-        left = [self._proxy.delete_route, self._spawner.stop]
-        while left:
-            for remove in tuple(left):
-                try:
-                    await remove(server.id)
-                    left.remove(remove)
-                except TmpnbError as error:
-                    log.info("stop of %s will be tried again: %s", server.id, error)
-            if left:
-                await asyncio.sleep(STOP_RETRY)
-        self.pool.move(server, Phase.GONE)
-        self.wake()

@@ -73,7 +73,7 @@ class Pool:
             del self.servers[server.id]
 
     def claim(self) -> NotebookServer:
-        """Give out the server that has been ready longest; it is never given again.
+        """Give out the oldest ready server, undrained if there is one; it is never given again.
 
         Raises:
             PoolEmptyError: None is ready.
@@ -101,8 +101,8 @@ class Pool:
         raise PoolEmptyError("no notebook is ready")
 
     def oldest_ready(self) -> NotebookServer | None:
-        """Return the server that has been ready longest, if any is."""
-        return min(self._in(Phase.READY), key=lambda s: s.since, default=None)
+        """Return the server that has been ready longest, if any is; drained ones come last."""
+        return min(self._in(Phase.READY), key=lambda s: (s.drained, s.since), default=None)
 
     def has_room(self) -> bool:
         """Whether one more server may be started."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,6 @@ from functools import cache
 from pathlib import Path
 
 PROC = Path("/proc")
-MOST_OPEN_FILES = 1_048_576  # descriptors; above it some programs take minutes to close them all
 KILL_WAIT = 1.0  # seconds for a killed process to be gone, before the next look
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at processes that should end
 
@@ -105,17 +103,6 @@ async def _until_gone(processes: set[Process], seconds: float) -> None:
             while any(map(is_running, processes)):
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
-
-
-def raise_open_files_limit() -> None:
-    """Allow this process and its later children as many descriptors as the system lets it.
-
-    Each open notebook costs the proxy several; the usual 1024 end at some 170 visitors.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _kin(

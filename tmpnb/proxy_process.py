@@ -13,9 +13,9 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tmpnb import process
+from tmpnb import open_files, process
 from tmpnb.backoff import Backoff
-from tmpnb.errors import ConfigError, ProxyError
+from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
@@ -26,8 +26,11 @@ log = logging.getLogger(__name__)
 BOOT = 30.0  # seconds from the proxy's start to its first answer
 BOOT_PAUSE = 0.05  # seconds between two questions meanwhile
 STABLE = 60.0  # seconds it must have lived to be no failure in a row
+SILENCE = 60.0  # seconds without an answer of its API, after which it hangs
+QUESTIONS = 6  # asked in that time
 GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_SECRET_KEY")
 
 
@@ -93,6 +96,8 @@ class ManagedProxy:
         self._child: ProxyChild | None = None
         self._record = settings.state_dir / "proxy.json"
         self._directory = str(settings.state_dir.resolve())
+        self._has_served = False
+        self._unwritten = False  # whether the record of the child that runs is missing
 
     async def start(self) -> None:
         """Start it, and return when it serves. What a killed orchestrator left is ended first.
@@ -100,9 +105,10 @@ class ManagedProxy:
         Raises:
             ConfigError: It does not start; the message says why and what to do.
         """
-        process.raise_open_files_limit()
+        open_files.raise_limit()
         await self._end_left_over()
         self._child = await self._launch()
+        self._has_served = True
 
     async def run(self) -> None:
         """Keep it alive until cancelled, then end it. Starts it, if `start` has not.
@@ -128,12 +134,47 @@ class ManagedProxy:
             await self._end(child)
 
     async def _live(self, child: ProxyChild) -> None:
-        """Return when it has ended by itself."""
+        """Return when it has ended by itself, or hangs."""
         loop = asyncio.get_running_loop()
         born = loop.time()
-        log.warning("the proxy ended %s; it will be started again", await child.ended())
+        ends = asyncio.create_task(child.ended())
+        hangs = asyncio.create_task(self._until_it_hangs(child))
+        try:
+            await asyncio.wait({ends, hangs}, return_when=asyncio.FIRST_COMPLETED)
+            if ends.done():
+                log.warning("the proxy ended %s; it will be started again", ends.result())
+            else:
+                log.warning("the proxy has not answered for %g s; it is started anew", SILENCE)
+        finally:
+            ends.cancel()
+            hangs.cancel()
+            await asyncio.wait({ends, hangs})
         if loop.time() - born > STABLE:
             self._backoff.succeeded()
+
+    async def _until_it_hangs(self, child: ProxyChild) -> None:
+        """Return when its API has left all questions of `SILENCE` seconds unanswered.
+
+        Questions are counted, not seconds: if it was us who stood still, it is not to blame.
+        """
+        loop = asyncio.get_running_loop()
+        pause, unanswered = SILENCE / QUESTIONS, 0
+        while unanswered < QUESTIONS:
+            next_question = loop.time() + pause
+            unanswered = 0 if await self._answers(pause) else unanswered + 1
+            if self._unwritten:
+                self._remember(child.identity)
+            await asyncio.sleep(next_question - loop.time())
+
+    async def _answers(self, timeout: float) -> bool:
+        """Whether its API says anything at all."""
+        headers = {"Authorization": f"token {self._settings.token}"}
+        url = f"{self._settings.endpoint}/api/routes"
+        try:
+            await self._client.fetch(url, timeout=timeout, headers=headers)
+        except UnreachableError:
+            return False
+        return True
 
     async def _launch_again(self) -> ProxyChild:
         loop = asyncio.get_running_loop()
@@ -225,17 +266,39 @@ class ManagedProxy:
         await self._end_processes(child)
 
     def _remember(self, child: Process) -> None:
-        """Write down who started which proxy, for `_end_left_over` of a later run."""
+        """Write down who started which proxy, for `_end_left_over` of a later run.
+
+        A full disk keeps no proxy from running; neither does any other, once one has run.
+        """
         owner = process.find(os.getpid())
         if owner is None:
             return  # no /proc, so nobody could tell later
+        try:
+            self._write(json.dumps({"owner": asdict(owner), "child": asdict(child)}))
+        except OSError as error:
+            if not self._has_served and error.errno not in NO_ROOM:
+                raise ConfigError(f"--state-dir: cannot write {self._record}: {error}") from error
+            if not self._unwritten:
+                log.warning(
+                    "--state-dir: cannot write %s: %s; until that is mended, a killed tmpnb leaves "
+                    "a proxy that has to be ended by hand",
+                    self._record,
+                    error.strerror,
+                )
+            self._unwritten = True
+        else:
+            self._unwritten = False
+
+    def _write(self, record: str) -> None:
         draft = self._record.with_suffix(".new")
         try:
             draft.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps({"owner": asdict(owner), "child": asdict(child)}))
+            draft.write_text(record)
             draft.replace(self._record)
-        except OSError as error:
-            raise ConfigError(f"--state-dir: cannot write {self._record}: {error}") from error
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()
+            raise
 
 
 def _require_free_ports(settings: ManagedProxySettings) -> None:

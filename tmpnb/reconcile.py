@@ -7,13 +7,14 @@ a loop or a container. The rules are numbered in docs/architecture.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tmpnb.observation import Instance, Observation
+from tmpnb.rotation import Unclaimed, oldest_first, why_replaced
 from tmpnb.server import NotebookServer, Phase, StopReason
 
-UNCLAIMED = frozenset({Phase.STARTING, Phase.READY})
 LEAVING = frozenset({Phase.STOPPING, Phase.GONE})
 
 
@@ -26,6 +27,9 @@ class Policy:
     max_idle: float
     max_age: float
     grace: float = 30.0  # an instance younger than this is never unknown
+    comeback: float = 30.0  # for the engine to start a claimed server again by itself
+    ready_max_age: float = float("inf")  # an unclaimed server older than this is replaced
+    replaced_at_once: int = 1  # unclaimed servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +60,29 @@ def plan(seen: Observation, servers: Mapping[str, NotebookServer], policy: Polic
         if instance.server_id not in servers and not young:
             stop[instance.server_id] = StopReason.UNKNOWN
     stop |= _surplus(settled, servers, stop, policy)
+    outdated = _outdated(settled, stop, seen, policy)
+    unclaimed = _unclaimed(outdated, servers, stop, policy)
+    replaced = unclaimed.to_stop(policy.replaced_at_once)
     return Plan(
-        stop=stop,
+        stop=stop | {s.id: outdated[s.id] for s in replaced},
         give_up=frozenset(s.id for s in settled if _start_is_lost(s, seen)),
         add_routes=_missing_routes(settled, seen, stop),
         delete_routes=frozenset(set(seen.routes) - set(servers) - set(stop)),
-        launch=_launches(servers, stop, policy),
+        launch=unclaimed.to_launch(policy.replaced_at_once),
     )
 
 
 def adopt(seen: Observation) -> list[NotebookServer]:
     """Return the claimed servers a former orchestrator left behind.
 
-    Claimed means: its instance runs and carries the claim's mark, or the proxy
-    still routes to it. Everything else of this pool has an unknown history and
-    must never be handed out; `plan` stops it.
+    Claimed means: its instance carries the claim's mark, or the proxy still routes
+    to it; and it runs, or may do so again by itself. Everything else of this pool
+    has an unknown history and must never be handed out; `plan` stops it.
     """
     adopted = []
     for instance in seen.instances.values():
         claimed = instance.claimed_at is not None or instance.server_id in seen.routes
-        if not (claimed and instance.running and instance.address):
+        if not (claimed and (instance.running or instance.paused or instance.returning)):
             continue
         claimed_at = instance.claimed_at or instance.created_at
         adopted.append(
@@ -102,8 +109,7 @@ def _start_is_lost(server: NotebookServer, seen: Observation) -> bool:
 def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> StopReason | None:
     if server.phase not in (Phase.READY, Phase.CLAIMED):
         return None  # starting and stopping belong to the task that does it
-    instance = seen.instances.get(server.id)
-    if instance is None or not instance.running:
+    if _is_lost(server, seen, policy):
         return StopReason.EXITED
     if server.phase is Phase.READY:
         return None
@@ -113,6 +119,19 @@ def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> S
     if seen.culling and seen.taken_at - _last_alive(server.id, claimed_at, seen) > policy.max_idle:
         return StopReason.IDLE
     return None
+
+
+def _is_lost(server: NotebookServer, seen: Observation, policy: Policy) -> bool:
+    """Whether a ready server is not to be handed out, or a visitor's will not come back."""
+    instance = seen.instances.get(server.id)
+    if instance is None:
+        return True
+    if server.phase is Phase.READY:  # at another address: the engine has started it anew
+        return not instance.running or instance.address != server.address
+    if instance.running or instance.paused:
+        return False
+    down_since = seen.down_since.get(server.id, seen.taken_at)
+    return not instance.returning or seen.taken_at - down_since > policy.comeback
 
 
 def _last_alive(server_id: str, claimed_at: float, seen: Observation) -> float:
@@ -159,13 +178,38 @@ def _missing_routes(
 
 def _address(server: NotebookServer, instances: Mapping[str, Instance]) -> str | None:
     instance = instances.get(server.id)
-    return (instance.address if instance else None) or server.address
+    return (instance.address if instance else None) or server.address or None
 
 
-def _launches(
-    servers: Mapping[str, NotebookServer], stop: Mapping[str, StopReason], policy: Policy
-) -> int:
-    """Return how many to start; what stops now keeps its place until it is gone."""
+def _outdated(
+    settled: Iterable[NotebookServer],
+    stop: Mapping[str, StopReason],
+    seen: Observation,
+    policy: Policy,
+) -> dict[str, StopReason]:
+    """Return the ready servers that others are to replace, and why."""
+    found = {}
+    for server in settled:
+        reason = why_replaced(server, seen.taken_at, policy.ready_max_age)
+        if reason is not None and server.id not in stop:
+            found[server.id] = reason
+    return found
+
+
+def _unclaimed(
+    outdated: Collection[str],
+    servers: Mapping[str, NotebookServer],
+    stop: Mapping[str, StopReason],
+    policy: Policy,
+) -> Unclaimed:
+    """Count what there is; what stops now keeps its place until it is gone."""
     taken = {s.id for s in servers.values() if s.phase is not Phase.GONE} | set(stop)
-    unclaimed = sum(s.phase in UNCLAIMED and s.id not in stop for s in servers.values())
-    return max(0, min(policy.capacity - len(taken), policy.min_ready - unclaimed))
+    phases = Counter(s.phase for s in servers.values() if s.id not in stop)
+    return Unclaimed(
+        old=oldest_first(servers[server_id] for server_id in outdated),
+        ready=phases[Phase.READY],
+        starting=phases[Phase.STARTING],
+        stopping=phases[Phase.STOPPING] + len(stop),
+        room=policy.capacity - len(taken),
+        wanted=policy.min_ready,
+    )

@@ -33,6 +33,8 @@ class StopReason(enum.StrEnum):
     UNROUTABLE = "unroutable"
     UNKNOWN = "unknown"  # carries our labels, but this process never started it
     DRAINED = "drained"
+    ROTATED = "rotated"  # waited unclaimed for longer than --ready-max-age
+    ABANDONED = "abandoned"  # its visitor had left before it was handed over
     SHUTDOWN = "shutdown"
 
 
@@ -57,6 +59,8 @@ class NotebookServer:
         created_at: When its start was asked for, Unix time in seconds.
         claimed_at: When a visitor got it, Unix time in seconds; None before.
         address: Where the engine serves it, `http://host:port`; None until known.
+        image: What it was started from; empty where engines have no images, or unknown.
+        drained: To be replaced as soon as others are ready, unless a visitor gets it.
     """
 
     id: str
@@ -66,6 +70,8 @@ class NotebookServer:
     created_at: float = 0.0
     claimed_at: float | None = None
     address: str | None = None
+    image: str = ""
+    drained: bool = False
 
     @property
     def base_url(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -13,11 +12,13 @@ from pathlib import Path
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 
-from tmpnb import __version__, listen, signals
+from tmpnb import __version__, listen, open_files, signals
 from tmpnb.arrival import Arrivals
+from tmpnb.clock import SteadyClock
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.pool_lock import engine_held, state_held
 from tmpnb.proxy import Proxy
 from tmpnb.proxy_choice import ProxyChoice, open_proxy
 from tmpnb.reconcile import Policy
@@ -61,11 +62,13 @@ class Service:
             SpawnerError: The engine cannot be used.
             ProxyError: The proxy refuses us.
         """
+        may_open = open_files.raise_limit()
         main = asyncio.current_task()
         assert main is not None  # noqa: S101 - a coroutine runs in a task
         async with AsyncExitStack() as stack:
             ending = signals.Ending(main.cancel)
             stack.enter_context(signals.handled(ending))
+            stack.enter_context(state_held(self.state_dir, self.spawner.pool_name))
             public = listen.bind("port", self.listening.ip, self.listening.port)
             admin = listen.bind("admin-port", self.listening.admin_ip, self.listening.admin_port)
             for listening in (*public, *admin):
@@ -79,7 +82,9 @@ class Service:
             )
             orchestrator = self._orchestrator(proxy, tokens)
             wake.target = orchestrator.wake
-            site = self._site(orchestrator)
+            site = self._site(orchestrator, may_open)
+            if advice := open_files.advice(may_open, self.policy.capacity):
+                orchestrator.health.report("open_files", advice)
             for application, sockets in (
                 (public_application(site, self.template_path), public),
                 (admin_application(site), admin),
@@ -90,6 +95,7 @@ class Service:
             log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
             stack.push_async_callback(self.spawner.close)
             await self.spawner.setup()
+            stack.enter_context(engine_held(self.spawner.engine_id, self.spawner.pool_name))
             await _first_contact(proxy, orchestrator)
             culler = PeriodicCallback(orchestrator.cull, self.cull_period * 1000)
             culler.start()
@@ -103,18 +109,20 @@ class Service:
             proxy=proxy,
             policy=self.policy,
             tokens=tokens,
-            clock=time.time,
+            clock=SteadyClock(),
             timing=self.timing,
             starts=self.starts,
         )
 
-    def _site(self, orchestrator: Orchestrator) -> Site:
+    def _site(self, orchestrator: Orchestrator, may_open: int) -> Site:
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri),
             version=__version__,
             frame_ancestors=self.frame_ancestors,
             cors=self.cors,
+            open_files=may_open,
+            open_files_needed=open_files.needed(self.policy.capacity),
             api_token=self.secrets.api_token,
             admin_token=self.secrets.admin_token,
         )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tmpnb.backoff import Backoff
-from tmpnb.errors import StartTimeoutError, TmpnbError
+from tmpnb.clock import Clock
+from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.readiness import wait_until_ready
@@ -41,7 +41,7 @@ class Starter:
         client: Client,
         tokens: TokenMaker,
         health: Health,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._settings, self._spawner, self._client = settings, spawner, client
         self._tokens, self._health, self._clock = tokens, health, clock
@@ -49,19 +49,26 @@ class Starter:
         self.backoff = Backoff()
         self._exited: set[str] = set()
 
-    async def start(self, server: NotebookServer) -> None:
+    async def start(self, server: NotebookServer, *, trial: bool = False) -> None:
         """Return when the server answers at its own address, which is then set.
 
+        Args:
+            server: It.
+            trial: Whether its failure says nothing about the pool: then no other start
+                has to wait for it, and the error has the server's last words.
+
         Raises:
-            SpawnerError: It did not start, or did not answer in time. The operator
-                has been told, with the server's last words; launches back off.
+            SpawnerError: It did not start, or did not answer in time. Unless on trial,
+                the operator has been told and launches back off.
         """
         try:
             async with self._slots:
                 await self._start(server)
         except TmpnbError as error:
+            if trial:
+                raise SpawnerError(await self._in_words(server, error)) from error
             self.backoff.failed(self._clock())
-            await self._report(server, error)
+            self._health.report("start", await self._in_words(server, error))
             raise
         finally:
             self._exited.discard(server.id)
@@ -70,7 +77,8 @@ class Starter:
 
     async def _start(self, server: NotebookServer) -> None:
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
-        spec = ServerSpec(server.id, server.base_url, self._tokens.token_for(server.id))
+        token = self._tokens.token_for(server.id)
+        spec = ServerSpec(server.id, server.base_url, token, server.image)
         try:
             async with asyncio.timeout_at(deadline):
                 server.address = await self._spawner.start(spec)
@@ -91,7 +99,8 @@ class Starter:
         """Return the URL that answers 200 while the server is alive."""
         return f"{server.address}{server.base_url}{self._settings.ready_path}"
 
-    async def _report(self, server: NotebookServer, error: TmpnbError) -> None:
+    async def _in_words(self, server: NotebookServer, error: TmpnbError) -> str:
+        """Say what failed without what differs each time, so that a lasting fault is said once."""
         try:
             async with asyncio.timeout(LOGS_TIMEOUT):
                 tail = (await self._spawner.logs(server.id)).strip()
@@ -99,6 +108,5 @@ class Starter:
             tail = ""
         said = f"; its last lines:\n{tail}" if tail else "; it printed nothing"
         log.debug("server %s failed to start: %s", server.id, error)
-        # Without what differs each time, so that a lasting fault is said once.
         words = str(error).replace(server.id, "<id>").replace(server.address or "<address>", "")
-        self._health.report("start", f"a server failed to start: {words}{said}")
+        return f"a server failed to start: {words}{said}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
 from tmpnb.http import Client
+from tmpnb.process import Process
 
 START = 90.0  # seconds until the service serves or a condition has come true
 STOP = 30.0  # seconds until it has ended
@@ -30,6 +32,7 @@ SECRETS = (
     "ADMIN_AUTH_TOKEN",
     "TMPNB_SECRET_KEY",
 )
+OWN_QUESTIONS = re.compile(r"200 GET /(health|stats)\b")
 PERSON = {"Accept": "text/html", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
 
 
@@ -46,13 +49,28 @@ class Service:
     """One `tmpnb` process. Its proxy is its child unless the environment names another."""
 
     def __init__(
-        self, *flags: str, state_dir: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        *flags: str,
+        state_dir: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        constants: Mapping[str, float] | None = None,
     ) -> None:
+        """Keep what is needed; nothing is started yet.
+
+        Args:
+            flags: Of the program, besides those of its ports and its state directory.
+            state_dir: A new temporary directory unless given.
+            env: Variables besides this process's own, without its secrets.
+            log: In the state directory unless given.
+            constants: Numbers of the program by their dotted names, which no flag changes.
+        """
         self.state_dir = state_dir or Path(tempfile.mkdtemp(prefix="tmpnb-test-"))
         self.visitors, self.api_port, self.port, self.admin_port = free_ports(4)
         self.flags = flags
         self._env = {n: v for n, v in os.environ.items() if n not in SECRETS} | dict(env or {})
-        self.log = self.state_dir / "service.log"
+        self._program = _program(constants or {})
+        self.log = log or self.state_dir / "service.log"
         self.process: asyncio.subprocess.Process | None = None
         self.client = Client()
 
@@ -83,7 +101,7 @@ class Service:
         ]
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tmpnb", *arguments, env=self._env, stdout=log, stderr=log
+                *self._program, *arguments, env=self._env, stdout=log, stderr=log
             )
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
@@ -91,7 +109,12 @@ class Service:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), STOP)
+        try:
+            return await asyncio.wait_for(self.process.wait(), STOP)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            raise AssertionError(f"it did not end within {STOP:g} s\n{self.tail()}") from None
 
     async def fetch(self, path: str, **options: Any) -> HTTPResponse:
         """Ask through the proxy."""
@@ -112,19 +135,56 @@ class Service:
         assert answer.code == 302, answer.body
         return self.url + answer.headers["Location"]
 
+    async def numbers(self) -> dict[str, Any]:
+        """Return the pool in numbers, asked without a proxy."""
+        answer = await self.client.fetch(f"{self.own_url}/stats", timeout=20)
+        return dict(json.loads(answer.body))
+
+    async def problems(self) -> dict[str, str]:
+        """Return the open problems in words, by topic, as the admin port tells them."""
+        url = f"http://127.0.0.1:{self.admin_port}/health"
+        problems = json.loads((await self.client.fetch(url, timeout=20)).body)["problems"]
+        return {topic: problem["message"] for topic, problem in problems.items()}
+
+    def proxy_child(self) -> Process:
+        """Return the proxy it keeps as its child."""
+        return Process(**json.loads((self.state_dir / "proxy.json").read_text())["child"])
+
+    async def routes(self) -> dict[str, Any]:
+        """Return the table of the proxy that is its child, whose token is nowhere else."""
+        url = f"http://127.0.0.1:{self.api_port}/api/routes"
+        headers = {"Authorization": f"token {_proxy_token(self.proxy_child())}"}
+        return dict(json.loads((await self.client.fetch(url, timeout=5, headers=headers)).body))
+
     async def until(self, condition: Callable[[dict[str, Any]], object], what: str) -> None:
         """Return once `condition` holds for `/stats`."""
+        await self._poll(self.numbers, condition, what)
+
+    async def until_trouble(self, topic: str) -> str:
+        """Return the words of a problem once it is open."""
+        return str((await self._poll(self.problems, lambda p: topic in p, topic))[topic])
+
+    async def until_well(self) -> None:
+        """Return once no problem is open."""
+        await self._poll(self.problems, lambda problems: not problems, "no problem")
+
+    async def _poll(
+        self,
+        ask: Callable[[], Awaitable[dict[str, Any]]],
+        condition: Callable[[dict[str, Any]], object],
+        what: str,
+    ) -> dict[str, Any]:
         last: object = None
         try:
             async with asyncio.timeout(START):
                 while True:
                     with suppress(UnreachableError, ValueError):
-                        last = stats = await self.stats()
-                        if condition(stats):
-                            return
+                        last = answer = await ask()
+                        if condition(answer):
+                            return answer
                     assert self.process is not None
                     assert self.process.returncode is None, self.tail()
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"never: {what}; last {last}\n{self.tail()}") from None
 
@@ -132,7 +192,29 @@ class Service:
         await self.until(lambda s: s["available"] == count, f"{count} ready")
 
     def tail(self) -> str:
-        return self.log.read_text()[-4000:] if self.log.exists() else ""
+        """Return the end of the log, without the answers to our own questions."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return "\n".join(line for line in lines if not OWN_QUESTIONS.search(line))[-4000:]
+
+
+def _program(constants: Mapping[str, float]) -> list[str]:
+    """Return the words that run the program."""
+    if not constants:
+        return [sys.executable, "-m", "tmpnb"]
+    lines = ["import importlib", "from tmpnb.app import main"]
+    for name, value in constants.items():
+        module, _, constant = name.rpartition(".")
+        lines.append(f"module = importlib.import_module({module!r})")
+        lines.append(f"module.{constant}")  # what is not there fails at once
+        lines.append(f"module.{constant} = {value}")
+    return [sys.executable, "-c", "\n".join([*lines, "main()"])]
+
+
+def _proxy_token(proxy: Process) -> str:
+    """Return the token of a proxy's API, from the environment it was started with."""
+    environment = Path(f"/proc/{proxy.pid}/environ").read_bytes().decode().split("\0")
+    [token] = [e.partition("=")[2] for e in environment if e.startswith("CONFIGPROXY_AUTH_TOKEN=")]
+    return token
 
 
 class RunningProxy:
@@ -140,8 +222,11 @@ class RunningProxy:
 
     token = "a-token-for-tests-only"
 
-    def __init__(self, default_target_port: int) -> None:
+    def __init__(
+        self, default_target_port: int, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.port, self.api_port = free_ports(2)
+        self._environment = dict(environment or {})
         self._default_target = f"http://127.0.0.1:{default_target_port}"
         self._process: asyncio.subprocess.Process | None = None
         self._client = Client()
@@ -162,7 +247,7 @@ class RunningProxy:
             "--api-ip=127.0.0.1",
             f"--default-target={self._default_target}",
             f"--error-target={self._default_target}/proxy-error",
-            env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": self.token},
+            env=os.environ | self._environment | {"CONFIGPROXY_AUTH_TOKEN": self.token},
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
@@ -171,6 +256,11 @@ class RunningProxy:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError("the proxy does not start") from None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
         """End it as a crash does."""

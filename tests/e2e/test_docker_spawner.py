@@ -358,14 +358,15 @@ async def test_foreign_containers_are_neither_listed_nor_stopped_nor_claimed(
     assert {container["Name"] for container in engine.containers()} == names
 
 
-async def test_a_paused_server_does_not_count_as_running(
+async def test_a_paused_server_does_not_run_and_is_not_lost(
     engine: RealEngine, spawner_with: SpawnerFactory
 ) -> None:
     spawner, spec = await spawner_with(), new_spec()
     await spawner.start(spec)
     (container,) = engine.containers()
     engine.client.pause(container["Id"])
-    assert [(i.running, i.address) for i in await spawner.list()] == [(False, None)]
+    (seen,) = await spawner.list()
+    assert (seen.running, seen.paused) == (False, True)
     await spawner.stop(spec.server_id)
     assert engine.containers() == []
 

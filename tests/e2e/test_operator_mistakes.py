@@ -74,7 +74,7 @@ async def test_second_orchestrator_on_one_state_directory_is_refused(tmp_path: P
         await second.start()
         assert second.process is not None
         assert await asyncio.wait_for(second.process.wait(), START) == 1
-        assert "--state-dir" in second.log.read_text().splitlines()[-1]
+        assert "another tmpnb (process" in second.log.read_text().splitlines()[-1]
         second.client.close()
         assert (await first.stats())["available"] == 1
     finally:

@@ -82,10 +82,9 @@ class PoolLife(RuleBasedStateMachine):
     @precondition(lambda self: self.world.in_phase(Phase.READY))
     @rule()
     def visitor_comes(self) -> None:
-        longest = min(s.since for s in self.world.in_phase(Phase.READY))
-        waited = {s.id: s.since for s in self.world.in_phase(Phase.READY)}
+        waited = {s.id: (s.drained, s.since) for s in self.world.in_phase(Phase.READY)}
         server = self.world.pool.claim()
-        assert waited[server.id] == longest, "P3: the newest was handed out first"
+        assert waited[server.id] == min(waited.values()), "P3: the newest was handed out first"
         self.world.note_claim(server)
 
     @precondition(lambda self: not self.world.in_phase(Phase.READY))
@@ -130,9 +129,8 @@ class PoolLife(RuleBasedStateMachine):
 
     @rule()
     def operator_drains(self) -> None:
-        self.world.drained_at = self.world.now
-        for server in self.world.in_phase(Phase.READY):
-            self.world.stop(server, StopReason.DRAINED)
+        for server in self.world.in_phase(Phase.READY) + self.world.in_phase(Phase.STARTING):
+            server.drained = True
 
     @rule(capacity=st.integers(1, 4), min_ready=st.integers(0, 4), restart=st.booleans())
     def operator_sets_other_limits(self, capacity: int, min_ready: int, restart: bool) -> None:
@@ -149,9 +147,27 @@ class PoolLife(RuleBasedStateMachine):
     @rule(data=st.data(), removed=st.booleans())
     def container_dies(self, data: st.DataObject, removed: bool) -> None:
         server_id = data.draw(st.sampled_from(sorted(self.world.engine)))
-        self.world.engine[server_id].running = False
+        container = self.world.engine[server_id]
+        container.running = container.paused = container.returning = False
         if removed:
             del self.world.engine[server_id]
+
+    @precondition(lambda self: any(c.running for c in self.world.engine.values()))
+    @rule(data=st.data(), paused=st.booleans())
+    def container_falls_and_may_come_back(self, data: st.DataObject, paused: bool) -> None:
+        """Somebody pauses it, or the engine ends it and will start it again by itself."""
+        running = sorted(i for i, c in self.world.engine.items() if c.running)
+        container = self.world.engine[data.draw(st.sampled_from(running))]
+        container.running, container.paused, container.returning = False, paused, not paused
+
+    @precondition(lambda self: any(c.paused or c.returning for c in self.world.engine.values()))
+    @rule(data=st.data())
+    def container_comes_back(self, data: st.DataObject) -> None:
+        down = sorted(i for i, c in self.world.engine.items() if c.paused or c.returning)
+        container = self.world.engine[data.draw(st.sampled_from(down))]
+        if container.returning:
+            self.world.start_again(container)
+        container.running, container.paused = True, False
 
     @precondition(lambda self: self.world.engine)
     @rule(data=st.data())

@@ -42,7 +42,13 @@ def test_a_running_container_is_an_instance() -> None:
 def test_only_running_counts_as_running_and_has_an_address() -> None:
     seen = {state: listing.instance_of(entry(State=state)) for state in listing.SERVES}
     assert [state for state, instance in seen.items() if instance.running] == ["running"]
-    assert [state for state, instance in seen.items() if instance.address] == ["running"]
+    assert [s for s, instance in seen.items() if instance.address] == ["running", "paused"]
+
+
+def test_a_paused_one_and_those_with_a_restart_policy_may_come_back() -> None:
+    seen = {state: listing.instance_of(entry(State=state)) for state in listing.SERVES}
+    assert [state for state, instance in seen.items() if instance.paused] == ["paused"]
+    assert {s for s, instance in seen.items() if instance.returning} == {"exited", "restarting"}
 
 
 def test_an_unknown_state_is_refused_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -14,12 +15,15 @@ from harness import World, wait_until
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
+from tornado.simple_httpclient import HTTPTimeoutError
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from tmpnb.arrival import Arrivals
+from tmpnb.errors import ConfigError
 from tmpnb.handlers import Site, admin_application, public_application
-from tmpnb.server import Phase
+from tmpnb.handlers.base import BaseHandler
+from tmpnb.server import Phase, StopReason
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -394,6 +398,120 @@ async def test_drain_is_on_the_admin_port_only_and_needs_its_token(running: Runn
     )
     assert body(answer) == {"drained": 3}
     await running.world.until_ready(3)
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (b"", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[]", "the key image alone"),
+        (b"{}", "the key image alone"),
+        (b'{"image": "a", "more": 1}', "the key image alone"),
+        (b'{"image": 5}', "not the name of an image"),
+        (b'{"image": ""}', "not the name of an image"),
+        (b'{"image": "a b"}', "not the name of an image"),
+        (b'{"image": "--flag"}', "not the name of an image"),
+        (b'{"image": "a\\u000d\\u000aX: y"}', "not the name of an image"),
+    ],
+)
+async def test_rollout_refuses_a_body_it_cannot_read(
+    running: Running, sent: bytes, words: str
+) -> None:
+    answer = await running.admin()("/api/pool", method="POST", body=sent)
+    assert answer.code == 400
+    assert words in body(answer)["error"]["message"]
+
+
+async def test_rollout_is_on_the_admin_port_only_and_needs_its_token(running: Running) -> None:
+    sent = b'{"image": "other:2"}'
+    assert (await running.public()("/api/pool", method="POST", body=sent)).code == 404
+    admin = running.admin(admin_token="adm1n-adm1n")
+    assert (await admin("/api/pool", method="POST", body=sent)).code == 401
+    answer = await admin(
+        "/api/pool", method="POST", body=sent, headers={"Authorization": "token adm1n-adm1n"}
+    )
+    assert body(answer) == {"image": "other:2", "drained": 2}  # the third made place for the trial
+    assert body(await running.public()("/stats"))["container_image"] == "other:2"
+
+
+async def test_rollout_of_an_engine_without_images_says_so(running: Running) -> None:
+    async def no_images(image: str) -> None:
+        raise ConfigError(f"servers of this engine have no image, so {image} cannot be used")
+
+    running.world.spawner.prepare = no_images  # type: ignore[method-assign]  # as the local one
+    answer = await running.admin()("/api/pool", method="POST", body=b'{"image": "other:2"}')
+    assert answer.code == 409
+    assert body(answer)["error"]["code"] == "image_failed"
+    assert "have no image" in body(answer)["error"]["message"]
+
+
+async def test_readiness_is_200_only_while_a_visitor_can_be_served(running: Running) -> None:
+    fetch = running.public()
+    answer = await fetch("/health/ready")
+    assert answer.code == 200
+    assert body(answer) == {
+        "ready": True,
+        "checks": {"engine": True, "proxy": True, "servers": True},
+    }
+    for _ in range(3):
+        await running.world.orchestrator.claim()
+    answer = await running.admin()("/health/ready")
+    assert answer.code == 503
+    assert body(answer)["checks"] == {"engine": True, "proxy": True, "servers": False}
+    assert (await fetch("/health")).code == 200
+
+
+async def test_health_says_when_it_last_looked_and_how_many_files_it_may_open(
+    running: Running,
+) -> None:
+    vitals = body(await running.public(open_files=1024, open_files_needed=88)("/health"))
+    assert vitals["open_files"] == {"limit": 1024, "needed": 88}
+    assert 0 <= vitals["last_pass_age"] < 60
+
+
+async def test_last_error_stays_in_words_on_the_admin_port_when_it_is_over(
+    running: Running,
+) -> None:
+    health = running.world.orchestrator.health
+    admin = running.admin()
+    assert body(await admin("/health"))["last_error"] is None
+    health.report("engine", "the socket is gone")
+    health.solved("engine")
+    told = body(await admin("/health"))
+    assert told["status"] == "ok"
+    assert told["last_error"]["message"] == "engine: the socket is gone"
+    assert "last_error" not in body(await running.public()("/health"))
+
+
+@pytest.mark.parametrize("path", ["/spawn", "/api/spawn"])
+async def test_server_of_a_visitor_who_left_during_the_claim_is_stopped(
+    running: Running, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, fetch = running.world.proxy, running.public()
+    reached, left, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    add_route, close = proxy.add_route, BaseHandler.on_connection_close
+
+    def closed(handler: BaseHandler) -> None:
+        close(handler)
+        left.set()
+
+    async def slow(server_id: str, target: str) -> None:
+        reached.set()
+        await release.wait()
+        await add_route(server_id, target)
+
+    monkeypatch.setattr(BaseHandler, "on_connection_close", closed)
+    proxy.add_route = slow  # type: ignore[method-assign]  # a proxy that takes its time
+    visit = asyncio.create_task(fetch(path, method="POST", headers=SCRIPT, request_timeout=0.2))
+    await reached.wait()
+    (server,) = (s for s in running.world.pool.servers.values() if s.phase is Phase.CLAIMED)
+    with pytest.raises(HTTPTimeoutError):
+        await visit
+    await left.wait()
+    release.set()
+    await running.world.until_gone(server.id)
+    assert server.reason is StopReason.ABANDONED
 
 
 async def test_health_names_the_trouble_and_only_the_admin_port_its_words(

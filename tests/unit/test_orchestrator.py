@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from harness import FakeClock, World, wait_until
 
 from tmpnb.errors import PoolEmptyError, ProxyError, ServerExistsError, SpawnerError
+from tmpnb.observation import Instance
 from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
@@ -184,17 +187,6 @@ async def test_shutdown_during_starts_leaves_nothing_behind() -> None:
     assert world.instances() == set()
 
 
-async def test_drain_replaces_ready_and_starting_servers_and_keeps_visitors() -> None:
-    async with World(4).running() as world:
-        await world.until_ready(4)
-        server = await world.orchestrator.claim()
-        old = {s.id for s in world.servers(Phase.READY)}
-        assert world.orchestrator.drain() == 3
-        await wait_until(lambda: not old & world.instances())
-        await world.until_ready(3)
-        assert server.phase is Phase.CLAIMED
-
-
 async def test_two_pools_on_one_engine_and_proxy_leave_each_other_alone() -> None:
     world = World(2)
     other = FakeSpawner()
@@ -304,7 +296,7 @@ async def test_server_that_exits_while_starting_is_not_waited_for_until_its_dead
 async def test_stop_that_fails_is_repeated_until_nothing_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.orchestrator.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
 
     class Sticky(FakeSpawner):
         refusals = 3
@@ -434,3 +426,118 @@ async def test_failed_reopening_is_told_and_the_pool_is_whole_again() -> None:
 async def test_clock_of_tests_moves() -> None:
     clock = FakeClock()
     assert clock() < clock()
+
+
+async def test_ready_server_that_the_engine_started_anew_elsewhere_is_replaced() -> None:
+    class Moving(FakeSpawner):
+        moved = ""
+
+        async def list(self) -> list[Instance]:
+            found = await super().list()
+            return [
+                replace(i, address="http://127.0.0.1:9") if i.server_id == self.moved else i
+                for i in found
+            ]
+
+    spawner = Moving()
+    async with World(2, spawner=spawner).running() as world:
+        await world.until_ready(2)
+        spawner.moved = world.servers(Phase.READY)[0].id
+        await world.until_gone(spawner.moved)
+        await world.until_ready(2)
+
+
+async def test_claimed_server_gets_time_to_come_back_and_its_route_follows() -> None:
+    class Restarting(FakeSpawner):
+        state: Mapping[str, object] = {}
+
+        async def list(self) -> list[Instance]:
+            return [replace(i, **self.state) if i.claimed_at else i for i in await super().list()]
+
+    spawner = Restarting()
+    async with World(1, spawner=spawner).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claim()
+        for state in ({"paused": True}, {"returning": True, "address": None}):
+            spawner.state = {"running": False} | state
+            await world.passes(2)
+            assert server.phase is Phase.CLAIMED
+        spawner.state = {"address": "http://127.0.0.1:9"}
+        route = f"/user/{server.id}"
+        await wait_until(lambda: world.proxy.table[route]["target"] == "http://127.0.0.1:9")
+        spawner.state = {"running": False, "returning": True}
+        await world.passes(2)
+        world.clock.advance(world.policy.comeback)
+        await world.until_gone(server.id)
+        assert server.reason is StopReason.EXITED
+
+
+class EngineAway(FakeSpawner):
+    """An engine that can go away, and take the way to its servers with it."""
+
+    away = False
+
+    def refuse_if_away(self) -> None:
+        if self.away:
+            raise SpawnerError("the engine does not answer")
+
+    async def list(self) -> list[Instance]:
+        self.refuse_if_away()
+        return await super().list()
+
+    async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
+        self.refuse_if_away()
+        await super().mark_claimed(server_id, claimed_at)
+
+
+async def test_while_engine_and_servers_are_away_visitors_burn_one_server_at_most() -> None:
+    spawner = EngineAway()
+    world = World(4, spawner=spawner, interval=60)
+    async with world.running():
+        await world.until_ready(4)
+        spawner.away = True
+        world.engine.answers = False
+        for _ in range(5):
+            with pytest.raises(PoolEmptyError):
+                await world.orchestrator.claim()
+        assert len(world.servers(Phase.READY)) == 3
+        assert "does not answer" in world.orchestrator.health.problems["engine"].message
+        spawner.away, world.engine.answers = False, True
+        assert (await world.orchestrator.claim()).phase is Phase.CLAIMED
+
+
+async def test_while_only_the_engine_is_away_visitors_get_servers() -> None:
+    spawner = EngineAway()
+    async with World(3, spawner=spawner).running() as world:
+        await world.until_ready(3)
+        spawner.away = True
+        given = {(await world.orchestrator.claim()).id for _ in range(3)}
+        assert len(given) == 3
+        spawner.away = False
+
+
+async def test_abandoned_server_is_replaced_and_never_given_again() -> None:
+    async with World(2).running() as world:
+        await world.until_ready(2)
+        server = await world.orchestrator.claim()
+        world.orchestrator.abandon(server.id)
+        world.orchestrator.abandon("nobody")
+        assert server.reason is StopReason.ABANDONED
+        await world.until_gone(server.id)
+        await world.until_ready(2)
+        assert world.proxy.table == {}
+
+
+async def test_readiness_says_what_a_visitor_would_lack() -> None:
+    spawner = EngineAway()
+    world = World(1, spawner=spawner)
+    assert world.orchestrator.readiness() == {"engine": False, "proxy": False, "servers": True}
+    async with world.running():
+        await world.until_ready(1)
+        assert all(world.orchestrator.readiness().values())
+        await world.orchestrator.claim()
+        assert world.orchestrator.readiness()["servers"] is False
+        spawner.away = True
+        world.orchestrator.wake()
+        await wait_until(lambda: not world.orchestrator.readiness()["engine"])
+        spawner.away = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -188,19 +187,3 @@ def test_the_mark_must_be_whole(start: Start) -> None:
     assert known(child.pid) in process.marked(MARK)
     assert process.marked(MARK[:-1]) == set()
     assert process.marked(MARK[1:]) == set()
-
-
-async def test_the_limit_of_open_files_is_raised_once_and_inherited(start: Start) -> None:
-    code = (
-        "import resource, subprocess, sys\n"
-        "from tmpnb.process import raise_open_files_limit\n"
-        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))\n"
-        "raise_open_files_limit()\n"
-        "subprocess.run(['sh', '-c', 'ulimit -n'], check=True)\n"
-    )
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = process.MOST_OPEN_FILES
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    assert first_line(start(code)) == str(wanted)

@@ -13,17 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes_proxy import STAND_IN
 from requirements import chp
 from spawner_engines import wait_until
+from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 
 from tmpnb import process, proxy_process
 from tmpnb.backoff import Backoff
-from tmpnb.errors import ConfigError, ProxyError
+from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
@@ -160,6 +162,100 @@ async def test_it_comes_back_when_it_dies_and_says_so(
     with pytest.raises(asyncio.CancelledError):
         await running
     assert not process.is_running(last)
+
+
+async def test_one_that_hangs_is_ended_and_started_again(
+    new_proxy: NewProxy,
+    settings: ManagedProxySettings,
+    command: Sequence[str],
+    restarts: Restarts,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(proxy_process, "SILENCE", 1.2)
+    monkeypatch.setattr(proxy_process, "GRACE", 0.1)
+    proxy = new_proxy(command=command)
+    await proxy.start()
+    hanging = child_of(settings)
+    running = asyncio.ensure_future(proxy.run())
+    process.send(hanging, signal.SIGSTOP)
+
+    async def is_back() -> bool:
+        return restarts.count > 0
+
+    await wait_until(is_back, "another one serves")
+    assert not process.is_running(hanging)
+    await ConfigurableHTTPProxy(Client(), settings.endpoint, TOKEN, "tmpnb").setup()
+    assert caplog.text.count("has not answered for 1.2 s") == 1
+    await cancelled(running)
+
+
+class Deaf(Client):
+    """Misses all answers but each sixth, as an orchestrator does that stood still for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def fetch(self, url: str, **options: Any) -> HTTPResponse:
+        self.asked += 1
+        if self.asked % proxy_process.QUESTIONS:
+            raise UnreachableError("deaf")
+        return await super().fetch(url, **options)
+
+
+async def test_one_that_answers_now_and_then_is_left_alone(
+    settings: ManagedProxySettings, restarts: Restarts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_process, "SILENCE", 0.06)
+    client = Deaf()
+    running = asyncio.ensure_future(ManagedProxy(settings, client, restarts).run())
+
+    async def was_asked_often() -> bool:
+        return client.asked > 5 * proxy_process.QUESTIONS
+
+    await wait_until(was_asked_often, "many questions")
+    assert restarts.count == 0
+    await cancelled(running)
+
+
+async def test_a_record_that_cannot_be_written_keeps_it_down_no_longer_and_is_written_later(
+    new_proxy: NewProxy,
+    settings: ManagedProxySettings,
+    restarts: Restarts,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(proxy_process, "SILENCE", 1.2)
+    proxy = new_proxy()
+    await proxy.start()
+    running = asyncio.ensure_future(proxy.run())
+    record, moved = settings.state_dir / "proxy.json", settings.state_dir.with_name("moved")
+    child = child_of(settings)
+    settings.state_dir.rename(moved)
+    settings.state_dir.write_text("in the way")
+    process.send(child, signal.SIGKILL)
+
+    async def is_back() -> bool:
+        return restarts.count > 0
+
+    await wait_until(is_back, "it is back")
+    settings.state_dir.unlink()
+    moved.rename(settings.state_dir)
+
+    async def is_written() -> bool:
+        return record.exists() and child_of(settings) != child
+
+    await wait_until(is_written, "the record is written")
+    assert process.is_running(child_of(settings))
+    assert caplog.text.count("cannot write") == 1
+    await cancelled(running)
+
+
+async def cancelled(running: asyncio.Future[None]) -> None:
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_run_starts_it_as_well(new_proxy: NewProxy, settings: ManagedProxySettings) -> None:

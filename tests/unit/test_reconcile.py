@@ -482,8 +482,15 @@ def test_claimed_instance_that_does_not_run_is_not_adopted() -> None:
 
 
 @pytest.mark.parametrize("address", [None, ""])
-def test_claimed_instance_without_address_is_not_adopted(address: str | None) -> None:
-    assert adopt(seen(instance("a", claimed_at=LONG_AGO, address=address))) == []
+def test_claimed_instance_without_address_is_kept_and_not_routed(address: str | None) -> None:
+    world = seen(instance("a", claimed_at=NOW - 50, address=address))
+    assert planned(world, *adopt(world), policy=replace(FULL, grace=0.0)) == Plan()
+
+
+@pytest.mark.parametrize("state", ["paused", "returning"])
+def test_claimed_instance_that_may_come_back_is_adopted(state: str) -> None:
+    down = replace(instance("a", running=False, claimed_at=NOW - 50), **{state: True})
+    assert [s.id for s in adopt(seen(down))] == ["a"]
 
 
 def test_all_claimed_instances_are_adopted() -> None:

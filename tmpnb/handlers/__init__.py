@@ -11,7 +11,7 @@ from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
-from tmpnb.handlers.health import HealthHandler, TroubleHandler
+from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
 from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.links import PAGES
@@ -41,6 +41,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/api/spawn/?", SpawnAPIHandler, args),
         URLSpec(r"/(?:api/)?stats/?", StatsHandler, args),
         URLSpec(r"/health", HealthHandler, args),
+        URLSpec(r"/health/ready", ReadyHandler, args),
         URLSpec(rf"/user/{_ID}(/.*)?", UserHandler, args),
         URLSpec(r"/proxy-error/([0-9]{3})", ProxyErrorHandler, args),
     ]
@@ -50,7 +51,11 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
 def admin_application(site: Site) -> Application:
     """Return the application of the admin port."""
     args = {"site": site}
-    table = [URLSpec(r"/api/pool/?", PoolHandler, args), URLSpec(r"/health", TroubleHandler, args)]
+    table = [
+        URLSpec(r"/api/pool/?", PoolHandler, args),
+        URLSpec(r"/health", TroubleHandler, args),
+        URLSpec(r"/health/ready", ReadyHandler, args),
+    ]
     return _application(site, table)
 
 

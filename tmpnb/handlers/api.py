@@ -1,10 +1,18 @@
-"""The programs' side: take a server, read the numbers, drain the pool."""
+"""The programs' side: take a server, read the numbers, drain the pool, change its image."""
 
 from __future__ import annotations
+
+import json
+import re
+
+from tornado.web import HTTPError
 
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.pages import RETRY_WHEN_FULL, stats
+
+EXAMPLE = '{"image": "name:tag"}'
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 
 
 class SpawnAPIHandler(BaseHandler):
@@ -23,6 +31,7 @@ class SpawnAPIHandler(BaseHandler):
             reason = {"code": "pool_empty", "message": str(error)}
             self.write_json({"status": "full", "error": reason}, 429)
             return
+        self.abandon_if_gone(arrival.server_id)
         self.write_json({"url": arrival.url, "id": arrival.server_id, "token": arrival.token})
 
 
@@ -41,6 +50,38 @@ class PoolHandler(BaseHandler):
     """`DELETE /api/pool`, on the admin port."""
 
     async def delete(self) -> None:
-        """Replace all unclaimed servers: `{"drained": n}`. Visitors keep theirs."""
+        """Replace all unclaimed servers, a few at a time: `{"drained": n}`.
+
+        Visitors keep theirs, and ready servers stay ready until others are.
+        """
         self.require_token(self.site.admin_token)
         self.write_json({"drained": self.site.orchestrator.drain()})
+
+    async def post(self) -> None:
+        """Roll to another image, `{"image"}`: `{"image", "drained": n}` once it has proved itself.
+
+        One server of it is started first. If that does not become ready, the answer is
+        409 with its last words, and the pool stays as it is.
+        """
+        self.require_token(self.site.admin_token)
+        image = _image(self.request.body)
+        drained = await self.site.orchestrator.roll_to(image)
+        self.write_json({"image": image, "drained": drained})
+
+
+def _image(body: bytes) -> str:
+    """Return the image a request asks for.
+
+    Raises:
+        HTTPError: 400, with what is wrong.
+    """
+    try:
+        asked = json.loads(body)
+    except ValueError as error:
+        raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
+    if not isinstance(asked, dict) or set(asked) != {"image"}:
+        raise HTTPError(400, reason=f"The body must have the key image alone; send {EXAMPLE}")
+    image = asked["image"]
+    if not isinstance(image, str) or not _IMAGE.fullmatch(image):
+        raise HTTPError(400, reason=f"This is not the name of an image; send {EXAMPLE}")
+    return image

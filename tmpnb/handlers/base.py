@@ -24,11 +24,23 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     BadLinkError: (400, "bad_link"),
     errors.PoolEmptyError: (503, "pool_empty"),
     errors.ServerExistsError: (409, "server_exists"),
+    errors.RolloutRefusedError: (409, "rollout_refused"),
+    errors.ImageFailedError: (409, "image_failed"),
     errors.SpawnerError: (503, "engine_unavailable"),
+    errors.NoInstanceError: (503, "engine_unavailable"),
     errors.StartTimeoutError: (503, "engine_unavailable"),
     errors.ProxyError: (503, "proxy_unavailable"),
     errors.ProxyAuthError: (503, "proxy_unavailable"),
 }
+
+# The others may tell of the inside of an engine or a proxy. Images are an operator's matter.
+SAID_TO_CLIENTS = (
+    BadLinkError,
+    errors.PoolEmptyError,
+    errors.ServerExistsError,
+    errors.RolloutRefusedError,
+    errors.ImageFailedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,8 @@ class Site:
     brand: str = "tmpnb"
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
     cors: Mapping[str, str] = field(default_factory=dict)  # header name -> value
+    open_files: int = 0  # that this process may have
+    open_files_needed: int = 0
     api_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
 
@@ -49,6 +63,7 @@ class BaseHandler(RequestHandler):
     """A request to the orchestrator itself."""
 
     site: Site
+    visitor_left = False
 
     def initialize(self, site: Site) -> None:
         """Take what the URL table gives; called before anything else by Tornado."""
@@ -69,6 +84,16 @@ class BaseHandler(RequestHandler):
             "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
             f"frame-ancestors {self.site.frame_ancestors}",
         )
+
+    def on_connection_close(self) -> None:
+        """Note that nobody waits for the answer any more."""
+        super().on_connection_close()
+        self.visitor_left = True
+
+    def abandon_if_gone(self, server_id: str) -> None:
+        """Stop a server that was taken for somebody who has left meanwhile."""
+        if self.visitor_left:
+            self.site.orchestrator.abandon(server_id)
 
     def options(self, *_: str) -> None:
         """Answer a preflight: 204 with the configured headers."""
@@ -160,7 +185,7 @@ def _classify(status: int, error: BaseException | None) -> tuple[int, str]:
 
 def _message(status: int, error: BaseException | None) -> str:
     """Return words for the client; the inside of an engine or proxy is none of its business."""
-    if isinstance(error, (BadLinkError, errors.PoolEmptyError, errors.ServerExistsError)):
+    if isinstance(error, SAID_TO_CLIENTS):
         return str(error)
     if isinstance(error, errors.TmpnbError):
         return "The service cannot give out a notebook at the moment. Please try again soon."

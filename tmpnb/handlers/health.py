@@ -1,40 +1,72 @@
-"""`/health`: whether the service lives, and what troubles it."""
+"""`/health` and `/health/ready`: whether the service lives, what troubles it, can it serve."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.health import Problem
 
 
 class HealthHandler(BaseHandler):
     """`GET /health` on the public port: 200 while the process serves."""
 
     async def get(self) -> None:
-        """Answer `{"status": "ok"|"degraded", "last_pass", "problems"}`.
+        """Answer `{"status": "ok"|"degraded", "last_pass", "last_pass_age", "open_files", …}`.
 
         `last_pass` is the Unix time in seconds of the last pass that could read engine
-        and proxy, or null. `problems` maps a topic to the Unix time since when; what
-        engine and proxy said stands on the admin port and in the log.
+        and proxy, `last_pass_age` the seconds since; both null before the first.
+        `open_files` has the limit of this process and what its capacity needs. `problems`
+        maps a topic to the Unix time since when; what engine and proxy said stands on
+        the admin port and in the log.
         """
-        problems = self.site.orchestrator.health.problems
-        self._answer({topic: problem.since for topic, problem in problems.items()})
+        self.write_json(self._vitals())
 
     head = get
 
-    def _answer(self, problems: dict[str, Any]) -> None:
-        status = "degraded" if problems else "ok"
-        last_pass = self.site.orchestrator.health.last_pass
-        self.write_json({"status": status, "last_pass": last_pass, "problems": problems})
+    def _vitals(self) -> dict[str, Any]:
+        health = self.site.orchestrator.health
+        return {
+            "status": "degraded" if health.problems else "ok",
+            "last_pass": health.last_pass,
+            "last_pass_age": health.last_pass_age(),
+            "open_files": {"limit": self.site.open_files, "needed": self.site.open_files_needed},
+            "problems": {topic: problem.since for topic, problem in health.problems.items()},
+        }
 
 
 class TroubleHandler(HealthHandler):
     """`GET /health` on the admin port: the same with the problems in words."""
 
     async def get(self) -> None:
-        """Answer with `problems` as topic -> `{"message", "since"}`."""
+        """Answer with `problems` as topic -> `{"message", "since"}`, and with `last_error`.
+
+        `last_error` is the latest `{"message", "since"}`, over or not, or null.
+        """
         self.require_token(self.site.admin_token)
-        problems = self.site.orchestrator.health.problems
-        self._answer({t: {"message": p.message, "since": p.since} for t, p in problems.items()})
+        health = self.site.orchestrator.health
+        problems = {t: _in_words(p) for t, p in health.problems.items()}
+        last_error = None if health.last_error is None else _in_words(health.last_error)
+        self.write_json(self._vitals() | {"problems": problems, "last_error": last_error})
 
     head = get
+
+
+class ReadyHandler(BaseHandler):
+    """`GET /health/ready`: 200 while a visitor who comes now can be served, soon at least."""
+
+    async def get(self) -> None:
+        """Answer `{"ready", "checks": {"engine", "proxy", "servers"}}`; 503 unless all are true.
+
+        `engine` and `proxy`: read in the last pass. `servers`: one is ready, or there is
+        room to start one and starts do not fail.
+        """
+        checks = self.site.orchestrator.readiness()
+        ready = all(checks.values())
+        self.write_json({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+    head = get
+
+
+def _in_words(problem: Problem) -> dict[str, Any]:
+    return {"message": problem.message, "since": problem.since}

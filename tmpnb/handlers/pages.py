@@ -90,6 +90,7 @@ class SpawnHandler(PageHandler):
         except PoolEmptyError:
             self._turn_away(link)
             return
+        self.abandon_if_gone(arrival.server_id)
         if self._by_script():
             self.write_json({"url": arrival.url})
         else:

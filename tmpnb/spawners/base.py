@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
 
+from tmpnb.errors import ConfigError
+from tmpnb.examination import Examination
 from tmpnb.observation import Instance
 
 
@@ -21,6 +23,7 @@ class ServerSpec:
     server_id: str
     base_url: str  # /user/<id>/, the path it must serve under
     token: str = field(repr=False)  # the secret it must ask for
+    image: str = ""  # what to start it from, after `prepare`; empty: the spawner's own
 
 
 DEFAULT_COMMAND = (
@@ -45,6 +48,10 @@ class Spawner(LoggingConfigurable):
         config=True
     )
 
+    # Which engine it is, known after `setup`, so that two programs on it can tell that they
+    # want the same pool; empty: nobody else can see its servers.
+    engine_id: str = ""
+
     # Set by the application before `setup`, not by configuration.
     pool_name: str = "tmpnb"
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
@@ -59,6 +66,15 @@ class Spawner(LoggingConfigurable):
             SpawnerError: The engine cannot be reached or refuses.
         """
         raise NotImplementedError
+
+    async def prepare(self, image: str) -> None:
+        """Fetch what servers of `image` need, so that `start` can be told to use it.
+
+        Raises:
+            ConfigError: There is no such image, or this engine has no images.
+            SpawnerError: The engine did not answer.
+        """
+        raise ConfigError(f"servers of this engine have no image, so {image} cannot be used")
 
     async def start(self, spec: ServerSpec) -> str:
         """Start a server; return its address, `http://host:port`.
@@ -122,3 +138,14 @@ class Spawner(LoggingConfigurable):
     async def close(self) -> None:
         """Let go of threads and connections. Leaves servers as they are."""
         raise NotImplementedError
+
+    def examination(self) -> Examination:
+        """Return who asks this engine for `tmpnb doctor` and `tmpnb check-image`.
+
+        Called once, when `pool_name` is set and before `setup`. An engine that has
+        nothing to tell leaves it as it is.
+
+        Raises:
+            ConfigError: A setting cannot be; the message says what to do.
+        """
+        return Examination()

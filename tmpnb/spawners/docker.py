@@ -16,6 +16,7 @@ from tmpnb.spawners import docker_connection, docker_options
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
+from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_ports import Ports
 
@@ -147,12 +148,26 @@ class DockerSpawner(Spawner):
             containers.host_config(options.container_port)
         except (*FAULTS, TypeError, ValueError) as error:
             raise ConfigError(f"extra_host_config: {explain(error)}") from error
-        await self._ensure_image(client)
+        self.engine_id = await self._quickly(
+            "asking Docker who it is", lambda _: docker_connection.engine_id(client)
+        )
+        await self._ensure_image(client, self.image)
         if options.network:
             await self._quickly(
                 f"preparing the network {options.network}",
                 lambda _: docker_connection.ensure_network(client, options.network, options.labels),
             )
+
+    async def prepare(self, image: str) -> None:
+        """Pull `image` if the engine does not have it.
+
+        Raises:
+            ConfigError: It cannot be had.
+            SpawnerError: The engine refused or did not answer.
+        """
+        self._ready()
+        assert self._client is not None  # noqa: S101 - set together with what `_ready` returns
+        await self._ensure_image(self._client, image)
 
     async def start(self, spec: ServerSpec) -> str:
         """Start a server; return its address.
@@ -163,7 +178,8 @@ class DockerSpawner(Spawner):
         """
         containers = self._ready()
         port = self._ports.take(spec.server_id) if self._ports else self.container_port
-        order = Order(spec.server_id, self._command(spec, port), spec.token, port)
+        image = spec.image or self.image
+        order = Order(spec.server_id, self._command(spec, port), spec.token, port, image)
         try:
             return await self._slowly("starting", spec.server_id, partial(containers.start, order))
         except EndedError as error:
@@ -222,6 +238,10 @@ class DockerSpawner(Spawner):
         if self._client is not None:
             self._client.close()
 
+    def examination(self) -> DockerExamination:
+        """See `Spawner`."""
+        return DockerExamination(self._options(), self.pool_name, self._quick, self._connect)
+
     def _options(self) -> Options:
         return Options(
             image=self.image,
@@ -258,17 +278,17 @@ class DockerSpawner(Spawner):
             assert_hostname=self.assert_hostname,
         )
 
-    async def _ensure_image(self, client: docker.APIClient) -> None:
-        what = f"looking for the image {self.image}"
-        look = partial(docker_connection.image_user, client, self.image)
+    async def _ensure_image(self, client: docker.APIClient, image: str) -> None:
+        what = f"looking for the image {image}"
+        look = partial(docker_connection.image_user, client, image)
         user = await self._quickly(what, lambda _: look())
         if user is None:
-            log.info("image pull name=%s (this may take minutes)", self.image)
-            pull = partial(docker_connection.pull, client, self.image)
-            await self._slow.run(f"pulling the image {self.image}", pull, seconds=PULL_DEADLINE)
+            log.info("image pull name=%s (this may take minutes)", image)
+            pull = partial(docker_connection.pull, client, image)
+            await self._slow.run(f"pulling the image {image}", pull, seconds=PULL_DEADLINE)
             user = await self._quickly(what, lambda _: look())
         if not self.container_user and user is not None and user.split(":")[0] in ("root", "0"):
-            log.warning("image %s runs as root; set --container-user", self.image)
+            log.warning("image %s runs as root; set --container-user", image)
 
     def _ready(self) -> Containers:
         if self._containers is None:

@@ -78,12 +78,22 @@ def connect(
     return client(_agreed_version(version, answer), timeout)
 
 
+def engine_id(client: docker.APIClient) -> str:
+    """Return the name that the engine gave itself; empty if it does not say."""
+    try:
+        return str(client.info().get("ID") or "")
+    except APIError:  # a filter in front of the engine may keep this from us
+        return ""
+
+
 def image_user(client: docker.APIClient, image: str) -> str | None:
     """Return the user an image runs as, None if the engine lacks the image."""
     try:
         config = client.inspect_image(image).get("Config") or {}
     except NotFound:
         return None
+    except APIError as error:
+        raise _no_image(image, explain(error)) from error
     return str(config.get("User") or "root")
 
 

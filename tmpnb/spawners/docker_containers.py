@@ -15,7 +15,7 @@ import docker
 import requests
 from docker.errors import APIError, NotFound
 
-from tmpnb.errors import SpawnerError
+from tmpnb.errors import NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners import docker_listing as listing
@@ -35,6 +35,9 @@ CAREFUL: Mapping[str, Any] = {
     "init": True,  # reaps what the visitor leaves behind, and passes signals on
     "pids_limit": 1024,  # processes and threads: a fork bomb ends with its own container
     "security_opt": ["no-new-privileges"],
+    # A visitor's server whose machine or engine restarts, or which runs out of memory, comes
+    # back with its files. One that was never given out is replaced all the same.
+    "restart_policy": {"Name": "unless-stopped"},
 }
 
 
@@ -46,6 +49,7 @@ class Order:
     command: Sequence[str] = field(repr=False)
     token: str = field(repr=False)
     port: int  # it listens on
+    image: str
 
 
 class EndedError(SpawnerError):
@@ -110,7 +114,7 @@ class Containers:
         """
         found = self._find(server_id)
         if not found:
-            raise SpawnerError(f"there is no server {server_id} to claim")
+            raise NoInstanceError(f"there is no server {server_id} to claim")
         name = listing.container_name(self._pool, server_id, claimed_at)
         if name not in listing.names_of(found[0]):
             self._client.rename(found[0]["Id"], name)
@@ -132,7 +136,7 @@ class Containers:
         listens_on = options.container_ip if options.host_network else None
         own = listing.labels(self._pool, order.server_id, order.port, listens_on)
         made = self._client.create_container(
-            image=options.image,
+            image=order.image,
             command=list(order.command),
             name=listing.container_name(self._pool, order.server_id),
             labels={**options.labels, **own},

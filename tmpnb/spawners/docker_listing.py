@@ -31,6 +31,7 @@ SERVES = {
     "exited": False,
     "dead": False,  # could not be removed in full
 }
+RETURNING = frozenset({"exited", "restarting"})  # its restart policy may bring it back
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
 
@@ -62,13 +63,15 @@ def instance_of(entry: Entry) -> Instance:
         SpawnerError: It cannot be read, or is in a state that has no meaning here.
     """
     try:
-        serves = is_serving(entry)
+        serves, state = is_serving(entry), entry["State"]
         return Instance(
             str(entry["Labels"][SERVER]),
             running=serves,
             created_at=float(entry["Created"]),
             claimed_at=claimed_at(entry),
-            address=address_of(entry) if serves else None,
+            address=address_of(entry) if serves or state == "paused" else None,
+            paused=state == "paused",
+            returning=state in RETURNING,
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise SpawnerError(f"Docker described a container in an unknown way: {error!r}") from error

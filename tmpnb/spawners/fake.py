@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
-from tmpnb.errors import SpawnerError
+from tmpnb.errors import NoInstanceError, SpawnerError
 from tmpnb.observation import Instance
 from tmpnb.spawners.base import ServerSpec, Spawner
 
@@ -58,6 +58,7 @@ class FakeEngine:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.servers: dict[tuple[str, str], FakeServer] = {}  # by pool and server id
+        self.answers = True  # whether its servers do; else each request ends in an error
         self._http: HTTPServer | None = None
         self._port = 0
 
@@ -103,6 +104,9 @@ class FakeSpawner(Spawner):
             self.engine = self._own_engine = FakeEngine()
         self.engine.listen()
 
+    async def prepare(self, image: str) -> None:
+        """Take any name for an image."""
+
     async def start(self, spec: ServerSpec) -> str:
         """Start a server; return its address.
 
@@ -144,7 +148,7 @@ class FakeSpawner(Spawner):
         """
         server = self._ready_engine().servers.get((self.pool_name, server_id))
         if server is None:
-            raise SpawnerError(f"there is no server {server_id} to claim")
+            raise NoInstanceError(f"there is no server {server_id} to claim")
         server.claimed_at = claimed_at
 
     async def logs(self, server_id: str, lines: int = 20) -> str:
@@ -171,7 +175,7 @@ class _Notebook(RequestHandler):
 
     def get(self, base_url: str, path: str) -> None:
         server = self.engine.at(base_url)
-        if server is None:
+        if server is None or not self.engine.answers:
             raise HTTPError(404)
         server.log.append(f"GET {base_url}{path}")
         if path == "api":

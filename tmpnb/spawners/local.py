@@ -24,7 +24,7 @@ from traitlets import Unicode
 
 from tmpnb import process
 from tmpnb.command import render
-from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners.base import DEFAULT_COMMAND, ServerSpec, Spawner
@@ -36,6 +36,7 @@ from tmpnb.spawners.local_directory import (
     all_in,
     prepare_root,
 )
+from tmpnb.spawners.local_examination import LocalExamination
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class LocalProcessSpawner(Spawner):
         try:
             self._directory_of(server_id).claim(claimed_at)
         except FileNotFoundError as error:
-            raise SpawnerError(f"there is no server {server_id}") from error
+            raise NoInstanceError(f"there is no server {server_id}") from error
         except OSError as error:
             raise SpawnerError(f"cannot mark server {server_id} as claimed: {error}") from error
 
@@ -144,6 +145,10 @@ class LocalProcessSpawner(Spawner):
             if child.popen.poll() is None:
                 child.popen.returncode = 0  # goes on by intent: no warning about it
         self._children.clear()
+
+    def examination(self) -> LocalExamination:
+        """See `Spawner`."""
+        return LocalExamination(lambda: self._in_thread(self._check), self._root.parent)
 
     @property
     def _root(self) -> Path:
@@ -176,6 +181,7 @@ class LocalProcessSpawner(Spawner):
         if process.find(os.getpid()) is None:
             raise ConfigError("--spawner=local needs Linux (/proc); use --spawner=docker")
         prepare_root(self._root)
+        self.engine_id = str(self._root)
         _check_program(self._arguments(ServerSpec("id", "/user/id/", "token"), port=1)[0])
         if self.notebook_dir and not Path(self.notebook_dir).is_dir():
             raise ConfigError(

@@ -1,0 +1,244 @@
+"""One server on trial: started as the pool would, looked at, and always removed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness import wait_until
+
+from tmpnb import settings
+from tmpnb.app import Tmpnb
+from tmpnb.doctor import checkup, trial, verify
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.examination import Examination
+from tmpnb.finding import Finding, Level
+from tmpnb.service import Service
+from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.fake import FakeEngine, FakeSpawner
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+# Makes a service over a spawner; all that it may need is in the test's own directory.
+Build = Callable[..., Service]
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trial, "LOOK", 0.02)
+
+    def made(spawner: FakeSpawner, *flags: str, timeout: float = 1.0) -> Service:
+        application = Tmpnb()
+        application.initialize(["--spawner=fake", f"--start-timeout={timeout}", *flags])
+        spawner.engine = FakeEngine()
+        spawner.pool_name = trial.POOL
+        return replace(application.build(), spawner=spawner)
+
+    return made
+
+
+def engine_of(service: Service) -> FakeEngine:
+    assert isinstance(service.spawner, FakeSpawner)
+    assert service.spawner.engine is not None
+    return service.spawner.engine
+
+
+async def found(service: Service) -> dict[str, Finding]:
+    try:
+        return {f.topic: f async for f in trial.findings(service, Examination())}
+    finally:
+        await engine_of(service).close()
+
+
+def test_no_operator_can_name_a_pool_like_ours() -> None:
+    with pytest.raises(ConfigError):
+        settings.pool_name(trial.POOL, "")
+
+
+async def test_a_sound_server_is_found_sound_and_removed(build: Build) -> None:
+    service = build(FakeSpawner())
+    findings = await found(service)
+    assert tuple(findings) == ("start", *verify.TOPICS)
+    assert {f.level for f in findings.values()} == {Level.OK, Level.SKIP}
+    assert engine_of(service).servers == {}
+
+
+class Unready(FakeSpawner):
+    """Cannot be set up."""
+
+    async def setup(self) -> None:
+        raise SpawnerError("no engine; start it")
+
+
+async def test_without_an_engine_all_is_skipped(build: Build) -> None:
+    findings = await found(build(Unready()))
+    assert findings["setup"].line() == "FAIL setup    no engine; mend: start it"
+    assert {f.level for t, f in findings.items() if t != "setup"} == {Level.SKIP}
+    assert set(findings) == {"setup", "start", *verify.TOPICS}
+
+
+class Ending(FakeSpawner):
+    """Its servers end at once, with a secret among their last words."""
+
+    async def start(self, spec: ServerSpec) -> str:
+        address = await super().start(spec)
+        assert self.engine is not None
+        server = self.engine.servers[self.pool_name, spec.server_id]
+        server.running = False
+        server.log.extend(("I cannot go on", f"as {spec.token}"))
+        return address
+
+
+async def test_one_that_ends_is_not_waited_for_and_its_last_words_are_shown(build: Build) -> None:
+    service = build(Ending(), timeout=3600)
+    findings = await found(service)
+    start = findings["start"]
+    assert start.level is Level.FAIL
+    assert "exited before it answered" in start.words
+    assert start.detail == ("I cannot go on", "as [redacted]")
+    assert all(findings[topic].level is Level.SKIP for topic in verify.TOPICS)
+    assert engine_of(service).servers == {}
+
+
+class Misled(FakeSpawner):
+    """Its servers serve under another path than they were told to."""
+
+    async def start(self, spec: ServerSpec) -> str:
+        return await super().start(replace(spec, base_url="/user/other/"))
+
+
+async def test_one_under_another_path_is_told(build: Build) -> None:
+    start = (await found(build(Misled())))["start"]
+    assert start.level is Level.FAIL
+    assert "HTTP 404" in start.words
+    assert "{base_path}" in start.mend
+
+
+class Sticky(FakeSpawner):
+    """Its servers cannot be removed at the first tries."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    async def stop(self, server_id: str) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise SpawnerError("the engine is busy")
+        await super().stop(server_id)
+
+
+async def test_removal_is_tried_again(build: Build) -> None:
+    service = build(Sticky(trial.TRIES - 1))
+    assert "removal" not in await found(service)
+    assert engine_of(service).servers == {}
+
+
+async def test_what_could_not_be_removed_is_told(build: Build) -> None:
+    service = build(Sticky(trial.TRIES))
+    removal = (await found(service))["removal"]
+    assert removal.level is Level.WARN
+    [(_, server_id)] = engine_of(service).servers
+    assert server_id in removal.words
+    assert "the engine is busy" in removal.words
+
+
+class Slow(FakeSpawner):
+    """Its servers exist and their start does not return."""
+
+    async def start(self, spec: ServerSpec) -> str:
+        await super().start(spec)
+        await asyncio.Event().wait()
+        return ""
+
+
+async def test_an_interrupted_trial_removes_its_server(build: Build) -> None:
+    service = build(Slow(), timeout=3600)
+    task = asyncio.create_task(found(service))
+    await wait_until(lambda: engine_of(service).servers)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert engine_of(service).servers == {}
+
+
+async def test_an_engine_that_does_not_start_it_in_time_is_told(build: Build) -> None:
+    start = (await found(build(Slow())))["start"]
+    assert "did not start it within 1 s" in start.words
+
+
+async def test_a_trial_that_nobody_listens_to_any_more_removes_its_server(build: Build) -> None:
+    service = build(FakeSpawner())
+    async with aclosing(trial.findings(service, Examination())) as findings:
+        assert (await anext(findings)).topic == "start"
+        assert len(engine_of(service).servers) == 1
+    assert engine_of(service).servers == {}
+    await engine_of(service).close()
+
+
+async def test_servers_of_trials_that_were_killed_are_removed(build: Build) -> None:
+    service = build(FakeSpawner())
+    await service.spawner.setup()
+    for name in ("old", "new"):
+        await service.spawner.start(ServerSpec(name, f"/user/{name}/", "a token"))
+    engine_of(service).servers[trial.POOL, "old"].created_at -= 2 * trial.LEFT_OVER
+    await found(service)
+    assert set(engine_of(service).servers) == {(trial.POOL, "new")}
+
+
+# The commands
+
+
+async def doctor(service: Service, **options: bool) -> tuple[bool, list[str]]:
+    lines: list[str] = []
+    try:
+        return await checkup.doctor(service, lines.append, **options), lines
+    finally:
+        await engine_of(service).close()
+
+
+def free(*flags: str) -> tuple[str, ...]:
+    return ("--port=0", "--admin-port=0", "--proxy-port=0", "--proxy-api-port=0", *flags)
+
+
+async def test_doctor_is_well_when_nothing_fails(build: Build) -> None:
+    service = build(FakeSpawner(), *free("--proxy-command=python3", "--state-dir=state"))
+    well, lines = await doctor(service)
+    assert well
+    assert {line[:4] for line in lines} == {"ok  ", "skip"}
+    assert "ok   start" in "\n".join(lines)
+    assert os.listdir() == [], "it leaves nothing behind"
+
+
+async def test_doctor_starts_no_server_if_it_must_not(build: Build) -> None:
+    service = build(Unready(), *free("--proxy-command=python3"))
+    well, lines = await doctor(service, without_server=True)
+    assert well
+    assert lines[-1].startswith("skip start")
+
+
+class Doomed(Examination):
+    """Finds an engine that no server can be tried on."""
+
+    def __init__(self, finding: Finding) -> None:
+        self._finding = finding
+
+    async def findings(self, capacity: int):  # type: ignore[no-untyped-def]  # as its parent's
+        del capacity
+        yield self._finding
+
+
+@pytest.mark.parametrize("level", [Level.FAIL, Level.WARN])
+async def test_doctor_starts_no_server_where_none_can_be(build: Build, level: Level) -> None:
+    spawner = Unready()
+    spawner.examination = lambda: Doomed(Finding(level, "image", "none", stops=True))  # type: ignore[method-assign]  # one fault
+    well, lines = await doctor(build(spawner, *free("--proxy-command=python3")))
+    assert well is (level is Level.WARN)
+    assert lines[-1] == "skip idle     needs the image"
+    assert not any("setup" in line for line in lines)

@@ -1,0 +1,1 @@
+"""See beforehand whether a setup works: `tmpnb doctor` and `tmpnb check-image`."""

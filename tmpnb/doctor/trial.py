@@ -1,0 +1,195 @@
+"""Start one server as the pool would, look at it, and remove it whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Self
+
+from tmpnb.clock import SteadyClock
+from tmpnb.doctor import verify
+from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
+from tmpnb.doctor.verify import Visited
+from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
+from tmpnb.examination import Examination, ServerFacts
+from tmpnb.finding import Finding, failure, ok, skip, warn
+from tmpnb.health import Health
+from tmpnb.http import Client
+from tmpnb.server import NotebookServer
+from tmpnb.service import Service
+from tmpnb.spawners.base import Spawner
+from tmpnb.starter import Starter
+from tmpnb.tokens import TokenMaker, new_id
+
+POOL = "_check"  # no operator can name a pool so: `settings.pool_name` refuses it
+LOOK = 0.5  # seconds between two looks whether the server still runs
+LOGS = 5.0  # seconds to fetch its last words
+LINES = 10  # of these
+REMOVAL = 60.0  # seconds for one try to remove it
+TRIES = 3
+LEFT_OVER = 3600.0  # seconds after which a server of ours belongs to nobody any more
+
+
+async def findings(service: Service, examination: Examination) -> AsyncGenerator[Finding, None]:
+    """Yield what is found with a server of the pool `POOL`, which the spawner must be set to."""
+    server = NotebookServer(new_id(service.timing.user_length), since=time.time())
+    trial = _Trial(service, examination, server)
+    try:
+        await service.spawner.setup()
+        await _remove_left_over(service)
+    except TmpnbError as error:
+        yield failure("setup", str(error), "see what the engine's own log says")
+        for finding in skipped("needs an engine that is set up"):
+            yield finding
+        return
+    async with _Removal(service.spawner, server.id) as removal, aclosing(trial.run()) as found:
+        async for finding in found:
+            yield finding
+    if removal.problem:
+        yield warn("removal", f"server {server.id} is still there: {removal.problem}")
+
+
+def skipped(why: str) -> list[Finding]:
+    """Return what `findings` would have found out."""
+    return [skip(topic, why) for topic in (TOPIC, *verify.TOPICS)]
+
+
+class _Trial:
+    """One server from its start until all is known."""
+
+    def __init__(self, service: Service, examination: Examination, server: NotebookServer) -> None:
+        self._service, self._examination, self._server = service, examination, server
+        self._client = Client()
+        self._tokens = TokenMaker(secrets.token_bytes(32))  # for this server alone
+        clock = SteadyClock()
+        self._starter = Starter(
+            service.starts,
+            spawner=service.spawner,
+            client=self._client,
+            tokens=self._tokens,
+            health=Health(clock),
+            clock=clock,
+        )
+
+    async def run(self) -> AsyncGenerator[Finding, None]:
+        """Yield a finding for the start, then those about the server that runs."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        try:
+            error = await self._start()
+            if error is not None:
+                yield diagnose(await self._evidence(error))
+                for topic in verify.TOPICS:
+                    yield skip(topic, "needs a server that starts")
+                return
+            seconds = loop.time() - begin
+            yield ok(TOPIC, f"a server answers {seconds:.1f} s after its start was asked for")
+            server, facts = self._visited(), await self._facts()
+            async with aclosing(
+                verify.findings(server, self._service.redirect_uri, facts)
+            ) as found:
+                async for finding in found:
+                    yield finding
+        finally:
+            self._client.close()
+
+    async def _start(self) -> SpawnerError | None:
+        """Return why the server did not start; None if it did."""
+        watching = asyncio.create_task(self._give_up_when_it_ends())
+        try:
+            await self._starter.start(self._server)
+        except SpawnerError as error:
+            return error
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+        return None
+
+    async def _give_up_when_it_ends(self) -> None:
+        """Tell the starter when the server runs no more; cancelled when the start is over."""
+        spawner, server = self._service.spawner, self._server
+        while True:
+            await asyncio.sleep(LOOK)
+            if server.address is None:
+                continue
+            with suppress(SpawnerError):
+                listed = await spawner.list()
+                if not any(one.server_id == server.id and one.running for one in listed):
+                    self._starter.give_up(server.id)
+
+    async def _evidence(self, error: SpawnerError) -> Evidence:
+        server, visited = self._server, self._visited()
+        ready_path = f"{server.base_url}{self._service.starts.ready_path}"
+        here = server.address is not None
+        timed_out = isinstance(error, StartTimeoutError)
+        return Evidence(
+            error=str(error).replace(f"server {server.id}", "it"),
+            timed_out=timed_out,
+            seconds=self._service.starts.timeout,
+            ready_path=ready_path,
+            address=server.address,
+            at_ready_path=await visited.status(ready_path) if here and timed_out else None,
+            at_root=await visited.status("/api") if here and timed_out else None,
+            facts=await self._facts(),
+            printed=await self._printed(),
+        )
+
+    async def _facts(self) -> ServerFacts:
+        return await self._examination.server(self._server.id)
+
+    async def _printed(self) -> tuple[str, ...]:
+        try:
+            async with asyncio.timeout(LOGS):
+                text = await self._service.spawner.logs(self._server.id, LINES)
+        except (TmpnbError, TimeoutError):
+            return ()
+        return tuple(text.replace(self._visited().token, "[redacted]").strip().splitlines())
+
+    def _visited(self) -> Visited:
+        server = self._server
+        token = self._tokens.token_for(server.id)
+        return Visited(self._client, server.address or "", server.base_url, token)
+
+
+class _Removal:
+    """Removes a server at the end of its block.
+
+    Attributes:
+        problem: Why it could not; empty if it could.
+    """
+
+    def __init__(self, spawner: Spawner, server_id: str) -> None:
+        self.problem = ""
+        self._spawner, self._server_id = spawner, server_id
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for _ in range(TRIES):
+            try:
+                async with asyncio.timeout(REMOVAL):
+                    await self._spawner.stop(self._server_id)
+            except (SpawnerError, TimeoutError) as trouble:
+                self.problem = str(trouble) or "no answer"
+            else:
+                self.problem = ""
+                return
+
+
+async def _remove_left_over(service: Service) -> None:
+    """Remove the servers of earlier runs that were killed before they could do so."""
+    oldest = time.time() - max(LEFT_OVER, 2 * service.starts.timeout)
+    for instance in await service.spawner.list():
+        if instance.created_at < oldest:
+            with suppress(SpawnerError):
+                await service.spawner.stop(instance.server_id)

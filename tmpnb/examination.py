@@ -1,0 +1,46 @@
+"""What an engine tells about itself and about one server: the contract's optional part."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from tmpnb.finding import Finding, skip
+from tmpnb.listeners import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the engine sees of a running server. None: it cannot tell."""
+
+    port: int | None = None  # on which it should listen, in its own network
+    listeners: tuple[Listener, ...] | None = None  # in its own network
+    memory: int | None = None  # bytes in use
+
+    @property
+    def at_port(self) -> tuple[Listener, ...]:
+        """Who listens on the right port."""
+        return tuple(one for one in self.listeners or () if one.port == self.port)
+
+
+class Examination:
+    """Asks an engine for `tmpnb doctor` and `tmpnb check-image`. This one knows nothing."""
+
+    has_images = False  # whether servers are made from images, which can be checked
+
+    async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
+        """Yield what is found out without a server, as soon as each is known.
+
+        It changes nothing in the engine and fetches nothing. Each question has its
+        own deadline; a failure is a finding, and what depends on it is skipped.
+
+        Args:
+            capacity: Servers that there may be in all.
+        """
+        del capacity
+        yield skip("engine", "it tells nothing of itself")
+
+    async def server(self, server_id: str) -> ServerFacts:
+        """Return what is known of a running server of the spawner's pool. Never raises."""
+        del server_id
+        return ServerFacts()

@@ -1,0 +1,191 @@
+"""Start and stop servers: each belongs to one task until it is ready, and until it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+
+from tmpnb.clock import Clock
+from tmpnb.errors import SpawnerError, TmpnbError
+from tmpnb.pool import Pool
+from tmpnb.proxy import Proxy
+from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.spawners.base import Spawner
+from tmpnb.starter import Starter
+from tmpnb.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+STOP_RETRY = 2.0  # seconds between tries to remove a server
+
+
+class Fleet:
+    """Carries out what the orchestrator decides about single servers."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        spawner: Spawner,
+        proxy: Proxy,
+        starter: Starter,
+        tasks: Tasks,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        """Keep what is needed.
+
+        Args:
+            pool: The servers there are.
+            spawner: Removes them.
+            proxy: Forgets them.
+            starter: Brings them up.
+            tasks: Where each start and stop runs.
+            clock: Unix time in seconds.
+            changed: Called when a server has left a phase.
+        """
+        self._pool, self._spawner, self._proxy = pool, spawner, proxy
+        self._starter, self._tasks, self._clock = starter, tasks, clock
+        self._changed = changed
+        self._starts: dict[str, asyncio.Task[None]] = {}
+        self._awaited: dict[str, asyncio.Future[None]] = {}  # starts that somebody waits for
+
+    @property
+    def starting(self) -> int:
+        """How many starts are under way."""
+        return len(self._starts)
+
+    def launch(self, server_id: str, image: str) -> None:
+        """Start a server for the pool."""
+        self._begin(server_id, image, self._make_ready)
+
+    async def launch_claimed(
+        self, server_id: str, image: str, after: asyncio.Task[None] | None = None
+    ) -> NotebookServer:
+        """Start a server for one visitor; return it once it is up, claimed.
+
+        Args:
+            server_id: Its id.
+            image: What it is started from.
+            after: The stop that makes place for it, if one has to.
+
+        Raises:
+            SpawnerError: It did not start, and is being removed.
+        """
+        return await self._launch_awaited(server_id, image, self._pool.claim_this, after)
+
+    async def launch_on_trial(
+        self, server_id: str, image: str, after: asyncio.Task[None] | None = None
+    ) -> None:
+        """Start a server to see whether it can be done; return once it is ready for anybody.
+
+        Args:
+            server_id: Its id.
+            image: What it is started from.
+            after: The stop that makes place for it, if one has to.
+
+        Raises:
+            SpawnerError: It did not start, and is being removed; with its last words. This
+                counts for nobody but the caller: other starts go on.
+        """
+        await self._launch_awaited(server_id, image, self._make_ready, after, trial=True)
+
+    def stop(self, server: NotebookServer, reason: StopReason) -> asyncio.Task[None]:
+        """Begin to remove a server; the task ends when it is gone."""
+        self._pool.move(server, Phase.STOPPING, reason)
+        self._changed()
+        return self._tasks.spawn(self._finish_stop(server), f"stop of {server.id}")
+
+    def cancel_starts(self) -> None:
+        """Give up all starts; what they made is removed."""
+        for start in tuple(self._starts.values()):
+            start.cancel()
+
+    async def _launch_awaited(
+        self,
+        server_id: str,
+        image: str,
+        up: Callable[[NotebookServer], None],
+        after: asyncio.Task[None] | None,
+        *,
+        trial: bool = False,
+    ) -> NotebookServer:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited[server_id] = done
+        server = self._begin(server_id, image, up, after, trial=trial)
+        await asyncio.shield(done)
+        return server
+
+    def _begin(
+        self,
+        server_id: str,
+        image: str,
+        up: Callable[[NotebookServer], None],
+        after: asyncio.Task[None] | None = None,
+        *,
+        trial: bool = False,
+    ) -> NotebookServer:
+        now = self._clock()
+        server = NotebookServer(server_id, now, created_at=now, image=image)
+        self._pool.add(server)
+        work = self._start(server, up, after, trial=trial)
+        self._starts[server_id] = self._tasks.spawn(work, f"start of {server_id}")
+        return server
+
+    async def _start(
+        self,
+        server: NotebookServer,
+        up: Callable[[NotebookServer], None],
+        after: asyncio.Task[None] | None,
+        *,
+        trial: bool,
+    ) -> None:
+        """Bring a server up, or on its way out: it leaves STARTING whatever happens."""
+        reason, failure = StopReason.START_FAILED, "the notebook did not start"
+        try:
+            if after is not None:
+                await asyncio.wait({after})  # its place is not free before
+            await self._starter.start(server, trial=trial)
+            up(server)
+        except SpawnerError as error:
+            failure = str(error)
+            raise
+        except asyncio.CancelledError:
+            reason = StopReason.SHUTDOWN
+            raise
+        finally:
+            del self._starts[server.id]
+            self._tell(server.id, failure if server.phase is Phase.STARTING else None)
+            if server.phase is Phase.STARTING:
+                self.stop(server, reason)
+            self._changed()
+
+    def _make_ready(self, server: NotebookServer) -> None:
+        self._pool.move(server, Phase.READY)
+
+    def _tell(self, server_id: str, failure: str | None) -> None:
+        """Let whoever waits for a start go on."""
+        waiting = self._awaited.pop(server_id, None)
+        if waiting is None or waiting.done():
+            return
+        if failure is None:
+            waiting.set_result(None)
+        else:
+            waiting.set_exception(SpawnerError(failure))
+
+    async def _finish_stop(self, server: NotebookServer) -> None:
+        """Remove route and instance, again and again until both are gone."""
+        left: list[Callable[[str], Coroutine[None, None, None]]]
+        left = [self._proxy.delete_route, self._spawner.stop]
+        while left:
+            for remove in tuple(left):
+                try:
+                    await remove(server.id)
+                    left.remove(remove)
+                except TmpnbError as error:
+                    log.info("stop of %s will be tried again: %s", server.id, error)
+            if left:
+                await asyncio.sleep(STOP_RETRY)
+        self._pool.move(server, Phase.GONE)
+        self._changed()

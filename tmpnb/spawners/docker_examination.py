@@ -1,0 +1,239 @@
+"""What a Docker engine tells `tmpnb doctor`: itself, the image, the network, memory and disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import closing, suppress
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from docker.utils import parse_bytes
+from docker.utils.socket import SocketError
+
+from tmpnb import listeners, sizes
+from tmpnb.errors import ConfigError, TmpnbError
+from tmpnb.examination import Examination, ServerFacts
+from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
+from tmpnb.settings import is_loopback
+from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
+from tmpnb.spawners.docker_door import FAULTS, Lane, explain
+from tmpnb.spawners.docker_options import Options
+
+PATIENCE = 15.0  # seconds for one question
+REGISTRY = 40.0  # seconds for one that the engine passes on to a registry
+LITTLE_DISK = 2 * 1024**3  # bytes: an image more, or a few visitors' files, and it is full
+NO_DISK = 256 * 1024**2  # bytes
+SOCKETS = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]  # of the network a container is in
+
+T = TypeVar("T")
+Facts = Mapping[str, Any]  # what the engine says, as it says it
+
+
+class DockerExamination(Examination):
+    """Asks a Docker engine, over a connection of its own for each question."""
+
+    has_images = True
+
+    def __init__(
+        self,
+        options: Options,
+        pool_name: str,
+        lane: Lane,
+        connect: Callable[[object], docker.APIClient],
+    ) -> None:
+        self._options, self._pool_name = options, pool_name
+        self._lane, self._connect = lane, connect
+
+    async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
+        """See `Examination`."""
+        try:
+            version, about = await self._ask(
+                "asking Docker who it is", lambda c: (_version(c), dict(c.info()))
+            )
+        except TmpnbError as error:
+            yield failure("engine", str(error))
+            for topic in ("image", "network", "memory", "disk"):
+                yield skip(topic, "needs the engine")
+            return
+        where = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+        yield ok("engine", f"{version} at {where}")
+        options = self._options
+        yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
+        yield await self._checked("network", lambda c: network_finding(c, options, where))
+        yield memory_finding(about, memory_limit(options), capacity)
+        yield disk_finding(about, where)
+
+    async def server(self, server_id: str) -> ServerFacts:
+        """See `Examination`."""
+        wanted = listing.selection(self._pool_name, server_id)
+        with suppress(TmpnbError, LookupError, ValueError):
+            return await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
+        return ServerFacts()
+
+    async def _checked(
+        self,
+        topic: str,
+        check: Callable[[docker.APIClient], Finding],
+        seconds: float = PATIENCE,
+    ) -> Finding:
+        try:
+            return await self._ask(f"asking for the {topic}", check, seconds)
+        except TmpnbError as error:
+            return failure(topic, str(error), "see what the engine's own log says")
+
+    async def _ask(
+        self, what: str, question: Callable[[docker.APIClient], T], seconds: float = PATIENCE
+    ) -> T:
+        def job(given_up: threading.Event) -> T:
+            with closing(self._connect(given_up)) as client:
+                return question(client)
+
+        return await self._lane.run(what, job, seconds=seconds)
+
+
+def image_finding(client: docker.APIClient, image: str) -> Finding:
+    """Say whether the engine has the image, or could fetch it; nothing is fetched."""
+    with suppress(NotFound):
+        found = client.inspect_image(image)
+        return ok("image", f"{image} is there, {sizes.in_words(found.get('Size') or 0)}")
+    try:
+        client.inspect_distribution(image)
+    except APIError as error:
+        return fail(
+            "image",
+            f"the engine does not have {image} and cannot fetch it: {explain(error)}",
+            f"docker pull {image}, or docker build -t {image} DIRECTORY",
+        )
+    return Finding(
+        Level.WARN,
+        "image",
+        f"{image} is not there yet; tmpnb fetches it when it starts, which may take minutes",
+        f"docker pull {image}",
+        stops=True,
+    )
+
+
+def network_finding(client: docker.APIClient, options: Options, where: str) -> Finding:
+    """Say where the servers will be reached."""
+    if options.host_network:
+        return ok("network", f"servers listen at {options.container_ip} of the engine's machine")
+    if not options.network:
+        return published_finding(options.container_ip, where)
+    try:
+        driver = client.inspect_network(options.network).get("Driver")
+    except NotFound:
+        return ok("network", f"{options.network} is not there yet; it is made when tmpnb starts")
+    return ok("network", f"{options.network} is there ({driver})")
+
+
+def published_finding(ip: str, where: str) -> Finding:
+    """Say whether servers published at `ip` can be reached from here. Pure.
+
+    Args:
+        ip: Of the engine's machine.
+        where: The engine's address, as DOCKER_HOST has it.
+    """
+    host = urlsplit(where).hostname or ""
+    if where.startswith(("unix:", "npipe:")) or is_loopback(host) or not is_loopback(ip):
+        return ok("network", f"servers are published at {ip}, each on a free port")
+    return fail(
+        "network",
+        f"servers are published at {ip} of the engine's machine, which is another one ({host})",
+        f"--container-ip={host}, or another address of that machine that only this one reaches",
+    )
+
+
+def memory_finding(about: Facts, limit: int, capacity: int) -> Finding:
+    """Say whether the engine's machine has the memory for all servers. Pure.
+
+    Args:
+        about: What the engine says about itself.
+        limit: Bytes of one server; 0: none.
+        capacity: Servers in all.
+    """
+    total = int(about.get("MemTotal") or 0)
+    has = f"the engine's machine has {sizes.in_words(total)}"
+    if not limit:
+        return warn("memory", f"a server may take all there is: {has}", "--mem-limit=512m")
+    if about.get("MemoryLimit") is False:
+        return warn("memory", "this engine cannot limit memory", "enable the memory cgroup")
+    most = f"{capacity} servers of {sizes.in_words(limit)} may take"
+    words = f"{most} {sizes.in_words(capacity * limit)}, {has}"
+    if capacity * limit > total:
+        return warn("memory", words, "lower --pool-size or --mem-limit, if they really fill it")
+    return ok("memory", words)
+
+
+def memory_limit(options: Options) -> int:
+    """Return bytes that one server may use; 0: no limit. Pure.
+
+    Raises:
+        ConfigError: It is no size.
+    """
+    own = options.extra_host_config.get("mem_limit")
+    try:
+        return max(0, int(parse_bytes(own or options.memory)))
+    except (DockerException, ValueError) as error:
+        raise ConfigError(
+            f"extra_host_config: mem_limit={own!r} is no size; write for example 512m"
+        ) from error
+
+
+def disk_finding(about: Facts, where: str) -> Finding:
+    """Say how much disk the engine has left, where this process can see it."""
+    root = str(about.get("DockerRootDir") or "")
+    here = where.startswith("unix:") and about.get("Name") == socket.gethostname()
+    if not (here and root):
+        return skip("disk", "the engine's disk cannot be seen from here")
+    try:
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        return skip("disk", f"{root} of the engine cannot be seen: {error.strerror}")
+    words = f"{sizes.in_words(free)} free in {root} of the engine"
+    if free < NO_DISK:
+        return fail("disk", words, "docker system prune, or a larger disk")
+    if free < LITTLE_DISK:
+        return warn("disk", words, "docker system prune, or a larger disk")
+    return ok("disk", words)
+
+
+def _version(client: docker.APIClient) -> str:
+    engine = client.version().get("Version")
+    return f"Docker {engine} (API {client.api_version})"
+
+
+def _server_facts(client: docker.APIClient, wanted: Mapping[str, Any]) -> ServerFacts:
+    """Return what is known of the one container that `wanted` selects."""
+    found = client.containers(filters=wanted)
+    if not found:
+        return ServerFacts()
+    container, port = found[0]["Id"], int(found[0]["Labels"][listing.PORT])
+    return ServerFacts(port, _listeners(client, container), _memory(client, container))
+
+
+def _listeners(client: docker.APIClient, container: str) -> tuple[listeners.Listener, ...] | None:
+    """Return who listens in the container; None if its image has no `cat` to look with."""
+    try:
+        order = client.exec_create(container, SOCKETS)
+        table = client.exec_start(order).decode(errors="replace")
+    except (*FAULTS, SocketError):
+        return None
+    return listeners.parse(table) if "local_address" in table else None
+
+
+def _memory(client: docker.APIClient, container: str) -> int | None:
+    """Return bytes in use, without what is only cached from its files."""
+    try:
+        about = client.stats(container, stream=False)["memory_stats"]
+        details = about.get("stats", {})
+        cached = details.get("total_inactive_file", details.get("inactive_file", 0))
+        return max(0, int(about["usage"]) - int(cached))
+    except (*FAULTS, LookupError, TypeError):
+        return None
