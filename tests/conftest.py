@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import pytest
+from running_site import Running
 from tornado.ioloop import IOLoop
 
 from tmpnb.http import Client
@@ -20,3 +22,17 @@ def client(io_loop: IOLoop) -> Iterator[Client]:
     made: Client = io_loop.run_sync(make)
     yield made
     made.close()
+
+
+@pytest.fixture
+def running(io_loop: IOLoop) -> Iterator[Running]:
+    """Return a site with three ready servers."""
+    stack = AsyncExitStack()
+
+    async def start() -> Running:
+        made = Running(3, stack)
+        await made.start()
+        return made
+
+    yield io_loop.run_sync(start)
+    io_loop.run_sync(stack.aclose)

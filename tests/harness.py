@@ -8,15 +8,24 @@ from contextlib import asynccontextmanager
 
 from fakes_proxy import FakeProxy
 
+from tmpnb.arrival import Arrivals
+from tmpnb.handlers import Site
 from tmpnb.orchestrator import Orchestrator, Timing
 from tmpnb.reconcile import Policy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
 from tmpnb.tokens import TokenMaker
+from tmpnb.visitors import Visitors
 
 KEY = b"a key for tests only"
 DEADLINE = 10.0  # seconds until a condition must have come true
+
+
+def site_of(orchestrator: Orchestrator, version: str) -> Site:
+    """Return what handlers need to serve an orchestrator."""
+    visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
+    return Site(orchestrator, Arrivals(orchestrator, "/lab", visitors), visitors, version)
 
 
 class FakeClock:

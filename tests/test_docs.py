@@ -13,20 +13,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from harness import World
+from harness import World, site_of
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
 from tmpnb import __version__, flags
-from tmpnb.arrival import Arrivals
-from tmpnb.handlers import Site, admin_application, public_application
+from tmpnb.handlers import admin_application, public_application
 from tmpnb.handlers.base import STATUS
 from tmpnb.links import PAGES
 from tmpnb.pool import PoolStats
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-SAMPLES = {"<id>": "Ab12Cd34", "<path>": "a/b.ipynb", "<status>": "503", "<file>": "tmpnb.css"}
+SAMPLES = {"<id>": "Ab12Cd34", "<path>": "a/b.ipynb", "<status>": "503", "<file>": "tmpnb.css", "<ticket>": "t1"}
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
 FOREIGN_FLAGS = {"--internal", "--filter", "--error-target"}  # of Docker and the proxy
 
@@ -144,7 +143,7 @@ def sections() -> tuple[str, str]:
 def table(request: pytest.FixtureRequest, io_loop: object) -> tuple[Table, set[tuple[str, str]]]:
     del io_loop  # clients are made, and want a loop
     orchestrator = World().orchestrator
-    site = Site(orchestrator, Arrivals(orchestrator, "/lab"), version="0")
+    site = site_of(orchestrator, version="0")
     public, admin = sections()
     if request.param == "public":
         return rules(public_application(site)), documented(public)
@@ -184,7 +183,7 @@ def test_the_numbers_in_the_readme_have_the_keys_of_the_service() -> None:
         r"<!-- sample: stats -->\n```json\n(.*)\n```\n<!-- end of sample -->", text("README.md")
     )
     assert sample is not None
-    keys = {field.name for field in fields(PoolStats)} | {"version", "container_image"}
+    keys = {field.name for field in fields(PoolStats)} | {"version", "container_image", "waiting"}
     assert set(json.loads(sample[1])) == keys
     assert {name for name in keys if f"| `{name}` |" not in text("docs/http-api.md")} == set()
 
@@ -198,7 +197,10 @@ def test_every_environment_variable_of_the_code_is_documented() -> None:
     for module in (ROOT / "tmpnb").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             value = node.value if isinstance(node, ast.Constant) else None
-            if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value):
+            # SC_… are names of the system's, for `os.sysconf`.
+            if isinstance(value, str) and re.fullmatch(
+                r"(?!SC_)[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value
+            ):
                 missing |= {value} - named
     assert missing == set()
 

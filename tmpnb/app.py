@@ -195,6 +195,7 @@ class Tmpnb(Application):
             config_file.load(self, path)
         elif "config_file" in from_flags.get("Tmpnb", {}) and not self.generate_config:
             raise ConfigError(f"--config={path}: there is no such file")
+        flags.let_flags_win(self.config, from_flags, self.classes)
         self.update_config(from_flags)
         flags.check_config(self.config, self.classes)
 

@@ -1,4 +1,4 @@
-"""Turn a claim into the address a visitor is sent to."""
+"""Bring a visitor to a server: the one they have, a ready one, or a place in line."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass, field
 
 from tmpnb import links
-from tmpnb.errors import UnreachableError
+from tmpnb.errors import PoolEmptyError, TicketError, UnreachableError
 from tmpnb.http import Client
+from tmpnb.line import Ticket
 from tmpnb.links import Link
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.server import NotebookServer
+from tmpnb.visitors import Visitor, Visitors
+from tmpnb.waiting import Place
 
 LOOK_TIMEOUT = 3.0  # seconds to ask a fresh server what a path is
 
@@ -27,19 +30,63 @@ class Arrival:
 class Arrivals:
     """Takes servers for visitors and knows where on them they wanted to be."""
 
-    def __init__(self, orchestrator: Orchestrator, redirect_uri: str) -> None:
-        self._orchestrator = orchestrator
+    def __init__(self, orchestrator: Orchestrator, redirect_uri: str, visitors: Visitors) -> None:
+        self._orchestrator, self._visitors = orchestrator, visitors
+        self._claims = orchestrator.claims
         self._redirect_uri = redirect_uri
         self._client = Client()
 
-    async def take(self, wanted: Link) -> Arrival:
-        """Claim a ready server and return the address of `wanted` on it.
+    async def take(
+        self, wanted: Link, visitor: Visitor, *, ticket_id: str = "", patience: float = 0.0
+    ) -> Arrival | Place:
+        """Return the address of `wanted` on the visitor's server, or their place in line.
+
+        Args:
+            wanted: Where they want to be.
+            visitor: Who they are. One who has a server gets no other.
+            ticket_id: The place in line that they have already; may be lost.
+            patience: Seconds to wait for their turn.
 
         Raises:
-            PoolEmptyError: None is ready.
+            LineFullError: None is ready, and too many wait already.
             ProxyError: The proxy does not answer.
         """
-        return await self._arrive(await self._orchestrator.claim(), wanted)
+        server = await self._server_for(visitor, ticket_id, patience)
+        return await self._arrive(server, wanted) if isinstance(server, NotebookServer) else server
+
+    async def _server_for(
+        self, visitor: Visitor, ticket_id: str, patience: float
+    ) -> NotebookServer | Place:
+        ticket = self._claims.ticket(ticket_id or self._visitors.ticket_of(visitor))
+        if ticket is None:
+            try:
+                return await self._visitors.server_for(visitor, self._claims.claim)
+            except PoolEmptyError:
+                ticket = self._claims.queue()
+        self._visitors.note_ticket(visitor, ticket.id)
+        return await self._in_turn(visitor, ticket, patience)
+
+    async def _in_turn(
+        self, visitor: Visitor, ticket: Ticket, patience: float
+    ) -> NotebookServer | Place:
+        """Wait with a ticket. Another tab may be served with the same one first."""
+        try:
+            if await self._claims.until_turn(ticket, patience):
+                return await self._visitors.server_for(
+                    visitor, lambda: self._claims.claim_in_turn(ticket)
+                )
+        except TicketError:
+            return self._visitors.server_of(visitor) or self._claims.place(self._claims.queue())
+        except PoolEmptyError:
+            pass  # the server died on the way; the place is kept
+        return self._claims.place(ticket)
+
+    def start_afresh(self, visitor: Visitor) -> Visitor:
+        """Close the server a visitor has; return who they are to `take`, which gives a new one."""
+        server = self._visitors.server_of(visitor)
+        if server is not None:
+            self._claims.close(server)
+        return self._visitors.forget_server(visitor)
 
     async def reopen(self, server_id: str, wanted: Link) -> Arrival:
         """Start an empty server under an id of the past and return the address on it.
@@ -50,18 +97,35 @@ class Arrivals:
             SpawnerError: It did not start.
             ProxyError: The proxy does not answer.
         """
-        return await self._arrive(await self._orchestrator.claim_as(server_id), wanted)
+        return await self._arrive(await self._claims.claim_as(server_id), wanted)
 
-    async def plain(self) -> Arrival:
+    async def plain(self, patience: float = 0.0) -> Arrival:
         """Claim a ready server for a program, which chooses its own paths.
 
+        Args:
+            patience: Seconds to wait in line for one.
+
         Raises:
-            PoolEmptyError: None is ready.
+            PoolEmptyError: None is ready, or was within that time.
             ProxyError: The proxy does not answer.
         """
-        server = await self._orchestrator.claim()
+        try:
+            server = await self._claims.claim()
+        except PoolEmptyError:
+            if patience <= 0:
+                raise
+            server = await self._patiently(patience)
         token = self._orchestrator.token_for(server.id)
         return Arrival(server.id, token, links.on_server(server.id, Link(), token))
+
+    async def _patiently(self, patience: float) -> NotebookServer:
+        ticket = self._claims.queue()
+        try:
+            if not await self._claims.until_turn(ticket, patience):
+                raise PoolEmptyError(f"no notebook was ready within {patience:g} s")
+            return await self._claims.claim_in_turn(ticket)
+        finally:
+            self._claims.leave(ticket.id)
 
     async def _arrive(self, server: NotebookServer, wanted: Link) -> Arrival:
         token = self._orchestrator.token_for(server.id)

@@ -3,6 +3,8 @@
 * TmpnbError
   + ConfigError           the operator asked for something impossible (exit 1, one line)
   + PoolEmptyError        no ready server                             (HTTP 503/429)
+    - LineFullError       and too many wait for one already           (HTTP 503/429)
+    - TicketError         and the place in the line is lost           (HTTP 503/429)
   + ServerExistsError     the asked-for id is in use                  (HTTP 409)
   + RolloutRefusedError   the image cannot be changed right now       (HTTP 409)
   + ImageFailedError      a new image did not prove itself            (HTTP 409)
@@ -28,6 +30,14 @@ class ConfigError(TmpnbError):
 
 class PoolEmptyError(TmpnbError):
     """No server is ready to be claimed."""
+
+
+class LineFullError(PoolEmptyError):
+    """No server is ready, and no place in the line is left either."""
+
+
+class TicketError(PoolEmptyError):
+    """A ticket stands for no place in the line: its holder was away for too long."""
 
 
 class ServerExistsError(TmpnbError):

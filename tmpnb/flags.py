@@ -175,6 +175,20 @@ def _alone() -> frozenset[str]:
     return BUILT_IN | frozenset(SHORTCUTS)
 
 
+def let_flags_win(config: Config, given: Config, classes: Iterable[type[Configurable]]) -> None:
+    """Take out of `config` what a flag says otherwise, under the name of a more special class.
+
+    `--image` sets it for any spawner; traitlets would let `c.DockerSpawner.image` of a
+    config file win over that.
+    """
+    for section, values in given.items():
+        for special in classes:
+            general = {parent.__name__ for parent in special.__mro__[1:]}
+            if section in general and special.__name__ in config:
+                for name in values:
+                    config[special.__name__].pop(name, None)
+
+
 def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:
     """Refuse a setting that nothing reads, as a misspelt one in a config file.
 

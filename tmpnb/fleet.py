@@ -47,7 +47,7 @@ class Fleet:
         """
         self._pool, self._spawner, self._proxy = pool, spawner, proxy
         self._starter, self._tasks, self._clock = starter, tasks, clock
-        self._changed = changed
+        self.changed = changed
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}  # starts that somebody waits for
 
@@ -94,7 +94,7 @@ class Fleet:
     def stop(self, server: NotebookServer, reason: StopReason) -> asyncio.Task[None]:
         """Begin to remove a server; the task ends when it is gone."""
         self._pool.move(server, Phase.STOPPING, reason)
-        self._changed()
+        self.changed()
         return self._tasks.spawn(self._finish_stop(server), f"stop of {server.id}")
 
     def cancel_starts(self) -> None:
@@ -159,7 +159,7 @@ class Fleet:
             self._tell(server.id, failure if server.phase is Phase.STARTING else None)
             if server.phase is Phase.STARTING:
                 self.stop(server, reason)
-            self._changed()
+            self.changed()
 
     def _make_ready(self, server: NotebookServer) -> None:
         self._pool.move(server, Phase.READY)
@@ -188,4 +188,4 @@ class Fleet:
             if left:
                 await asyncio.sleep(STOP_RETRY)
         self._pool.move(server, Phase.GONE)
-        self._changed()
+        self.changed()

@@ -10,12 +10,13 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 
+from tmpnb.claims import Claims
 from tmpnb.clock import Clock
-from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
 from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
+from tmpnb.lifetime import Lifetimes
 from tmpnb.observation import Observation
 from tmpnb.observer import Observer
 from tmpnb.pool import Pool
@@ -60,7 +61,7 @@ class Orchestrator:
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
         self._spawner, self._proxy = spawner, proxy
-        self._policy, self._tokens, self._clock = policy, tokens, clock
+        self._policy, self._clock, self.tokens = policy, clock, tokens
         self._timing = timing or Timing()
         self._client, self._tasks = Client(), Tasks()
         self._observer = Observer(
@@ -79,7 +80,7 @@ class Orchestrator:
             health=self.health,
             clock=clock,
         )
-        self._handover = HandOver(
+        handover = HandOver(
             spawner=spawner,
             proxy=proxy,
             client=self._client,
@@ -95,13 +96,30 @@ class Orchestrator:
             starter=self._starter,
             tasks=self._tasks,
             clock=clock,
-            changed=self.wake,
+            changed=self._changed,
         )
         self._rollout = Rollout(
             spawner=spawner,
             pool=self.pool,
             fleet=self._fleet,
             user_length=self._timing.user_length,
+        )
+        self.claims = Claims(
+            pool=self.pool,
+            fleet=self._fleet,
+            handover=handover,
+            proxy=proxy,
+            health=self.health,
+            clock=clock,
+            image=lambda: self.image,
+            serving=lambda: self._adopted and not self._closing,
+        )
+        self.lifetimes = Lifetimes(
+            client=self._client,
+            tokens=tokens,
+            clock=clock,
+            max_idle=policy.max_idle,
+            max_age=policy.max_age,
         )
         self._woken = asyncio.Event()
         self._cull_due = self._adopted = self._closing = self._stop_claimed = False
@@ -130,59 +148,7 @@ class Orchestrator:
 
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""
-        return self._tokens.token_for(server_id)
-
-    def live(self, server_id: str) -> NotebookServer | None:
-        """Return the server of this id if a visitor has it now."""
-        server = self.pool.servers.get(server_id)
-        return server if server is not None and server.phase is Phase.CLAIMED else None
-
-    async def claim(self) -> NotebookServer:
-        """Give a visitor a ready server: seen alive just now, routed, marked as claimed.
-
-        Raises:
-            PoolEmptyError: None is ready.
-            ProxyError: The proxy does not answer, or refuses the route.
-        """
-        self._require_service()
-        await self._require_answer_if_engine_is_down()
-        while True:
-            server = self.pool.claim()
-            self.wake()
-            try:
-                if await self._give(server):
-                    return server
-            except SpawnerError:
-                self.pool.refuse()
-
-    async def claim_as(self, server_id: str) -> NotebookServer:
-        """Start a new, empty server under an id of the past, and give it out.
-
-        When the pool has no room, one ready server makes place for it.
-
-        Raises:
-            ServerExistsError: The id is in use, here or by somebody else.
-            PoolEmptyError: There is no room and nothing ready to give up.
-            SpawnerError: It did not start.
-            ProxyError: The proxy does not answer, or refuses the route.
-        """
-        self._require_service()
-        if await self._proxy.route_exists(server_id) or server_id in self.pool.servers:
-            raise ServerExistsError(f"the address of server {server_id} is in use")
-        leaving: asyncio.Task[None] | None = None
-        if not self.pool.has_room():
-            given_up = self.pool.oldest_ready() or self.pool.refuse()
-            leaving = self._fleet.stop(given_up, StopReason.SURPLUS)
-        server = await self._fleet.launch_claimed(server_id, self.image, after=leaving)
-        if not await self._give(server):
-            raise SpawnerError(f"server {server_id} died while it was handed over")
-        return server
-
-    def abandon(self, server_id: str) -> None:
-        """Stop a server whose visitor left before it could be told of it."""
-        server = self.live(server_id)
-        if server is not None:
-            self._fleet.stop(server, StopReason.ABANDONED)
+        return self.tokens.token_for(server_id)
 
     def drain(self) -> int:
         """Replace every unclaimed server by a new one, a few at a time; return how many.
@@ -223,6 +189,11 @@ class Orchestrator:
         self._closing, self._stop_claimed = True, stop_claimed
         self.wake()
 
+    def _changed(self) -> None:
+        """Look again, and serve who waits: a server has entered another phase."""
+        self.claims.look_again()
+        self.wake()
+
     # The loop
 
     async def run(self) -> None:
@@ -259,6 +230,7 @@ class Orchestrator:
         if not self._closing:
             self._apply(plan(seen, self.pool.servers, self._policy_after_adopting(seen)))
             self.health.passed()
+            self.claims.look_again()
 
     def _policy_after_adopting(self, seen: Observation) -> Policy:
         """Take in what a former orchestrator left; at first nothing is too young to judge."""
@@ -304,34 +276,3 @@ class Orchestrator:
             left = [s.id for s in self.pool.servers.values() if s.phase is not Phase.CLAIMED]
             log.warning("could not remove in time: %s; the next start will", ", ".join(left))
         self._tasks.cancel_all()
-
-    # A claim
-
-    def _require_service(self) -> None:
-        """Refuse before a server is spent on a visitor who could not reach it."""
-        if self._closing or not self._adopted:
-            self.pool.refuse()
-        problem = self.health.problems.get("proxy")
-        if problem is not None:
-            raise ProxyError(problem.message)
-
-    async def _require_answer_if_engine_is_down(self) -> None:
-        """While the engine is away, spend no server on a visitor that no server could answer."""
-        server = self.pool.oldest_ready()
-        if server is None or "engine" not in self.health.problems:
-            return
-        if not await self._handover.answers(server):
-            self.pool.refuse()
-
-    async def _give(self, server: NotebookServer) -> bool:
-        """Hand a claimed server over; one that cannot be handed over is stopped."""
-        reason, given = StopReason.EXITED, False
-        try:
-            given = await self._handover.give(server)
-        except ProxyError:
-            reason = StopReason.UNROUTABLE
-            raise
-        finally:
-            if not given and server.phase is Phase.CLAIMED:
-                self._fleet.stop(server, reason)
-        return given

@@ -104,6 +104,11 @@ class Pool:
         """Return the server that has been ready longest, if any is; drained ones come last."""
         return min(self._in(Phase.READY), key=lambda s: (s.drained, s.since), default=None)
 
+    @property
+    def ready(self) -> int:
+        """How many are ready to be claimed."""
+        return len(self._in(Phase.READY))
+
     def has_room(self) -> bool:
         """Whether one more server may be started."""
         return len(self.servers) < self.capacity

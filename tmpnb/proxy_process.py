@@ -237,7 +237,8 @@ class ManagedProxy:
     async def _end(self, child: ProxyChild) -> None:
         await self._end_processes(child.identity)
         await child.close()
-        self._record.unlink(missing_ok=True)
+        with suppress(OSError):  # one that stays names a process that is gone
+            self._record.unlink()
 
     async def _end_processes(self, root: Process) -> None:
         def roots() -> set[Process]:

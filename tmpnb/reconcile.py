@@ -116,7 +116,7 @@ def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> S
     claimed_at = server.since if server.claimed_at is None else server.claimed_at
     if seen.taken_at - claimed_at > policy.max_age:
         return StopReason.TOO_OLD
-    if seen.culling and seen.taken_at - _last_alive(server.id, claimed_at, seen) > policy.max_idle:
+    if seen.culling and seen.taken_at - _last_alive(server, seen) > policy.max_idle:
         return StopReason.IDLE
     return None
 
@@ -134,13 +134,14 @@ def _is_lost(server: NotebookServer, seen: Observation, policy: Policy) -> bool:
     return not instance.returning or seen.taken_at - down_since > policy.comeback
 
 
-def _last_alive(server_id: str, claimed_at: float, seen: Observation) -> float:
+def _last_alive(server: NotebookServer, seen: Observation) -> float:
     """Return the last sign of life: the server's own word, else the proxy's clock."""
-    if server_id in seen.activity:
-        return max(claimed_at, seen.activity[server_id])
-    route = seen.routes.get(server_id)
+    known = max(server.claimed_at or server.since, server.kept_at or 0.0)
+    if server.id in seen.activity:
+        return max(known, seen.activity[server.id])
+    route = seen.routes.get(server.id)
     # Without either, nothing says it is idle; the route comes back in this pass.
-    return seen.taken_at if route is None else max(claimed_at, route.last_activity)
+    return seen.taken_at if route is None else max(known, route.last_activity)
 
 
 def _surplus(

@@ -35,6 +35,7 @@ class StopReason(enum.StrEnum):
     DRAINED = "drained"
     ROTATED = "rotated"  # waited unclaimed for longer than --ready-max-age
     ABANDONED = "abandoned"  # its visitor had left before it was handed over
+    CLOSED = "closed"  # its visitor said so
     SHUTDOWN = "shutdown"
 
 
@@ -58,6 +59,7 @@ class NotebookServer:
         reason: Why it stops; None until it does.
         created_at: When its start was asked for, Unix time in seconds.
         claimed_at: When a visitor got it, Unix time in seconds; None before.
+        kept_at: When its visitor last asked to keep it, Unix time in seconds; None: never.
         address: Where the engine serves it, `http://host:port`; None until known.
         image: What it was started from; empty where engines have no images, or unknown.
         drained: To be replaced as soon as others are ready, unless a visitor gets it.
@@ -69,6 +71,7 @@ class NotebookServer:
     reason: StopReason | None = None
     created_at: float = 0.0
     claimed_at: float | None = None
+    kept_at: float | None = None
     address: str | None = None
     image: str = ""
     drained: bool = False

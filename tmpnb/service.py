@@ -26,6 +26,7 @@ from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import StartSettings
 from tmpnb.tokens import TokenMaker, load_key
+from tmpnb.visitors import Visitors
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +116,12 @@ class Service:
         )
 
     def _site(self, orchestrator: Orchestrator, may_open: int) -> Site:
+        visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
         return Site(
             orchestrator=orchestrator,
-            arrivals=Arrivals(orchestrator, self.redirect_uri),
+            arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
+            visitors=visitors,
+            remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,
             cors=self.cors,

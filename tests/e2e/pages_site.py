@@ -18,6 +18,7 @@ from tornado.web import Application, RequestHandler
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"
 POOL = {"available": 7, "starting": 1, "capacity": 12}
+PLACE = {"ticket": "t1cket", "position": 3, "estimate": None}
 FULL = {"status": "full", "retry_after": 10, "available": 0, "starting": 0, "capacity": 12}
 STARTING = {"status": "starting", "retry_after": 2, "available": 0, "starting": 3, "capacity": 12}
 
@@ -27,7 +28,8 @@ def _pages() -> dict[str, dict[str, Any]]:
     spawn = {"spawn_url": "/spawn/lab/a%20b.ipynb?x=1&y=2"}
     return {
         "loading": {**spawn, **POOL, "autostart": "no", "status": 200},
-        "full": {**spawn, **POOL, "available": 0, "starting": 0, "retry_after": 10, "status": 503},
+        "full": {**spawn, **POOL, "available": 0, "starting": 0, "retry_after": 10, **PLACE}
+        | {"status": 503},
         "ended": {
             **spawn,
             "reopen_url": "/spawn/user/Zk3v0bq8rWq1mE5d/lab",
@@ -67,6 +69,10 @@ class PagesSite:
     polls: int = 0  # of /api/stats
     posts: list[tuple[str, str]] = field(default_factory=list)  # path with query, Accept
     answers: deque[tuple[int, Any]] = field(default_factory=deque)  # then always a notebook
+    forms: list[dict[str, str]] = field(default_factory=list)  # the bodies of `posts`
+    waits: list[str] = field(default_factory=list)  # tickets that were waited with
+    events: deque[str] = field(default_factory=deque)  # of /wait
+    wait_status: int = 200
     hold: asyncio.Event | None = None  # answers to POST wait for it
     sandbox: str = "allow-scripts allow-same-origin allow-forms"  # of the frame in /article
     port: int = 0
@@ -83,6 +89,7 @@ class PagesSite:
             (r"/spawn(?:/.*)?", SpawnHandler),
             (r"/user/.*", NotebookHandler),
             (r"/api/stats", StatsHandler),
+            (r"/wait/(\w+)", WaitHandler),
             (r"/(\w*)", PageHandler),
         ]
         server = HTTPServer(
@@ -140,6 +147,8 @@ class SpawnHandler(_Handler):
     async def post(self) -> None:
         accept = self.request.headers["Accept"]
         self.site.posts.append((self.request.uri or "", accept))
+        body = {name: self.get_body_argument(name) for name in self.request.body_arguments}
+        self.site.forms.append(body)
         if self.site.hold:
             await self.site.hold.wait()
         code, answer = (200, {"url": f"{NOTEBOOK}?token=secret"})
@@ -152,6 +161,20 @@ class SpawnHandler(_Handler):
             self.redirect(answer["url"], status=303)
         else:
             self.show("full")
+
+
+class WaitHandler(_Handler):
+    async def get(self, ticket: str) -> None:
+        self.site.waits.append(ticket)
+        if self.site.wait_status != 200:
+            self.set_status(self.site.wait_status)
+            return
+        self.set_header("Content-Type", "text/event-stream")
+        while True:  # until the page has gone, or the test has
+            if self.site.events:
+                self.write(f"{self.site.events.popleft()}\n\n")
+                await self.flush()
+            await asyncio.sleep(0.02)
 
 
 class NotebookHandler(_Handler):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 
 import pytest
 from e2e.browser import stop_clock, watch
-from e2e.pages_site import FULL, NOTEBOOK, STARTING, PagesSite
+from e2e.pages_site import FULL, NOTEBOOK, PLACE, STARTING, PagesSite
 from playwright.async_api import Browser, Page, Route, expect
 
 SPAWN = "/spawn/lab/a%20b.ipynb?x=1&y=2"  # as the pages were given it
@@ -134,10 +135,11 @@ async def test_form_works_without_javascript(browser: Browser, site: PagesSite) 
     assert site.posts == []
     await page.get_by_role("button", name="Start notebook").click()
     await expect(page.locator("h1")).to_have_text("No notebook is free right now")
-    await expect(page.locator(".hint")).to_have_text("Try again in about 10 seconds.")
-    await page.get_by_role("button", name="Try again").click()
+    await expect(page.locator(".hint")).to_have_text("You are number 3 in line.")
+    await page.get_by_role("button", name="Look again").click()
     await page.wait_for_url(f"**{NOTEBOOK}*")
     assert [path for path, _ in site.posts] == [SPAWN, SPAWN]
+    assert site.forms[1]["ticket"] == "t1cket"  # the place is kept
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -164,17 +166,73 @@ async def test_waiting_page_says_what_is_the_case_and_gets_in(
     assert len(site.posts) == 3
 
 
+def told(position: int, estimate: float | None = None) -> str:
+    """Return the event that tells a place in line."""
+    return f"data: {json.dumps({'position': position, 'estimate': estimate})}"
+
+
+TURN = "event: turn\ndata: {}"
+
+
 @pytest.mark.gen_test(timeout=60)
-async def test_full_page_waits_before_it_tries_again(browser: Browser, site: PagesSite) -> None:
+async def test_waiting_room_tells_the_place_and_goes_in_by_itself(
+    browser: Browser, site: PagesSite
+) -> None:
+    starts_by_itself(site)
+    site.answers.append((503, FULL | PLACE))
+    site.events.append(told(3))
     page = await browser.new_page()
-    await stop_clock(page)
-    await page.goto(f"{site.url}/full")
-    await expect(page.locator(".hint")).to_have_text(_next_try(10))
-    await page.clock.fast_forward(6_000)
-    await settle(page)
-    assert site.posts == []
-    await page.clock.fast_forward(8_000)
+    await page.goto(site.url)
+    hint = page.locator(".hint")
+    await expect(hint).to_have_text("You are number 3 in line.")
+    site.events.append(told(2, 130))
+    await expect(hint).to_have_text("You are number 2 in line. That takes about 2 minutes.")
+    site.events.append(told(1, 20))
+    await expect(hint).to_have_text("You are next. That takes less than a minute.")
+    assert len(site.posts) == 1
+    site.events.append(TURN)
     await page.wait_for_url(f"**{NOTEBOOK}*")
+    assert site.waits == ["t1cket"]
+    assert [form["ticket"] for form in site.forms] == ["", "t1cket"]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_full_page_waits_in_line(browser: Browser, site: PagesSite) -> None:
+    site.events.append(told(2))
+    page = await browser.new_page()
+    await page.goto(f"{site.url}/full")
+    await expect(page.locator(".hint")).to_have_text("You are number 2 in line.")
+    assert site.posts == []
+    site.events.append(TURN)
+    await page.wait_for_url(f"**{NOTEBOOK}*")
+    assert site.forms == [{"ticket": "t1cket", "wait": "0"}]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_reload_keeps_the_place(browser: Browser, site: PagesSite) -> None:
+    starts_by_itself(site)
+    site.answers.extend([(503, FULL | PLACE)] * 2)
+    site.events.extend([told(3), told(3)])
+    page = await browser.new_page()
+    await page.goto(site.url)
+    await expect(page.locator(".hint")).to_contain_text("number 3")
+    await page.reload()
+    await expect(page.locator(".hint")).to_contain_text("number 3")
+    assert [form["ticket"] for form in site.forms] == ["", "t1cket"]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_page_asks_itself_where_events_do_not_get_through(
+    browser: Browser, site: PagesSite
+) -> None:
+    starts_by_itself(site)
+    site.answers.append((503, FULL | PLACE))
+    site.wait_status = 503
+    page = await browser.new_page()
+    await page.goto(site.url)
+    await page.wait_for_url(f"**{NOTEBOOK}*")
+    assert site.waits == ["t1cket"]
+    assert site.forms[1] == {"ticket": "t1cket", "wait": "20"}
 
 
 @pytest.mark.gen_test(timeout=60)

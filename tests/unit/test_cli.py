@@ -12,6 +12,7 @@ import pytest
 
 from tmpnb import __version__
 from tmpnb.app import Tmpnb, main
+from tmpnb.spawners.docker import DockerSpawner
 
 SECRETS = ("CONFIGPROXY_AUTH_TOKEN", "CONFIGPROXY_ENDPOINT", "API_AUTH_TOKEN", "ADMIN_AUTH_TOKEN")
 
@@ -102,6 +103,16 @@ def test_config_file_is_read_and_the_command_line_wins(tmp_path: Path) -> None:
     app = Tmpnb()
     app.initialize(["--pool-size=5"])
     assert (app.pool_size, app.cull_max) == (5, 5000)
+
+
+def test_flag_for_any_spawner_wins_over_the_file_s_word_for_one(tmp_path: Path) -> None:
+    text = "c.DockerSpawner.image = 'from-file'\nc.DockerSpawner.mem_limit = '1g'\n"
+    (tmp_path / "tmpnb_config.py").write_text(text)
+    for arguments, image in ((["--image=from-flag"], "from-flag"), ([], "from-file")):
+        app = Tmpnb()
+        app.initialize(arguments)
+        spawner = DockerSpawner(parent=app)
+        assert (spawner.image, spawner.mem_limit) == (image, "1g")
 
 
 @pytest.mark.parametrize(

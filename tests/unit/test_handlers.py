@@ -4,92 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from harness import World, wait_until
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
-from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
+from harness import wait_until
+from running_site import HTML, PERSON, SCRIPT, Running
+from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError
-from tornado.testing import bind_unused_port
-from tornado.web import Application
 
-from tmpnb.arrival import Arrivals
 from tmpnb.errors import ConfigError
-from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.server import Phase, StopReason
 
 pytestmark = pytest.mark.gen_test(timeout=20)
-
-HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "Mozilla/5.0 Firefox"}
-SCRIPT = {"Accept": "application/json"}
-PERSON = {**HTML, "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1", "Sec-Fetch-Site": "none"}
-
-Fetch = Callable[..., Awaitable[HTTPResponse]]
-
-
-class Running:
-    """A world, its site, and requests to it."""
-
-    def __init__(self, capacity: int, stack: AsyncExitStack) -> None:
-        self.world = World(capacity)
-        self._stack = stack
-        self._client = AsyncHTTPClient(force_instance=True)
-
-    async def start(self) -> None:
-        await self._stack.enter_async_context(self.world.running())
-        await self.world.until_ready(self.world.policy.capacity)
-        orchestrator = self.world.orchestrator
-        self.site = Site(orchestrator, Arrivals(orchestrator, "/lab"), version="9.9")
-
-    def serve(self, application: Application) -> str:
-        sock, port = bind_unused_port()
-        server = HTTPServer(application)
-        server.add_socket(sock)
-        self._stack.push_async_callback(server.close_all_connections)
-        self._stack.callback(server.stop)
-        return f"http://127.0.0.1:{port}"
-
-    def public(self, template_path: Path | None = None, **changes: Any) -> Fetch:
-        base = self.serve(public_application(replace(self.site, **changes), template_path))
-        return lambda path, **options: self.fetch(base + path, **options)
-
-    def admin(self, **changes: Any) -> Fetch:
-        base = self.serve(admin_application(replace(self.site, **changes)))
-        return lambda path, **options: self.fetch(base + path, **options)
-
-    async def fetch(self, url: str, method: str = "GET", **options: Any) -> HTTPResponse:
-        return await self._client.fetch(
-            url,
-            method=method,
-            raise_error=False,
-            follow_redirects=False,
-            allow_nonstandard_methods=True,
-            **options,
-        )
-
-    @property
-    def taken(self) -> int:
-        return self.world.pool.stats().claims_total
-
-
-@pytest.fixture
-def running(io_loop: IOLoop) -> Iterator[Running]:
-    stack = AsyncExitStack()
-
-    async def start() -> Running:
-        made = Running(3, stack)
-        await made.start()
-        return made
-
-    yield io_loop.run_sync(start)
-    io_loop.run_sync(stack.aclose)
 
 
 def body(answer: HTTPResponse) -> Any:
@@ -224,12 +153,16 @@ async def test_empty_pool_is_503_with_retry_after_and_a_page(running: Running) -
     assert b"/spawn/lab" in answer.body
     told = await fetch("/spawn", method="POST", headers=SCRIPT)
     assert told.code == 503
-    assert body(told) == {
+    place = body(told)
+    assert place.pop("ticket")
+    assert place == {
         "status": "full",
         "retry_after": 10,
         "available": 0,
         "starting": 0,
         "capacity": 3,
+        "position": 2,
+        "estimate": None,
     }
     refused = await fetch("/api/spawn", method="POST")
     assert refused.code == 429
@@ -279,7 +212,7 @@ async def test_program_is_told_so_in_json(running: Running, method: str, path: s
 
 async def test_live_server_whose_route_was_lost_is_not_called_ended(running: Running) -> None:
     fetch = running.public()
-    server = await running.world.orchestrator.claim()
+    server = await running.world.orchestrator.claims.claim()
     answer = await fetch(f"/user/{server.id}/lab", headers=PERSON)
     assert answer.code == 503
     assert int(answer.headers["Retry-After"]) > 0
@@ -310,7 +243,7 @@ async def test_page_of_the_proxys_error_target_is_honest(running: Running) -> No
     answer = await fetch("/proxy-error/503?url=%2Fuser%2Fx%2Flab%3Ftoken%3Dabc", headers=HTML)
     assert answer.code == 503
     assert b"abc" not in answer.body
-    server = await running.world.orchestrator.claim()
+    server = await running.world.orchestrator.claims.claim()
     answer = await fetch(f"/proxy-error/503?url=/user/{server.id}/lab", headers=HTML)
     assert answer.code == 503
     assert (await fetch("/proxy-error/200", headers=HTML)).code == 502
@@ -324,8 +257,14 @@ async def test_api_spawn_answers_with_url_id_and_token(running: Running) -> None
     [server] = running.world.servers(Phase.CLAIMED)
     token = running.world.orchestrator.token_for(server.id)
     assert answer.code == 200
-    url = f"/user/{server.id}/?token={token}"
-    assert body(answer) == {"url": url, "id": server.id, "token": token}
+    base_url = f"http://{urlsplit(answer.effective_url).netloc}/user/{server.id}/"
+    assert body(answer) == {
+        "url": f"{base_url}?token={token}",
+        "base_url": base_url,
+        "id": server.id,
+        "token": token,
+        "expires_at": server.claimed_at + 1000.0,
+    }
 
 
 @pytest.mark.parametrize("path", ["/stats", "/stats/", "/api/stats", "/api/stats/"])
@@ -343,6 +282,7 @@ async def test_stats_are_json_at_the_address_itself(running: Running, path: str)
         "stopping": 0,
         "claims_total": 0,
         "claims_refused_total": 0,
+        "waiting": 0,
         "version": "9.9",
         "container_image": "",
     }
@@ -455,7 +395,7 @@ async def test_readiness_is_200_only_while_a_visitor_can_be_served(running: Runn
         "checks": {"engine": True, "proxy": True, "servers": True},
     }
     for _ in range(3):
-        await running.world.orchestrator.claim()
+        await running.world.orchestrator.claims.claim()
     answer = await running.admin()("/health/ready")
     assert answer.code == 503
     assert body(answer)["checks"] == {"engine": True, "proxy": True, "servers": False}
@@ -528,7 +468,7 @@ async def test_health_names_the_trouble_and_only_the_admin_port_its_words(
 
 
 async def test_info_shows_the_numbers_without_javascript(running: Running) -> None:
-    await running.world.orchestrator.claim()
+    await running.world.orchestrator.claims.claim()
     await wait_until(lambda: running.world.pool.stats().available == 2)
     page = (await running.public()("/info", headers=PERSON)).body.decode()
     assert "claimed" in page.lower()

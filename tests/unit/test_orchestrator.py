@@ -29,7 +29,7 @@ async def test_claim_routes_marks_and_refills_without_waiting_for_a_period() -> 
     world = World(3, min_ready=2, interval=60)
     async with world.running():
         await world.until_ready(2)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         assert list(world.proxy.table) == [f"/user/{server.id}"]
         assert world.engine.servers["test", server.id].claimed_at == server.claimed_at
         await world.until_ready(2)
@@ -40,7 +40,7 @@ async def test_longest_ready_server_goes_first_and_none_is_given_twice() -> None
     async with World(5).running() as world:
         await world.until_ready(5)
         first = min(world.servers(Phase.READY), key=lambda s: s.since)
-        given = [await world.orchestrator.claim() for _ in range(5)]
+        given = [await world.orchestrator.claims.claim() for _ in range(5)]
         assert given[0] is first
         assert len({s.id for s in given}) == 5
 
@@ -49,7 +49,7 @@ async def test_visitor_after_the_last_server_is_refused_and_counted() -> None:
     async with World(2).running() as world:
         await world.until_ready(2)
         results = await asyncio.gather(
-            *(world.orchestrator.claim() for _ in range(3)), return_exceptions=True
+            *(world.orchestrator.claims.claim() for _ in range(3)), return_exceptions=True
         )
         assert sum(isinstance(r, PoolEmptyError) for r in results) == 1
         assert world.pool.stats().claims_refused_total == 1
@@ -61,7 +61,7 @@ async def test_server_that_died_while_ready_is_never_handed_out() -> None:
         await world.until_ready(3)
         dead = min(world.servers(Phase.READY), key=lambda s: s.since)
         world.kill(dead.id)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         assert server is not dead
         assert dead.reason is StopReason.EXITED
         await world.until_gone(dead.id)
@@ -80,7 +80,7 @@ async def test_dead_ready_server_is_replaced_by_the_loop() -> None:
 async def test_lost_route_comes_back_and_activity_is_not_reset_by_a_second_post() -> None:
     async with World(1).running() as world:
         await world.until_ready(1)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         world.proxy.restart()
         await wait_until(lambda: f"/user/{server.id}" in world.proxy.table)
         for _ in range(3):
@@ -92,7 +92,7 @@ async def test_lost_route_comes_back_and_activity_is_not_reset_by_a_second_post(
 async def test_idle_server_is_culled_only_on_the_callback() -> None:
     async with World(1, max_idle=100).running() as world:
         await world.until_ready(1)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         world.clock.advance(101)
         last = world.orchestrator.health.last_pass
         await wait_until(lambda: world.orchestrator.health.last_pass != last)
@@ -106,7 +106,7 @@ async def test_idle_server_is_culled_only_on_the_callback() -> None:
 async def test_server_that_says_it_is_in_use_is_not_idle() -> None:
     async with World(1, max_idle=100).running() as world:
         await world.until_ready(1)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         world.clock.advance(150)
         world.engine.servers["test", server.id].last_activity = world.clock()
         world.orchestrator.cull()
@@ -118,7 +118,7 @@ async def test_server_that_says_it_is_in_use_is_not_idle() -> None:
 async def test_server_older_than_cull_max_is_stopped_though_in_use() -> None:
     async with World(1, max_idle=100, max_age=1000).running() as world:
         await world.until_ready(1)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         world.clock.advance(1001)
         world.engine.servers["test", server.id].last_activity = world.clock()
         await world.until_gone(server.id)
@@ -129,15 +129,15 @@ async def test_restart_keeps_claimed_servers_and_stops_those_of_unknown_history(
     before = World(3)
     async with before.crashing():
         await before.until_ready(3)
-        kept = await before.orchestrator.claim()
+        kept = await before.orchestrator.claims.claim()
         unclaimed = {s.id for s in before.servers(Phase.READY)}
     before.proxy.restart()
     after = World(3, engine=before.engine, proxy=before.proxy, clock=before.clock)
     async with after.running():
-        await wait_until(lambda: after.orchestrator.live(kept.id))
+        await wait_until(lambda: after.orchestrator.claims.live(kept.id))
         await wait_until(lambda: f"/user/{kept.id}" in after.proxy.table)
         await after.until_ready(2)
-        assert after.orchestrator.live(kept.id).claimed_at == kept.claimed_at
+        assert after.orchestrator.claims.live(kept.id).claimed_at == kept.claimed_at
         assert not unclaimed & after.instances()
     await before.engine.close()
 
@@ -146,11 +146,11 @@ async def test_claim_survives_by_its_route_when_the_mark_was_not_written() -> No
     before = World(2)
     async with before.crashing():
         await before.until_ready(2)
-        kept = await before.orchestrator.claim()
+        kept = await before.orchestrator.claims.claim()
         before.engine.servers["test", kept.id].claimed_at = None
     after = World(2, engine=before.engine, proxy=before.proxy, clock=before.clock)
     async with after.running():
-        await wait_until(lambda: after.orchestrator.live(kept.id))
+        await wait_until(lambda: after.orchestrator.claims.live(kept.id))
     await before.engine.close()
 
 
@@ -158,7 +158,7 @@ async def test_shutdown_stops_unclaimed_servers_and_leaves_claimed_ones() -> Non
     world = World(3)
     async with world.running(stop_claimed=False):
         await world.until_ready(3)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
     assert world.instances() == {server.id}
     assert f"/user/{server.id}" in world.proxy.table
 
@@ -167,10 +167,10 @@ async def test_shutdown_stops_all_when_asked_and_a_claim_after_it_is_refused() -
     world = World(3)
     async with world.running():
         await world.until_ready(3)
-        await world.orchestrator.claim()
+        await world.orchestrator.claims.claim()
         world.orchestrator.shutdown(stop_claimed=True)
         with pytest.raises(PoolEmptyError):
-            await world.orchestrator.claim()
+            await world.orchestrator.claims.claim()
     assert world.instances() == set()
     assert world.proxy.table == {}
 
@@ -215,7 +215,7 @@ async def test_engine_that_cannot_be_read_is_not_an_empty_one() -> None:
     spawner = Blind()
     async with World(2, spawner=spawner).running() as world:
         await world.until_ready(2)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         spawner.blind = True
         await wait_until(lambda: "engine" in world.orchestrator.health.problems)
         assert server.phase is Phase.CLAIMED
@@ -231,13 +231,13 @@ async def test_proxy_that_fails_costs_one_server_and_is_asked_before_the_next() 
         world.proxy.failure = ProxyError("the proxy does not answer")
         for _ in range(5):
             with pytest.raises(ProxyError):
-                await world.orchestrator.claim()
+                await world.orchestrator.claims.claim()
         lost = [s for s in world.pool.servers.values() if s.reason is StopReason.UNROUTABLE]
         assert len(lost) == 1
         world.proxy.failure = None
         world.orchestrator.wake()
         await world.until_ready(4)
-        assert await world.orchestrator.claim()
+        assert await world.orchestrator.claims.claim()
 
 
 async def test_broken_image_backs_off_and_is_reported_once_with_its_last_words() -> None:
@@ -309,7 +309,7 @@ async def test_stop_that_fails_is_repeated_until_nothing_is_left(
 
     async with World(1, spawner=Sticky()).running() as world:
         await world.until_ready(1)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         world.clock.advance(1001)
         await world.until_gone(server.id)
         assert server.id not in world.instances()
@@ -332,7 +332,7 @@ async def test_claim_is_given_though_the_engine_cannot_be_marked_and_marked_late
 
     async with World(1, spawner=Forgetful()).running() as world:
         await world.until_ready(1)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         held = world.engine.servers["test", server.id]
         await wait_until(lambda: held.claimed_at == server.claimed_at)
 
@@ -341,9 +341,9 @@ async def test_old_id_is_reopened_with_the_same_token_and_never_over_capacity() 
     async with World(2).running() as world:
         await world.until_ready(2)
         token = world.orchestrator.token_for("oldoldold")
-        server = await world.orchestrator.claim_as("oldoldold")
+        server = await world.orchestrator.claims.claim_as("oldoldold")
         assert world.orchestrator.token_for(server.id) == token
-        assert world.orchestrator.live("oldoldold") is server
+        assert world.orchestrator.claims.live("oldoldold") is server
         assert "/user/oldoldold" in world.proxy.table
         await wait_until(lambda: len(world.pool.servers) == 2)
         assert len(world.instances()) == 2
@@ -352,11 +352,11 @@ async def test_old_id_is_reopened_with_the_same_token_and_never_over_capacity() 
 async def test_live_id_is_never_reopened() -> None:
     async with World(2).running() as world:
         await world.until_ready(2)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         with pytest.raises(ServerExistsError):
-            await world.orchestrator.claim_as(server.id)
+            await world.orchestrator.claims.claim_as(server.id)
         with pytest.raises(ServerExistsError):
-            await world.orchestrator.claim_as(world.servers(Phase.READY)[0].id)
+            await world.orchestrator.claims.claim_as(world.servers(Phase.READY)[0].id)
         assert server.phase is Phase.CLAIMED
 
 
@@ -366,16 +366,16 @@ async def test_path_of_somebody_else_is_never_taken() -> None:
     async with world.running():
         await world.until_ready(2)
         with pytest.raises(ServerExistsError):
-            await world.orchestrator.claim_as("foreign")
+            await world.orchestrator.claims.claim_as("foreign")
         assert world.proxy.table["/user/foreign"]["target"] == "http://x"
 
 
 async def test_reopening_needs_room_or_a_ready_server_to_give_up() -> None:
     async with World(1).running() as world:
         await world.until_ready(1)
-        await world.orchestrator.claim()
+        await world.orchestrator.claims.claim()
         with pytest.raises(PoolEmptyError):
-            await world.orchestrator.claim_as("oldoldold")
+            await world.orchestrator.claims.claim_as("oldoldold")
 
 
 async def test_nothing_is_reopened_before_the_servers_of_the_former_run_are_known() -> None:
@@ -391,7 +391,7 @@ async def test_nothing_is_reopened_before_the_servers_of_the_former_run_are_know
     before = World(2)
     async with before.crashing():
         await before.until_ready(2)
-        kept = await before.orchestrator.claim()
+        kept = await before.orchestrator.claims.claim()
     before.proxy.restart()
     spawner = Slow()
     spawner.may_look = asyncio.Event()
@@ -399,9 +399,9 @@ async def test_nothing_is_reopened_before_the_servers_of_the_former_run_are_know
     async with after.running():
         assert not after.orchestrator.adopted
         with pytest.raises(PoolEmptyError):
-            await after.orchestrator.claim_as(kept.id)
+            await after.orchestrator.claims.claim_as(kept.id)
         spawner.may_look.set()
-        await wait_until(lambda: after.orchestrator.live(kept.id))
+        await wait_until(lambda: after.orchestrator.claims.live(kept.id))
         assert before.engine.servers["test", kept.id].running
     await before.engine.close()
 
@@ -417,7 +417,7 @@ async def test_failed_reopening_is_told_and_the_pool_is_whole_again() -> None:
     async with world.running():
         await world.until_ready(2)
         with pytest.raises(SpawnerError):
-            await world.orchestrator.claim_as("oldoldold")
+            await world.orchestrator.claims.claim_as("oldoldold")
         world.clock.advance(120)
         world.orchestrator.wake()
         await world.until_ready(2)
@@ -457,7 +457,7 @@ async def test_claimed_server_gets_time_to_come_back_and_its_route_follows() -> 
     spawner = Restarting()
     async with World(1, spawner=spawner).running() as world:
         await world.until_ready(1)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         for state in ({"paused": True}, {"returning": True, "address": None}):
             spawner.state = {"running": False} | state
             await world.passes(2)
@@ -499,11 +499,11 @@ async def test_while_engine_and_servers_are_away_visitors_burn_one_server_at_mos
         world.engine.answers = False
         for _ in range(5):
             with pytest.raises(PoolEmptyError):
-                await world.orchestrator.claim()
+                await world.orchestrator.claims.claim()
         assert len(world.servers(Phase.READY)) == 3
         assert "does not answer" in world.orchestrator.health.problems["engine"].message
         spawner.away, world.engine.answers = False, True
-        assert (await world.orchestrator.claim()).phase is Phase.CLAIMED
+        assert (await world.orchestrator.claims.claim()).phase is Phase.CLAIMED
 
 
 async def test_while_only_the_engine_is_away_visitors_get_servers() -> None:
@@ -511,7 +511,7 @@ async def test_while_only_the_engine_is_away_visitors_get_servers() -> None:
     async with World(3, spawner=spawner).running() as world:
         await world.until_ready(3)
         spawner.away = True
-        given = {(await world.orchestrator.claim()).id for _ in range(3)}
+        given = {(await world.orchestrator.claims.claim()).id for _ in range(3)}
         assert len(given) == 3
         spawner.away = False
 
@@ -519,9 +519,9 @@ async def test_while_only_the_engine_is_away_visitors_get_servers() -> None:
 async def test_abandoned_server_is_replaced_and_never_given_again() -> None:
     async with World(2).running() as world:
         await world.until_ready(2)
-        server = await world.orchestrator.claim()
-        world.orchestrator.abandon(server.id)
-        world.orchestrator.abandon("nobody")
+        server = await world.orchestrator.claims.claim()
+        world.orchestrator.claims.abandon(server.id)
+        world.orchestrator.claims.abandon("nobody")
         assert server.reason is StopReason.ABANDONED
         await world.until_gone(server.id)
         await world.until_ready(2)
@@ -535,7 +535,7 @@ async def test_readiness_says_what_a_visitor_would_lack() -> None:
     async with world.running():
         await world.until_ready(1)
         assert all(world.orchestrator.readiness().values())
-        await world.orchestrator.claim()
+        await world.orchestrator.claims.claim()
         assert world.orchestrator.readiness()["servers"] is False
         spawner.away = True
         world.orchestrator.wake()

@@ -13,12 +13,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from fakes_proxy import FakeProxy
-from harness import FakeClock, World, wait_until
+from harness import FakeClock, World, site_of, wait_until
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from tmpnb.arrival import Arrivals
-from tmpnb.handlers import Site, public_application
+from tmpnb.handlers import public_application
 from tmpnb.http import Client
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec
@@ -69,7 +68,7 @@ async def silence() -> AsyncIterator[int]:
 @asynccontextmanager
 async def public_port(world: World) -> AsyncIterator[str]:
     orchestrator = world.orchestrator
-    site = Site(orchestrator, Arrivals(orchestrator, "/lab"), version="1")
+    site = site_of(orchestrator, version="1")
     sock, port = bind_unused_port()
     server = HTTPServer(public_application(site))
     server.add_socket(sock)

@@ -44,7 +44,7 @@ def images(world: World) -> list[str]:
 async def test_drain_goes_on_until_all_unclaimed_ones_are_new() -> None:
     async with World(4).running() as world:
         await world.until_ready(4)
-        server = await world.orchestrator.claim()
+        server = await world.orchestrator.claims.claim()
         await world.until_ready(3)
         old = {s.id for s in world.servers(Phase.READY)}
         assert world.orchestrator.drain() == 3
@@ -93,8 +93,8 @@ async def test_visitor_gets_a_drained_server_only_when_there_is_no_other() -> No
         for server in world.servers(Phase.READY):
             server.drained = server is not newest
         spawner.hold = asyncio.Event()
-        assert await world.orchestrator.claim() is newest
-        assert (await world.orchestrator.claim()).drained
+        assert await world.orchestrator.claims.claim() is newest
+        assert (await world.orchestrator.claims.claim()).drained
         spawner.hold.set()
 
 
@@ -102,7 +102,7 @@ async def test_old_unclaimed_servers_are_rotated_and_claimed_ones_stay() -> None
     world = World(2, ready_max_age=100)
     async with world.running():
         await world.until_ready(2)
-        kept = await world.orchestrator.claim()
+        kept = await world.orchestrator.claims.claim()
         old = world.servers(Phase.READY)
         world.clock.advance(101)
         world.orchestrator.wake()
@@ -142,7 +142,7 @@ async def test_image_that_fails_changes_nothing(image: str, words: str) -> None:
         assert "start" not in world.orchestrator.health.problems
         await wait_until(lambda: set(world.instances()) == before)
         assert not any(s.drained for s in world.pool.servers.values())
-        await world.orchestrator.claim()
+        await world.orchestrator.claims.claim()
         await world.until_ready(2)  # no pause for a failure that was no failure of the pool
         assert images(world) == ["good:1"] * 2
 
@@ -164,7 +164,7 @@ async def test_one_image_is_tried_at_a_time() -> None:
 async def test_no_image_is_tried_at_the_cost_of_a_visitor() -> None:
     async with World(2, spawner=Images()).running() as world:
         await world.until_ready(2)
-        taken = [await world.orchestrator.claim() for _ in range(2)]
+        taken = [await world.orchestrator.claims.claim() for _ in range(2)]
         with pytest.raises(RolloutRefusedError, match="every place is taken by a visitor"):
             await world.orchestrator.roll_to("good:2")
         assert all(server.phase is Phase.CLAIMED for server in taken)

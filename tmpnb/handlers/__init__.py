@@ -13,7 +13,9 @@ from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
 from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
+from tmpnb.handlers.servers import ExtendHandler, ServerHandler
 from tmpnb.handlers.templates import OverridingLoader
+from tmpnb.handlers.waiting import WaitHandler
 from tmpnb.links import PAGES
 from tmpnb.logs import log_request
 
@@ -35,10 +37,13 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/((?:{'|'.join(PAGES)})(?:/.*)?)", LoadingHandler, args),
         URLSpec(rf"/spawn/user/{_ID}(/.*)?", ReopenHandler, args),
         URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
+        URLSpec(rf"/wait/{_ID}", WaitHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
     ]
     always = [
         URLSpec(r"/api/spawn/?", SpawnAPIHandler, args),
+        URLSpec(rf"/api/servers/{_ID}", ServerHandler, args),
+        URLSpec(rf"/api/servers/{_ID}/extend", ExtendHandler, args),
         URLSpec(r"/(?:api/)?stats/?", StatsHandler, args),
         URLSpec(r"/health", HealthHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),

@@ -9,8 +9,10 @@ from tornado.web import HTTPError
 
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.handlers.pages import RETRY_WHEN_FULL, stats
+from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds, stats
+from tmpnb.server import base_url
 
+LONGEST_WAIT = 60.0  # seconds
 EXAMPLE = '{"image": "name:tag"}'
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 
@@ -19,20 +21,33 @@ class SpawnAPIHandler(BaseHandler):
     """`POST /api/spawn`."""
 
     async def post(self) -> None:
-        """Take a server: `{"url", "id", "token"}`; 429 `{"status": "full"}` when none is ready.
+        """Take a server: `{"url", "id", "token", "base_url", "expires_at"}`.
 
-        `url` is a path on this site with the token in its query, as the original gave it.
+        429 `{"status": "full"}` when none is ready, or will be within `?wait=` seconds, 60
+        at most. `url` opens in a browser, with the token in its query; `base_url` is the
+        same without it. Both are absolute.
         """
         self.require_token(self.site.api_token)
+        patience = min(seconds(self.get_query_argument("wait", "0")), LONGEST_WAIT)
         try:
-            arrival = await self.site.arrivals.plain()
+            arrival = await self.site.arrivals.plain(patience)
         except PoolEmptyError as error:
             self.set_header("Retry-After", str(RETRY_WHEN_FULL))
             reason = {"code": "pool_empty", "message": str(error)}
             self.write_json({"status": "full", "error": reason}, 429)
             return
         self.abandon_if_gone(arrival.server_id)
-        self.write_json({"url": arrival.url, "id": arrival.server_id, "token": arrival.token})
+        orchestrator = self.site.orchestrator
+        server = orchestrator.claims.live(arrival.server_id)
+        self.write_json(
+            {
+                "url": self.absolute(arrival.url),
+                "id": arrival.server_id,
+                "token": arrival.token,
+                "base_url": self.absolute(base_url(arrival.server_id)),
+                "expires_at": server and orchestrator.lifetimes.expires_at(server),
+            }
+        )
 
 
 class StatsHandler(BaseHandler):

@@ -17,12 +17,15 @@ from tmpnb.arrival import Arrivals
 from tmpnb.links import BadLinkError
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.tokens import same
+from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor, Visitors
 
 log = logging.getLogger(__name__)
 
 STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     BadLinkError: (400, "bad_link"),
     errors.PoolEmptyError: (503, "pool_empty"),
+    errors.LineFullError: (503, "line_full"),
+    errors.TicketError: (503, "place_lost"),
     errors.ServerExistsError: (409, "server_exists"),
     errors.RolloutRefusedError: (409, "rollout_refused"),
     errors.ImageFailedError: (409, "image_failed"),
@@ -49,7 +52,10 @@ class Site:
 
     orchestrator: Orchestrator
     arrivals: Arrivals
+    visitors: Visitors
     version: str
+    remember_visitors: float = 14400.0  # seconds
+    public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
     brand: str = "tmpnb"
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
     cors: Mapping[str, str] = field(default_factory=dict)  # header name -> value
@@ -93,7 +99,32 @@ class BaseHandler(RequestHandler):
     def abandon_if_gone(self, server_id: str) -> None:
         """Stop a server that was taken for somebody who has left meanwhile."""
         if self.visitor_left:
-            self.site.orchestrator.abandon(server_id)
+            self.site.orchestrator.claims.abandon(server_id)
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the visitor speaks https with whatever stands before us."""
+        return self.absolute("").startswith("https:")
+
+    def absolute(self, path: str) -> str:
+        """Return the address under which the visitor finds `path`."""
+        if self.site.public_url:
+            return self.site.public_url + path
+        forwarded = self.request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip()
+        scheme = "https" if forwarded == "https" else "http"
+        return f"{scheme}://{self.request.host}{path}"
+
+    def visitor(self) -> Visitor:
+        """Return whose browser asks."""
+        return self.site.visitors.read(self.get_cookie(COOKIE))
+
+    def remember(self, visitor: Visitor) -> None:
+        """Let the browser say next time who it is; in a foreign frame only https allows that."""
+        value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
+        site = "Secure; SameSite=None; Partitioned" if self.is_https else "SameSite=Lax"
+        # By hand: `set_cookie` knows of no partitions before Python 3.14.
+        cookie = f"{COOKIE}={value}; Path={COOKIE_PATH}; Max-Age={age}; HttpOnly; {site}"
+        self.add_header("Set-Cookie", cookie)
 
     def options(self, *_: str) -> None:
         """Answer a preflight: 204 with the configured headers."""

@@ -28,7 +28,7 @@ class UserHandler(BaseHandler):
 
     async def _answer(self, server_id: str, *_: str) -> None:
         orchestrator = self.site.orchestrator
-        if orchestrator.live(server_id) is not None or not orchestrator.adopted:
+        if orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
             self._reconnecting()
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
             message = "This notebook server has ended. Its files are gone."
@@ -70,7 +70,7 @@ class ProxyErrorHandler(BaseHandler):
         """Answer for the address the visitor wanted."""
         wanted = urlsplit(self.get_query_argument("url", "")).path
         found = _USER_PATH.match(wanted)
-        if found and self.site.orchestrator.live(found.group(1)) is not None:
+        if found and self.site.orchestrator.claims.live(found.group(1)) is not None:
             self.site.orchestrator.wake()  # if its server died, the pass finds out
             self.set_header("Retry-After", str(RETRY_AFTER))
             self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)

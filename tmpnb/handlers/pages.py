@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tornado.web import HTTPError
 
 from tmpnb import links, visit
 from tmpnb.arrival import Arrival
-from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
 from tmpnb.visit import Autostart
+from tmpnb.visitors import Visitor
+from tmpnb.waiting import Place
 
 RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds
+LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 
 class PageHandler(BaseHandler):
@@ -63,8 +66,10 @@ class SpawnHandler(PageHandler):
     async def post(self, *_: str) -> None:
         """Take a server: 303 to it for a form, its URL as JSON for a script.
 
+        A visitor who has a server gets that one again, unless the body says `fresh=1`.
         A script that asks with `Accept: application/json` gets 200 `{"url"}`, or 503
-        `{"status", "retry_after", "available", "starting", "capacity"}`.
+        `{"status", "retry_after", "ticket", "position", "estimate", …}`, and asks again
+        with `ticket` and, if it likes, `wait` (seconds) in the body.
         """
         if not visit.is_own_page(self.request.headers):
             raise HTTPError(403, reason="A notebook is taken from this site's own page only.")
@@ -84,35 +89,45 @@ class SpawnHandler(PageHandler):
         self.show_loading(Autostart.NO)
 
     async def _take(self, status: int) -> None:
-        link = self.link()
-        try:
-            arrival = await self._arrive(link)
-        except PoolEmptyError:
-            self._turn_away(link)
+        link, visitor = self.link(), self.visitor()
+        if self.get_body_argument("fresh", ""):
+            visitor = self.site.arrivals.start_afresh(visitor)
+        found = await self._arrive(link, visitor)
+        if isinstance(found, Place):
+            self.remember(visitor)
+            self._let_wait(link, found)
             return
-        self.abandon_if_gone(arrival.server_id)
+        self.remember(self.site.visitors.note(visitor, found.server_id))
+        self.abandon_if_gone(found.server_id)
         if self._by_script():
-            self.write_json({"url": arrival.url})
+            self.write_json({"url": found.url})
         else:
-            self.redirect(arrival.url, status=status)
+            self.redirect(found.url, status=status)
 
-    async def _arrive(self, link: Link) -> Arrival:
-        return await self.site.arrivals.take(link)
+    async def _arrive(self, link: Link, visitor: Visitor) -> Arrival | Place:
+        return await self.site.arrivals.take(
+            link,
+            visitor,
+            ticket_id=self.get_body_argument("ticket", ""),
+            patience=self._patience(),
+        )
+
+    def _patience(self) -> float:
+        return min(seconds(self.get_body_argument("wait", "0")), LONGEST_POLL)
 
     def _by_script(self) -> bool:
         return "application/json" in self.request.headers.get("Accept", "")
 
-    def _turn_away(self, link: Link) -> None:
+    def _let_wait(self, link: Link, place: Place) -> None:
         numbers = self.pool_numbers()
         starting = bool(numbers["starting"])
         retry_after = RETRY_WHEN_STARTING if starting else RETRY_WHEN_FULL
         self.set_header("Retry-After", str(retry_after))
+        told = {"retry_after": retry_after, **numbers, **place.as_dict()}
         if self._by_script():
-            word = "starting" if starting else "full"
-            self.write_json({"status": word, "retry_after": retry_after, **numbers}, 503)
+            self.write_json({"status": "starting" if starting else "full"} | told, 503)
             return
-        spawn_url = f"{self.spawn_path}{link.suffix}"
-        self.page("full.html", 503, spawn_url=spawn_url, retry_after=retry_after, **numbers)
+        self.page("full.html", 503, spawn_url=f"{self.spawn_path}{link.suffix}", **told)
 
 
 class ReopenHandler(SpawnHandler):
@@ -130,7 +145,7 @@ class ReopenHandler(SpawnHandler):
 
     head = get
 
-    async def _arrive(self, link: Link) -> Arrival:
+    async def _arrive(self, link: Link, visitor: Visitor) -> Arrival | Place:
         return await self.site.arrivals.reopen(self.server_id, link)
 
 
@@ -149,6 +164,16 @@ def stats(handler: BaseHandler) -> dict[str, Any]:
     numbers = handler.site.orchestrator.pool.stats().as_dict()
     return {
         **numbers,
+        "waiting": handler.site.orchestrator.claims.waiting,
         "version": handler.site.version,
         "container_image": handler.site.orchestrator.image,
     }
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds from a request, 0 for what is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) and value > 0 else 0.0

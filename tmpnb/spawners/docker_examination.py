@@ -31,6 +31,7 @@ REGISTRY = 40.0  # seconds for one that the engine passes on to a registry
 LITTLE_DISK = 2 * 1024**3  # bytes: an image more, or a few visitors' files, and it is full
 NO_DISK = 256 * 1024**2  # bytes
 SOCKETS = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]  # of the network a container is in
+DOCKERS_OWN = "127.0.0.11"  # in each container of a network: its name server
 
 T = TypeVar("T")
 Facts = Mapping[str, Any]  # what the engine says, as it says it
@@ -225,7 +226,9 @@ def _listeners(client: docker.APIClient, container: str) -> tuple[listeners.List
         table = client.exec_start(order).decode(errors="replace")
     except (*FAULTS, SocketError):
         return None
-    return listeners.parse(table) if "local_address" in table else None
+    if "local_address" not in table:
+        return None
+    return tuple(one for one in listeners.parse(table) if one.ip != DOCKERS_OWN)
 
 
 def _memory(client: docker.APIClient, container: str) -> int | None:

@@ -13,6 +13,7 @@
   let faults = 0;
   let timer = 0;
   let busy = false;
+  let patience = 0; // seconds that one question may wait
 
   const show = (state, heading, text) => {
     page.dataset.state = state;
@@ -27,20 +28,34 @@
 
   const later = (seconds) => {
     tmpnb.announce(hint, seconds);
-    timer = setTimeout(attempt, seconds * 1000);
+    timer = setTimeout(() => attempt(), seconds * 1000);
   };
 
-  const wait = ({ status, capacity, available, starting }, asked) => {
-    if (status === 'starting') {
-      const text = `Ready so far: ${available} of ${capacity}. Getting ready: ${starting}.`;
-      show('waiting', 'Notebooks are getting ready', text);
-    } else {
-      const text = `This service runs ${capacity} at a time. One becomes free when somebody leaves.`;
-      show('waiting', 'No notebook is free right now', text);
+  const wait = (body, asked) => {
+    const { status, capacity, available, starting, ticket } = body;
+    const [heading, text] = status === 'starting'
+      ? ['Notebooks are getting ready', `Ready so far: ${available} of ${capacity}. Getting ready: ${starting}.`]
+      : ['No notebook is free right now', `This service runs ${capacity} at a time. One becomes free when somebody leaves.`];
+    show('waiting', heading, text);
+    if (ticket) {
+      follow(ticket, body);
+      return;
     }
     tries += 1;
     if (tries < MAX_TRIES) later(tmpnb.delay(asked, tries - 1));
     else hint.textContent = 'This page has stopped trying by itself.';
+  };
+
+  // Wait in line; events tell when it is our turn, or we ask ourselves.
+  const follow = async (ticket, place) => {
+    const tell = (now) => { hint.textContent = line.words(now); };
+    line.ticket = ticket;
+    tell(place);
+    const word = await line.wait(ticket, tell);
+    if (busy || word === 'replaced') return;
+    patience = word === 'silent' ? line.PATIENCE : 0;
+    if (word === 'silent') later(1);
+    else attempt('unseen');
   };
 
   const fault = (asked) => {
@@ -55,6 +70,7 @@
 
   const judge = ({ code, body, asked }) => {
     if (body.url) {
+      line.ticket = '';
       const target = new URL(body.url, location);
       target.hash ||= location.hash;
       location.replace(target);
@@ -74,16 +90,17 @@
   const ask = async () => {
     const signal = AbortSignal.timeout(DEADLINE * 1000);
     const headers = { Accept: 'application/json' };
-    const answer = await fetch(form.action, { method: 'POST', headers, signal });
+    const place = new URLSearchParams({ ticket: line.ticket, wait: patience });
+    const answer = await fetch(form.action, { method: 'POST', headers, body: place, signal });
     const body = (await answer.json().catch(() => null)) ?? {};
     const asked = Number(body.retry_after ?? answer.headers.get('Retry-After')) || 5;
     return { code: answer.status, body, asked };
   };
 
-  async function attempt() {
+  async function attempt(how) {
     busy = true;
     clearTimeout(timer);
-    await tmpnb.seen();
+    if (how !== 'unseen') await tmpnb.seen(); // who has waited in line may look elsewhere
     show('working', 'Starting your notebook…', 'This takes a moment.');
     judge(await ask().catch(() => ({ body: {}, asked: 2 })));
   }
@@ -101,8 +118,8 @@
 
   // Coming back here, or a browser restoring its tabs, is no wish for one more.
   const back = performance.getEntriesByType('navigation')[0]?.type === 'back_forward';
-  const { autostart, wait: first } = page.dataset;
-  if (back || (autostart !== 'yes' && (autostart !== 'top' || framed))) return;
-  if (first) later(tmpnb.delay(Number(first), 0));
-  else attempt();
+  const { autostart } = page.dataset;
+  const { ticket, position } = form.elements;
+  if (ticket) follow(ticket.value, { position: Number(position.value) });
+  else if (!back && (autostart === 'yes' || (autostart === 'top' && !framed))) attempt();
 })();

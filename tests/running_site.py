@@ -1,0 +1,68 @@
+"""The whole site over a pool of pretend servers, and requests to it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness import World, site_of
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application
+
+from tmpnb.handlers import admin_application, public_application
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "Mozilla/5.0 Firefox"}
+SCRIPT = {"Accept": "application/json"}
+PERSON = {**HTML, "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1", "Sec-Fetch-Site": "none"}
+
+Fetch = Callable[..., Awaitable[HTTPResponse]]
+
+
+class Running:
+    """A world, its site, and requests to it."""
+
+    def __init__(self, capacity: int, stack: AsyncExitStack) -> None:
+        self.world = World(capacity)
+        self._stack = stack
+        self._client = AsyncHTTPClient(force_instance=True)
+
+    async def start(self) -> None:
+        await self._stack.enter_async_context(self.world.running())
+        await self.world.until_ready(self.world.policy.capacity)
+        orchestrator = self.world.orchestrator
+        self.site = site_of(orchestrator, version="9.9")
+
+    def serve(self, application: Application) -> str:
+        sock, port = bind_unused_port()
+        server = HTTPServer(application)
+        server.add_socket(sock)
+        self._stack.push_async_callback(server.close_all_connections)
+        self._stack.callback(server.stop)
+        return f"http://127.0.0.1:{port}"
+
+    def public(self, template_path: Path | None = None, **changes: Any) -> Fetch:
+        base = self.serve(public_application(replace(self.site, **changes), template_path))
+        return lambda path, **options: self.fetch(base + path, **options)
+
+    def admin(self, **changes: Any) -> Fetch:
+        base = self.serve(admin_application(replace(self.site, **changes)))
+        return lambda path, **options: self.fetch(base + path, **options)
+
+    async def fetch(self, url: str, method: str = "GET", **options: Any) -> HTTPResponse:
+        return await self._client.fetch(
+            url,
+            method=method,
+            raise_error=False,
+            follow_redirects=False,
+            allow_nonstandard_methods=True,
+            **options,
+        )
+
+    @property
+    def taken(self) -> int:
+        return self.world.pool.stats().claims_total

@@ -1,0 +1,202 @@
+"""Give servers to visitors: only living ones, each once, and nobody before their turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tmpnb.clock import Clock
+from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
+from tmpnb.fleet import Fleet
+from tmpnb.handover import HandOver
+from tmpnb.health import Health
+from tmpnb.line import Line, Ticket
+from tmpnb.pool import Pool
+from tmpnb.proxy import Proxy
+from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.waiting import Place, WaitingRoom
+
+LONGEST_LINE = 1000  # visitors
+
+
+class Claims:
+    """What a visitor can ask of the pool."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        fleet: Fleet,
+        handover: HandOver,
+        proxy: Proxy,
+        health: Health,
+        clock: Clock,
+        image: Callable[[], str],
+        serving: Callable[[], bool],
+    ) -> None:
+        """Keep what is needed.
+
+        Args:
+            pool: The servers there are.
+            fleet: Starts and stops them.
+            handover: The part of a claim that reaches outside.
+            proxy: Knows which addresses are in use.
+            health: Knows what is wrong.
+            clock: Unix time in seconds.
+            image: What a new server is started from.
+            serving: Whether visitors are served at all: not before the servers of a
+                former orchestrator are known, and not while we end.
+        """
+        self._pool, self._fleet, self._handover = pool, fleet, handover
+        self._proxy, self._health, self._clock = proxy, health, clock
+        self._image, self._serving = image, serving
+        self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool)
+
+    @property
+    def waiting(self) -> int:
+        """How many visitors wait in line."""
+        return len(self._room.line)
+
+    def live(self, server_id: str) -> NotebookServer | None:
+        """Return the server of this id if a visitor has it now."""
+        server = self._pool.servers.get(server_id)
+        return server if server is not None and server.phase is Phase.CLAIMED else None
+
+    async def claim(self) -> NotebookServer:
+        """Give a visitor a ready server: seen alive just now, routed, marked as claimed.
+
+        Raises:
+            PoolEmptyError: None is ready, or others wait for those that are.
+            ProxyError: The proxy does not answer, or refuses the route.
+        """
+        self._require_service()
+        await self._require_answer_if_engine_is_down()
+        while True:
+            if self._room.must_wait():
+                self._pool.refuse()
+            server = self._pool.claim()
+            try:
+                if await self._give(server):
+                    return server
+            except SpawnerError:
+                self._pool.refuse()
+
+    def ticket(self, ticket_id: str) -> Ticket | None:
+        """Return the place in line that an id stands for, if it is not lost."""
+        return self._room.line.find(ticket_id) if ticket_id else None
+
+    def queue(self) -> Ticket:
+        """Return a new place at the end of the line.
+
+        Raises:
+            LineFullError: Too many wait already.
+        """
+        return self._room.line.join()
+
+    def place(self, ticket: Ticket) -> Place:
+        """Return what the one who waits with a ticket is told."""
+        return self._room.place(ticket)
+
+    async def until_turn(self, ticket: Ticket, seconds: float) -> bool:
+        """Wait in line; whether it is the ticket's turn to `claim_in_turn`.
+
+        Raises:
+            TicketError: The place is lost.
+        """
+        return await self._room.until_turn(ticket, seconds) and self._serving()
+
+    async def claim_in_turn(self, ticket: Ticket) -> NotebookServer:
+        """Give a server, as by `claim`, to one whose turn it is.
+
+        Raises:
+            PoolEmptyError: It is not, or not any more: wait again.
+            ProxyError: The proxy does not answer, or refuses the route; the place is kept.
+        """
+        self._require_service()
+        await self._require_answer_if_engine_is_down()
+        while True:
+            server, given = self._room.claim(ticket), False
+            try:
+                given = await self._give(server)
+            except SpawnerError:
+                self._pool.refuse()
+            finally:
+                if not given:
+                    self._room.line.put_back(ticket)
+            if given:
+                return server
+
+    def leave(self, ticket_id: str) -> None:
+        """Give up a place in line."""
+        self._room.line.leave(ticket_id)
+
+    def look_again(self) -> None:
+        """Let those in line look again. Called when something has changed."""
+        self._room.look_again()
+
+    async def claim_as(self, server_id: str) -> NotebookServer:
+        """Start a new, empty server under an id of the past, and give it out.
+
+        When the pool has no room, one ready server makes place for it.
+
+        Raises:
+            ServerExistsError: The id is in use, here or by somebody else.
+            PoolEmptyError: There is no room and nothing ready to give up.
+            SpawnerError: It did not start.
+            ProxyError: The proxy does not answer, or refuses the route.
+        """
+        self._require_service()
+        if await self._proxy.route_exists(server_id) or server_id in self._pool.servers:
+            raise ServerExistsError(f"the address of server {server_id} is in use")
+        leaving: asyncio.Task[None] | None = None
+        if not self._pool.has_room():
+            given_up = self._pool.oldest_ready() or self._pool.refuse()
+            leaving = self._fleet.stop(given_up, StopReason.SURPLUS)
+        server = await self._fleet.launch_claimed(server_id, self._image(), after=leaving)
+        if not await self._give(server):
+            raise SpawnerError(f"server {server_id} died while it was handed over")
+        return server
+
+    def keep(self, server: NotebookServer) -> None:
+        """Let the idle clock of a claimed server begin anew; its age goes on."""
+        server.kept_at = self._clock()
+
+    def close(self, server: NotebookServer) -> None:
+        """Stop a claimed server because its visitor says so."""
+        self._fleet.stop(server, StopReason.CLOSED)
+
+    def abandon(self, server_id: str) -> None:
+        """Stop a server whose visitor left before it could be told of it."""
+        server = self.live(server_id)
+        if server is not None:
+            self._fleet.stop(server, StopReason.ABANDONED)
+
+    def _require_service(self) -> None:
+        """Refuse before a server is spent on a visitor who could not reach it."""
+        if not self._serving():
+            self._pool.refuse()
+        problem = self._health.problems.get("proxy")
+        if problem is not None:
+            raise ProxyError(problem.message)
+
+    async def _require_answer_if_engine_is_down(self) -> None:
+        """While the engine is away, spend no server on a visitor that no server could answer."""
+        server = self._pool.oldest_ready()
+        if server is None or "engine" not in self._health.problems:
+            return
+        if not await self._handover.answers(server):
+            self._pool.refuse()
+
+    async def _give(self, server: NotebookServer) -> bool:
+        """Hand a claimed server over; one that cannot be handed over is stopped."""
+        self._fleet.changed()
+        reason, given = StopReason.EXITED, False
+        try:
+            given = await self._handover.give(server)
+        except ProxyError:
+            reason = StopReason.UNROUTABLE
+            raise
+        finally:
+            if not given and server.phase is Phase.CLAIMED:
+                self._fleet.stop(server, reason)
+        return given

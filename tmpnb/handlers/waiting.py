@@ -1,0 +1,56 @@
+"""`/wait/<ticket>`: tell one who waits in line how far it is, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+from tornado.iostream import StreamClosedError
+
+from tmpnb.errors import TicketError
+from tmpnb.handlers.base import BaseHandler
+
+LONGEST = 600.0  # seconds of one stream; the browser opens the next by itself
+KEEPALIVE = 15.0  # seconds
+
+
+class WaitHandler(BaseHandler):
+    """`GET /wait/<ticket>`: keeps the place while it is open, takes no server.
+
+    Events without a name carry `{"position", "estimate"}`; `turn` says that a server is
+    ready to be taken with the ticket, `lost` that the place is lost.
+    """
+
+    async def get(self, ticket_id: str) -> None:
+        """Stream events until the turn has come."""
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("X-Accel-Buffering", "no")  # nginx would keep them
+        try:
+            await self._stream(ticket_id)
+        except TicketError:
+            await self._send({}, event="lost")
+        except StreamClosedError:
+            return
+        await self.finish()
+
+    async def _stream(self, ticket_id: str) -> None:
+        claims = self.site.orchestrator.claims
+        ticket = claims.ticket(ticket_id)
+        if ticket is None:
+            raise TicketError("this place in line is lost")
+        loop = asyncio.get_running_loop()
+        end, last, told = loop.time() + LONGEST, 0.0, ""
+        while loop.time() < end and not self.visitor_left:
+            news = json.dumps(claims.place(ticket).as_public())
+            if news != told or loop.time() - last > KEEPALIVE:
+                await self._send(json.loads(news))
+                told, last = news, loop.time()
+            if await claims.until_turn(ticket, 1.0):
+                await self._send({}, event="turn")
+                return
+
+    async def _send(self, data: Mapping[str, object], event: str = "") -> None:
+        name = f"event: {event}\n" if event else ""
+        self.write(f"{name}data: {json.dumps(data)}\n\n")
+        await self.flush()

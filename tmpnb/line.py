@@ -1,0 +1,111 @@
+"""The line of visitors who wait for a server: who is next, and how long it takes. Synchronous."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tmpnb.errors import LineFullError, TicketError
+
+GRACE = 30.0  # seconds a place is kept for somebody who reloads or polls
+REMEMBERED = 20  # admissions the estimate is made of
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One place in the line. Times in Unix seconds."""
+
+    id: str  # secret: who has it, has the place
+    joined_at: float
+    seen_at: float
+    waits: int = 0  # requests that wait with it right now
+
+
+class Line:
+    """First come, first served; who is gone for longer than `GRACE` loses the place."""
+
+    def __init__(self, clock: Callable[[], float], longest: int) -> None:
+        """Begin with nobody.
+
+        Args:
+            clock: Unix time in seconds.
+            longest: How many may wait.
+        """
+        self._clock, self._longest = clock, longest
+        self._tickets: dict[str, Ticket] = {}  # in the order in which they came
+        self._admitted: deque[float] = deque(maxlen=REMEMBERED)  # when the last ones were
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def __iter__(self) -> Iterator[Ticket]:
+        return iter(tuple(self._tickets.values()))
+
+    def find(self, ticket_id: str) -> Ticket | None:
+        """Return the ticket of this id if it still has a place."""
+        self.forget_gone()
+        return self._tickets.get(ticket_id)
+
+    def join(self) -> Ticket:
+        """Take the place at the end.
+
+        Raises:
+            LineFullError: As many wait as may.
+        """
+        self.forget_gone()
+        if len(self._tickets) >= self._longest:
+            raise LineFullError("too many are waiting already")
+        now = self._clock()
+        ticket = Ticket(secrets.token_urlsafe(16), joined_at=now, seen_at=now)
+        self._tickets[ticket.id] = ticket
+        return ticket
+
+    def arrive(self, ticket: Ticket) -> None:
+        """Note that somebody waits with a ticket."""
+        ticket.waits += 1
+
+    def depart(self, ticket: Ticket) -> None:
+        """Note that somebody waits no more; the place is kept for a while."""
+        ticket.waits -= 1
+        ticket.seen_at = self._clock()
+
+    def admit(self, ticket: Ticket) -> None:
+        """Let one go through."""
+        self._tickets.pop(ticket.id, None)
+        self._admitted.append(self._clock())
+
+    def leave(self, ticket_id: str) -> None:
+        """Give up a place."""
+        self._tickets.pop(ticket_id, None)
+
+    def put_back(self, ticket: Ticket) -> None:
+        """Give one who was admitted in vain the first place."""
+        self._tickets = {ticket.id: ticket} | self._tickets
+
+    def forget_gone(self) -> None:
+        """Drop the places of those who did not come back in time."""
+        limit = self._clock() - GRACE
+        gone = [t.id for t in self._tickets.values() if not t.waits and t.seen_at < limit]
+        for ticket_id in gone:
+            del self._tickets[ticket_id]
+
+    def position(self, ticket: Ticket) -> int:
+        """Return 1 for who is next. Those who are away for a moment keep their places.
+
+        Raises:
+            TicketError: Its place is lost.
+        """
+        self.forget_gone()
+        for position, ticket_id in enumerate(self._tickets, start=1):
+            if ticket_id == ticket.id:
+                return position
+        raise TicketError("this place in line is lost")
+
+    def estimate(self, position: int) -> float | None:
+        """Return the seconds until `position` is served, by the pace of late; None: no telling."""
+        if len(self._admitted) < 2:
+            return None
+        pace = (self._clock() - self._admitted[0]) / len(self._admitted)
+        return round(position * pace, 1)
