@@ -25,7 +25,13 @@ from tmpnb.pool import PoolStats
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-SAMPLES = {"<id>": "Ab12Cd34", "<path>": "a/b.ipynb", "<status>": "503", "<file>": "tmpnb.css", "<ticket>": "t1"}
+SAMPLES = {
+    "<id>": "Ab12Cd34",
+    "<path>": "a/b.ipynb",
+    "<status>": "503",
+    "<file>": "tmpnb.css",
+    "<ticket>": "t1",
+}
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
 FOREIGN_FLAGS = {"--internal", "--filter", "--error-target"}  # of Docker and the proxy
 
@@ -186,6 +192,20 @@ def test_the_numbers_in_the_readme_have_the_keys_of_the_service() -> None:
     keys = {field.name for field in fields(PoolStats)} | {"version", "container_image", "waiting"}
     assert set(json.loads(sample[1])) == keys
     assert {name for name in keys if f"| `{name}` |" not in text("docs/http-api.md")} == set()
+
+
+def test_every_promise_under_a_fault_names_its_test_and_no_test_is_without_one() -> None:
+    table = re.search(
+        r"<!-- promises -->(.*)<!-- end of promises -->", text("docs/operations.md"), re.S
+    )
+    assert table is not None
+    tests = set()
+    for module in (ROOT / "tests" / "e2e" / "faults").glob("test_*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
+                tests.add(node.name)
+    promised = set(re.findall(r"`(test_\w+)`", table[1]))
+    assert promised == {name for name in tests if name.startswith("test_")}
 
 
 # The code

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 
 from tmpnb.clock import Clock
 from tmpnb.errors import SpawnerError, TmpnbError
+from tmpnb.health import Health
 from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
 from tmpnb.server import NotebookServer, Phase, StopReason
@@ -31,6 +32,7 @@ class Fleet:
         proxy: Proxy,
         starter: Starter,
         tasks: Tasks,
+        health: Health,
         clock: Clock,
         changed: Callable[[], None],
     ) -> None:
@@ -42,12 +44,14 @@ class Fleet:
             proxy: Forgets them.
             starter: Brings them up.
             tasks: Where each start and stop runs.
+            health: Is told when a server cannot be removed.
             clock: Unix time in seconds.
             changed: Called when a server has left a phase.
         """
         self._pool, self._spawner, self._proxy = pool, spawner, proxy
         self._starter, self._tasks, self._clock = starter, tasks, clock
-        self.changed = changed
+        self._health, self.changed = health, changed
+        self._stuck: set[str] = set()  # servers whose removal has failed and goes on
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}  # starts that somebody waits for
 
@@ -184,8 +188,19 @@ class Fleet:
                     await remove(server.id)
                     left.remove(remove)
                 except TmpnbError as error:
-                    log.info("stop of %s will be tried again: %s", server.id, error)
+                    self._report(server, error)
             if left:
                 await asyncio.sleep(STOP_RETRY)
+        self._stuck.discard(server.id)
+        if not self._stuck:
+            self._health.solved("stop")
         self._pool.move(server, Phase.GONE)
         self.changed()
+
+    def _report(self, server: NotebookServer, error: TmpnbError) -> None:
+        """Say once that servers cannot be removed; what is down has been told of."""
+        log.debug("stop of %s will be tried again: %s", server.id, error)
+        self._stuck.add(server.id)
+        if not self._health.problems.keys() & {"engine", "proxy"}:
+            words = str(error).replace(server.id, "<id>")
+            self._health.report("stop", f"a server cannot be removed, and is tried again: {words}")

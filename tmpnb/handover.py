@@ -39,6 +39,7 @@ class HandOver:
         self._spawner, self._proxy, self._client = spawner, proxy, client
         self._tasks, self._health, self._clock = tasks, health, clock
         self._ready_url = ready_url
+        self._unmarked: set[str] = set()  # claimed servers that the engine does not know as such
 
     async def give(self, server: NotebookServer) -> bool:
         """Do all three at once; False when the server turned out to be dead.
@@ -57,8 +58,12 @@ class HandOver:
             if not alive:
                 self._health.report("engine", str(unmarked))
                 raise unmarked
-            self._tasks.spawn(self._mark_later(server), f"mark of {server.id}")
+            self.mark_later(server)
         return alive and server.phase is Phase.CLAIMED
+
+    def mark_later(self, server: NotebookServer) -> None:
+        """Write a claim into the engine that it does not know yet, again and again."""
+        self._tasks.spawn(self._mark_later(server), f"mark of {server.id}")
 
     async def answers(self, server: NotebookServer) -> bool:
         """Whether the server is alive right now."""
@@ -94,16 +99,28 @@ class HandOver:
         return None
 
     async def _mark_later(self, server: NotebookServer) -> None:
-        while True:
-            await asyncio.sleep(MARK_RETRY)
-            if server.phase is not Phase.CLAIMED:
-                return
-            try:
-                await self._write_mark(server)
-            except SpawnerError as error:
-                self._health.report("engine", str(error))
-            else:
-                return
+        self._unmarked.add(server.id)
+        try:
+            while True:
+                await asyncio.sleep(MARK_RETRY)
+                if server.phase is not Phase.CLAIMED or await self._mark_again(server):
+                    return
+        finally:
+            self._unmarked.discard(server.id)
+            if not self._unmarked:
+                self._health.solved("claim")
+
+    async def _mark_again(self, server: NotebookServer) -> bool:
+        """Whether there is nothing left to do; an engine that is down has been told of."""
+        try:
+            await self._write_mark(server)
+        except NoInstanceError:
+            pass  # the next pass sees that, and stops it
+        except SpawnerError as error:
+            if "engine" not in self._health.problems:
+                self._health.report("claim", str(error).replace(server.id, "<id>"))
+            return False
+        return True
 
     async def _write_mark(self, server: NotebookServer) -> None:
         moment = server.since if server.claimed_at is None else server.claimed_at

@@ -32,6 +32,7 @@ from tmpnb.tokens import TokenMaker, new_id
 log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE = 0.05  # seconds between passes
+PASS_SHARE = 0.2  # of the time, at most, that passes take
 STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing could be read yet
 
 
@@ -40,7 +41,7 @@ class Timing:
     """How the loop runs."""
 
     reconcile_interval: float = 10.0  # seconds between passes that nothing woke
-    shutdown_timeout: float = 20.0  # seconds to remove servers at the end
+    shutdown_timeout: float = 20.0  # seconds at the end in which no server goes away
     user_length: int = 12  # characters of a server id
 
 
@@ -80,7 +81,7 @@ class Orchestrator:
             health=self.health,
             clock=clock,
         )
-        handover = HandOver(
+        self._handover = HandOver(
             spawner=spawner,
             proxy=proxy,
             client=self._client,
@@ -95,6 +96,7 @@ class Orchestrator:
             proxy=proxy,
             starter=self._starter,
             tasks=self._tasks,
+            health=self.health,
             clock=clock,
             changed=self._changed,
         )
@@ -107,7 +109,7 @@ class Orchestrator:
         self.claims = Claims(
             pool=self.pool,
             fleet=self._fleet,
-            handover=handover,
+            handover=self._handover,
             proxy=proxy,
             health=self.health,
             clock=clock,
@@ -200,13 +202,17 @@ class Orchestrator:
         """Reconcile until `shutdown`, then remove what has to go within a deadline."""
         async with self._tasks:
             while not self._closing:
+                begun = asyncio.get_running_loop().time()
                 await supervise(self._pass(), "pass")
-                await self._pause()
+                await self._pause(asyncio.get_running_loop().time() - begun)
             await self._wind_down()
         self._client.close()
 
-    async def _pause(self) -> None:
-        await asyncio.sleep(SHORTEST_PAUSE)  # what comes together is done in one pass
+    async def _pause(self, pass_took: float) -> None:
+        # What comes together is done in one pass; and the longer an engine takes to tell
+        # of its many servers, the more rarely it is asked.
+        rest = min(pass_took * (1 / PASS_SHARE - 1), STARTING_PAUSE)
+        await asyncio.sleep(max(SHORTEST_PAUSE, rest))
         backoff = self._starter.backoff
         seconds = self._timing.reconcile_interval
         if self._fleet.starting or not self._adopted:
@@ -239,6 +245,8 @@ class Orchestrator:
         for server in adopt(seen):
             self.pool.add(server)
             log.info("server adopted id=%s address=%s", server.id, server.address)
+            if seen.instances[server.id].claimed_at is None:  # known by its route alone
+                self._handover.mark_later(server)
         self._adopted = True
         return replace(self._policy, grace=0.0)
 
@@ -260,6 +268,9 @@ class Orchestrator:
         for _ in range(backoff.allowed(todo.launch, under_way, self._clock())):
             self._fleet.launch(new_id(self._timing.user_length), self.image)
 
+    def _unclaimed(self) -> int:
+        return sum(s.phase is not Phase.CLAIMED for s in self.pool.servers.values())
+
     async def _wind_down(self) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step would clean up nothing
         self._fleet.cancel_starts()
@@ -268,10 +279,11 @@ class Orchestrator:
             if server.phase in leaving:
                 self._fleet.stop(server, StopReason.SHUTDOWN)
         try:
-            async with asyncio.timeout(self._timing.shutdown_timeout):
-                while any(s.phase is not Phase.CLAIMED for s in self.pool.servers.values()):
-                    self._woken.clear()
-                    await self._woken.wait()
+            while count := self._unclaimed():
+                async with asyncio.timeout(self._timing.shutdown_timeout):
+                    while self._unclaimed() >= count:
+                        self._woken.clear()
+                        await self._woken.wait()
         except TimeoutError:
             left = [s.id for s in self.pool.servers.values() if s.phase is not Phase.CLAIMED]
             log.warning("could not remove in time: %s; the next start will", ", ".join(left))

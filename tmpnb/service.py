@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import PeriodicCallback
 
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.arrival import Arrivals
@@ -98,9 +97,8 @@ class Service:
             await self.spawner.setup()
             stack.enter_context(engine_held(self.spawner.engine_id, self.spawner.pool_name))
             await _first_contact(proxy, orchestrator)
-            culler = PeriodicCallback(orchestrator.cull, self.cull_period * 1000)
-            culler.start()
-            stack.callback(culler.stop)
+            culling = asyncio.create_task(_again_and_again(orchestrator.cull, self.cull_period))
+            stack.callback(culling.cancel)
             ending.action = lambda: orchestrator.shutdown(stop_claimed=self.stop_servers_on_exit)
             await orchestrator.run()
 
@@ -140,6 +138,16 @@ class _Later:
     def __call__(self) -> None:
         if self.target is not None:
             self.target()
+
+
+async def _again_and_again(act: Callable[[], None], period: float) -> None:
+    """Act each `period` seconds until cancelled, whatever the system's clock does.
+
+    Tornado's PeriodicCallback goes by that clock, and pauses for the hour it is put back.
+    """
+    while True:
+        await asyncio.sleep(period)
+        act()
 
 
 async def _first_contact(proxy: Proxy, orchestrator: Orchestrator) -> None:

@@ -66,16 +66,16 @@ def secret_file(path: Path, mode: int) -> str:
 def _write_once(path: Path, mode: int) -> None:
     """Write a random secret; another process that is faster wins, a reader sees it whole."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(secrets.token_hex(32) + "\n")
     try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(secrets.token_hex(32) + "\n")
         os.link(draft, path)
     except FileExistsError:
         pass
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
 
 
 def new_id(length: int) -> str:

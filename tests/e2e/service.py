@@ -132,7 +132,7 @@ class Service:
     async def take(self, path: str = "") -> str:
         """Take a server as a person who follows a link; return its URL, token included."""
         answer = await self.fetch(f"/spawn{path}", headers=PERSON)
-        assert answer.code == 302, answer.body
+        assert answer.code == 302, f"{answer.code}\n{self.tail()}"
         return self.url + answer.headers["Location"]
 
     async def numbers(self) -> dict[str, Any]:

@@ -273,6 +273,16 @@ async def test_a_claim_is_at_most_two_requests_and_its_repeat_one(
     assert [i.claimed_at for i in await spawner.list()] == [17]
 
 
+async def test_a_claim_of_a_known_container_is_one_request(
+    docker: StandIn, spawner: DockerSpawner
+) -> None:
+    docker.add("tmpnb-pool-abc", OWN)
+    await spawner.list()
+    await spawner.mark_claimed("abc", 17.9)
+    assert [request.split("?")[0].rsplit("/")[-1] for request in docker.asked] == ["json", "rename"]
+    assert [i.claimed_at for i in await spawner.list()] == [17]
+
+
 @pytest.mark.parametrize("status", [404, 500, 501])
 async def test_a_log_that_cannot_be_read_is_empty(
     docker: StandIn, spawner: DockerSpawner, status: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -126,6 +127,8 @@ class DockerSpawner(Spawner):
         super().__init__(**settings)
         self._quick = Lane("docker-quick", QUICK_WORKERS)
         self._slow = Lane("docker-slow", self.max_dock_workers)
+        # Not all workers: many removals at once must not keep a start waiting.
+        self._removals = asyncio.Semaphore(max(1, self.max_dock_workers // 2))
         self._last_words: dict[str, str] = {}  # of failed starts, by server id
 
     async def setup(self) -> None:
@@ -193,7 +196,8 @@ class DockerSpawner(Spawner):
             SpawnerError: The engine refused or did not answer.
         """
         containers = self._ready()
-        await self._slowly("removing", server_id, partial(containers.remove, server_id))
+        async with self._removals:  # to wait for one's turn is no fault of the engine
+            await self._slowly("removing", server_id, partial(containers.remove, server_id))
         self._last_words.pop(server_id, None)
         if self._ports:
             self._ports.give_back(server_id)

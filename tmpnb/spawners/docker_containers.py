@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,10 +72,20 @@ class Containers:
         self._client = client
         self._pool = pool
         self._options = options
+        # By server id, as far as known: to find a container by its labels, the engine looks
+        # at every one it has.
+        self._ids: dict[str, str] = {}
 
     def all(self) -> list[Instance]:
         """Return every container of the pool, in one request."""
-        return [listing.instance_of(entry) for entry in self._find()]
+        found = self._find()
+        instances = [listing.instance_of(entry) for entry in found]
+        self._ids = {
+            instance.server_id: str(entry["Id"])
+            for instance, entry in zip(instances, found, strict=True)
+            if entry.get("Id")
+        }
+        return instances
 
     def start(self, order: Order, given_up: threading.Event) -> str:
         """Make a server; return its address. Whatever fails, nothing is left behind.
@@ -92,6 +103,7 @@ class Containers:
             container = self._create(order)
             if not given_up.is_set():
                 self._client.start(container)
+                self._ids[order.server_id] = container
                 address = self._address(container, order, given_up)
         finally:
             # By label, not by what `create` returned: it may have timed out and worked.
@@ -103,8 +115,10 @@ class Containers:
 
     def remove(self, server_id: str, given_up: threading.Event) -> None:
         """Remove a server with its anonymous volumes; it is gone when this returns."""
-        for found in self._find(server_id):
-            self._remove(found["Id"], given_up)
+        known = self._ids.pop(server_id, None)
+        if known is None or not self._remove(known, given_up):
+            for found in self._find(server_id):
+                self._remove(found["Id"], given_up)
 
     def claim(self, server_id: str, claimed_at: float) -> None:
         """Write the time of the claim into the name.
@@ -112,10 +126,15 @@ class Containers:
         Raises:
             SpawnerError: There is no such server.
         """
+        name = listing.container_name(self._pool, server_id, claimed_at)
+        known = self._ids.get(server_id)  # by a name alone it could be somebody else's
+        if known is not None:
+            with suppress(APIError):  # renamed already, or gone
+                self._client.rename(known, name)
+                return
         found = self._find(server_id)
         if not found:
             raise NoInstanceError(f"there is no server {server_id} to claim")
-        name = listing.container_name(self._pool, server_id, claimed_at)
         if name not in listing.names_of(found[0]):
             self._client.rename(found[0]["Id"], name)
 
@@ -219,15 +238,17 @@ class Containers:
             raise
         return redact(printed[-LOG_BYTES:].decode(errors="replace").rstrip("\n"))
 
-    def _remove(self, container: str, given_up: threading.Event) -> None:
+    def _remove(self, container: str, given_up: threading.Event) -> bool:
+        """Remove a container; return whether there was one."""
         try:
             self._client.remove_container(container, v=True, force=True)
         except NotFound:
-            return
+            return False
         except APIError as error:
             if error.status_code != requests.codes.conflict:
                 raise
             self._wait_until_gone(container, given_up)  # it is being removed already
+        return True
 
     def _wait_until_gone(self, container: str, given_up: threading.Event) -> None:
         for _ in range(LOOKS):
