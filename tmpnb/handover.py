@@ -56,7 +56,8 @@ class HandOver:
             raise refused
         if unmarked is not None:
             if not alive:
-                self._health.report("engine", str(unmarked))
+                if "engine" not in self._health.problems:
+                    self._health.report("engine", str(unmarked).replace(server.id, "<id>"))
                 raise unmarked
             self.mark_later(server)
         return alive and server.phase is Phase.CLAIMED

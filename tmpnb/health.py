@@ -27,11 +27,15 @@ class Health:
         self.last_pass: float | None = None  # Unix time in seconds
 
     def report(self, topic: str, message: str) -> None:
-        """Open or update the problem of a topic; only a new message is logged."""
+        """Open or update the problem of a topic; only a message with a new first line is logged.
+
+        What stands below the first line, as a server's last words, may differ each time.
+        """
         known = self.problems.get(topic)
-        if known is not None and known.message == message:
+        if known is None or _first_line(known.message) != _first_line(message):
+            log.warning("%s: %s", topic, message)
+        elif known.message == message:
             return
-        log.warning("%s: %s", topic, message)
         since = known.since if known else self._clock()
         self.problems[topic] = Problem(message, since)
         self.last_error = Problem(f"{topic}: {message}", self._clock())
@@ -49,3 +53,7 @@ class Health:
     def last_pass_age(self) -> float | None:
         """Return the seconds since the last good pass, None before the first."""
         return None if self.last_pass is None else round(self._clock() - self.last_pass, 3)
+
+
+def _first_line(message: str) -> str:
+    return message.partition("\n")[0]

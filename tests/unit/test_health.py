@@ -58,6 +58,15 @@ def test_other_words_are_logged_and_the_begin_stays(
     assert caplog.messages == ["engine: does not answer", "engine: refused"]
 
 
+def test_other_last_words_of_the_same_fault_are_kept_and_not_logged_again(
+    health: Health, caplog: pytest.LogCaptureFixture
+) -> None:
+    health.report("start", "it does not answer; its last lines:\nat noon")
+    health.report("start", "it does not answer; its last lines:\nat one")
+    assert health.problems["start"].message.endswith("at one")
+    assert caplog.messages == ["start: it does not answer; its last lines:\nat noon"]
+
+
 def test_topics_are_apart(health: Health) -> None:
     health.report("engine", "down")
     health.report("proxy", "down")

@@ -38,7 +38,8 @@ CAREFUL: Mapping[str, Any] = {
     "security_opt": ["no-new-privileges"],
     # A visitor's server whose machine or engine restarts, or which runs out of memory, comes
     # back with its files. One that was never given out is replaced all the same.
-    "restart_policy": {"Name": "unless-stopped"},
+    # Not `unless-stopped`: an engine that crashed takes its own clean-up for somebody's wish.
+    "restart_policy": {"Name": "always"},
 }
 
 
