@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
@@ -10,6 +11,15 @@ from running_site import Running
 from tornado.ioloop import IOLoop
 
 from tmpnb.http import Client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def first_loop() -> Iterator[None]:
+    """Have a loop from the start, so that none is made by the way and never closed."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
 
 
 @pytest.fixture
