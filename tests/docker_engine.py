@@ -78,4 +78,6 @@ class RealEngine:
             self.client.remove_container(entry["Id"], v=True, force=True)
         for network in self.client.networks(filters=mine):
             self.client.remove_network(network["Id"])
+        for volume in self.client.volumes(filters=mine)["Volumes"] or ():
+            self.client.remove_volume(volume["Name"])
         self.client.close()

@@ -41,6 +41,10 @@ class StandIn:
     bodies: list[dict[str, Any]] = field(default_factory=list)  # of creations
     new_state: str = "running"  # of a container that was started
     new_ports: list[dict[str, Any]] | None = None  # published; None: one on 127.0.0.1
+    image_environment: list[str] = field(default_factory=list)  # NAME=value
+    volumes: dict[str, dict[str, str]] | None = None  # labels by name; None: it has no volumes
+    in_use: set[str] = field(default_factory=set)  # volumes that cannot be removed
+    copied: list[bytes] = field(default_factory=list)  # archives put into containers
     changed: threading.Condition = field(default_factory=threading.Condition)
     port: int = 0
 
@@ -111,7 +115,9 @@ class StandIn:
             case "GET", ["version"]:
                 return 200, {"ApiVersion": "1.41", "MinAPIVersion": "1.12"}
             case "GET", ["images", *_]:
-                return 200, {"Config": {"User": "jovyan"}}
+                return 200, {"Config": {"User": "jovyan", "Env": self.image_environment}}
+            case _, ["volumes", *rest] if self.volumes is not None:
+                return self._volume(method, rest, self.volumes, query, body)
             case "GET", ["containers", "json"]:
                 return 200, self._list(json.loads(query.get("filters", ["{}"])[0]))
             case "POST", ["containers", "create"]:
@@ -127,6 +133,32 @@ class StandIn:
             return labelled and entry["Id"] in filters.get("id", [entry["Id"]])
 
         return [entry for entry in list(self.containers.values()) if fits(entry)]
+
+    def _volume(
+        self,
+        method: str,
+        rest: list[str],
+        volumes: dict[str, dict[str, str]],
+        query: dict[str, list[str]],
+        body: Any,
+    ) -> Answer:
+        match method, rest:
+            case "POST", ["create"]:
+                volumes.setdefault(body["Name"], body.get("Labels") or {})
+                return 201, {"Name": body["Name"]}
+            case "GET", []:
+                [wanted] = json.loads(query["filters"][0])["label"]
+                key, _, value = wanted.partition("=")
+                fits = [name for name, labels in volumes.items() if labels.get(key) == value]
+                return 200, {"Volumes": [{"Name": name} for name in fits]}
+            case "GET", [name] if name in volumes:
+                return 200, {"Name": name, "Labels": volumes[name]}
+            case "DELETE", [name] if name in self.in_use:
+                return 409, {"message": f"volume {name} is in use"}
+            case "DELETE", [name] if name in volumes:
+                del volumes[name]
+                return 204, None
+        return 404, {"message": "no such volume"}
 
     def _create(self, name: str, body: dict[str, Any]) -> Answer:
         self.bodies.append(body)
@@ -168,6 +200,8 @@ class StandIn:
             case "GET", ["json"]:
                 state = {"Status": entry["State"], "ExitCode": 7}
                 return 200, {"State": state, "Config": {"Tty": True}}
+            case "PUT", ["archive"]:
+                return 200, b""
             case "GET", ["logs"]:
                 return 200, b"first line\nlast line\n"
         return 501, {"message": f"the stand-in does not know {method} {rest}"}
@@ -185,7 +219,11 @@ class Engine:
 
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length) or b"{}")
+                sent_body = self.rfile.read(length)
+                if self.command == "PUT":
+                    state.copied.append(sent_body)
+                    sent_body = b""
+                body = json.loads(sent_body or b"{}")
                 status, answer = state.answer(self.command, self.path, body)
                 sent = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
@@ -196,14 +234,7 @@ class Engine:
                 if status != 204:
                     self.wfile.write(sent)
 
-            def do_GET(self) -> None:
-                self.handle_any()
-
-            def do_POST(self) -> None:
-                self.handle_any()
-
-            def do_DELETE(self) -> None:
-                self.handle_any()
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - its base calls them so
 
             def handle(self) -> None:
                 try:

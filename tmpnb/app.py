@@ -118,6 +118,11 @@ class Tmpnb(Application):
     embed_origins = Unicode(
         "", help="Sites whose pages may frame notebooks: https://journal.example,https://…"
     ).tag(config=True)
+    public_url = Unicode(
+        "",
+        help="""Where visitors find the service: https://notebooks.example. With https, notebooks
+        set cookies that work in frames of other sites. Empty: as each visitor's request says.""",
+    ).tag(config=True)
     template_path = Unicode(
         "", help="Directory whose templates take the place of ours of the same name."
     ).tag(config=True)
@@ -223,6 +228,8 @@ class Tmpnb(Application):
         spawner = spawner_class(self.spawner)(parent=self)
         spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
+        public_url = settings.public_url(self.public_url)
+        spawner.https = public_url.startswith("https:")
         policy = Policy(
             capacity=self.pool_size,
             min_ready=self.min_ready or self.pool_size,
@@ -247,6 +254,7 @@ class Tmpnb(Application):
             redirect_uri=settings.redirect_uri(self.redirect_uri),
             cors=settings.cors_headers({name: getattr(self, name) for name in CORS_HEADERS}),
             frame_ancestors=spawner.frame_ancestors,
+            public_url=public_url,
             template_path=self._template_path(),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,

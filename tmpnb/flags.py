@@ -36,6 +36,7 @@ APPLICATION = (
     "static_files",
     "template_path",
     "embed_origins",
+    "public_url",
     "state_dir",
     "stop_servers_on_exit",
     "reconcile_interval",

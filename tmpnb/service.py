@@ -47,6 +47,7 @@ class Service:
     redirect_uri: str
     state_dir: Path
     frame_ancestors: str = "'self'"
+    public_url: str = ""  # where visitors find it, without a slash at its end
     cors: Mapping[str, str] = field(default_factory=dict)
     template_path: Path | None = None
     stop_servers_on_exit: bool = False
@@ -122,6 +123,7 @@ class Service:
             remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,
+            public_url=self.public_url,
             cors=self.cors,
             open_files=may_open,
             open_files_needed=open_files.needed(self.policy.capacity),

@@ -148,6 +148,24 @@ def frame_ancestors(origins: str) -> str:
     return " ".join(sources)
 
 
+def public_url(given: str) -> str:
+    """Return the address where visitors find the service, without a slash at its end.
+
+    Args:
+        given: `https://notebooks.example`; empty: each visitor's browser says it.
+
+    Raises:
+        ConfigError: It is no address, or has a path.
+    """
+    url = given.strip().rstrip("/")
+    if url and ("*" in url or not (_ORIGIN.match(url) or _ORIGIN_V6.match(url))):
+        raise ConfigError(
+            f"--public-url={given} is not an address; write https://notebooks.example, "
+            "without a path"
+        )
+    return url
+
+
 def redirect_uri(given: str) -> str:
     """Return the landing page, checked.
 

@@ -15,6 +15,8 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
+from tmpnb.embedding import embedding
+
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"
 POOL = {"available": 7, "starting": 1, "capacity": 12}
@@ -43,6 +45,14 @@ def _pages() -> dict[str, dict[str, Any]]:
             "status": 404,
         },
         "info": {"stats": {}, "status": 200},
+        "embed": {
+            "asked": {"path": "notebooks/a b.ipynb", "title": "", "height": ""},
+            "wanted": embedding("https://tmp.test", "notebooks/a b.ipynb"),
+            "problem": "",
+            "origins": ("https://journal.example", "https://*.blog.example:8443"),
+            "is_https": True,
+            "status": 200,
+        },
     }
 
 
@@ -75,6 +85,7 @@ class PagesSite:
     wait_status: int = 200
     hold: asyncio.Event | None = None  # answers to POST wait for it
     sandbox: str = "allow-scripts allow-same-origin allow-forms"  # of the frame in /article
+    parents: str = "'self' http://article.test:*"  # who may frame the pages, as they are told
     port: int = 0
 
     @property
@@ -129,7 +140,8 @@ class _Handler(RequestHandler):
         self.set_status(values["status"])
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Cache-Control", "no-store")
-        self.render(f"{name}.html", brand="tmpnb", static=self.static_url, **values)
+        common = {"brand": "tmpnb", "static": self.static_url, "parents": self.site.parents}
+        self.render(f"{name}.html", **common, **values)
 
 
 class PageHandler(_Handler):

@@ -55,6 +55,7 @@ class Service:
         env: Mapping[str, str] | None = None,
         log: Path | None = None,
         constants: Mapping[str, float] | None = None,
+        proxy_options: str = "",
     ) -> None:
         """Keep what is needed; nothing is started yet.
 
@@ -64,7 +65,9 @@ class Service:
             env: Variables besides this process's own, without its secrets.
             log: In the state directory unless given.
             constants: Numbers of the program by their dotted names, which no flag changes.
+            proxy_options: Of the proxy, each with a space before it.
         """
+        self._proxy_options = proxy_options
         self.state_dir = state_dir or Path(tempfile.mkdtemp(prefix="tmpnb-test-"))
         self.visitors, self.api_port, self.port, self.admin_port = free_ports(4)
         self.flags = flags
@@ -91,7 +94,7 @@ class Service:
     async def start(self) -> None:
         """Run the program; return at once."""
         arguments = [
-            f"--proxy-command={chp()}",
+            f"--proxy-command={chp()}{self._proxy_options}",
             f"--proxy-port={self.visitors}",
             f"--proxy-api-port={self.api_port}",
             f"--port={self.port}",

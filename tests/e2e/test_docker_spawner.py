@@ -261,7 +261,7 @@ async def test_an_anonymous_volume_goes_with_its_container(
     spawner, spec = await spawner_with(extra_host_config={"mounts": [volume]}), new_spec()
     await spawner.start(spec)
     (container,) = engine.containers()
-    (mount,) = container["Mounts"]
+    (mount,) = (mount for mount in container["Mounts"] if mount["Destination"] == "/data")
     assert engine.client.inspect_volume(mount["Name"])["Name"] == mount["Name"]
     await spawner.stop(spec.server_id)
     with pytest.raises(NotFound):

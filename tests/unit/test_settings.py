@@ -242,3 +242,37 @@ def test_every_cross_origin_flag_has_its_header() -> None:
 def test_header_value_that_is_not_one_line_of_text_is_refused(value: str) -> None:
     message = one_line(lambda: settings.cors_headers({"allow_origin": value}))
     assert message.startswith("--allow-origin: ")
+
+
+# Where visitors find the service
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("", ""),
+        ("https://notebooks.example", "https://notebooks.example"),
+        (" https://notebooks.example/ ", "https://notebooks.example"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+    ],
+)
+def test_public_url_is_taken_without_its_last_slash(given: str, url: str) -> None:
+    assert settings.public_url(given) == url
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "notebooks.example",
+        "https://notebooks.example/path",
+        "https://*.example",
+        "https://notebooks.example:*",
+        "ftp://notebooks.example",
+        "https://user@notebooks.example",
+    ],
+)
+def test_public_url_that_is_no_address_is_refused(given: str) -> None:
+    message = one_line(lambda: settings.public_url(given))
+    assert f"--public-url={given}" in message
+    assert "https://notebooks.example" in message

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tornado.routing import URLSpec
 from tornado.web import Application
 
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
+from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbedHandler
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
@@ -31,7 +33,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
     With an API token there are no pages that lead to a notebook: only programs that
     know the token take servers.
     """
-    args = {"site": site}
+    args: dict[str, Any] = {"site": site}
     pages = [
         URLSpec(r"/", LoadingHandler, args),
         URLSpec(rf"/((?:{'|'.join(PAGES)})(?:/.*)?)", LoadingHandler, args),
@@ -39,6 +41,9 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
         URLSpec(rf"/wait/{_ID}", WaitHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
+        URLSpec(r"/embed/?", EmbedHandler, args),
+        URLSpec(r"/badge\.svg", AssetHandler, args | {"name": "badge.svg", "seconds": DAY}),
+        URLSpec(r"/embed\.js", AssetHandler, args | {"name": "embed.js", "seconds": HOUR}),
     ]
     always = [
         URLSpec(r"/api/spawn/?", SpawnAPIHandler, args),

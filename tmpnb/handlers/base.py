@@ -136,7 +136,12 @@ class BaseHandler(RequestHandler):
         self.set_status(status)
         self.set_header("Vary", "Sec-Fetch-Dest, Sec-Fetch-User, Sec-Purpose, User-Agent")
         self.render(
-            template, brand=self.site.brand, static=self.static_url, status=status, **values
+            template,
+            brand=self.site.brand,
+            static=self.static_url,
+            parents=self.site.frame_ancestors,
+            status=status,
+            **values,
         )
 
     def write_json(self, value: Mapping[str, Any], status: int = 200) -> None:

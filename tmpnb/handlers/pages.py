@@ -17,6 +17,8 @@ from tmpnb.waiting import Place
 
 RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds
+FROM_ELSEWHERE = "A notebook is taken from this site's own page only."
+IN_A_SANDBOX = "The page around this frame keeps it in a sandbox. Open it in a tab of its own."
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 
@@ -72,7 +74,8 @@ class SpawnHandler(PageHandler):
         with `ticket` and, if it likes, `wait` (seconds) in the body.
         """
         if not visit.is_own_page(self.request.headers):
-            raise HTTPError(403, reason="A notebook is taken from this site's own page only.")
+            sandboxed = self.request.headers.get("Origin") == "null"
+            raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
         await self._take(status=303)
 
     async def get(self, *_: str) -> None:

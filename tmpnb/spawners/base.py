@@ -55,6 +55,7 @@ class Spawner(LoggingConfigurable):
     # Set by the application before `setup`, not by configuration.
     pool_name: str = "tmpnb"
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
+    https: bool = False  # whether visitors come by https, so that cookies work in frames
 
     async def setup(self) -> None:
         """Check the engine, and fetch what a first start needs.

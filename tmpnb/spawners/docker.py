@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
 from tmpnb.spawners.docker_examination import DockerExamination
+from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_ports import Ports
 
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 QUICK_WORKERS = 4  # threads for what must never wait behind a start: listing, claiming
 CONNECT_DEADLINE = 10.0  # seconds; the client itself gives up sooner, and says more
 PULL_DEADLINE = 3600.0  # seconds
+LAST_DEADLINE = 5.0  # seconds, for what is put away at the end
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container; what is published is `container_ip`
 
 T = TypeVar("T")
@@ -121,6 +124,7 @@ class DockerSpawner(Spawner):
 
     _client: docker.APIClient | None = None
     _containers: Containers | None = None
+    _kit: KitVolume | None = None
     _ports: Ports | None = None
 
     def __init__(self, **settings: Any) -> None:
@@ -146,7 +150,8 @@ class DockerSpawner(Spawner):
         self._client = client = await self._quick.run(
             "reaching Docker", self._connect, seconds=CONNECT_DEADLINE
         )
-        self._containers = containers = Containers(client, self.pool_name, options)
+        self._kit = kit = KitVolume(client, self.pool_name, options.labels, https=self.https)
+        self._containers = containers = Containers(client, self.pool_name, options, kit)
         try:
             containers.host_config(options.container_port)
         except (*FAULTS, TypeError, ValueError) as error:
@@ -237,6 +242,10 @@ class DockerSpawner(Spawner):
 
     async def close(self) -> None:
         """Let go of threads and connections; a thread that hangs is left to end by itself."""
+        if self._kit is not None:
+            remove = self._kit.remove
+            with suppress(SpawnerError):
+                await self._quick.run("removing the kit", lambda _: remove(), seconds=LAST_DEADLINE)
         self._quick.close()
         self._slow.close()
         if self._client is not None:

@@ -21,6 +21,7 @@ from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_options import Options
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,13 @@ class EndedError(SpawnerError):
 class Containers:
     """The containers of one pool."""
 
-    def __init__(self, client: docker.APIClient, pool: str, options: Options) -> None:
+    def __init__(
+        self, client: docker.APIClient, pool: str, options: Options, kit: KitVolume
+    ) -> None:
         self._client = client
         self._pool = pool
         self._options = options
+        self._kit = kit
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
@@ -155,22 +159,24 @@ class Containers:
         options = self._options
         listens_on = options.container_ip if options.host_network else None
         own = listing.labels(self._pool, order.server_id, order.port, listens_on)
+        kit = self._kit.supply(order.image, options.environment)
+        environment = {**options.environment, **kit.environment, "JUPYTER_TOKEN": order.token}
         made = self._client.create_container(
             image=order.image,
             command=list(order.command),
             name=listing.container_name(self._pool, order.server_id),
             labels={**options.labels, **own},
-            environment={**options.environment, "JUPYTER_TOKEN": order.token},
+            environment=environment,
             user=options.user or None,
             ports=[order.port] if self._publishes() else None,
-            host_config=self.host_config(order.port),
+            host_config=self.host_config(order.port, kit.mounts),
             networking_config=self._networking(),
         )
         for warning in made.get("Warnings") or []:
             log.debug("container warning id=%s text=%s", order.server_id, warning)
         return str(made["Id"])
 
-    def host_config(self, port: int) -> dict[str, Any]:
+    def host_config(self, port: int, more_mounts: Sequence[Any] = ()) -> dict[str, Any]:
         """Return the engine's settings for a server that listens on `port`."""
         options = self._options
         settings: dict[str, Any] = {**CAREFUL, **options.extra_host_config}
@@ -181,11 +187,12 @@ class Containers:
             settings |= {"cpu_period": CPU_PERIOD, "cpu_quota": options.cpu_quota}
         if options.cpu_shares:
             settings["cpu_shares"] = options.cpu_shares
-        if options.mounts:
-            settings["mounts"] = list(settings.get("mounts", ())) + [
-                docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
-                for m in options.mounts
-            ]
+        mounts = [
+            docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
+            for m in options.mounts
+        ]
+        if mounts or more_mounts:
+            settings["mounts"] = [*settings.get("mounts", ()), *mounts, *more_mounts]
         if options.extra_hosts:
             settings["extra_hosts"] = list(options.extra_hosts)
         if self._publishes():

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from traitlets import Unicode
 
-from tmpnb import process
+from tmpnb import kit, process
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
@@ -206,7 +206,7 @@ class LocalProcessSpawner(Spawner):
             child = subprocess.Popen(  # noqa: S603 - the operator's own command
                 self._arguments(spec, record.port),
                 cwd=directory.home,
-                env=_environment(spec, directory),
+                env=_environment(spec, directory, https=self.https),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -255,9 +255,10 @@ def _search_path() -> str:
     return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
-def _environment(spec: ServerSpec, directory: ServerDirectory) -> dict[str, str]:
+def _environment(spec: ServerSpec, directory: ServerDirectory, *, https: bool) -> dict[str, str]:
     """Return all that a server learns of ours: no secret but its own, no place but its own."""
     kept = {n: v for n, v in os.environ.items() if n in KEPT or n.startswith("LC_")}
+    kept |= kit.environment(str(kit.DIRECTORY), {}, https=https)
     return kept | {
         "PATH": _search_path(),
         "HOME": str(directory.home),

@@ -73,6 +73,7 @@
       line.ticket = '';
       const target = new URL(body.url, location);
       target.hash ||= location.hash;
+      tmpnb.tell?.(target); // in an article
       location.replace(target);
       return;
     }

@@ -103,6 +103,7 @@ async def test_without_live_restore_claimed_servers_come_back_with_their_files(
             await run.whole(service, *urls, available=1)
         await both_have_their_files(visitors)
         assert visitors[0].codes | visitors[1].codes <= WAIT_PAGE
+        assert strangers_at(engine) == [], "a request, token and all, reached another's server"
 
 
 async def test_daemon_that_hangs_is_waited_for(engine: OwnEngine, run: Run) -> None:

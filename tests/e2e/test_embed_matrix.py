@@ -1,0 +1,195 @@
+"""Real notebooks in an article on another site: http and https, third-party cookies or none."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_engine import LABEL, RealEngine
+from e2e.embed_world import ALLOWED, BLOCKED, World, embedding_world, frame_of
+from e2e.test_notebook import HOME, run_in_last_cell
+from playwright.async_api import Frame, Page, WebSocket, expect
+from requirements import ROOT, missing
+
+WAIT = 60_000  # milliseconds until a page shows what it should
+LINKS = {"lab": "lab/tree/x.ipynb", "notebook": "notebooks/x.ipynb"}
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+KEEP_SOCKETS = """
+    window.sockets = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(...all) { super(...all); sockets.push(this); }
+    };
+"""
+SCREENSHOT = ROOT / "docs" / "images" / "embedding.png"
+
+pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    made = tmp_path / "home"
+    shutil.copytree(HOME, made)
+    (made / "pixel.png").write_bytes(PIXEL)
+    return made
+
+
+@pytest.fixture
+def engine() -> Iterator[RealEngine]:
+    made = RealEngine.needed(missing)
+    yield made
+    made.remove_all()
+
+
+class Reader:
+    """Somebody who works with the notebook in the article."""
+
+    def __init__(self, world: World, page: Page) -> None:
+        self.world, self.page = world, page
+        self.frame = page.frame_locator("iframe")
+        self.channels = 0  # websockets to a kernel, opened so far
+        self.loads = 0  # of pages of a notebook server
+        page.on("websocket", self._count_channel)
+        page.on("framenavigated", self._count_load)
+
+    def _count_channel(self, socket: WebSocket) -> None:
+        self.channels += "/channels" in socket.url
+
+    def _count_load(self, frame: Frame) -> None:
+        self.loads += "/user/" in frame.url
+
+    async def run(self, code: str, output: str) -> None:
+        """Run a cell of the notebook that has just been opened; return when its output is there."""
+        await run_in_last_cell(self.frame, self.page, code)
+        await self.sees(output)
+
+    async def run_again(self, code: str, output: str) -> None:
+        """Run the last cell, connected or not; return when its output is there."""
+        await self.frame.locator(".jp-CodeCell .cm-content").last.click()
+        await self.page.keyboard.press("Control+a")
+        await self.page.keyboard.type(code)
+        await self.page.keyboard.press("Shift+Enter")
+        await self.sees(output)
+
+    async def sees(self, output: str) -> None:
+        shown = self.frame.locator(".jp-OutputArea-output").last
+        await expect(shown).to_have_text(output, timeout=WAIT)
+
+    async def saves(self, output: str) -> None:
+        """Save; return when the output is in the file."""
+        await self.page.keyboard.press("Control+s")
+        await self._inside(
+            """async ({ base, headers, output }) => {
+                for (let tries = 0; tries < 300; tries += 1) {
+                    const file = `${base}/api/contents/x.ipynb`;
+                    const answer = await fetch(file, { headers, cache: 'no-store' });
+                    const { content } = await answer.json(); // none while it is written
+                    if (JSON.stringify(content?.cells ?? '').includes(output)) return;
+                    await new Promise((done) => setTimeout(done, 100));
+                }
+                throw new Error('not saved');
+            }""",
+            output=output,
+        )
+
+    async def sees_pictures(self) -> bool:
+        """Whether a picture loads that lies beside the notebook, as in its text."""
+        return bool(
+            await self._inside(
+                """({ base }) => new Promise((resolve) => {
+                    const picture = new Image();
+                    picture.onload = () => resolve(true);
+                    picture.onerror = () => resolve(false);
+                    picture.src = `${base}/files/pixel.png`;
+                })"""
+            )
+        )
+
+    async def server(self) -> str:
+        return frame_of(self.page).url.partition("/user/")[2].partition("/")[0]
+
+    async def _inside(self, script: str, **arguments: str) -> Any:
+        [url] = await self.page.evaluate("Object.values(sessionStorage)")
+        token = url.rpartition("token=")[2]
+        headers = {"Authorization": f"token {token}"}
+        base = f"/user/{await self.server()}"
+        return await frame_of(self.page).evaluate(
+            script, {"base": base, "headers": headers, **arguments}
+        )
+
+
+async def work(world: World, link: str, *, cut: Callable[[Reader], Awaitable[None]]) -> Reader:
+    """Do all that a reader does: press, run, save, lose the connection, reload the article."""
+    await world.context.add_init_script(KEEP_SOCKETS)
+    await world.service.until_ready(1)
+    page = await world.read(world.embedding(link).button())
+    reader = Reader(world, page)
+    assert await world.claims() == 0
+    await page.get_by_role("button", name="Launch").click()
+    await reader.run("6*7", "42")
+    await expect(page.locator("[data-tmpnb-state=loaded]")).to_have_count(1)
+    sign = reader.frame.get_by_role("link", name="Temporary · ")
+    await expect(sign).to_be_visible(timeout=WAIT)
+    await reader.saves("42")
+    server, channels = await reader.server(), reader.channels
+    await cut(reader)
+    await reader.run_again("6*8", "48")
+    assert reader.channels > channels
+    await reader.saves("48")
+    await page.reload()
+    await reader.sees("48")
+    assert await reader.server() == server
+    assert await world.claims() == 1
+    assert reader.loads <= 6, "no page reloads itself"
+    return reader
+
+
+async def by_closing(reader: Reader) -> None:
+    """Close every websocket, as a network does that drops what it carried."""
+    await frame_of(reader.page).evaluate("sockets.forEach((socket) => socket.close())")
+
+
+async def by_losing_the_proxy(reader: Reader) -> None:
+    """Kill the proxy; the service starts another, which knows no route at first."""
+    os.kill(reader.world.service.proxy_child().pid, signal.SIGKILL)
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("app", list(LINKS))
+@pytest.mark.parametrize("cookies", [ALLOWED, BLOCKED], ids=["allow", "block"])
+@pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
+async def test_notebook_works_in_an_article(
+    home: Path, https: bool, cookies: dict[str, Any], app: str
+) -> None:
+    flags = ("--spawner=local", f"--notebook-dir={home}", "--pool-size=1")
+    pool = f"--pool-name=embed-{os.getpid()}"
+    async with embedding_world(*flags, pool, https=https, cookies=cookies) as world:
+        reader = await work(world, LINKS[app], cut=by_closing)
+        # On http no cookie works in a frame, and a picture cannot show the token.
+        assert await reader.sees_pictures() is https
+        if https and app == "notebook" and os.environ.get("TMPNB_SCREENSHOTS") == "1":
+            idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+            await expect(reader.frame.locator(idle)).to_be_attached(timeout=WAIT)
+            await reader.page.screenshot(path=SCREENSHOT)
+
+
+@pytest.mark.docker
+async def test_notebook_in_a_container_works_in_an_article_without_third_party_cookies(
+    engine: RealEngine,
+) -> None:
+    flags = ("--spawner=docker", "--image=tmpnb-test/notebook", "--pool-size=1")
+    names = (f"--pool-name=embed-{engine.run}", f"--DockerSpawner.labels={LABEL}={engine.run}")
+    async with embedding_world(*flags, *names, https=True, cookies=BLOCKED) as world:
+        await work(world, LINKS["lab"], cut=by_losing_the_proxy)
+
+
+def test_screenshot_of_the_documentation_exists() -> None:
+    assert SCREENSHOT.stat().st_size > 10_000
+    assert SCREENSHOT.read_bytes().startswith(b"\x89PNG")

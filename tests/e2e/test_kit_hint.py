@@ -1,0 +1,267 @@
+"""What the kit adds to a notebook's page: storage that works, and a word before the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from e2e.browser import axe_violations, scrolls_sideways, stop_clock, watch
+from e2e.kit_site import BASE, HOUR, ID, PAGE, TOKEN, KitSite
+from playwright.async_api import Browser, Locator, Page, expect
+from tornado.ioloop import IOLoop
+
+MINUTE = 60
+QUERY = "?token=a%20b%26c"
+
+pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=60)]
+
+
+@pytest.fixture
+def lab(io_loop: IOLoop) -> Iterator[KitSite]:
+    running = KitSite()
+
+    async def start() -> object:
+        return running.start()
+
+    server = io_loop.run_sync(start)
+    yield running
+    server.stop()
+    io_loop.run_sync(server.close_all_connections)
+
+
+def hint(page: Page) -> Locator:
+    return page.locator("tmpnb-hint section")
+
+
+async def open_page(browser: Browser, lab: KitSite, **options: object) -> Page:
+    page = await browser.new_page(**options)  # type: ignore[arg-type]  # passed through
+    await stop_clock(page)
+    async with page.expect_response("**/api/servers/*"):
+        await page.goto(f"{lab.url}{PAGE}")
+    return page
+
+
+async def pass_time(page: Page, lab: KitSite, seconds: float) -> None:
+    """Let time pass here and there, in steps after each of which the page has its answer."""
+    while seconds > 0:
+        step = min(seconds, 30)
+        lab.pass_time(step)
+        await page.clock.run_for(step * 1000)
+        await settle(page)
+        seconds -= step
+
+
+async def settle(page: Page) -> None:
+    """Return when what the page asked for before has been answered."""
+    assert await page.evaluate("fetch('/kit/hint.js').then(answer => answer.status)") == 200
+
+
+async def see(page: Page, *, visible: bool) -> None:
+    await page.evaluate(
+        "state => { Object.defineProperty(Document.prototype, 'visibilityState',"
+        " { get: () => state, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        "visible" if visible else "hidden",
+    )
+
+
+async def test_a_small_sign_says_how_long_it_lasts(browser: Browser, lab: KitSite) -> None:
+    lab.idle_in = 2 * HOUR
+    page = await open_page(browser, lab)
+    seen = watch(page.context)
+    link = hint(page).get_by_role("link", name="Temporary · 2 hours left")
+    await expect(link).to_have_attribute("href", f"/session/{ID}{QUERY}")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    await expect(page.get_by_role("status")).to_be_empty()
+    assert lab.asked == [("GET", f"/api/servers/{ID}", f"token {TOKEN}")]
+    assert seen.complaints == []
+    await hint(page).get_by_role("button", name="Close").click()
+    await expect(hint(page)).to_be_hidden()
+    async with page.expect_response("**/api/servers/*"):
+        await page.reload()
+    await settle(page)
+    await expect(hint(page)).to_be_hidden()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+async def test_nothing_is_said_where_the_service_does_not_know_it(
+    browser: Browser, lab: KitSite, status: int
+) -> None:
+    lab.status = status
+    page = await open_page(browser, lab)
+    await pass_time(page, lab, 3 * MINUTE)
+    await see(page, visible=True)
+    await settle(page)
+    await expect(hint(page)).to_be_hidden()
+    assert len(lab.asked) == 1
+
+
+async def test_service_is_asked_once_a_minute_and_by_nobody_who_looks_away(
+    browser: Browser, lab: KitSite
+) -> None:
+    page = await open_page(browser, lab)
+    await pass_time(page, lab, 10 * MINUTE)
+    assert len(lab.asked) == 11
+    await see(page, visible=False)
+    await pass_time(page, lab, 10 * MINUTE)
+    assert len(lab.asked) == 11
+    await see(page, visible=True)
+    await settle(page)
+    assert len(lab.asked) == 12
+    await pass_time(page, lab, MINUTE)
+    assert len(lab.asked) == 13
+
+
+async def test_two_warnings_before_an_idle_notebook_ends(browser: Browser, lab: KitSite) -> None:
+    page = await open_page(browser, lab)
+    keep = hint(page).get_by_role("button", name="Keep it")
+    await pass_time(page, lab, HOUR - 11 * MINUTE)
+    await expect(keep).to_be_hidden()
+    await pass_time(page, lab, MINUTE)
+    await expect(hint(page).get_by_role("status")).to_contain_text("Nothing has happened here")
+    await expect(hint(page)).to_contain_text("10 minutes left")
+    files = hint(page).get_by_role("link", name="Download my files")
+    await expect(files).to_have_attribute("href", re.compile(f"/session/{ID}.*#download$"))
+    await expect(hint(page).get_by_role("link", name="More")).to_be_visible()
+    await hint(page).get_by_role("button", name="Close").click()
+    await pass_time(page, lab, 7 * MINUTE)
+    await expect(hint(page)).to_be_hidden()
+    await pass_time(page, lab, MINUTE)
+    await expect(hint(page)).to_contain_text("2 minutes left")
+    await keep.click()
+    await expect(hint(page).get_by_role("status")).to_have_text("Kept until 02:14 AM.")
+    assert lab.asked[-1] == ("POST", f"/api/servers/{ID}/extend", f"token {TOKEN}")
+    await pass_time(page, lab, MINUTE)
+    await expect(hint(page)).to_be_hidden()  # as it was closed before
+
+
+async def test_what_is_read_aloud_does_not_change_with_every_minute(
+    browser: Browser, lab: KitSite
+) -> None:
+    page = await open_page(browser, lab)
+    await pass_time(page, lab, HOUR - 9 * MINUTE)
+    said = await hint(page).get_by_role("status").text_content()
+    await pass_time(page, lab, 2 * MINUTE)
+    await expect(hint(page)).to_contain_text("7 minutes left")
+    assert said == await hint(page).get_by_role("status").text_content()
+
+
+async def test_nothing_keeps_a_notebook_that_is_too_old(browser: Browser, lab: KitSite) -> None:
+    lab.claimed_at, lab.expires_in, lab.idle_in = lab.now - 4 * HOUR + 500, 500, HOUR
+    page = await open_page(browser, lab)
+    await expect(hint(page).get_by_role("status")).to_contain_text("This notebook closes at")
+    await expect(hint(page)).not_to_contain_text("Nothing has happened")
+    await expect(hint(page).get_by_role("button", name="Keep it")).to_be_hidden()
+
+
+async def test_refused_wish_to_keep_it_is_told(browser: Browser, lab: KitSite) -> None:
+    page = await open_page(browser, lab)
+    await pass_time(page, lab, HOUR - 9 * MINUTE)
+    lab.status = 503
+    await hint(page).get_by_role("button", name="Keep it").click()
+    await expect(hint(page).get_by_role("status")).to_contain_text("Please try again.")
+    await expect(hint(page).get_by_role("button", name="Keep it")).to_be_visible()
+
+
+async def test_the_end_is_told_when_it_is_certain(browser: Browser, lab: KitSite) -> None:
+    page = await open_page(browser, lab)
+    lab.status = 404
+    await pass_time(page, lab, MINUTE)
+    assert len(lab.asked) == 2
+    await expect(hint(page).get_by_role("link", name="Temporary")).to_be_visible()
+    await pass_time(page, lab, 30)
+    assert len(lab.asked) == 3
+    await expect(hint(page).get_by_role("status")).to_contain_text("This notebook has ended")
+    again = hint(page).get_by_role("link", name="Start again, or rescue what is here")
+    await expect(again).to_have_attribute("href", BASE)
+    lab.status = 200  # reopened at the same address
+    await pass_time(page, lab, MINUTE)
+    await expect(hint(page).get_by_role("link", name="Temporary")).to_be_visible()
+
+
+async def test_service_that_is_away_is_no_end(browser: Browser, lab: KitSite) -> None:
+    page = await open_page(browser, lab)
+    lab.status = 503
+    await pass_time(page, lab, 5 * MINUTE)
+    await expect(hint(page).get_by_role("link", name="Temporary · 55 minutes")).to_be_visible()
+    assert len(lab.asked) == 6
+
+
+@pytest.mark.parametrize(("idle", "left"), [(300, "5 minutes"), (None, "4 hours")])
+async def test_short_lives_bring_no_constant_warning(
+    browser: Browser, lab: KitSite, idle: float | None, left: str
+) -> None:
+    lab.idle_in = idle
+    page = await open_page(browser, lab)
+    await expect(hint(page).get_by_role("link", name=f"Temporary · {left} left")).to_be_visible()
+    await expect(hint(page).get_by_role("button", name="Keep it")).to_be_hidden()
+
+
+async def test_server_without_limits_says_that_it_is_temporary(
+    browser: Browser, lab: KitSite
+) -> None:
+    lab.expires_in = lab.idle_in = None
+    page = await open_page(browser, lab)
+    await expect(hint(page).get_by_role("link")).to_have_text("Temporary")
+
+
+@pytest.mark.parametrize("level", ["calm", "soon", "now", "ended"])
+async def test_hint_is_accessible_and_fits_into_a_small_frame(
+    browser: Browser, lab: KitSite, level: str
+) -> None:
+    passed = {"calm": 0, "soon": HOUR - 500, "now": HOUR - 100, "ended": 0}[level]
+    page = await open_page(browser, lab, viewport={"width": 320, "height": 300})
+    seen = watch(page.context)
+    await pass_time(page, lab, passed)
+    if level == "ended":
+        lab.status = 404
+        await pass_time(page, lab, 100)
+    await expect(hint(page)).to_have_attribute("data-level", level)
+    await page.clock.resume()  # or axe-core would wait for ever
+    assert await axe_violations(page) == []
+    assert not await scrolls_sideways(page)
+    box = await hint(page).bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["y"] >= 0
+    assert [c for c in seen.complaints if "Failed to load" not in c] == []
+
+
+async def test_keyboard_reaches_the_hint_and_closes_it(browser: Browser, lab: KitSite) -> None:
+    page = await open_page(browser, lab)
+    await pass_time(page, lab, HOUR - 500)
+    await page.get_by_role("button", name="A cell").focus()
+    focused = page.locator("tmpnb-hint :focus")
+    for name in ("Keep it", "Download my files", "More", "Close"):
+        await page.keyboard.press("Tab")
+        await expect(focused).to_have_accessible_name(name)
+    await page.keyboard.press("Escape")
+    await expect(hint(page)).to_be_hidden()
+
+
+async def test_storage_that_throws_is_replaced_and_the_parent_is_told(
+    browser: Browser, lab: KitSite
+) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{lab.url}/article")
+    await page.evaluate(
+        """url => new Promise((resolve) => {
+            addEventListener('message', ({ data, origin }) => {
+                resolve(window.told = { data, origin });
+            });
+            const frame = document.createElement('iframe');
+            frame.setAttribute('sandbox', 'allow-scripts');
+            frame.src = url;
+            document.body.append(frame);
+        })""",
+        PAGE,
+    )
+    assert await page.evaluate("told") == {"data": {"type": "tmpnb:loaded"}, "origin": "null"}
+    kept = await page.frames[1].evaluate(
+        """[localStorage, sessionStorage].map((store) => {
+            store.setItem('a', 1); store.setItem('b', 2); store.removeItem('b');
+            return [store.length, store.key(0), store.getItem('a'), store.getItem('b')];
+        })"""
+    )
+    assert kept == [[1, "a", "1", None]] * 2

@@ -1,0 +1,140 @@
+"""What every server is given: the same bytes each time, found by its environment."""
+
+from __future__ import annotations
+
+import io
+import json
+import runpy
+import sys
+import tarfile
+from http.cookies import SimpleCookie
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tmpnb import kit
+
+HTTPS = kit.DIRECTORY / "https"
+
+
+def members() -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(kit.archive())) as tar:
+        return {entry.name: entry for entry in tar.getmembers()}
+
+
+def test_archive_has_what_a_server_reads_and_nothing_else() -> None:
+    files = {name for name, entry in members().items() if entry.isfile()}
+    assert files == {
+        "config/labconfig/page_config.json",
+        "https/jupyter_server_config.d/tmpnb.json",
+        "https/jupyter_server_config.py",
+        "https/tmpnb_cookies.py",
+        "share/labextensions/tmpnb/package.json",
+        "share/labextensions/tmpnb/static/hint.js",
+        "share/labextensions/tmpnb/static/remoteEntry.js",
+    }
+
+
+def test_archive_can_be_read_by_any_user_and_written_by_none_but_root() -> None:
+    assert {entry.mode for entry in members().values()} == {0o755, 0o644}
+    assert {(entry.uid, entry.gid) for entry in members().values()} == {(0, 0)}
+
+
+def test_a_directory_comes_before_what_is_in_it() -> None:
+    names = list(members())
+    assert all(str(Path(name).parent) in ("", ".", *names[:i]) for i, name in enumerate(names))
+
+
+def test_archive_is_the_same_each_time_and_named_by_its_contents(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before, name = kit.archive(), kit.version()
+    kit.archive.cache_clear()
+    kit.version.cache_clear()
+    assert (kit.archive(), kit.version()) == (before, name)
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "new.js").write_text("'other'")
+    (tmp_path / "share" / "__pycache__").mkdir()
+    monkeypatch.setattr(kit, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(kit, "PARTS", ("share",))
+    kit.archive.cache_clear()
+    kit.version.cache_clear()
+    try:
+        assert list(members()) == ["share", "share/new.js"]
+        assert kit.version() != name
+    finally:
+        kit.archive.cache_clear()
+        kit.version.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("https", "config"), [(False, "/kit/config"), (True, "/kit/config:/kit/https")]
+)
+def test_cookies_for_frames_are_for_https_alone(https: bool, config: str) -> None:
+    assert kit.environment("/kit", {}, https=https) == {
+        "JUPYTER_PATH": "/kit/share",
+        "JUPYTER_CONFIG_PATH": config,
+    }
+
+
+def test_what_a_server_has_already_comes_first() -> None:
+    present = {"JUPYTER_PATH": "/own:/more", "JUPYTER_CONFIG_PATH": "/conf", "PATH": "/bin"}
+    assert kit.environment("/kit", present, https=False) == {
+        "JUPYTER_PATH": "/own:/more:/kit/share",
+        "JUPYTER_CONFIG_PATH": "/conf:/kit/config",
+    }
+
+
+def test_json_is_json() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in kit.DIRECTORY.rglob("*.json")]
+    assert len([json.loads(text) for text in texts]) == 3
+
+
+# The part that runs in a notebook server
+
+
+def server(cookie_options: object, xsrf: object) -> Any:
+    settings = {"cookie_options": cookie_options, "xsrf_cookie_kwargs": xsrf}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    return SimpleNamespace(base_url="/user/x/", web_app=SimpleNamespace(settings=settings))
+
+
+def load(running: Any) -> dict[str, Any]:
+    module = runpy.run_path(str(HTTPS / "tmpnb_cookies.py"), run_name="tmpnb_cookies")
+    assert module["_jupyter_server_extension_points"]() == [{"module": "tmpnb_cookies"}]
+    module["_load_jupyter_server_extension"](running)
+    settings: dict[str, Any] = running.web_app.settings
+    return settings
+
+
+def test_both_cookies_work_in_frames_and_keep_their_path() -> None:
+    login: dict[str, object] = {}
+    settings = load(server(login, {"path": "/user/x/"}))
+    framed = {"samesite": "None", "secure": True, "partitioned": True}
+    assert login == framed
+    assert settings["xsrf_cookie_kwargs"] == framed | {"path": "/user/x/"}
+
+
+def test_what_an_image_has_set_stays() -> None:
+    settings = load(server({"samesite": "Strict"}, {"path": "/", "secure": True}))
+    assert settings["cookie_options"] == {"samesite": "Strict"}
+    assert settings["xsrf_cookie_kwargs"] == {"path": "/", "secure": True}
+
+
+def test_server_that_knows_no_such_settings_is_no_error() -> None:
+    assert load(server(None, None))["xsrf_cookie_kwargs"]["path"] == "/user/x/"
+
+
+def test_a_cookie_of_this_python_can_be_partitioned_afterwards() -> None:
+    load(server({}, None))
+    cookie = SimpleCookie({"name": "value"})
+    cookie["name"]["partitioned"] = True
+    assert "Partitioned" in cookie.output()
+
+
+def test_config_lets_the_server_find_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    runpy.run_path(str(HTTPS / "jupyter_server_config.py"))
+    assert sys.path[-1] == str(HTTPS)

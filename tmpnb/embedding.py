@@ -1,0 +1,130 @@
+"""How a notebook is put into somebody's page: who may, and what the author pastes. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote
+
+from tmpnb import links
+from tmpnb.links import BadLinkError
+
+TITLE = "Live notebook"
+HEIGHT = 600  # pixels
+LOWEST, HIGHEST = 200, 2000  # pixels
+LONGEST_TITLE = 200  # characters
+BADGE = "launch notebook"  # in words
+ALLOW = "clipboard-read; clipboard-write; fullscreen"
+
+# Left as the author wrote it; what a badge in Markdown or an attribute would trip over is not.
+_SAFE = "/%?&=+,;:@~!$*-._"
+
+
+class BadEmbeddingError(BadLinkError):
+    """What an author asks for cannot be embedded."""
+
+
+def origins(frame_ancestors: str) -> tuple[str, ...]:
+    """Return the sites that may show notebooks, besides ourselves.
+
+    Args:
+        frame_ancestors: As the Content-Security-Policy has them.
+    """
+    return tuple(source for source in frame_ancestors.split() if source != "'self'")
+
+
+def may_embed(frame_ancestors: str, origin: str) -> bool:
+    """Whether a page of `origin` may show notebooks, by the rules of a browser."""
+    return any(_pattern(source).fullmatch(origin.lower()) for source in origins(frame_ancestors))
+
+
+def _pattern(source: str) -> re.Pattern[str]:
+    if source == "*":
+        return re.compile(r"https?://.+")
+    pattern = re.escape(source.lower())
+    pattern = pattern.replace(r"://\*\.", r"://[^/:]+\.").replace(r":\*", r"(:\d+)?")
+    return re.compile(re.sub(r"\Ahttp:", "https?:", pattern))
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One notebook in one page."""
+
+    site: str  # where visitors find the service, without a slash at its end
+    link: str = ""  # below that, percent-encoded, without a slash at its begin
+    title: str = TITLE
+    height: int = HEIGHT  # pixels, unless the window is lower
+
+    @property
+    def url(self) -> str:
+        """The page that takes a server when somebody wants it to."""
+        return f"{self.site}/{self.link}"
+
+    def button(self) -> str:
+        """Return HTML for a button that becomes the notebook when it is pressed."""
+        url, title = escape(self.url), escape(self.title)
+        height = f' data-height="{self.height}"' if self.height != HEIGHT else ""
+        return (
+            f'<div data-tmpnb="{url}" data-title="{title}"{height}>\n'
+            f'  <a href="{url}" target="_blank" rel="noopener">Open: {title}</a>\n'
+            "</div>\n"
+            f'<script src="{escape(self.site)}/embed.js" async></script>\n'
+        )
+
+    def frame(self) -> str:
+        """Return HTML for a frame, for pages that take no script from elsewhere."""
+        url, title = escape(self.url), escape(self.title)
+        return (
+            f'<iframe src="{url}" title="{title}" loading="lazy"\n'
+            f'  allow="{ALLOW}" referrerpolicy="strict-origin"\n'
+            f'  style="width: 100%; height: min(80vh, {self.height}px); border: 1px solid #ccc">'
+            "</iframe>\n"
+            f'<p><a href="{url}" target="_blank" rel="noopener">Open in a new tab</a></p>\n'
+        )
+
+    def badges(self) -> dict[str, str]:
+        """Return the line for a badge that leads to the notebook, by the format it is for."""
+        image, url = f"{self.site}/badge.svg", self.url
+        markdown = f"[![{BADGE}]({image})]({url})\n"
+        return {
+            "Markdown": markdown,
+            "HTML": f'<a href="{escape(url)}"><img src="{escape(image)}" alt="{BADGE}"></a>\n',
+            "reStructuredText": f".. image:: {image}\n   :target: {url}\n   :alt: {BADGE}\n",
+            "MyST": f"{markdown}\n:::{{iframe}} {url}\n:width: 100%\n{self._caption()}\n:::\n",
+        }
+
+    def _caption(self) -> str:
+        return " ".join(self.title.split())
+
+
+def embedding(site: str, path: str = "", title: str = "", height: str = "") -> Embedding:
+    """Return what an author asks for, as typed into a form; an empty field means its default.
+
+    Args:
+        site: Where visitors find the service.
+        path: Like `notebooks/a file.ipynb`, percent-encoded or not.
+        title: Read to those who cannot see the frame.
+        height: Pixels.
+
+    Raises:
+        BadEmbeddingError: One of them cannot be; in words for the author.
+    """
+    typed = quote(path.strip().lstrip("/"), safe=_SAFE)
+    where, _, query = typed.partition("?")
+    try:
+        link = links.parse(where, query)
+    except BadLinkError as error:
+        raise BadEmbeddingError(f"Path: {error}.") from error
+    if link.path and link.path.partition("/")[0] not in links.PAGES:
+        pages = ", ".join(f"{page}/" for page in links.PAGES)
+        raise BadEmbeddingError(f"Path: begin with one of {pages} as in notebooks/first.ipynb.")
+    if link.query and not link.path:
+        raise BadEmbeddingError("Path: a question mark needs a path before it.")
+    said = title.strip() or TITLE
+    if len(said) > LONGEST_TITLE:
+        raise BadEmbeddingError(f"Title: use {LONGEST_TITLE} characters at most.")
+    pixels = height.strip() or str(HEIGHT)
+    if not re.fullmatch(r"[0-9]{1,5}", pixels) or not LOWEST <= int(pixels) <= HIGHEST:
+        raise BadEmbeddingError(f"Height: write a number of pixels from {LOWEST} to {HIGHEST}.")
+    return Embedding(site, link.suffix.removeprefix("/"), said, int(pixels))

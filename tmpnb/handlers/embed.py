@@ -1,0 +1,65 @@
+"""What authors need to put a notebook into their page: how, a badge, and a script."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from tmpnb.embedding import BadEmbeddingError, Embedding, embedding, origins
+from tmpnb.handlers.base import BaseHandler, Site
+
+STATIC = Path(__file__).parent.parent / "static"
+DAY = 86_400  # seconds
+HOUR = 3600  # seconds
+
+
+class EmbedHandler(BaseHandler):
+    """`GET /embed`: the page for authors."""
+
+    async def get(self) -> None:
+        """Show what to paste for `path`, `title` and `height` of the query."""
+        asked = {
+            name: self.get_query_argument(name, "", strip=False)
+            for name in ("path", "title", "height")
+        }
+        site, problem = self.absolute(""), ""
+        try:
+            wanted = embedding(site, **asked)
+        except BadEmbeddingError as error:
+            wanted, problem = Embedding(site), str(error)
+        self.page(
+            "embed.html",
+            400 if problem else 200,
+            asked=asked,
+            wanted=wanted,
+            problem=problem,
+            origins=origins(self.site.frame_ancestors),
+            is_https=self.is_https,
+        )
+
+    head = get
+
+
+class AssetHandler(BaseHandler):
+    """A file that pages of other sites load from us: `/badge.svg` and `/embed.js`."""
+
+    def initialize(self, site: Site, name: str, seconds: int) -> None:  # type: ignore[override]  # the table gives more
+        """Take which file it is, and how long it may be kept."""
+        super().initialize(site)
+        self._name, self._seconds = name, seconds
+
+    async def get(self) -> None:
+        """Answer with the file."""
+        kind = "image/svg+xml" if self._name.endswith(".svg") else "text/javascript"
+        self.set_header("Content-Type", f"{kind}; charset=utf-8")
+        self.set_header("Cache-Control", f"public, max-age={self._seconds}")
+        self.set_header("Access-Control-Allow-Origin", "*")
+        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        self.finish(_content(self._name))
+
+    head = get
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (STATIC / name).read_bytes()

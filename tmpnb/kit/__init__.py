@@ -1,0 +1,65 @@
+"""What every notebook server is given besides its image: it fits into frames, and says its end.
+
+share/   an extension of JupyterLab and Notebook 7 that needs no build
+config/  settings of their pages
+https/   cookies for frames of other sites; only where visitors come by https
+
+Whatever a server cannot use of it, it leaves alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+DIRECTORY = Path(__file__).parent
+PARTS = ("share", "config", "https")
+
+
+def environment(directory: str, present: Mapping[str, str], *, https: bool) -> dict[str, str]:
+    """Return the variables by which a server finds the kit, after what it has already.
+
+    Args:
+        directory: Where the kit is, as the server sees it.
+        present: The environment that the server would have without it.
+        https: Whether visitors come by https.
+    """
+    config = ("config", "https") if https else ("config",)
+    added = {"JUPYTER_PATH": ("share",), "JUPYTER_CONFIG_PATH": config}
+    return {
+        name: ":".join(filter(None, [present.get(name), *(f"{directory}/{p}" for p in parts)]))
+        for name, parts in added.items()
+    }
+
+
+@cache
+def archive() -> bytes:
+    """Return the kit as a tar file, the same bytes for the same kit, readable by everybody."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for path in _paths():
+            entry = tarfile.TarInfo(path.relative_to(DIRECTORY).as_posix())
+            if path.is_dir():
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(entry)
+            else:
+                content = path.read_bytes()
+                entry.size, entry.mode = len(content), 0o644
+                tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@cache
+def version() -> str:
+    """Return a name for these very contents."""
+    return hashlib.sha256(archive()).hexdigest()[:12]
+
+
+def _paths() -> list[Path]:
+    """Return files and directories in order, each after the directory that it is in."""
+    found = [p for part in PARTS for p in (DIRECTORY / part, *(DIRECTORY / part).rglob("*"))]
+    return sorted(p for p in found if "__pycache__" not in p.parts)

@@ -1,0 +1,49 @@
+// Runs before any part of JupyterLab or Notebook 7, and makes their page fit for a frame.
+'use strict';
+
+(() => {
+  const NAME = 'tmpnb';
+  const { src } = document.currentScript ?? {};
+
+  const inMemory = () => {
+    const kept = new Map();
+    return {
+      get length() { return kept.size; },
+      key: (index) => [...kept.keys()][index] ?? null,
+      getItem: (key) => kept.get(String(key)) ?? null,
+      setItem: (key, value) => { kept.set(String(key), String(value)); },
+      removeItem: (key) => { kept.delete(String(key)); },
+      clear: () => { kept.clear(); },
+    };
+  };
+
+  const works = (storage) => {
+    try {
+      window[storage].setItem(NAME, '');
+      window[storage].removeItem(NAME);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  // In a frame of another site storage throws where the browser blocks third-party cookies.
+  // JupyterLab takes that for a window name already taken, and reloads for ever.
+  for (const storage of ['localStorage', 'sessionStorage']) {
+    if (works(storage)) continue;
+    try {
+      Object.defineProperty(window, storage, { value: inMemory(), configurable: true });
+    } catch {
+      // Then the page is on its own, as it is without us.
+    }
+  }
+
+  // To whoever frames us: there is no secret in it.
+  if (window.parent !== window) window.parent.postMessage({ type: 'tmpnb:loaded' }, '*');
+
+  // What JupyterLab expects of an extension. This one has no plugins.
+  const extension = { init() {}, get: async () => () => ({ default: [] }) };
+  (window._JUPYTERLAB ??= {})[NAME] = extension;
+
+  if (src) document.head.append(Object.assign(document.createElement('script'), { src: new URL('hint.js', src) }));
+})();

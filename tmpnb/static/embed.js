@@ -1,0 +1,60 @@
+// Put live notebooks into an article: <div data-tmpnb="https://notebooks.example/lab">…</div>
+// becomes a button, and a press of it the notebook. What is in the div stays below as a way out.
+'use strict';
+
+(() => {
+  const places = []; // { frame, origin, key, link } of each notebook that was opened
+
+  const memory = (act) => {
+    try { return act(window.sessionStorage); } catch { return null; } // there may be none
+  };
+
+  const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+
+  const open = (place, url, pressed) => {
+    const { tmpnb: wanted, title = 'Live notebook', height = '600' } = place.dataset;
+    const { origin } = new URL(wanted, location.href);
+    const frame = make('iframe', { title, loading: 'lazy', referrerPolicy: 'strict-origin', src: url });
+    frame.allow = 'clipboard-read; clipboard-write; fullscreen';
+    frame.style.cssText = `width: 100%; height: min(80vh, ${Number(height) || 600}px); border: 1px solid #ccc`;
+    places.push({ frame, origin, key: wanted, link: place.querySelector('a') });
+    // The service takes our word that somebody asked for it, if our site may show notebooks.
+    const start = () => frame.contentWindow.postMessage({ type: 'tmpnb:start' }, origin);
+    if (pressed) frame.addEventListener('load', start, { once: true });
+    const end = make('span', { id: `tmpnb-end-${places.length}`, tabIndex: -1 });
+    const skip = make('a', { href: `#${end.id}`, textContent: `Skip: ${title}` });
+    place.prepend(skip, frame, end);
+  };
+
+  // Only the one who was given a notebook has the token with which its service answers.
+  const alive = async (url) => {
+    const { origin, pathname, searchParams } = new URL(url);
+    const headers = { Authorization: `token ${searchParams.get('token')}` };
+    const signal = AbortSignal.timeout(10_000);
+    return (await fetch(`${origin}/api/servers/${pathname.split('/')[2]}`, { headers, signal })).ok;
+  };
+
+  const furnish = async (place) => {
+    place.dataset.tmpnbState = 'idle';
+    const { tmpnb: wanted, title = 'Live notebook' } = place.dataset;
+    const button = make('button', { type: 'button', textContent: `▶ Launch: ${title}` });
+    button.addEventListener('click', () => { button.remove(); open(place, wanted, true); });
+    const url = memory((storage) => storage.getItem(`tmpnb:${wanted}`));
+    if (url && await alive(url).catch(() => false)) open(place, url, false);
+    else place.prepend(button);
+  };
+
+  window.addEventListener('message', ({ source, origin, data }) => {
+    const place = places.find(({ frame }) => frame.contentWindow === source);
+    if (!place || place.origin !== origin || !/^tmpnb:\w+$/.test(data?.type)) return;
+    place.frame.parentElement.dataset.tmpnbState = data.type.slice(6); // for the article's style
+    if (data.type !== 'tmpnb:ready' || !String(data.url).startsWith(`${origin}/user/`)) return;
+    memory((storage) => storage.setItem(`tmpnb:${place.key}`, data.url));
+    if (place.link) place.link.href = data.url;
+  });
+
+  const look = () => document.querySelectorAll('[data-tmpnb]:not([data-tmpnb-state])').forEach(furnish);
+  document.addEventListener('tmpnb:look', look); // for pages that add notebooks later
+  if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', look);
+  else look();
+})();
