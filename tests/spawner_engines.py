@@ -21,7 +21,7 @@ from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 
-DEADLINE = 30.0  # seconds any one condition may take to come true
+DEADLINE = 60.0  # seconds any one condition may take to come true
 PAUSE = 0.05  # seconds between two looks
 STUB = Path(__file__).with_name("stub_server.py").read_text()
 

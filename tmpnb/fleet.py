@@ -182,25 +182,31 @@ class Fleet:
         """Remove route and instance, again and again until both are gone."""
         left: list[Callable[[str], Coroutine[None, None, None]]]
         left = [self._proxy.delete_route, self._spawner.stop]
+        again = False
         while left:
             for remove in tuple(left):
                 try:
                     await remove(server.id)
                     left.remove(remove)
                 except TmpnbError as error:
-                    self._report(server, error)
+                    self._report(server, error, again=again)
             if left:
                 await asyncio.sleep(STOP_RETRY)
+            again = True
         self._stuck.discard(server.id)
         if not self._stuck:
             self._health.solved("stop")
         self._pool.move(server, Phase.GONE)
         self.changed()
 
-    def _report(self, server: NotebookServer, error: TmpnbError) -> None:
-        """Say once that servers cannot be removed; what is down has been told of."""
+    def _report(self, server: NotebookServer, error: TmpnbError, *, again: bool) -> None:
+        """Say once that servers cannot be removed.
+
+        Not at the first failure: an engine or a proxy that is down is told of meanwhile,
+        and this follows from it.
+        """
         log.debug("stop of %s will be tried again: %s", server.id, error)
         self._stuck.add(server.id)
-        if not self._health.problems.keys() & {"engine", "proxy"}:
+        if again and not self._health.problems.keys() & {"engine", "proxy"}:
             words = str(error).replace(server.id, "<id>")
             self._health.report("stop", f"a server cannot be removed, and is tried again: {words}")

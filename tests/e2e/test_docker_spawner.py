@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import pytest
@@ -27,8 +28,9 @@ from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker_ports import own_loopback
 
-pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=120)]
+pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
 SpawnerFactory = Callable[..., Awaitable[DockerSpawner]]
 PYTHON = "python3"  # in the test image
@@ -139,6 +141,19 @@ async def test_a_port_is_published_on_the_given_address_only(
     assert {port: where for port, where in published.items() if where} == {
         "9000/tcp": [{"HostIp": "127.0.0.2", "HostPort": address.split(":")[-1]}]
     }
+
+
+async def test_each_is_published_at_an_address_of_its_own_unless_told_otherwise(
+    engine: RealEngine, spawner_with: SpawnerFactory, client: Client
+) -> None:
+    own, shared = await spawner_with(), await spawner_with("beta", own_addresses=False)
+    specs = [new_spec() for _ in range(3)]
+    addresses = [await own.start(spec) for spec in specs]
+    hosts = [urlsplit(address).hostname for address in addresses]
+    assert hosts == [own_loopback(spec.server_id) for spec in specs]
+    for spec, address in zip(specs, addresses, strict=True):
+        await about(client, address, spec)
+    assert urlsplit(await shared.start(new_spec())).hostname == "127.0.0.1"
 
 
 async def test_on_a_network_it_is_on_no_other_and_publishes_nothing(

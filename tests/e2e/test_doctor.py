@@ -21,7 +21,7 @@ from spawner_engines import stub_command
 
 from tmpnb.process import marked
 
-pytestmark = [pytest.mark.chp, pytest.mark.docker, pytest.mark.gen_test(timeout=180)]
+pytestmark = [pytest.mark.chp, pytest.mark.docker, pytest.mark.gen_test(timeout=300)]
 
 END = 120.0  # seconds for a command to end
 ABSENT_IMAGE = "127.0.0.1:1/absent:1"  # of a registry that nobody runs

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.service import PERSON, SECRETS, START, STOP, Service, ask
+from e2e.service import PERSON, SECRETS, STOP, Service, ask
 from requirements import ROOT, missing
 
 from tmpnb.process import PROC
@@ -40,6 +40,7 @@ async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing() -> None:
     folder = Path(tempfile.mkdtemp(prefix="run-"))
     service = Service(state_dir=folder / "state")  # for its client; make starts the program
     port = service.visitors = free_run_port()
+    service.port = port + 1999  # as scripts/run has it
     env = {n: v for n, v in os.environ.items() if n not in SECRETS} | {
         "TMPDIR": str(folder),
         "XDG_STATE_HOME": str(folder / "state"),
@@ -53,8 +54,7 @@ async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing() -> None:
         )
     service.log = log
     try:
-        async with asyncio.timeout(START):
-            await service.until_ready(1)
+        await service.until_ready(1)
         root = await service.fetch("/", headers=PERSON)
         assert root.code == 200
         url = await service.take("/lab")

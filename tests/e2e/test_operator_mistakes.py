@@ -12,7 +12,7 @@ from e2e.service import START, RunningProxy, Service
 
 from tmpnb.process import marked
 
-pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=120)]
+pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 
 ABSENT_IMAGE = "127.0.0.1:1/absent:1"  # of a registry that nobody runs
 

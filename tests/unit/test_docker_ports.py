@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Iterator
 
@@ -9,7 +10,8 @@ import pytest
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners import docker_ports
-from tmpnb.spawners.docker_ports import Ports
+from tmpnb.spawners.docker_connection import is_on_this_linux
+from tmpnb.spawners.docker_ports import Ports, own_loopback
 
 
 @pytest.fixture
@@ -70,3 +72,33 @@ def test_an_address_of_this_machine_is_fine() -> None:
     ports = Ports("127.0.0.1", 8888)
     ports.check()
     assert ports.take("a") >= 8888
+
+
+def test_each_server_has_a_loopback_address_of_its_own_that_stays_the_same() -> None:
+    ids = [f"server{number}" for number in range(200)]
+    addresses = {own_loopback(server_id) for server_id in ids}
+    assert len(addresses) == len(ids)
+    assert addresses == {own_loopback(server_id) for server_id in ids}
+    for address in map(ipaddress.ip_address, addresses):
+        assert address.is_loopback
+        assert address not in ipaddress.ip_network("127.0.0.0/16"), "others listen there"
+        assert address.packed[3] not in (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("engine", "here"),
+    [
+        ("", True),
+        ("unix:///run/user/1000/docker.sock", True),
+        ("tcp://127.0.0.1:2375", False),  # may be the end of a tunnel
+        ("ssh://me@engine.example", False),
+    ],
+)
+def test_only_an_engine_behind_a_socket_shares_our_loopback(
+    engine: str, here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert is_on_this_linux() is here
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert not is_on_this_linux()

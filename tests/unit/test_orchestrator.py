@@ -316,6 +316,29 @@ async def test_stop_that_fails_is_repeated_until_nothing_is_left(
         assert world.spawner.refusals == 0
 
 
+async def test_stop_that_fails_is_told_of_only_when_the_next_try_fails_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+    told: list[bool] = []  # at each try, whether the operator had been told
+
+    class Sticky(FakeSpawner):
+        async def stop(self, server_id: str) -> None:
+            told.append("stop" in world.orchestrator.health.problems)
+            if len(told) < 4:
+                raise SpawnerError("device busy")
+            await super().stop(server_id)
+
+    world = World(1, spawner=Sticky())
+    async with world.running():
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        world.clock.advance(1001)
+        await world.until_gone(server.id)
+        assert told[:4] == [False, False, True, True]
+        assert "stop" not in world.orchestrator.health.problems
+
+
 async def test_claim_is_given_though_the_engine_cannot_be_marked_and_marked_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

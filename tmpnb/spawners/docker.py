@@ -85,8 +85,14 @@ class DockerSpawner(Spawner):
         help="More host names for the servers, name:address with commas between, or a list.",
     ).tag(config=True)
     container_ip = Unicode(
-        "127.0.0.1",
+        docker_options.LOOPBACK,
         help="Address at which servers are published, or listen with `host_network`.",
+    ).tag(config=True)
+    own_addresses = Bool(
+        True,
+        help="""With the default `container_ip`, and an engine on this Linux machine: publish each
+        server at an address of its own in 127.0.0.0/8, so that no restart of the engine can put
+        a server where the route of another leads.""",
     ).tag(config=True)
     container_port = Int(
         8888,
@@ -267,6 +273,9 @@ class DockerSpawner(Spawner):
             mounts=docker_options.mounts(self.host_directories),
             extra_hosts=docker_options.extra_hosts(self.extra_hosts),
             container_ip=self.container_ip,
+            own_addresses=self.own_addresses
+            and self.container_ip == docker_options.LOOPBACK
+            and docker_connection.is_on_this_linux(),
             container_port=self.container_port,
             labels=dict(self.labels),
             environment=dict(self.environment),

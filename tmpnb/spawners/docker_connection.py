@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import re
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,12 @@ _REASONS = {
     errno.ENOENT: "there is no such socket",
     errno.ECONNREFUSED: "nothing listens there",
 }
+
+
+def is_on_this_linux() -> bool:
+    """Whether the engine that DOCKER_HOST names shares this machine's loopback addresses."""
+    where = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+    return sys.platform == "linux" and where.startswith("unix:")
 
 
 def connect(

@@ -22,7 +22,8 @@ from tmpnb.observation import Instance
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_kit import KitVolume
-from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_options import LOOPBACK, Options
+from tmpnb.spawners.docker_ports import own_loopback
 
 log = logging.getLogger(__name__)
 
@@ -169,14 +170,16 @@ class Containers:
             environment=environment,
             user=options.user or None,
             ports=[order.port] if self._publishes() else None,
-            host_config=self.host_config(order.port, kit.mounts),
+            host_config=self.host_config(order.port, kit.mounts, self._published_at(order)),
             networking_config=self._networking(),
         )
         for warning in made.get("Warnings") or []:
             log.debug("container warning id=%s text=%s", order.server_id, warning)
         return str(made["Id"])
 
-    def host_config(self, port: int, more_mounts: Sequence[Any] = ()) -> dict[str, Any]:
+    def host_config(
+        self, port: int, more_mounts: Sequence[Any] = (), published_at: str = LOOPBACK
+    ) -> dict[str, Any]:
         """Return the engine's settings for a server that listens on `port`."""
         options = self._options
         settings: dict[str, Any] = {**CAREFUL, **options.extra_host_config}
@@ -196,11 +199,15 @@ class Containers:
         if options.extra_hosts:
             settings["extra_hosts"] = list(options.extra_hosts)
         if self._publishes():
-            settings["port_bindings"] = {port: (options.container_ip,)}
+            settings["port_bindings"] = {port: (published_at,)}
         else:
             settings["network_mode"] = "host" if options.host_network else options.network
         config: dict[str, Any] = self._client.create_host_config(**settings)
         return config
+
+    def _published_at(self, order: Order) -> str:
+        own = self._options.own_addresses
+        return own_loopback(order.server_id) if own else self._options.container_ip
 
     def _publishes(self) -> bool:
         return not (self._options.host_network or self._options.network)

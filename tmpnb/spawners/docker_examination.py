@@ -126,6 +126,8 @@ def network_finding(client: docker.APIClient, options: Options, where: str) -> F
     if options.host_network:
         return ok("network", f"servers listen at {options.container_ip} of the engine's machine")
     if not options.network:
+        if options.own_addresses:
+            return ok("network", "servers are published at loopback addresses of their own")
         return published_finding(options.container_ip, where)
     try:
         driver = client.inspect_network(options.network).get("Driver")

@@ -10,6 +10,7 @@ from typing import Any
 
 from tmpnb.errors import ConfigError
 
+LOOPBACK = "127.0.0.1"
 SMALLEST_MEMORY = 6 * 1024**2  # bytes; the engine refuses less
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?b?|b)?", re.IGNORECASE)
@@ -37,7 +38,8 @@ class Options:
     network: str = ""  # "": the engine's default, with a published port
     mounts: tuple[Mount, ...] = ()
     extra_hosts: tuple[str, ...] = ()  # name:address
-    container_ip: str = "127.0.0.1"
+    container_ip: str = LOOPBACK
+    own_addresses: bool = False  # publish each server at an address of its own
     container_port: int = 8888
     labels: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -35,13 +35,14 @@ class Kernel:
     async def again(self) -> Kernel:
         """Connect anew, as a page does when its connection is lost."""
         self.close()
-        return await self.connected(self._visitor, self.id)
+        self._socket = (await self.connected(self._visitor, self.id))._socket
+        return self
 
-    async def says(self, code: str) -> str:
-        """Run `code`, which must print; return what it prints."""
+    async def says(self, code: str, within: float = DEADLINE) -> str:
+        """Run `code`, which must print; return what it prints, or raise TimeoutError."""
         message_id = uuid.uuid4().hex
         await self._socket.write_message(json.dumps(_execute(message_id, code)))
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(within):
             while True:
                 text = await self._socket.read_message()
                 assert text is not None, "the connection to the kernel is lost"

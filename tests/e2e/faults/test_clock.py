@@ -16,7 +16,7 @@ from e2e.service import Service, ask
 from requirements import missing
 from spawner_engines import STUB, stub_command, wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.chp, pytest.mark.gen_test(timeout=120)]
+pytestmark = [pytest.mark.faults, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 
 HOUR = 3600
 LIBRARIES = "usr/lib/*/faketime/libfaketimeMT.so.1"

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.docker,
     pytest.mark.chp,
-    pytest.mark.gen_test(timeout=150),
+    pytest.mark.gen_test(timeout=300),
 ]
 ENDINGS = [pytest.param(signal.SIGTERM, id="sigterm"), pytest.param(signal.SIGKILL, id="sigkill")]
 WORK = "the work of an hour"

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.docker,
     pytest.mark.chp,
-    pytest.mark.gen_test(timeout=120),
+    pytest.mark.gen_test(timeout=240),
 ]
 
 QUICK = {"tmpnb.fleet.STOP_RETRY": 0.2}

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.docker,
     pytest.mark.chp,
-    pytest.mark.gen_test(timeout=180),
+    pytest.mark.gen_test(timeout=300),
 ]
 
 SLOW = 2  # seconds until a stub listens

@@ -20,7 +20,7 @@ from spawner_engines import wait_until
 from tmpnb.errors import UnreachableError
 from tmpnb.process import send
 
-pytestmark = [pytest.mark.faults, pytest.mark.chp, pytest.mark.gen_test(timeout=120)]
+pytestmark = [pytest.mark.faults, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 
 BLOCK = 4096  # bytes; a small file system counts in them
 

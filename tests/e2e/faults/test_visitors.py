@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.docker,
     pytest.mark.chp,
-    pytest.mark.gen_test(timeout=120),
+    pytest.mark.gen_test(timeout=240),
 ]
 
 ESTABLISHED = "01"  # of a connection, as /proc/net/tcp writes it

@@ -128,11 +128,6 @@ class Visitor:
         """Return the ids of the kernels that live."""
         return {kernel["id"] for kernel in json.loads((await self.ask("api/kernels")).body)}
 
-    async def has_a_kernel_at_work(self) -> bool:
-        """Whether a kernel computes, as far as Jupyter knows."""
-        kernels = json.loads((await self.ask("api/kernels")).body)
-        return any(kernel["execution_state"] == "busy" for kernel in kernels)
-
     async def ask(self, api: str, **options: Any) -> HTTPResponse:
         """Ask the server's API with the token."""
         url = f"{self.service.url}/user/{self.id}/{api}"
