@@ -186,7 +186,7 @@ def flags_of(options: argparse.Namespace, engine: Engine) -> list[str]:
         f"--pool-name={engine.pool}",
         f"--pool-size={options.servers}",
         f"--cull-timeout={options.idle}",
-        f"--cull-period={max(1.0, options.idle / 5)}",
+        f"--cull-period={max(1.0, options.idle / 3)}",
         f"--DockerSpawner.labels={LABEL}={engine.run}",
         "--stop-servers-on-exit",
         *([] if options.publish else ["--docker-network=bridge"]),  # the engine's default
