@@ -2,11 +2,12 @@
 # Source it from the project's folder. shellcheck shell=bash
 
 VENV=.venv
-NODE_DIR=$VENV/node     # npm packages: the proxy, axe-core
+NODE_DIR=$VENV/node     # npm packages: the proxy, axe-core, thebe
 CACHE=.cache            # logs of the tools these scripts run
 CHP_VERSION=5.3.0
 AXE_VERSION=4.14.1
-export CHP_VERSION AXE_VERSION NODE_DIR
+THEBE_VERSION=0.9.3
+export CHP_VERSION AXE_VERSION THEBE_VERSION NODE_DIR
 
 PATH=$PWD/$VENV/bin:$PATH
 

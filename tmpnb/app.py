@@ -230,6 +230,7 @@ class Tmpnb(Application):
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
         public_url = settings.public_url(self.public_url)
         spawner.https = public_url.startswith("https:")
+        spawner.script_origins = settings.script_origins(spawner.frame_ancestors, self.allow_origin)
         policy = Policy(
             capacity=self.pool_size,
             min_ready=self.min_ready or self.pool_size,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tmpnb import links
+from tmpnb.embedding import expression
 from tmpnb.errors import ConfigError
 from tmpnb.links import BadLinkError
 from tmpnb.reconcile import Policy
@@ -146,6 +147,21 @@ def frame_ancestors(origins: str) -> str:
             )
         sources.append(origin)
     return " ".join(sources)
+
+
+def script_origins(frame_ancestors: str, allow_origin: str) -> str:
+    """Return whose scripts may ask a notebook server, as a regular expression; empty: nobody's.
+
+    `*` counts for neither: a notebook runs code, so its sites are named one by one.
+
+    Args:
+        frame_ancestors: The sites that may show notebooks, as `frame_ancestors` returns them.
+        allow_origin: The one site whose scripts may ask the service, or something else.
+    """
+    sources = [*frame_ancestors.split(), allow_origin.strip()]
+    named = dict.fromkeys(s for s in sources if _ORIGIN.match(s) or _ORIGIN_V6.match(s))
+    joined = "|".join(map(expression, named))
+    return rf"(?:{joined})\Z" if joined else ""
 
 
 def public_url(given: str) -> str:

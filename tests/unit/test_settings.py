@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,6 +192,43 @@ def test_what_is_no_origin_is_refused(origin: str) -> None:
     """It would end in a header, where it could say anything."""
     with pytest.raises(ConfigError, match=r"^--embed-origins: .* is not an origin"):
         settings.frame_ancestors(f"https://fine.example,{origin}")
+
+
+# Whose scripts may ask a notebook server
+
+
+@pytest.mark.parametrize(
+    ("embed", "allow", "asking", "answered"),
+    [
+        ("", "", "https://journal.example", False),
+        ("https://journal.example", "", "https://journal.example", True),
+        ("https://journal.example", "", "http://journal.example", False),
+        ("http://journal.example", "", "https://journal.example", False),
+        ("https://journal.example", "", "https://journal.example:8443", False),
+        ("https://journal.example", "", "https://journal.example.evil.test", False),
+        ("https://journal.example", "", "https://journalxexample", False),
+        ("https://journal.example", "", "https://evil.test/https://journal.example", False),
+        ("https://Journal.Example,http://b:81", "", "https://journal.example", True),
+        ("https://journal.example,http://b:81", "", "http://b:81", True),
+        ("https://*.blog.example", "", "https://a.blog.example", True),
+        ("https://*.blog.example", "", "https://a.b.blog.example", True),
+        ("https://*.blog.example", "", "https://blog.example", False),
+        ("https://*.blog.example", "", "https://evil.test:1.blog.example", False),
+        ("http://localhost:*", "", "http://localhost:8888", True),
+        ("http://localhost:*", "", "http://localhost:x", False),
+        ("http://[::1]:8000", "", "http://[::1]:8000", True),
+        ("*", "*", "https://journal.example", False),
+        ("", "https://journal.example", "https://journal.example", True),
+        ("https://a.b", " https://journal.example ", "https://a.b", True),
+        ("", "https://a.b https://c.d", "https://a.b", False),
+        ("", "null", "null", False),
+    ],
+)
+def test_scripts_of_exactly_the_named_sites_may_ask_a_notebook(
+    embed: str, allow: str, asking: str, answered: bool
+) -> None:
+    pattern = settings.script_origins(settings.frame_ancestors(embed), allow)
+    assert bool(pattern and re.match(pattern, asking)) is answered  # as old servers match
 
 
 # The landing page

@@ -156,7 +156,13 @@ class DockerSpawner(Spawner):
         self._client = client = await self._quick.run(
             "reaching Docker", self._connect, seconds=CONNECT_DEADLINE
         )
-        self._kit = kit = KitVolume(client, self.pool_name, options.labels, https=self.https)
+        self._kit = kit = KitVolume(
+            client,
+            self.pool_name,
+            options.labels,
+            https=self.https,
+            origins=self.script_origins,
+        )
         self._containers = containers = Containers(client, self.pool_name, options, kit)
         try:
             containers.host_config(options.container_port)
