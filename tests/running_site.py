@@ -29,7 +29,7 @@ class Running:
     def __init__(self, capacity: int, stack: AsyncExitStack) -> None:
         self.world = World(capacity)
         self._stack = stack
-        self._client = AsyncHTTPClient(force_instance=True)
+        self._client = AsyncHTTPClient(force_instance=True, max_clients=100)
 
     async def start(self) -> None:
         await self._stack.enter_async_context(self.world.running())

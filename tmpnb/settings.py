@@ -156,9 +156,9 @@ def script_origins(frame_ancestors: str, allow_origin: str) -> str:
 
     Args:
         frame_ancestors: The sites that may show notebooks, as `frame_ancestors` returns them.
-        allow_origin: The one site whose scripts may ask the service, or something else.
+        allow_origin: The sites whose scripts may ask the service, with commas between.
     """
-    sources = [*frame_ancestors.split(), allow_origin.strip()]
+    sources = [*frame_ancestors.split(), *(s.strip() for s in allow_origin.split(","))]
     named = dict.fromkeys(s for s in sources if _ORIGIN.match(s) or _ORIGIN_V6.match(s))
     joined = "|".join(map(expression, named))
     return rf"(?:{joined})\Z" if joined else ""

@@ -220,6 +220,7 @@ def test_what_is_no_origin_is_refused(origin: str) -> None:
         ("*", "*", "https://journal.example", False),
         ("", "https://journal.example", "https://journal.example", True),
         ("https://a.b", " https://journal.example ", "https://a.b", True),
+        ("", "https://a.b,https://journal.example", "https://journal.example", True),
         ("", "https://a.b https://c.d", "https://a.b", False),
         ("", "null", "null", False),
     ],
