@@ -96,29 +96,33 @@ async def test_an_ended_notebook_is_not_returned_to(worlds: Worlds) -> None:
     assert await world.claims() == 2
 
 
-async def test_a_reader_waits_in_line_inside_the_article_and_gets_in_by_itself() -> None:
+@pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
+async def test_a_reader_waits_in_line_inside_the_article_and_gets_in_by_itself(https: bool) -> None:
     """Without third-party cookies, and over a reload of the article."""
     worlds = Worlds("--spawner=fake", "--pool-size=1")
     try:
-        world = await worlds.get(https=True, cookies=BLOCKED)
+        world = await worlds.get(https=https, cookies=BLOCKED)
         client, spawn = world.service.client, f"{world.service.own_url}/api/spawn"
         first = json.loads((await client.fetch(spawn, method="POST", timeout=20)).body)
         page = await world.read(world.embedding("lab").button())
         frame = page.frame_locator("iframe")
         button = page.get_by_role("button", name="Launch: Live notebook")
         await button.click()
-        await expect(frame.get_by_role("status")).to_contain_text("You are next.", timeout=WAIT)
+        await expect(frame.get_by_text("You are next.")).to_be_visible(timeout=WAIT)
         behind = asyncio.create_task(client.fetch(f"{spawn}?wait=60", method="POST", timeout=80))
         await world.service.until(lambda s: s["waiting"] == 2, "somebody behind")
         await page.reload()
         await button.click()
-        await expect(frame.get_by_role("status")).to_contain_text("You are next.", timeout=WAIT)
+        await expect(frame.get_by_text("You are next.")).to_be_visible(timeout=WAIT)
         assert (await world.service.numbers())["waiting"] == 2, "the place was kept"
+        await expect(page.locator("[data-tmpnb-state=waiting]")).to_have_count(1)
         headers = {"Authorization": f"token {first['token']}"}
         url = f"{world.service.own_url}/api/servers/{first['id']}"
         await client.fetch(url, method="DELETE", headers=headers, timeout=20)
         assert server_of(await in_notebook(page)) != first["id"]
         assert await world.claims() == 2
+        kept = await page.evaluate("Object.keys(sessionStorage)")
+        assert kept == [f"tmpnb:{world.site}/lab"], "the place is past"
         behind.cancel()
     finally:
         await worlds.close()

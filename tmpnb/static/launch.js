@@ -50,6 +50,7 @@
   const follow = async (ticket, place) => {
     const tell = (now) => { hint.textContent = line.words(now); };
     line.ticket = ticket;
+    tmpnb.tellPlace?.(ticket); // in an article
     tell(place);
     const word = await line.wait(ticket, tell);
     if (busy || word === 'replaced') return;
