@@ -77,6 +77,13 @@ class World(Sites):
         """Return what an author pastes."""
         return Embedding(self.site, link, **more)
 
+    async def take(self) -> dict[str, Any]:
+        """Take a server as a program does; return what the service says of it."""
+        url = f"{self.service.own_url}/api/spawn"
+        return dict(
+            json.loads((await self.service.client.fetch(url, method="POST", timeout=20)).body)
+        )
+
     async def claims(self) -> int:
         """Return how many servers were taken since the test began."""
         return await claims(self.service) - self.taken_before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -103,7 +102,7 @@ async def test_a_reader_waits_in_line_inside_the_article_and_gets_in_by_itself(h
     try:
         world = await worlds.get(https=https, cookies=BLOCKED)
         client, spawn = world.service.client, f"{world.service.own_url}/api/spawn"
-        first = json.loads((await client.fetch(spawn, method="POST", timeout=20)).body)
+        first = await world.take()
         page = await world.read(world.embedding("lab").button())
         frame = page.frame_locator("iframe")
         button = page.get_by_role("button", name="Launch: Live notebook")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from docker_engine import LABEL, RealEngine
 from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, frame_of, one_loop, shared
+from e2e.service import PERSON
 from e2e.test_notebook import HOME, run_in_last_cell
 from playwright.async_api import Frame, Page, WebSocket, expect
 from requirements import ROOT, missing
@@ -180,6 +181,29 @@ async def test_notebook_works_in_an_article(
         idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
         await expect(reader.frame.locator(idle)).to_be_attached(timeout=WAIT)
         await reader.page.screenshot(path=SCREENSHOT)
+
+
+@pytest.mark.local
+async def test_our_pages_and_the_notebook_are_framed_by_the_named_sites_alone(
+    worlds: Worlds,
+) -> None:
+    world = await worlds.get(cookies=BLOCKED)
+    taken = await world.take()
+    notebook = f"/user/{taken['id']}/lab?token={taken['token']}"
+    for path in ("/", "/lab", "/embed", "/info", "/user/gone12345678/lab", notebook):
+        headers = (await world.service.fetch(path, headers=PERSON)).headers
+        policies = [p.strip() for p in headers["Content-Security-Policy"].split(";")]
+        framers = [p for p in policies if p.startswith("frame-ancestors")]
+        assert framers == [f"frame-ancestors 'self' {world.article}"], path
+        assert "X-Frame-Options" not in headers, path
+    frame = f'<iframe title="A notebook" src="{taken["url"]}"></iframe>'
+    page = await world.read(frame)
+    await expect(page.frame_locator("iframe").locator("#main, .jp-LabShell")).to_be_attached(
+        timeout=WAIT
+    )
+    refused = await world.read(frame, origin=world.stranger)
+    assert "/user/" not in frame_of(refused).url
+    assert [c for c in world.seen.complaints if "frame-ancestors" in c]
 
 
 @pytest.mark.docker

@@ -46,7 +46,7 @@ def io_loop() -> Iterator[IOLoop]:
 
 @pytest.fixture(scope="module")
 def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
-    pool = ("--spawner=local", f"--pool-name=thebe-{os.getpid()}-{{scheme}}", "--pool-size=1")
+    pool = ("--spawner=local", f"--pool-name=thebe-{os.getpid()}-{{scheme}}", "--pool-size=2")
     yield from shared(io_loop, *pool, "--allow-origin={article}", static=thebe())
 
 
@@ -62,3 +62,16 @@ async def test_thebe_runs_a_cell_on_a_server_taken_by_the_api(worlds: Worlds, ht
     await page.locator(".thebe-run-button").click(timeout=WAIT)
     await expect(page.locator(".jp-OutputArea-output")).to_have_text("42", timeout=WAIT)
     assert world.seen.foreign(world.site, world.article) == []
+
+
+ASK = """({ base_url, token }) => fetch(
+    `${base_url}api/status`, { headers: { Authorization: `token ${token}` } }
+).then((answer) => answer.status, (error) => error.name)"""
+
+
+async def test_a_notebook_answers_scripts_of_the_named_site_alone(worlds: Worlds) -> None:
+    """With the token, that is; without it nobody's."""
+    world = await worlds.get(cookies=BLOCKED)
+    taken = await world.take()
+    assert await (await world.read("")).evaluate(ASK, taken) == 200
+    assert await (await world.read("", origin=world.stranger)).evaluate(ASK, taken) == "TypeError"
