@@ -180,6 +180,7 @@ async def test_notebook_works_in_an_article(
     if https and app == "notebook" and os.environ.get("TMPNB_SCREENSHOTS") == "1":
         idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
         await expect(reader.frame.locator(idle)).to_be_attached(timeout=WAIT)
+        await reader.page.set_viewport_size({"width": 1100, "height": 840})
         await reader.page.screenshot(path=SCREENSHOT)
 
 
