@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import requirements
 from e2e.browser import ARGS, Watch, watch
@@ -93,6 +93,19 @@ def frame_of(page: Page) -> Frame:
     """Return the frame in an article; there must be one."""
     assert len(page.frames) == 2
     return page.frames[1]
+
+
+async def heard(page: Page, taken: dict[str, Any]) -> int | str:
+    """Let a script of `page` ask a server with its token; return the status, or what failed."""
+    return cast(
+        "int | str",
+        await page.evaluate(
+            """({ base_url, token }) => fetch(
+                `${base_url}api/status`, { headers: { Authorization: `token ${token}` } }
+            ).then((answer) => answer.status, (error) => error.name)""",
+            taken,
+        ),
+    )
 
 
 async def claims(service: Service) -> int:

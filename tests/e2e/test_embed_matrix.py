@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from docker_engine import LABEL, RealEngine
-from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, frame_of, one_loop, shared
+from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, frame_of, heard, one_loop, shared
 from e2e.service import PERSON
 from e2e.test_notebook import HOME, run_in_last_cell
 from playwright.async_api import Frame, Page, WebSocket, expect
@@ -216,7 +216,10 @@ async def test_notebook_in_a_container_works_in_an_article_without_third_party_c
     worlds = Worlds(*flags, *names)
     try:
         world = await worlds.get(https=True, cookies=BLOCKED)
-        await work(world, LINKS["lab"], cut=by_losing_the_proxy)
+        reader = await work(world, LINKS["lab"], cut=by_losing_the_proxy)
+        [url] = await reader.page.evaluate("Object.values(sessionStorage)")
+        taken = {"base_url": url.partition("lab/")[0], "token": url.rpartition("token=")[2]}
+        assert await heard(reader.page, taken) == 200, "scripts of the article may ask it"
     finally:
         await worlds.close()
 

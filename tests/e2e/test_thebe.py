@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from e2e.embed_world import BLOCKED, Worlds, one_loop, shared
+from e2e.embed_world import BLOCKED, Worlds, heard, one_loop, shared
 from playwright.async_api import expect
 from requirements import thebe
 from tornado.ioloop import IOLoop
@@ -64,14 +64,9 @@ async def test_thebe_runs_a_cell_on_a_server_taken_by_the_api(worlds: Worlds, ht
     assert world.seen.foreign(world.site, world.article) == []
 
 
-ASK = """({ base_url, token }) => fetch(
-    `${base_url}api/status`, { headers: { Authorization: `token ${token}` } }
-).then((answer) => answer.status, (error) => error.name)"""
-
-
 async def test_a_notebook_answers_scripts_of_the_named_site_alone(worlds: Worlds) -> None:
     """With the token, that is; without it nobody's."""
     world = await worlds.get(cookies=BLOCKED)
     taken = await world.take()
-    assert await (await world.read("")).evaluate(ASK, taken) == 200
-    assert await (await world.read("", origin=world.stranger)).evaluate(ASK, taken) == "TypeError"
+    assert await heard(await world.read(""), taken) == 200
+    assert await heard(await world.read("", origin=world.stranger), taken) == "TypeError"
