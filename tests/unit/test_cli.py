@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,3 +179,12 @@ def test_missing_proxy_program_says_how_to_get_it() -> None:
     line = fails("--spawner=fake", "--port=0", "--admin-port=0", "--proxy-command=no-such-proxy")
     assert "npm install -g configurable-http-proxy" in line
     assert "CONFIGPROXY_ENDPOINT" in line
+
+
+@pytest.mark.parametrize("flag", ["--embed-origins", "--allow-origin"])
+def test_scripts_of_a_site_that_a_flag_names_may_ask_the_notebooks(flag: str) -> None:
+    application = Tmpnb()
+    application.initialize(["--spawner=fake", f"{flag}=https://journal.example"])
+    allowed = application.build().spawner.script_origins
+    assert re.match(allowed, "https://journal.example")
+    assert not re.match(allowed, "https://evil.test")
