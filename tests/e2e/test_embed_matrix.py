@@ -134,7 +134,9 @@ class Reader:
 
 async def work(world: World, link: str, *, cut: Callable[[Reader], Awaitable[None]]) -> Reader:
     """Do all that a reader does: press, run, save, lose the connection, reload the article."""
-    page = await world.read(world.embedding(link).button(), before=KEEP_SOCKETS)
+    page = await world.read(
+        world.embedding(link, title="The calculation").button(), before=KEEP_SOCKETS
+    )
     reader = Reader(world, page)
     assert await world.claims() == 0
     await page.get_by_role("button", name="Launch").click()

@@ -15,6 +15,8 @@ from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
 from playwright.async_api import Browser, Page, expect
 from requirements import ROOT
 
+from tmpnb.embedding import embedding
+
 PAGES = ("loading", "full", "ended", "reconnecting", "error", "info", "embed")
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -173,6 +175,10 @@ async def test_pages_can_be_pictured_for_the_documentation(
     folder.mkdir(parents=True, exist_ok=True)
     site.pages["loading"]["autostart"] = "yes"
     site.pages["error"]["message"] = "There is nothing at this address."
+    asked = {"path": "notebooks/first.ipynb", "title": "The data of figure 2", "height": ""}
+    site.pages["embed"]["asked"] = asked
+    site.pages["embed"]["wanted"] = embedding("https://notebooks.example", **asked)
+    site.pages["embed"]["origins"] = ("https://journal.example", "https://*.blog.example")
     for name in PAGES if scheme == "light" else ("loading", "info"):
         site.hold = asyncio.Event()
         page = await browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
@@ -186,7 +192,7 @@ async def test_pages_can_be_pictured_for_the_documentation(
         )
         suffix = "" if scheme == "light" else "-dark"
         target = folder / f"{name}{suffix}.png"
-        await page.screenshot(path=target)
+        await page.screenshot(path=target, full_page=name == "embed")
         site.hold.set()
         await page.close()
         assert target.stat().st_size > 5_000
