@@ -24,6 +24,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.links": {"tmpnb.errors", "tmpnb.server"},
     "tmpnb.visit": set(),
     "tmpnb.command": {"tmpnb.errors"},
+    "tmpnb.cors": {"tmpnb.errors"},
     "tmpnb.settings": {"tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
 }
 OUTSIDE = frozenset(

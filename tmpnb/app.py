@@ -16,13 +16,13 @@ from typing import Any
 from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, commands, config_file, flags, logs, settings
+from tmpnb import __version__, commands, config_file, cors, flags, logs, settings
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
 from tmpnb.service import Service
-from tmpnb.settings import CORS_HEADERS, Listening, Secrets
+from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 
@@ -99,7 +99,9 @@ class Tmpnb(Application):
     static_files = Unicode(
         "", help="Kept from the original, without effect: servers serve their own files."
     ).tag(config=True)
-    allow_origin = Unicode("", help="Access-Control-Allow-Origin of every answer.").tag(config=True)
+    allow_origin = Unicode(
+        "", help="Origins whose pages may read every answer: https://a.example,https://… or *."
+    ).tag(config=True)
     expose_headers = Unicode("", help="Access-Control-Expose-Headers of every answer.").tag(
         config=True
     )
@@ -252,13 +254,19 @@ class Tmpnb(Application):
             starts=StartSettings(self.spawn_concurrency, self.start_timeout, self.ready_path),
             cull_period=self.cull_period,
             redirect_uri=settings.redirect_uri(self.redirect_uri),
-            cors=settings.cors_headers({name: getattr(self, name) for name in CORS_HEADERS}),
+            cors=self._cors(),
             frame_ancestors=spawner.frame_ancestors,
             public_url=public_url,
             template_path=self._template_path(),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
         )
+
+    def _cors(self) -> cors.Cors:
+        allowed = cors.cors({name: getattr(self, name) for name in flags.CORS})
+        if said := cors.advice(allowed):
+            self.log.warning(said)
+        return allowed
 
     def _proxy_choice(self) -> ProxyChoice:
         return ProxyChoice(

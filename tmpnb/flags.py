@@ -11,6 +11,14 @@ from traitlets.config import Config, Configurable
 
 from tmpnb.errors import ConfigError
 
+CORS = (
+    "allow_origin",
+    "expose_headers",
+    "max_age",
+    "allow_credentials",
+    "allow_methods",
+    "allow_headers",
+)
 APPLICATION = (
     "spawner",
     "pool_size",
@@ -27,12 +35,7 @@ APPLICATION = (
     "redirect_uri",
     "user_length",
     "use_tokens",
-    "allow_origin",
-    "expose_headers",
-    "max_age",
-    "allow_credentials",
-    "allow_methods",
-    "allow_headers",
+    *CORS,
     "static_files",
     "template_path",
     "embed_origins",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from tornado.httpserver import HTTPServer
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.arrival import Arrivals
 from tmpnb.clock import SteadyClock
+from tmpnb.cors import Cors
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.orchestrator import Orchestrator, Timing
@@ -48,7 +49,7 @@ class Service:
     state_dir: Path
     frame_ancestors: str = "'self'"
     public_url: str = ""  # where visitors find it, without a slash at its end
-    cors: Mapping[str, str] = field(default_factory=dict)
+    cors: Cors = field(default_factory=Cors)
     template_path: Path | None = None
     stop_servers_on_exit: bool = False
 

@@ -18,15 +18,6 @@ _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?\Z")
 _ORIGIN_V6 = re.compile(r"https?://\[[0-9a-fA-F:]+\](:\d{1,5})?\Z")
 
-CORS_HEADERS: Mapping[str, str] = {
-    "allow_origin": "Access-Control-Allow-Origin",
-    "expose_headers": "Access-Control-Expose-Headers",
-    "max_age": "Access-Control-Max-Age",
-    "allow_credentials": "Access-Control-Allow-Credentials",
-    "allow_methods": "Access-Control-Allow-Methods",
-    "allow_headers": "Access-Control-Allow-Headers",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -180,19 +171,3 @@ def redirect_uri(given: str) -> str:
     if not path.startswith("/") or path.startswith("//"):
         raise ConfigError(f"--redirect-uri={given} must begin with one slash, as /lab does")
     return given
-
-
-def cors_headers(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the cross-origin headers of every answer, from flag name and value.
-
-    Raises:
-        ConfigError: A value has a line break or another control character.
-    """
-    headers = {}
-    for name, value in values.items():
-        if any(ord(c) < 32 or ord(c) > 126 for c in value):
-            flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag}: a header value must be plain ASCII text on one line")
-        if value:
-            headers[CORS_HEADERS[name]] = value
-    return headers

@@ -222,28 +222,6 @@ def test_landing_page_elsewhere_is_refused(given: str) -> None:
         settings.redirect_uri(given)
 
 
-# Cross-origin headers
-
-
-def test_cross_origin_headers_are_those_that_are_set() -> None:
-    """O20: max_age is a header's, not a server's."""
-    assert settings.cors_headers({"allow_origin": "*", "max_age": "600", "allow_methods": ""}) == {
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Max-Age": "600",
-    }
-
-
-def test_every_cross_origin_flag_has_its_header() -> None:
-    values = dict.fromkeys(settings.CORS_HEADERS, "x")
-    assert len(settings.cors_headers(values)) == len(settings.CORS_HEADERS) == 6
-
-
-@pytest.mark.parametrize("value", ["*\r\nX-Header: 1", "a\x00b", "\x7f", "é", "*\n"])
-def test_header_value_that_is_not_one_line_of_text_is_refused(value: str) -> None:
-    message = one_line(lambda: settings.cors_headers({"allow_origin": value}))
-    assert message.startswith("--allow-origin: ")
-
-
 # Where visitors find the service
 
 

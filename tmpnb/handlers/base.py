@@ -14,6 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from tmpnb import errors
 from tmpnb.arrival import Arrivals
+from tmpnb.cors import Cors
 from tmpnb.links import BadLinkError
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.tokens import same
@@ -58,7 +59,7 @@ class Site:
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
     brand: str = "tmpnb"
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
-    cors: Mapping[str, str] = field(default_factory=dict)  # header name -> value
+    cors: Cors = field(default_factory=Cors)
     open_files: int = 0  # that this process may have
     open_files_needed: int = 0
     api_token: str | None = field(default=None, repr=False)
@@ -80,7 +81,9 @@ class BaseHandler(RequestHandler):
         self._site_headers()
 
     def _site_headers(self) -> None:
-        for name, value in self.site.cors.items():
+        origin = self.request.headers.get("Origin", "")
+        preflight = self.request.method == "OPTIONS"
+        for name, value in self.cors(origin).headers(origin, preflight=preflight).items():
             self.set_header(name, value)
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -90,6 +93,11 @@ class BaseHandler(RequestHandler):
             "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
             f"frame-ancestors {self.site.frame_ancestors}",
         )
+
+    def cors(self, origin: str) -> Cors:
+        """Return who may read this answer; `origin` is who asks."""
+        del origin
+        return self.site.cors
 
     def on_connection_close(self) -> None:
         """Note that nobody waits for the answer any more."""
@@ -134,7 +142,7 @@ class BaseHandler(RequestHandler):
     def page(self, template: str, status: int = 200, **values: Any) -> None:
         """Finish with a page."""
         self.set_status(status)
-        self.set_header("Vary", "Sec-Fetch-Dest, Sec-Fetch-User, Sec-Purpose, User-Agent")
+        self.add_header("Vary", "Sec-Fetch-Dest, Sec-Fetch-User, Sec-Purpose, User-Agent")
         self.render(
             template,
             brand=self.site.brand,

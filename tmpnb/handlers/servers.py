@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tmpnb.cors import Cors
 from tmpnb.embedding import may_embed
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.server import NotebookServer
@@ -10,14 +11,11 @@ from tmpnb.server import NotebookServer
 class OwnedServerHandler(BaseHandler):
     """A request about one server, with `Authorization: token <the server's>`."""
 
-    def prepare(self) -> None:
+    def cors(self, origin: str) -> Cors:
         """Let scripts of pages that may show notebooks ask: they know the token of theirs."""
-        super().prepare()
-        origin = self.request.headers.get("Origin", "")
         if origin and may_embed(self.site.frame_ancestors, origin):
-            self.set_header("Access-Control-Allow-Origin", origin)
-            self.set_header("Access-Control-Allow-Headers", "authorization")
-            self.set_header("Vary", "Origin")
+            return self.site.cors.and_origin(origin)
+        return self.site.cors
 
     def owned(self, server_id: str) -> NotebookServer | None:
         """Return the live server the request may speak for; else the answer is sent.
