@@ -25,6 +25,11 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.visit": set(),
     "tmpnb.command": {"tmpnb.errors"},
     "tmpnb.cors": {"tmpnb.errors"},
+    "tmpnb.openapi": {"tmpnb.openapi.pages", "tmpnb.openapi.programs", "tmpnb.openapi.schemas"},
+    "tmpnb.openapi.pages": {"tmpnb.links", "tmpnb.openapi.parts"},
+    "tmpnb.openapi.parts": set(),
+    "tmpnb.openapi.programs": {"tmpnb.openapi.parts"},
+    "tmpnb.openapi.schemas": set(),
     "tmpnb.settings": {"tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
 }
 OUTSIDE = frozenset(

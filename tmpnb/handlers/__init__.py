@@ -14,6 +14,7 @@ from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbedHandler
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
+from tmpnb.handlers.openapi import OpenAPIHandler
 from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
 from tmpnb.handlers.templates import OverridingLoader
@@ -50,6 +51,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/api/servers/{_ID}", ServerHandler, args),
         URLSpec(rf"/api/servers/{_ID}/extend", ExtendHandler, args),
         URLSpec(r"/(?:api/)?stats/?", StatsHandler, args),
+        URLSpec(r"/api/openapi\.json", OpenAPIHandler, args),
         URLSpec(r"/health", HealthHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),
         URLSpec(rf"/user/{_ID}(/.*)?", UserHandler, args),

@@ -53,6 +53,10 @@ class SpawnAPIHandler(BaseHandler):
 class StatsHandler(BaseHandler):
     """`GET /stats` and `GET /api/stats`."""
 
+    def wants_json(self) -> bool:
+        """Whether the client is a program: always, for people there is `/info`."""
+        return True
+
     async def get(self) -> None:
         """Answer with the pool in numbers."""
         self.require_token(self.site.api_token)

@@ -168,7 +168,6 @@ class BaseHandler(RequestHandler):
             return
         scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() not in ("token", "bearer") or not same(given.strip(), expected):
-            self.set_header("WWW-Authenticate", "token")
             raise HTTPError(401, reason="Unauthorized: send 'Authorization: token <your token>'")
 
     def wants_json(self) -> bool:
@@ -186,6 +185,8 @@ class BaseHandler(RequestHandler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         status, code = _classify(status_code, error)
         message = _message(status, error)
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.set_header("WWW-Authenticate", "token")
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             self.set_header("Retry-After", "5")
         if self.wants_json():
