@@ -15,7 +15,14 @@ from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
 from tmpnb.handlers.openapi import OpenAPIHandler
-from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
+from tmpnb.handlers.pages import (
+    USER_REDIRECT,
+    InfoHandler,
+    LoadingHandler,
+    ReopenHandler,
+    SpawnHandler,
+    UserRedirectHandler,
+)
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.handlers.waiting import WaitHandler
@@ -38,6 +45,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
     pages = [
         URLSpec(r"/", LoadingHandler, args),
         URLSpec(rf"/((?:{'|'.join(PAGES)})(?:/.*)?)", LoadingHandler, args),
+        URLSpec(rf"{USER_REDIRECT}(/.*)?", UserRedirectHandler, args),
         URLSpec(rf"/spawn/user/{_ID}(/.*)?", ReopenHandler, args),
         URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
         URLSpec(rf"/wait/{_ID}", WaitHandler, args),

@@ -19,6 +19,7 @@ RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds
 FROM_ELSEWHERE = "A notebook is taken from this site's own page only."
 IN_A_SANDBOX = "The page around this frame keeps it in a sandbox. Open it in a tab of its own."
+USER_REDIRECT = "/hub/user-redirect"
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 
@@ -58,6 +59,15 @@ class LoadingHandler(PageHandler):
         self.show_loading(visit.autostart(self.request.headers))
 
     head = get
+
+
+class UserRedirectHandler(LoadingHandler):
+    """`/hub/user-redirect/…`, as links made for JupyterHub: the page of the same path here."""
+
+    def link(self) -> Link:
+        """Return what stands behind the prefix."""
+        path = self.request.path.removeprefix(USER_REDIRECT)
+        return links.parse(path, self.request.query)
 
 
 class SpawnHandler(PageHandler):

@@ -21,6 +21,7 @@ def pages() -> Part:
     return {
         "/": _page("startPage", "A page that takes a server once a person sees it"),
         **deep,
+        "/hub/user-redirect/{path}": _page("hubPage", "As links made for JupyterHub", PATH),
         "/spawn": _taking("Spawn"),
         "/spawn/{path}": _taking("SpawnAt", PATH),
         "/spawn/user/{id}/{path}": _reopening(),
