@@ -21,6 +21,7 @@ from traitlets.config import Configurable
 
 from tmpnb import flags
 from tmpnb.app import Tmpnb
+from tmpnb.branding import Branding
 from tmpnb.spawners.base import Spawner
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +53,7 @@ def spawners() -> list[type[Spawner]]:
 
 def classes() -> list[type[Configurable]]:
     """Return all that can be configured, in the order of the documents."""
-    return [Tmpnb, Spawner, *(c for c in spawners() if c.class_own_traits(config=True))]
+    return [Tmpnb, Branding, Spawner, *(c for c in spawners() if c.class_own_traits(config=True))]
 
 
 def flag_names() -> dict[str, tuple[str, ...]]:

@@ -30,6 +30,8 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.openapi.parts": set(),
     "tmpnb.openapi.programs": {"tmpnb.openapi.parts"},
     "tmpnb.openapi.schemas": set(),
+    "tmpnb.markup": set(),
+    "tmpnb.brand": {"tmpnb.errors", "tmpnb.markup"},
     "tmpnb.settings": {"tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
 }
 OUTSIDE = frozenset(
@@ -120,7 +122,7 @@ def test_only_the_docker_spawner_knows_docker() -> None:
 
 def test_traitlets_stay_at_the_edge() -> None:
     users = users_of("traitlets")
-    edge = {"tmpnb.app", "tmpnb.config_file", "tmpnb.flags"}
+    edge = {"tmpnb.app", "tmpnb.branding", "tmpnb.config_file", "tmpnb.flags"}
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 
 

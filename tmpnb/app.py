@@ -17,6 +17,7 @@ from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unico
 from traitlets.config import Application, Configurable
 
 from tmpnb import __version__, commands, config_file, cors, flags, logs, settings
+from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
@@ -192,7 +193,7 @@ class Tmpnb(Application):
             TraitError: A value is of the wrong type or out of its range.
         """
         arguments = list(sys.argv[1:] if argv is None else argv)
-        self.classes = [Tmpnb, *_known_spawners()]
+        self.classes = [Tmpnb, Branding, *_known_spawners()]
         flags.check_arguments(arguments, self.classes)
         # Below its decorator, which would print more than one line and exit.
         Application.parse_command_line.__wrapped__(self, arguments)  # type: ignore[attr-defined]  # set by functools.wraps
@@ -219,7 +220,7 @@ class Tmpnb(Application):
     def start_show_config(self) -> None:
         """Print the settings in force; called by traitlets in place of `start`."""
         spawner = spawner_class(self.spawner)(parent=self)
-        print(config_file.in_force(self, spawner))  # noqa: T201 - the answer to the flag
+        print(config_file.in_force(self, Branding(parent=self), spawner))  # noqa: T201 - the answer to the flag
 
     def build(self) -> Service:
         """Turn settings into a service that is not running yet.
@@ -229,6 +230,7 @@ class Tmpnb(Application):
         """
         spawner = spawner_class(self.spawner)(parent=self)
         spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
+        branding = Branding(parent=self)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
         public_url = settings.public_url(self.public_url)
         spawner.https = public_url.startswith("https:")
@@ -255,6 +257,8 @@ class Tmpnb(Application):
             cull_period=self.cull_period,
             redirect_uri=settings.redirect_uri(self.redirect_uri),
             cors=self._cors(),
+            brand=branding.checked(),
+            notice=branding.notice(),
             frame_ancestors=spawner.frame_ancestors,
             public_url=public_url,
             template_path=self._template_path(),

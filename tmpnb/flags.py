@@ -59,6 +59,16 @@ APPLICATION = (
     "log_rotate_when",
     "log_rotate_interval",
 )
+BRANDING = (
+    "brand",
+    "logo",
+    "welcome",
+    "footer",
+    "announcement",
+    "terms_file",
+    "analytics_script",
+    "analytics_attributes",
+)
 ANY_SPAWNER = (
     "command",
     "image",
@@ -104,6 +114,7 @@ def owners() -> dict[str, str]:
     """Return the trait behind each flag: `pool_size` -> `Tmpnb.pool_size`."""
     by_class = {
         "Tmpnb": APPLICATION,
+        "Branding": BRANDING,
         "Spawner": ANY_SPAWNER,
         "DockerSpawner": DOCKER,
         "LocalProcessSpawner": LOCAL,

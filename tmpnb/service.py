@@ -13,6 +13,7 @@ from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.arrival import Arrivals
+from tmpnb.brand import Brand, Notice
 from tmpnb.clock import SteadyClock
 from tmpnb.cors import Cors
 from tmpnb.errors import ProxyAuthError, ProxyError
@@ -50,6 +51,8 @@ class Service:
     frame_ancestors: str = "'self'"
     public_url: str = ""  # where visitors find it, without a slash at its end
     cors: Cors = field(default_factory=Cors)
+    brand: Brand = field(default_factory=Brand)
+    notice: Notice = field(default_factory=Notice)
     template_path: Path | None = None
     stop_servers_on_exit: bool = False
 
@@ -126,6 +129,8 @@ class Service:
             frame_ancestors=self.frame_ancestors,
             public_url=self.public_url,
             cors=self.cors,
+            brand=self.brand,
+            notice=self.notice,
             open_files=may_open,
             open_files_needed=open_files.needed(self.policy.capacity),
             api_token=self.secrets.api_token,

@@ -10,12 +10,13 @@ from traitlets.config import Config, Configurable
 
 from tmpnb import flags
 from tmpnb.app import Tmpnb
+from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.local import LocalProcessSpawner
 
-CLASSES: list[type[Configurable]] = [Tmpnb, Spawner, DockerSpawner, LocalProcessSpawner]
+CLASSES: list[type[Configurable]] = [Tmpnb, Branding, Spawner, DockerSpawner, LocalProcessSpawner]
 ORIGINAL = [
     "cull_period",
     "cull_timeout",

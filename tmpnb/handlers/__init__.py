@@ -10,6 +10,7 @@ from tornado.web import Application
 
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
+from tmpnb.handlers.branding import AnnouncementHandler, LogoHandler, TermsHandler
 from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbedHandler
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
@@ -51,6 +52,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/wait/{_ID}", WaitHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
         URLSpec(r"/embed/?", EmbedHandler, args),
+        URLSpec(r"/terms", TermsHandler, args),
         URLSpec(r"/badge\.svg", AssetHandler, args | {"name": "badge.svg", "seconds": DAY}),
         URLSpec(r"/embed\.js", AssetHandler, args | {"name": "embed.js", "seconds": HOUR}),
     ]
@@ -62,6 +64,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/api/openapi\.json", OpenAPIHandler, args),
         URLSpec(r"/health", HealthHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),
+        URLSpec(r"/logo", LogoHandler, args),
         URLSpec(rf"/user/{_ID}(/.*)?", UserHandler, args),
         URLSpec(r"/proxy-error/([0-9]{3})", ProxyErrorHandler, args),
     ]
@@ -73,6 +76,7 @@ def admin_application(site: Site) -> Application:
     args = {"site": site}
     table = [
         URLSpec(r"/api/pool/?", PoolHandler, args),
+        URLSpec(r"/api/announcement/?", AnnouncementHandler, args),
         URLSpec(r"/health", TroubleHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),
     ]

@@ -14,6 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from tmpnb import errors
 from tmpnb.arrival import Arrivals
+from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cors import Cors
 from tmpnb.links import BadLinkError
 from tmpnb.orchestrator import Orchestrator
@@ -57,7 +58,8 @@ class Site:
     version: str
     remember_visitors: float = 14400.0  # seconds
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
-    brand: str = "tmpnb"
+    brand: Brand = field(default_factory=Brand)
+    notice: Notice = field(default_factory=Notice)
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
     cors: Cors = field(default_factory=Cors)
     open_files: int = 0  # that this process may have
@@ -71,6 +73,7 @@ class BaseHandler(RequestHandler):
 
     site: Site
     visitor_left = False
+    measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
         """Take what the URL table gives; called before anything else by Tornado."""
@@ -91,8 +94,19 @@ class BaseHandler(RequestHandler):
         self.set_header(
             "Content-Security-Policy",
             "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
-            f"frame-ancestors {self.site.frame_ancestors}",
+            f"frame-ancestors {self.site.frame_ancestors}{self._analytics_policy()}",
         )
+
+    def analytics(self) -> Analytics | None:
+        """Return whose script may count this visit: nobody's where the address has a token."""
+        seen = self.measured and "token" not in self.request.query_arguments
+        return self.site.brand.analytics if seen else None
+
+    def _analytics_policy(self) -> str:
+        analytics = self.analytics()
+        if analytics is None:
+            return ""
+        return f"; script-src 'self' {analytics.origin}; connect-src 'self' {analytics.origin}"
 
     def cors(self, origin: str) -> Cors:
         """Return who may read this answer; `origin` is who asks."""
@@ -129,9 +143,13 @@ class BaseHandler(RequestHandler):
     def remember(self, visitor: Visitor) -> None:
         """Let the browser say next time who it is; in a foreign frame only https allows that."""
         value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
+        self.set_lasting_cookie(COOKIE, value, path=COOKIE_PATH, age=age)
+
+    def set_lasting_cookie(self, name: str, value: str, *, path: str, age: int) -> None:
+        """Set a cookie for `age` seconds, in a frame of another site too if https allows that."""
         site = "Secure; SameSite=None; Partitioned" if self.is_https else "SameSite=Lax"
         # By hand: `set_cookie` knows of no partitions before Python 3.14.
-        cookie = f"{COOKIE}={value}; Path={COOKIE_PATH}; Max-Age={age}; HttpOnly; {site}"
+        cookie = f"{name}={value}; Path={path}; Max-Age={age}; HttpOnly; {site}"
         self.add_header("Set-Cookie", cookie)
 
     def options(self, *_: str) -> None:
@@ -141,11 +159,18 @@ class BaseHandler(RequestHandler):
 
     def page(self, template: str, status: int = 200, **values: Any) -> None:
         """Finish with a page."""
+        brand = self.site.brand
         self.set_status(status)
         self.add_header("Vary", "Sec-Fetch-Dest, Sec-Fetch-User, Sec-Purpose, User-Agent")
         self.render(
             template,
-            brand=self.site.brand,
+            brand=brand.name,
+            logo=f"/logo?v={brand.logo.version}" if brand.logo else self.static_url("favicon.svg"),
+            welcome=brand.welcome,
+            footer=brand.footer,
+            announcement=self.site.notice.text,
+            has_terms=brand.terms is not None,
+            analytics=self.analytics(),
             static=self.static_url,
             parents=self.site.frame_ancestors,
             status=status,

@@ -9,6 +9,7 @@ from tornado.web import HTTPError
 
 from tmpnb import links, visit
 from tmpnb.arrival import Arrival
+from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
 from tmpnb.visit import Autostart
@@ -20,12 +21,14 @@ RETRY_WHEN_FULL = 10  # seconds
 FROM_ELSEWHERE = "A notebook is taken from this site's own page only."
 IN_A_SANDBOX = "The page around this frame keeps it in a sandbox. Open it in a tab of its own."
 USER_REDIRECT = "/hub/user-redirect"
+NOT_AGREED = "Agree to the terms of use first: load this page again."
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 
-class PageHandler(BaseHandler):
+class PageHandler(AgreementHandler):
     """A page that leads to a notebook."""
 
+    measured = True
     spawn_path = ""  # what stands before the link in the path; never decoded
 
     def link(self) -> Link:
@@ -41,11 +44,18 @@ class PageHandler(BaseHandler):
             "capacity": stats.capacity,
         }
 
+    def spawn_url(self) -> str:
+        """Return the address that takes a server for this page's link."""
+        return f"{self.spawn_path or '/spawn'}{self.link().suffix}"
+
     def show_loading(self, autostart: Autostart) -> None:
-        """Answer with the page that takes a server once a person sees it."""
+        """Answer with the page that takes a server once a person sees it, or asks to agree."""
+        if self.must_agree():
+            self.ask_to_agree(self.spawn_url())
+            return
         self.page(
             "loading.html",
-            spawn_url=f"{self.spawn_path or '/spawn'}{self.link().suffix}",
+            spawn_url=self.spawn_url(),
             autostart=str(autostart),
             **self.pool_numbers(),
         )
@@ -86,13 +96,19 @@ class SpawnHandler(PageHandler):
         if not visit.is_own_page(self.request.headers):
             sandboxed = self.request.headers.get("Origin") == "null"
             raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
-        await self._take(status=303)
+        if not self.must_agree():
+            await self._take(status=303)
+        elif self._by_script():
+            error = {"code": "terms_not_agreed", "message": NOT_AGREED}
+            self.write_json({"error": error}, 403)
+        else:
+            self.ask_to_agree(self.spawn_url(), 403)
 
     async def get(self, *_: str) -> None:
         """Take a server for a person who follows a link, as the original did."""
         if visit.is_prefetch(self.request.headers):
             raise HTTPError(503, reason="Notebooks are not fetched ahead.")
-        if not visit.may_take(self.request.headers):
+        if self.must_agree() or not visit.may_take(self.request.headers):
             self.show_loading(Autostart.NO)
             return
         await self._take(status=302)
@@ -103,12 +119,13 @@ class SpawnHandler(PageHandler):
 
     async def _take(self, status: int) -> None:
         link, visitor = self.link(), self.visitor()
+        self.note_agreement()
         if self.get_body_argument("fresh", ""):
             visitor = self.site.arrivals.start_afresh(visitor)
         found = await self._arrive(link, visitor)
         if isinstance(found, Place):
             self.remember(visitor)
-            self._let_wait(link, found)
+            self._let_wait(found)
             return
         self.remember(self.site.visitors.note(visitor, found.server_id))
         self.abandon_if_gone(found.server_id)
@@ -131,7 +148,7 @@ class SpawnHandler(PageHandler):
     def _by_script(self) -> bool:
         return "application/json" in self.request.headers.get("Accept", "")
 
-    def _let_wait(self, link: Link, place: Place) -> None:
+    def _let_wait(self, place: Place) -> None:
         numbers = self.pool_numbers()
         starting = bool(numbers["starting"])
         retry_after = RETRY_WHEN_STARTING if starting else RETRY_WHEN_FULL
@@ -140,7 +157,7 @@ class SpawnHandler(PageHandler):
         if self._by_script():
             self.write_json({"status": "starting" if starting else "full"} | told, 503)
             return
-        self.page("full.html", 503, spawn_url=f"{self.spawn_path}{link.suffix}", **told)
+        self.page("full.html", 503, spawn_url=self.spawn_url(), agree=self.agreed_now, **told)
 
 
 class ReopenHandler(SpawnHandler):
@@ -164,6 +181,8 @@ class ReopenHandler(SpawnHandler):
 
 class InfoHandler(BaseHandler):
     """`/info`: the pool in numbers, for people."""
+
+    measured = True
 
     async def get(self) -> None:
         """Show the numbers of `/api/stats`; the page's script keeps them fresh."""

@@ -28,6 +28,7 @@ def pages() -> Part:
         "/wait/{ticket}": {"parameters": [_TICKET], "get": _waiting()},
         "/info": _page("infoPage", "The pool in numbers, as a page"),
         "/embed": _page("embedPage", "What authors paste to have a notebook in a page"),
+        "/terms": {"get": _terms()},
         "/embed.js": _asset("embedScript", "The script for articles", "text/javascript"),
         "/badge.svg": _asset("badge", "A badge for links", "image/svg+xml"),
     }
@@ -99,6 +100,11 @@ def _reopening() -> Part:
 def _waiting() -> Part:
     events = {"200": file("Events with the place; `turn` and `lost` end it.", "text/event-stream")}
     return operation("wait", "pages", "Tell one who waits in line how far it is", events)
+
+
+def _terms() -> Part:
+    said = {"200": file("The terms.", _HTML), "404": file("There are none.", _HTML)}
+    return operation("terms", "pages", "Terms of use", said)
 
 
 def _asset(name: str, summary: str, kind: str) -> Part:

@@ -75,6 +75,7 @@ def programs(*, token_wanted: bool) -> Part:
         "/api/stats": {"get": _stats("stats", guarded, refused)},
         "/stats": {"get": _stats("statsAsOfOld", guarded, refused)},
         **_service(),
+        "/logo": {"get": _logo()},
         "/user/{id}/{path}": {
             "parameters": [SERVER_ID, PATH],
             **{method: _lost(method) for method in ("get", "post", "put", "patch", "delete")},
@@ -176,6 +177,14 @@ def _service() -> dict[str, Any]:
             )
         },
     }
+
+
+def _logo() -> Part:
+    said = {
+        "200": file("The picture, as image/svg+xml or image/png.", "image/*"),
+        "404": file("The service has none of its own.", "text/html"),
+    }
+    return operation("logo", "assets", "The picture of the service", said)
 
 
 def _lost(method: str) -> Part:

@@ -91,7 +91,9 @@
   const ask = async () => {
     const signal = AbortSignal.timeout(DEADLINE * 1000);
     const headers = { Accept: 'application/json' };
+    const { agree } = form.elements; // to the terms of use, where no cookie can say so
     const place = new URLSearchParams({ ticket: line.ticket, wait: patience });
+    if (agree) place.set('agree', agree.value);
     const answer = await fetch(form.action, { method: 'POST', headers, body: place, signal });
     const body = (await answer.json().catch(() => null)) ?? {};
     const asked = Number(body.retry_after ?? answer.headers.get('Retry-After')) || 5;
