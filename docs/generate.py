@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Defaults that differ from machine to machine, in words.
 COMPUTED = {
+    "Tmpnb.client_servers": "a quarter of `--pool-size`, at least 2",
+    "Tmpnb.client_rate": "`--client-servers`, at least 10",
     "Tmpnb.state_dir": "`$XDG_STATE_HOME/tmpnb`, or `~/.local/state/tmpnb`",
     "Tmpnb.spawn_concurrency": "two for each processor",
 }
@@ -66,7 +68,7 @@ def own_traits(owner: type[Configurable]) -> Iterable[tuple[str, Trait]]:
     rank = {trait: number for number, trait in enumerate(flag_names())}
     known = set() if owner is Spawner else set(Spawner.class_traits())
     known |= {name for name in _shortcuts(owner) if f"{owner.__name__}.{name}" not in rank}
-    own = owner.class_own_traits(config=True).items()
+    own = _with_parts(owner).items()
     ours = {f"{owner.__name__}.{name}": trait for name, trait in own if name not in known}
     return sorted(ours.items(), key=lambda item: rank.get(item[0], len(rank)))
 
@@ -168,6 +170,16 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
         sys.stderr.write(f"stale: {', '.join(stale)}; run: make docs\n")
         return 1
     return 0
+
+
+def _with_parts(owner: type[Configurable]) -> dict[str, Trait]:
+    """Return the settings that a class adds, with those of the parts it is made of."""
+    parts = [p for p in owner.__mro__[1:] if p.__module__.startswith("tmpnb.") and p is not Spawner]
+    own = dict(owner.class_own_traits(config=True))
+    for part in parts:
+        if issubclass(part, Configurable):
+            own |= part.class_own_traits(config=True)
+    return own
 
 
 def _shortcuts(owner: type) -> set[str]:

@@ -18,6 +18,7 @@ from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
 from tmpnb import __version__, flags
+from tmpnb.commands import COMMANDS
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.handlers.base import STATUS
 from tmpnb.links import PAGES
@@ -189,7 +190,12 @@ def test_the_numbers_in_the_readme_have_the_keys_of_the_service() -> None:
         r"<!-- sample: stats -->\n```json\n(.*)\n```\n<!-- end of sample -->", text("README.md")
     )
     assert sample is not None
-    keys = {field.name for field in fields(PoolStats)} | {"version", "container_image", "waiting"}
+    keys = {field.name for field in fields(PoolStats)} | {
+        "version",
+        "container_image",
+        "waiting",
+        "claims_refused_by_limit_total",
+    }
     assert set(json.loads(sample[1])) == keys
     assert {name for name in keys if f"| `{name}` |" not in text("docs/http-api.md")} == set()
 
@@ -237,7 +243,8 @@ def test_every_file_named_in_code_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", documents(), ids=str)
 def test_every_flag_and_every_target_named_in_code_exists(page: Path) -> None:
-    known = set(all_flags()) | FOREIGN_FLAGS
+    own = {o for command in COMMANDS.values() for o in command.options | command.switches}
+    known = set(all_flags()) | own | FOREIGN_FLAGS
     named, wanted = set(), set()
     for code in in_code(page):
         if not code.startswith("jupyter "):

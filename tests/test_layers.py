@@ -24,6 +24,10 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.links": {"tmpnb.errors", "tmpnb.server"},
     "tmpnb.visit": set(),
     "tmpnb.command": {"tmpnb.errors"},
+    "tmpnb.networks": {"tmpnb.errors"},
+    "tmpnb.client": {"tmpnb.networks"},
+    "tmpnb.windows": set(),
+    "tmpnb.holdings": set(),
     "tmpnb.settings": {"tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
 }
 OUTSIDE = frozenset(
@@ -114,7 +118,7 @@ def test_only_the_docker_spawner_knows_docker() -> None:
 
 def test_traitlets_stay_at_the_edge() -> None:
     users = users_of("traitlets")
-    edge = {"tmpnb.app", "tmpnb.config_file", "tmpnb.flags"}
+    edge = {"tmpnb.access_settings", "tmpnb.app", "tmpnb.config_file", "tmpnb.flags"}
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 
 

@@ -17,6 +17,7 @@ from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unico
 from traitlets.config import Application, Configurable
 
 from tmpnb import __version__, commands, config_file, flags, logs, settings
+from tmpnb.access_settings import AccessSettings
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
@@ -49,7 +50,7 @@ def _port(value: int, help: str) -> Any:
     return Int(value, min=0, max=65535, help=help).tag(config=True)
 
 
-class Tmpnb(Application):
+class Tmpnb(AccessSettings, Application):
     """Temporary notebooks on demand: a pool of ready notebook servers behind one URL."""
 
     name = "tmpnb"
@@ -258,6 +259,7 @@ class Tmpnb(Application):
             template_path=self._template_path(),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
+            access=self.access(),
         )
 
     def _proxy_choice(self) -> ProxyChoice:

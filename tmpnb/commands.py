@@ -6,11 +6,12 @@ import asyncio
 import difflib
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tmpnb import signals
 from tmpnb.doctor.checkup import Say, check_image, doctor
 from tmpnb.errors import ConfigError
+from tmpnb.invite import invite
 from tmpnb.service import Service
 
 HELP = frozenset({"-h", "--help", "--help-all"})
@@ -24,12 +25,13 @@ class Order:
     operands: tuple[str, ...]
     switches: frozenset[str]  # those of the command itself
     flags: tuple[str, ...]  # those of the program
+    options: Mapping[str, str] = field(default_factory=dict)  # of the command itself, with values
 
     def description(self, program: str) -> str:
         """Return what `--help` begins with, given what the program says of itself."""
         if self.command is not None:
             return self.command.help
-        listed = "\n".join(f"  tmpnb {c.usage:<22} {c.summary}" for c in COMMANDS.values())
+        listed = "\n".join(f"  tmpnb {c.usage:<27} {c.summary}" for c in COMMANDS.values())
         return f"{program}\n\nCommands besides serving, each with --help:\n{listed}"
 
 
@@ -43,6 +45,7 @@ class Command:
     run: Callable[[Service, Order, Say], Awaitable[bool]]
     operands: tuple[str, ...] = ()
     switches: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()  # with a value behind `=` or as the next word
 
 
 def parse(arguments: Sequence[str]) -> Order:
@@ -64,8 +67,27 @@ def parse(arguments: Sequence[str]) -> Order:
     elif len(operands) < count or any(not word or word.startswith("-") for word in operands):
         raise ConfigError(f"write: tmpnb {command.usage}, and flags after that")
     own = command.switches & set(rest[count:])
-    flags = tuple(word for word in rest[count:] if word not in own)
-    return Order(command, operands, own, flags)
+    words = [word for word in rest[count:] if word not in own]
+    options = _take_options(command, words)
+    return Order(command, operands, own, tuple(words), options)
+
+
+def _take_options(command: Command, words: list[str]) -> dict[str, str]:
+    """Take the command's own options and their values out of `words`."""
+    found: dict[str, str] = {}
+    for at in reversed(range(len(words))):
+        name, has_value, value = words[at].partition("=")
+        if name not in command.options:
+            continue
+        if not has_value:
+            value = words.pop(at + 1) if at + 1 < len(words) else ""
+        if not value or value.startswith("--"):
+            raise ConfigError(f"{name} needs a value; write {name}=…")
+        if name in found:
+            raise ConfigError(f"{name} is given twice; leave one out")
+        found[name] = value
+        del words[at]
+    return found
 
 
 def perform(order: Order, service: Service) -> int:
@@ -98,6 +120,10 @@ async def _doctor(service: Service, order: Order, say: Say) -> bool:
 
 async def _check_image(service: Service, order: Order, say: Say) -> bool:
     return await check_image(service, order.operands[0], say)
+
+
+async def _invite(service: Service, order: Order, say: Say) -> bool:
+    return invite(service, order.options, say)
 
 
 def _say(line: str) -> None:
@@ -140,5 +166,21 @@ COMMANDS: Mapping[str, Command] = {
         one fails, else 0. The flags below are those of tmpnb.""",
         run=_check_image,
         operands=("IMAGE",),
+    ),
+    "invite": Command(
+        usage="invite [--hours N] [--url U]",
+        summary="print a link that lets in without the passphrase",
+        help="""tmpnb invite [--hours N] [--url U] [flags of tmpnb]
+
+        Prints a link that opens the service for N hours, 24 unless given, to those who have it,
+        where TMPNB_PASSPHRASE keeps others out. U is the address where visitors find the service,
+        with the path of a page if you like: https://notebooks.example/lab/tree/first.ipynb.
+        Without it, --public-url counts, or this machine.
+
+        The secret key signs the link, so give it the flags and the environment of the service.
+        Nothing is stored: a link cannot be taken back before its time but with the key. The flags
+        below are those of tmpnb.""",
+        run=_invite,
+        options=frozenset({"--hours", "--url"}),
     ),
 }

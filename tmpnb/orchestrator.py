@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
+from tmpnb import networks
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
 from tmpnb.fleet import Fleet
@@ -17,6 +19,7 @@ from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.lifetime import Lifetimes
+from tmpnb.networks import Address
 from tmpnb.observation import Observation
 from tmpnb.observer import Observer
 from tmpnb.pool import Pool
@@ -147,6 +150,12 @@ class Orchestrator:
             "proxy": self._adopted and "proxy" not in problems,
             "servers": stats.available > 0 or can_start,
         }
+
+    def server_addresses(self) -> set[Address]:
+        """Return where on the network the notebook servers are that visitors have."""
+        claimed = (s.address for s in self.pool.servers.values() if s.phase is Phase.CLAIMED)
+        found = {networks.address(urlsplit(address or "").hostname or "") for address in claimed}
+        return {a for a in found if a is not None and not a.is_loopback}
 
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""

@@ -37,6 +37,8 @@ class Secrets:
     api_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    passphrase_file: Path | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Secrets:
@@ -46,12 +48,15 @@ class Secrets:
             return environ.get(name) or None
 
         token_file = read("CONFIGPROXY_AUTH_TOKEN_FILE")
+        passphrase_file = read("TMPNB_PASSPHRASE_FILE")
         return cls(
             proxy_token=read("CONFIGPROXY_AUTH_TOKEN"),
             proxy_token_file=Path(token_file) if token_file else None,
             api_token=read("API_AUTH_TOKEN"),
             admin_token=read("ADMIN_AUTH_TOKEN"),
             secret_key=read("TMPNB_SECRET_KEY"),
+            passphrase=read("TMPNB_PASSPHRASE"),
+            passphrase_file=Path(passphrase_file) if passphrase_file else None,
         )
 
 

@@ -45,6 +45,7 @@ def _pages() -> dict[str, dict[str, Any]]:
             "status": 404,
         },
         "info": {"stats": {}, "status": 200},
+        "passphrase": {"action": "/spawn/lab", "was_wrong": True, "fresh": "1", "status": 403},
         "embed": {
             "asked": {"path": "notebooks/a b.ipynb", "title": "", "height": ""},
             "wanted": embedding("https://tmp.test", "notebooks/a b.ipynb"),
@@ -63,6 +64,7 @@ def _stats() -> dict[str, Any]:
         "stopping": 1,
         "claims_total": 1874,
         "claims_refused_total": 12,
+        "claims_refused_by_limit_total": 2,
         "version": "1.0.0",
         "container_image": "jupyter/minimal-notebook",
     }

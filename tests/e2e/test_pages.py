@@ -15,7 +15,7 @@ from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
 from playwright.async_api import Browser, Page, expect
 from requirements import ROOT
 
-PAGES = ("loading", "full", "ended", "reconnecting", "error", "info", "embed")
+PAGES = ("loading", "full", "ended", "reconnecting", "error", "info", "embed", "passphrase")
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 LOOKS = list(itertools.product(SCHEMES, ((320, 640), (1280, 800))))

@@ -282,6 +282,7 @@ async def test_stats_are_json_at_the_address_itself(running: Running, path: str)
         "stopping": 0,
         "claims_total": 0,
         "claims_refused_total": 0,
+        "claims_refused_by_limit_total": 0,
         "waiting": 0,
         "version": "9.9",
         "container_image": "",

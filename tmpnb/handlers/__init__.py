@@ -14,6 +14,7 @@ from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbedHandler
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
+from tmpnb.handlers.invite import InviteHandler
 from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
 from tmpnb.handlers.templates import OverridingLoader
@@ -40,6 +41,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/spawn/user/{_ID}(/.*)?", ReopenHandler, args),
         URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
         URLSpec(rf"/wait/{_ID}", WaitHandler, args),
+        URLSpec(r"/invite(/.*)?", InviteHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
         URLSpec(r"/embed/?", EmbedHandler, args),
         URLSpec(r"/badge\.svg", AssetHandler, args | {"name": "badge.svg", "seconds": DAY}),

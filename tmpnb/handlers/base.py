@@ -14,6 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from tmpnb import errors
 from tmpnb.arrival import Arrivals
+from tmpnb.gate import Gate
 from tmpnb.links import BadLinkError
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.tokens import same
@@ -26,6 +27,10 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     errors.PoolEmptyError: (503, "pool_empty"),
     errors.LineFullError: (503, "line_full"),
     errors.TicketError: (503, "place_lost"),
+    errors.BannedError: (403, "banned"),
+    errors.PassphraseError: (403, "passphrase_needed"),
+    errors.ClientLimitError: (429, "client_limit"),
+    errors.TooManyTriesError: (429, "too_many_tries"),
     errors.ServerExistsError: (409, "server_exists"),
     errors.RolloutRefusedError: (409, "rollout_refused"),
     errors.ImageFailedError: (409, "image_failed"),
@@ -40,6 +45,9 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
 SAID_TO_CLIENTS = (
     BadLinkError,
     errors.PoolEmptyError,
+    errors.BannedError,
+    errors.PassphraseError,
+    errors.ClientLimitError,
     errors.ServerExistsError,
     errors.RolloutRefusedError,
     errors.ImageFailedError,
@@ -53,6 +61,7 @@ class Site:
     orchestrator: Orchestrator
     arrivals: Arrivals
     visitors: Visitors
+    gate: Gate
     version: str
     remember_visitors: float = 14400.0  # seconds
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
@@ -120,10 +129,13 @@ class BaseHandler(RequestHandler):
 
     def remember(self, visitor: Visitor) -> None:
         """Let the browser say next time who it is; in a foreign frame only https allows that."""
-        value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
+        self.keep(COOKIE, self.site.visitors.write(visitor), int(self.site.remember_visitors))
+
+    def keep(self, name: str, value: str, age: int) -> None:
+        """Set a cookie of ours for so many seconds; no notebook server ever sees it."""
         site = "Secure; SameSite=None; Partitioned" if self.is_https else "SameSite=Lax"
         # By hand: `set_cookie` knows of no partitions before Python 3.14.
-        cookie = f"{COOKIE}={value}; Path={COOKIE_PATH}; Max-Age={age}; HttpOnly; {site}"
+        cookie = f"{name}={value}; Path={COOKIE_PATH}; Max-Age={age}; HttpOnly; {site}"
         self.add_header("Set-Cookie", cookie)
 
     def options(self, *_: str) -> None:
@@ -180,6 +192,8 @@ class BaseHandler(RequestHandler):
         message = _message(status, error)
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             self.set_header("Retry-After", "5")
+        if isinstance(error, errors.ClientLimitError):
+            self.set_header("Retry-After", str(error.retry_after))
         if self.wants_json():
             self.write_json({"error": {"code": code, "message": message}}, status)
         else:

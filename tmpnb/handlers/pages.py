@@ -9,6 +9,8 @@ from tornado.web import HTTPError
 
 from tmpnb import links, visit
 from tmpnb.arrival import Arrival
+from tmpnb.client_limits import Admission
+from tmpnb.handlers.admission import admit
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
 from tmpnb.visit import Autostart
@@ -69,6 +71,8 @@ class SpawnHandler(PageHandler):
         """Take a server: 303 to it for a form, its URL as JSON for a script.
 
         A visitor who has a server gets that one again, unless the body says `fresh=1`.
+        Who has not said the passphrase, if there is one, gets a page that asks for it, and
+        says it in the body.
         A script that asks with `Accept: application/json` gets 200 `{"url"}`, or 503
         `{"status", "retry_after", "ticket", "position", "estimate", …}`, and asks again
         with `ticket` and, if it likes, `wait` (seconds) in the body.
@@ -93,9 +97,14 @@ class SpawnHandler(PageHandler):
 
     async def _take(self, status: int) -> None:
         link, visitor = self.link(), self.visitor()
-        if self.get_body_argument("fresh", ""):
-            visitor = self.site.arrivals.start_afresh(visitor)
-        found = await self._arrive(link, visitor)
+        fresh = bool(self.get_body_argument("fresh", ""))
+        known = not fresh and self.site.arrivals.is_known(visitor, self._ticket_id())
+        admission = await admit(self, self.spawn_path + link.suffix, is_known=known)
+        if admission is None:
+            return
+        if fresh:
+            visitor = self.site.arrivals.start_afresh(visitor, admission)
+        found = await self._arrive(link, visitor, admission)
         if isinstance(found, Place):
             self.remember(visitor)
             self._let_wait(link, found)
@@ -107,13 +116,17 @@ class SpawnHandler(PageHandler):
         else:
             self.redirect(found.url, status=status)
 
-    async def _arrive(self, link: Link, visitor: Visitor) -> Arrival | Place:
+    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
         return await self.site.arrivals.take(
             link,
             visitor,
-            ticket_id=self.get_body_argument("ticket", ""),
+            admission,
+            ticket_id=self._ticket_id(),
             patience=self._patience(),
         )
+
+    def _ticket_id(self) -> str:
+        return self.get_body_argument("ticket", "")
 
     def _patience(self) -> float:
         return min(seconds(self.get_body_argument("wait", "0")), LONGEST_POLL)
@@ -148,8 +161,8 @@ class ReopenHandler(SpawnHandler):
 
     head = get
 
-    async def _arrive(self, link: Link, visitor: Visitor) -> Arrival | Place:
-        return await self.site.arrivals.reopen(self.server_id, link)
+    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
+        return await self.site.arrivals.reopen(self.server_id, link, admission)
 
 
 class InfoHandler(BaseHandler):
@@ -168,6 +181,7 @@ def stats(handler: BaseHandler) -> dict[str, Any]:
     return {
         **numbers,
         "waiting": handler.site.orchestrator.claims.waiting,
+        "claims_refused_by_limit_total": handler.site.gate.limits.refused,
         "version": handler.site.version,
         "container_image": handler.site.orchestrator.image,
     }

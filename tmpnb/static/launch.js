@@ -81,6 +81,8 @@
     if (body.status) {
       faults = 0;
       wait(body, asked);
+    } else if (body.error?.code === 'passphrase_needed') {
+      form.submit(); // the answer to the plain form asks for it
     } else if (code >= 400 && code < 500) {
       show('failed', 'No notebook for now', body.error?.message ?? `The service answered ${code}.`);
     } else {
