@@ -159,6 +159,15 @@ async def test_who_comes_back_to_their_server_is_never_refused(running: Running)
     assert running.taken == 1
 
 
+async def test_who_comes_back_after_a_restart_is_counted_again(running: Running) -> None:
+    fetch, _ = site(running, servers=1)
+    first = await take(fetch, "POST", "/spawn", **at("203.0.113.9"))
+    after, _ = site(running, servers=1)  # a gate that knows nothing
+    again = await take(after, "POST", "/spawn", **at("203.0.113.9"), **cookies_of(first))
+    assert body(again)["url"] == body(first)["url"]
+    assert (await take(after, "POST", "/spawn", **at("203.0.113.9"))).code == 429
+
+
 async def test_who_may_not_take_another_keeps_the_one_they_have(running: Running) -> None:
     fetch, _ = site(running, servers=1, a_minute=1)
     first = await take(fetch, "POST", "/spawn", **at("203.0.113.9"))

@@ -112,6 +112,17 @@ class TestAtATime:
             await desk.take()
         assert desk.given == 2
 
+    async def test_a_place_that_is_being_redeemed_is_not_counted_beside_its_claim(self) -> None:
+        desk = Desk(servers=2)
+        ticket = desk.admission().queue(desk.line.join)
+
+        async def claim(_: Ticket) -> NotebookServer:
+            desk.admission().require()  # one more is allowed while this one is under way
+            return await desk.claim()
+
+        await desk.admission().redeem(ticket, claim)
+        assert desk.limits.refused == 0
+
     async def test_a_place_is_kept_when_the_claim_failed(self) -> None:
         desk = Desk(servers=1)
         ticket = desk.admission().queue(desk.line.join)
