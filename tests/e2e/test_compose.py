@@ -208,6 +208,30 @@ async def test_notebook_reaches_neither_the_proxys_api_nor_the_orchestrator(
     ]
 
 
+async def test_notebook_takes_no_notebooks_for_the_proxy_tells_its_address(
+    installation: Installation,
+) -> None:
+    await installation.until_stats(available=2)
+    base_url, _ = await installation.take()
+    server_id = base_url.strip("/").partition("/")[2]
+    [container] = [c["Id"] for c in installation.notebooks() if server_id in str(c["Names"])]
+    probe = (
+        "import urllib.error, urllib.request\n"
+        "try:\n"
+        "    request = urllib.request.Request('http://proxy:8000/api/spawn', method='POST')\n"
+        "    request.add_header('X-Forwarded-For', '203.0.113.9')\n"
+        "    print(urllib.request.urlopen(request).read())\n"
+        "except urllib.error.HTTPError as refused:\n"
+        "    print(refused.code, refused.read().decode())\n"
+    )
+    command = installation.engine.exec_create(container, ["python3", "-c", probe])
+    answer = installation.engine.exec_start(command["Id"]).decode()
+    assert answer.startswith("403 "), answer
+    assert "A notebook takes no other notebooks." in answer
+    assert "--trusted-proxies" not in installation.compose("logs", "orchestrator")
+    await installation.until_stats(claimed=1, claims_total=1)
+
+
 @pytest.mark.parametrize("settings", [{"TMPNB_STOP_SERVERS_ON_EXIT": "false"}], ids=["kept"])
 async def test_reader_keeps_the_server_while_everything_else_restarts(
     installation: Installation,

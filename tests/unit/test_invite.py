@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,21 @@ from tmpnb.passes import Passes
 from tmpnb.service import Service
 from tmpnb.tokens import TokenMaker
 
+# As in test_commands: the loop that `asyncio.run` leaves is collected later.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 KEY = "a-key-of-the-tests-alone"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_again() -> Iterator[None]:
+    """Put the root logger back as it was: a run of the program sets it up."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
