@@ -44,6 +44,10 @@ class ServerExistsError(TmpnbError):
     """A server of this id is alive, or its path belongs to somebody else."""
 
 
+class TooManyDownloadsError(TmpnbError):
+    """The files of this server are being downloaded as often as they may be at once."""
+
+
 class RolloutRefusedError(TmpnbError):
     """The pool's image cannot be changed at the moment."""
 

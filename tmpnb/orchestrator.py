@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
+from tmpnb.downloads import Downloads
+from tmpnb.endings import Farewell
 from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
@@ -123,6 +125,7 @@ class Orchestrator:
             max_idle=policy.max_idle,
             max_age=policy.max_age,
         )
+        self.downloads = Downloads(self._client, tokens, self.claims.live)
         self._woken = asyncio.Event()
         self._cull_due = self._adopted = self._closing = self._stop_claimed = False
 
@@ -137,6 +140,12 @@ class Orchestrator:
     def adopted(self) -> bool:
         """Whether it knows by now which servers a former orchestrator gave out."""
         return self._adopted
+
+    def farewell(self, server_id: str) -> Farewell:
+        """Return what a visitor is told of a server that they have not any more."""
+        server = self.pool.servers.get(server_id)
+        stopping = server is not None and server.phase is Phase.STOPPING
+        return self.lifetimes.farewell(self.pool.endings.of(server_id), stopping=stopping)
 
     def readiness(self) -> dict[str, bool]:
         """Return what a visitor needs, and whether it is there."""

@@ -16,6 +16,7 @@ from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
 from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
+from tmpnb.handlers.session import FilesHandler, SessionHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.handlers.waiting import WaitHandler
 from tmpnb.links import PAGES
@@ -49,6 +50,8 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/api/spawn/?", SpawnAPIHandler, args),
         URLSpec(rf"/api/servers/{_ID}", ServerHandler, args),
         URLSpec(rf"/api/servers/{_ID}/extend", ExtendHandler, args),
+        URLSpec(rf"/session/{_ID}", SessionHandler, args),
+        URLSpec(rf"/session/{_ID}/files\.zip", FilesHandler, args),
         URLSpec(r"/(?:api/)?stats/?", StatsHandler, args),
         URLSpec(r"/health", HealthHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),

@@ -27,6 +27,7 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     errors.LineFullError: (503, "line_full"),
     errors.TicketError: (503, "place_lost"),
     errors.ServerExistsError: (409, "server_exists"),
+    errors.TooManyDownloadsError: (429, "too_many_downloads"),
     errors.RolloutRefusedError: (409, "rollout_refused"),
     errors.ImageFailedError: (409, "image_failed"),
     errors.SpawnerError: (503, "engine_unavailable"),
@@ -41,6 +42,7 @@ SAID_TO_CLIENTS = (
     BadLinkError,
     errors.PoolEmptyError,
     errors.ServerExistsError,
+    errors.TooManyDownloadsError,
     errors.RolloutRefusedError,
     errors.ImageFailedError,
 )
@@ -120,10 +122,14 @@ class BaseHandler(RequestHandler):
 
     def remember(self, visitor: Visitor) -> None:
         """Let the browser say next time who it is; in a foreign frame only https allows that."""
-        value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
+        self.keep_cookie(COOKIE, self.site.visitors.write(visitor), COOKIE_PATH)
+
+    def keep_cookie(self, name: str, value: str, path: str) -> None:
+        """Set a cookie that scripts do not see and that works in a foreign frame over https."""
+        age = int(self.site.remember_visitors)
         site = "Secure; SameSite=None; Partitioned" if self.is_https else "SameSite=Lax"
         # By hand: `set_cookie` knows of no partitions before Python 3.14.
-        cookie = f"{COOKIE}={value}; Path={COOKIE_PATH}; Max-Age={age}; HttpOnly; {site}"
+        cookie = f"{name}={value}; Path={path}; Max-Age={age}; HttpOnly; {site}"
         self.add_header("Set-Cookie", cookie)
 
     def options(self, *_: str) -> None:

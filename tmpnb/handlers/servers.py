@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from tornado.web import HTTPError
+
 from tmpnb.embedding import may_embed
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.server import NotebookServer
+
+NOT_YET = "The service has just started and looks for its notebooks. Please try again soon."
 
 
 class OwnedServerHandler(BaseHandler):
@@ -23,15 +27,16 @@ class OwnedServerHandler(BaseHandler):
         """Return the live server the request may speak for; else the answer is sent.
 
         Raises:
-            HTTPError: 401, the token is not the server's.
+            HTTPError: 401, the token is not the server's; 503, it is not known yet which
+                servers there are.
         """
         orchestrator = self.site.orchestrator
         self.require_token(orchestrator.token_for(server_id))
         server = orchestrator.claims.live(server_id)
+        if server is None and not orchestrator.adopted:
+            raise HTTPError(503, reason=NOT_YET)
         if server is None:
-            message = "This notebook server has ended. Its files are gone."
-            error = {"code": "server_ended", "message": message}
-            self.write_json({"error": error, "message": message}, 404)
+            self.write_json(orchestrator.farewell(server_id).as_error(), 404)
         return server
 
     async def describe(self, server: NotebookServer) -> None:
