@@ -46,8 +46,11 @@ class Running:
         return f"http://127.0.0.1:{port}"
 
     def public(self, template_path: Path | None = None, **changes: Any) -> Fetch:
-        base = self.serve(public_application(replace(self.site, **changes), template_path))
+        base = self.serve_public(template_path, **changes)
         return lambda path, **options: self.fetch(base + path, **options)
+
+    def serve_public(self, template_path: Path | None = None, **changes: Any) -> str:
+        return self.serve(public_application(replace(self.site, **changes), template_path))
 
     def admin(self, **changes: Any) -> Fetch:
         base = self.serve(admin_application(replace(self.site, **changes)))

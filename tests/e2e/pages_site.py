@@ -16,6 +16,10 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tmpnb.embedding import embedding
+from tmpnb.endings import Farewell
+from tmpnb.handlers.session import outlook
+from tmpnb.lifetime import Lifetime
+from tmpnb.server import StopReason
 
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"
@@ -34,10 +38,14 @@ def _pages() -> dict[str, dict[str, Any]]:
         | {"status": 503},
         "ended": {
             **spawn,
+            "farewell": Farewell(
+                "Nobody had used it for 60 minutes, so it was closed.", StopReason.IDLE, 1_040.0
+            ),
             "reopen_url": "/spawn/user/Zk3v0bq8rWq1mE5d/lab",
             "server_id": "Zk3v0bq8rWq1mE5d",
             "status": 404,
         },
+        "session": {**session(), "status": 200},
         "reconnecting": {"retry_after": 2, "status": 503},
         "error": {
             "title": "Not Found",
@@ -54,6 +62,13 @@ def _pages() -> dict[str, dict[str, Any]]:
             "status": 200,
         },
     }
+
+
+def session() -> dict[str, Any]:
+    """Return the variables of the page beside a notebook, at the time of a stopped clock."""
+    lifetime = Lifetime(now=1_000.0, claimed_at=0.0, expires_at=14_400.0, idle_at=4_120.0)
+    who = {"server_id": "Zk3v0bq8rWq1mE5d", "token": "5ec2e7", "kept": False}
+    return {**who, "lifetime": lifetime, **outlook(lifetime)}
 
 
 def _stats() -> dict[str, Any]:

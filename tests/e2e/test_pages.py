@@ -15,7 +15,7 @@ from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
 from playwright.async_api import Browser, Page, expect
 from requirements import ROOT
 
-PAGES = ("loading", "full", "ended", "reconnecting", "error", "info", "embed")
+PAGES = ("loading", "full", "session", "ended", "reconnecting", "error", "info", "embed")
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 LOOKS = list(itertools.product(SCHEMES, ((320, 640), (1280, 800))))
@@ -75,7 +75,7 @@ async def test_every_state_of_a_launch_is_accessible(
 
 @pytest.mark.browser
 @pytest.mark.gen_test(timeout=60)
-@pytest.mark.parametrize("name", ["loading", "full", "ended", "reconnecting", "error"])
+@pytest.mark.parametrize("name", ["loading", "full", "session", "ended", "reconnecting", "error"])
 async def test_main_action_is_in_sight_in_a_small_frame(
     browser: Browser, site: PagesSite, name: str
 ) -> None:

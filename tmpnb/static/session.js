@@ -70,5 +70,4 @@
   const timer = setInterval(look, 5_000);
   document.addEventListener('visibilitychange', look);
   show();
-  if (location.hash === '#download') page.querySelector('#download button').focus();
 })();
