@@ -29,6 +29,7 @@ class ContentsSite:
     endless: set[str] = field(default_factory=set)  # files that never end
     mute: bool = False  # whether connections for files are closed without an answer
     sent: int = 0  # bytes of endless files
+    left: bool = False  # whether somebody stopped reading an endless file
     asked: list[str] = field(default_factory=list)  # addresses, without the base
     port: int = 0
 
@@ -109,4 +110,4 @@ class _Files(_Handler):
                 self.site.sent += 100_000
                 await asyncio.sleep(0)
         except StreamClosedError:
-            return
+            self.site.left = True

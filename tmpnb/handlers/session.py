@@ -186,8 +186,6 @@ class FilesHandler(OwnPageHandler):
                     self.detach().close()  # or half an archive would look like a whole one
 
     async def _send_piece(self, piece: bytes) -> None:
-        if self.visitor_left:
-            raise StreamClosedError
         self.write(piece)
         async with asyncio.timeout(SLOWEST):
             await self.flush()
