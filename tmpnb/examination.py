@@ -16,6 +16,7 @@ class ServerFacts:
     port: int | None = None  # on which it should listen, in its own network
     listeners: tuple[Listener, ...] | None = None  # in its own network
     memory: int | None = None  # bytes in use
+    root_allowed: bool = False  # by the operator
 
     @property
     def at_port(self) -> tuple[Listener, ...]:

@@ -74,12 +74,26 @@ DOCKER = (
     "docker_network",
     "host_directories",
     "extra_hosts",
+    "capabilities",
+    "new_privileges",
+    "pids_limit",
+    "nofile_limit",
+    "container_log_size",
+    "container_init",
+    "allow_root",
+    "read_only",
+    "runtime",
+    "disk_limit",
 )
 LOCAL = ("notebook_dir",)
 SWITCHES = frozenset(
     {
+        "allow_root",
         "assert_hostname",
+        "container_init",
         "host_network",
+        "new_privileges",
+        "read_only",
         "log_to_stderr",
         "stop_servers_on_exit",
         "use_tokens",

@@ -78,23 +78,27 @@ def connect(
     return client(_agreed_version(version, answer), timeout)
 
 
-def engine_id(client: docker.APIClient) -> str:
-    """Return the name that the engine gave itself; empty if it does not say."""
+def about(client: docker.APIClient) -> Mapping[str, Any]:
+    """Return what the engine says of itself; nothing if it does not say."""
     try:
-        return str(client.info().get("ID") or "")
+        return dict(client.info())
     except APIError:  # a filter in front of the engine may keep this from us
-        return ""
+        return {}
 
 
-def image_user(client: docker.APIClient, image: str) -> str | None:
-    """Return the user an image runs as, None if the engine lacks the image."""
+def has_image(client: docker.APIClient, image: str) -> bool:
+    """Return whether the engine has an image.
+
+    Raises:
+        ConfigError: It will not say.
+    """
     try:
-        config = client.inspect_image(image).get("Config") or {}
+        client.inspect_image(image)
     except NotFound:
-        return None
+        return False
     except APIError as error:
         raise _no_image(image, explain(error)) from error
-    return str(config.get("User") or "root")
+    return True
 
 
 def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +16,16 @@ import docker
 import requests
 from docker.errors import APIError, NotFound
 
-from tmpnb.errors import NoInstanceError, SpawnerError
+from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
+from tmpnb.spawners import docker_hardening as hardening
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_kit import KitVolume
+from tmpnb.spawners.docker_look import People
 from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_person import Person
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,6 @@ LOOKS = 100  # before giving up on it
 CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
 LOG_BYTES = 16_384  # read back at most
 LAST_LINES = 20  # kept of a server that ended during its start
-
-# What any visitor's container gets. `extra_host_config` overrides it.
-CAREFUL: Mapping[str, Any] = {
-    "init": True,  # reaps what the visitor leaves behind, and passes signals on
-    "pids_limit": 1024,  # processes and threads: a fork bomb ends with its own container
-    "security_opt": ["no-new-privileges"],
-    # A visitor's server whose machine or engine restarts, or which runs out of memory, comes
-    # back with its files. One that was never given out is replaced all the same.
-    # Not `unless-stopped`: an engine that crashed takes its own clean-up for somebody's wish.
-    "restart_policy": {"Name": "always"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +63,18 @@ class Containers:
     """The containers of one pool."""
 
     def __init__(
-        self, client: docker.APIClient, pool: str, options: Options, kit: KitVolume
+        self,
+        client: docker.APIClient,
+        pool: str,
+        options: Options,
+        kit: KitVolume,
+        people: People,
     ) -> None:
         self._client = client
         self._pool = pool
         self._options = options
         self._kit = kit
+        self._people = people
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
@@ -159,6 +157,7 @@ class Containers:
         options = self._options
         listens_on = options.container_ip if options.host_network else None
         own = listing.labels(self._pool, order.server_id, order.port, listens_on)
+        person = self._person(order.image)
         kit = self._kit.supply(order.image, options.environment)
         environment = {**options.environment, **kit.environment, "JUPYTER_TOKEN": order.token}
         made = self._client.create_container(
@@ -169,17 +168,26 @@ class Containers:
             environment=environment,
             user=options.user or None,
             ports=[order.port] if self._publishes() else None,
-            host_config=self.host_config(order.port, kit.mounts),
+            host_config=self.host_config(order.port, person, kit.mounts),
             networking_config=self._networking(),
         )
         for warning in made.get("Warnings") or []:
             log.debug("container warning id=%s text=%s", order.server_id, warning)
         return str(made["Id"])
 
-    def host_config(self, port: int, more_mounts: Sequence[Any] = ()) -> dict[str, Any]:
-        """Return the engine's settings for a server that listens on `port`."""
+    def _person(self, image: str) -> Person:
+        try:
+            return self._people.of(image)
+        except ConfigError as error:  # the tag means another image by now
+            raise SpawnerError(str(error)) from error
+
+    def host_config(
+        self, port: int, person: Person, more_mounts: Sequence[Any] = ()
+    ) -> dict[str, Any]:
+        """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
-        settings: dict[str, Any] = {**CAREFUL, **options.extra_host_config}
+        bounds = hardening.settings(options.limits, person)
+        settings: dict[str, Any] = {**bounds, **options.extra_host_config}
         if options.memory:
             settings.setdefault("mem_limit", options.memory)
             settings.setdefault("memswap_limit", settings["mem_limit"])  # no swap on top
@@ -191,8 +199,13 @@ class Containers:
             docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
             for m in options.mounts
         ]
-        if mounts or more_mounts:
-            settings["mounts"] = [*settings.get("mounts", ()), *mounts, *more_mounts]
+        mounts = [*settings.get("mounts", ()), *mounts, *more_mounts]
+        home = hardening.home_volume(options.limits, person)
+        taken = {mount["Target"] for mount in mounts} | set(settings.get("tmpfs") or ())
+        if home and home not in taken:
+            mounts.append(docker.types.Mount(home, None, type="volume"))
+        if mounts:
+            settings["mounts"] = mounts
         if options.extra_hosts:
             settings["extra_hosts"] = list(options.extra_hosts)
         if self._publishes():

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
+from tmpnb.spawners import docker_hardening
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
@@ -60,7 +62,7 @@ class DockerExamination(Examination):
             )
         except TmpnbError as error:
             yield failure("engine", str(error))
-            for topic in ("image", "network", "memory", "disk"):
+            for topic in ("image", "network", "memory", "limits", "disk"):
                 yield skip(topic, "needs the engine")
             return
         where = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
@@ -69,13 +71,16 @@ class DockerExamination(Examination):
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         yield await self._checked("network", lambda c: network_finding(c, options, where))
         yield memory_finding(about, memory_limit(options), capacity)
+        for finding in limits_findings(about, options):
+            yield finding
         yield disk_finding(about, where)
 
     async def server(self, server_id: str) -> ServerFacts:
         """See `Examination`."""
         wanted = listing.selection(self._pool_name, server_id)
         with suppress(TmpnbError, LookupError, ValueError):
-            return await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
+            facts = await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
+            return replace(facts, root_allowed=self._options.limits.root_allowed)
         return ServerFacts()
 
     async def _checked(
@@ -170,6 +175,17 @@ def memory_finding(about: Facts, limit: int, capacity: int) -> Finding:
     if capacity * limit > total:
         return warn("memory", words, "lower --pool-size or --mem-limit, if they really fill it")
     return ok("memory", words)
+
+
+def limits_findings(about: Facts, options: Options) -> list[Finding]:
+    """Say which bounds of a server the engine cannot enforce. Pure."""
+    runtime = options.limits.runtime
+    if reason := docker_hardening.missing_runtime(about, runtime):
+        return [fail("limits", reason, f"install {runtime} for the engine, or leave --runtime out")]
+    gaps = docker_hardening.gaps(about, options.wanted)
+    return [warn("limits", gap) for gap in gaps] or [
+        ok("limits", "this engine enforces all bounds that are set, as far as it tells")
+    ]
 
 
 def memory_limit(options: Options) -> int:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from tmpnb.errors import ConfigError
+from tmpnb.spawners.docker_hardening import Limits, Wanted
 
 SMALLEST_MEMORY = 6 * 1024**2  # bytes; the engine refuses less
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
@@ -42,6 +43,7 @@ class Options:
     labels: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     extra_host_config: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other.
@@ -62,6 +64,18 @@ class Options:
             raise ConfigError("--docker-network=none: no proxy could reach the servers")
         _address("--container-ip", self.container_ip)
 
+    @property
+    def wanted(self) -> Wanted:
+        """What is asked of the engine that it may not be able to enforce."""
+        limits = self.limits
+        return Wanted(
+            memory=self.memory,
+            cpu_quota=self.cpu_quota,
+            cpu_shares=self.cpu_shares,
+            processes=limits.processes,
+            disk=limits.disk,
+        )
+
 
 def memory(text: str) -> int:
     """Return "512m", "1.5g" or "1GiB" in bytes; 0 for "" and "0", which mean no limit.
@@ -69,15 +83,24 @@ def memory(text: str) -> int:
     Raises:
         ConfigError: It is no size, or less than the engine takes.
     """
+    found = size("--mem-limit", text)
+    if 0 < found < SMALLEST_MEMORY:
+        raise ConfigError(f"--mem-limit={text}: the engine needs 6m at least; did you mean {text}m")
+    return found
+
+
+def size(flag: str, text: str) -> int:
+    """Return the size a flag gives in bytes; 0 for "" and "0".
+
+    Raises:
+        ConfigError: It is no size.
+    """
     if not text.strip():
         return 0
     found = _MEMORY.fullmatch(text.strip())
     if found is None:
-        raise ConfigError(f"--mem-limit={text}: not a size; write for example 512m or 2g")
-    size = int(float(found[1]) * _UNITS[(found[2] or "").lower()])
-    if 0 < size < SMALLEST_MEMORY:
-        raise ConfigError(f"--mem-limit={text}: the engine needs 6m at least; did you mean {text}m")
-    return size
+        raise ConfigError(f"{flag}={text}: not a size; write for example 512m or 2g")
+    return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
 
 
 def mounts(text: str) -> tuple[Mount, ...]:
