@@ -208,6 +208,21 @@ def test_every_promise_under_a_fault_names_its_test_and_no_test_is_without_one()
     assert promised == {name for name in tests if name.startswith("test_")}
 
 
+def test_every_claim_about_security_names_tests_that_there_are() -> None:
+    page = text("docs/security.md")
+    rows = page.partition("## What holds")[2].partition("\n## ")[0].splitlines()
+    claims = [row for row in rows if row.startswith("| ")][1:]
+    assert claims
+    tests = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("*.py"))
+    files = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for row in claims:
+        named = re.findall(r"`((?:test_[\w.]+|tests/[\w/]+))`", row.rsplit(" | ", 1)[1])
+        assert named, row
+        for name in named:
+            there = name in files or (ROOT / name).is_dir() or f"def {name}(" in tests
+            assert there, f"{name} in: {row}"
+
+
 # The code
 
 

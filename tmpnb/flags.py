@@ -82,6 +82,9 @@ DOCKER = (
     "container_init",
     "allow_root",
     "read_only",
+    "egress",
+    "own_networks",
+    "own_subnets",
     "runtime",
     "disk_limit",
 )
@@ -93,6 +96,7 @@ SWITCHES = frozenset(
         "container_init",
         "host_network",
         "new_privileges",
+        "own_networks",
         "read_only",
         "log_to_stderr",
         "stop_servers_on_exit",

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import pytest
 from docker.errors import NotFound
-from docker_engine import RealEngine
+from docker_engine import RealEngine, reached
 from requirements import TEST_IMAGE, missing
 from spawner_engines import (
     DEADLINE,
@@ -157,6 +158,42 @@ async def test_on_a_network_it_is_on_no_other_and_publishes_nothing(
     assert not any(container["NetworkSettings"]["Ports"].values())
     await about(client, address, spec)
     assert await second.list() == []
+
+
+async def test_without_egress_servers_are_reached_from_here_and_not_from_each_other(
+    engine: RealEngine, spawner_with: SpawnerFactory, client: Client
+) -> None:
+    name = f"tmpnb-test-{engine.run}"
+    spawner, specs = (
+        await spawner_with(egress="none", docker_network=name),
+        [new_spec(), new_spec()],
+    )
+    addresses = [await spawner.start(spec) for spec in specs]
+    for address, spec in zip(addresses, specs, strict=True):
+        await about(client, address, spec)
+    for container in engine.containers():
+        assert container["HostConfig"]["Dns"] == ["127.0.0.1"], "nobody asks outside for it"
+        [own] = container["NetworkSettings"]["Networks"].values()
+        [other] = {urlsplit(address).hostname for address in addresses} - {own["IPAddress"]}
+        assert reached(engine.client, container["Id"], f"{own['IPAddress']}:8888") == [True]
+        assert reached(engine.client, container["Id"], f"{other}:8888") == [False]
+
+
+async def test_a_network_that_leads_outside_is_refused_for_servers_without_egress(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    name = f"tmpnb-test-{engine.run}"
+    await spawner_with(docker_network=name)
+    with pytest.raises(ConfigError, match=f"--docker-network={name}: it is there, and leads"):
+        await spawner_with(egress="none", docker_network=name)
+
+
+async def test_with_networks_of_their_own_somebody_must_be_there_to_reach_the_servers(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    name = f"tmpnb-test-{engine.run}"
+    with pytest.raises(ConfigError, match=f"no container is on the network {name}"):
+        await spawner_with(egress="none", own_networks=True, docker_network=name)
 
 
 async def test_on_the_hosts_network_each_server_gets_a_free_port(

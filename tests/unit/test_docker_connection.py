@@ -23,7 +23,7 @@ from requirements import missing
 
 from tmpnb.errors import ConfigError, SpawnerError, TmpnbError
 from tmpnb.spawners import docker_connection
-from tmpnb.spawners.docker_connection import about, connect, ensure_network, has_image, pull
+from tmpnb.spawners.docker_connection import about, connect, has_image, pull
 
 NOBODY = 65534  # a user without rights
 
@@ -201,36 +201,6 @@ def test_an_image_is_pulled_with_its_tag_or_the_latest(
     asked = stand_in.requests("images/create")
     assert "tag=latest" in asked[0]
     assert "tag=1.2" in asked[1]
-
-
-def test_a_network_is_made_once_with_its_labels(
-    client: docker.APIClient, stand_in: StandIn
-) -> None:
-    stand_in.rule("GET /networks/lan", lambda: (404, {"message": "network lan not found"}), 1)
-    stand_in.rule("POST /networks/create", lambda: (201, {"Id": "1"}))
-    stand_in.rule("GET /networks/lan", lambda: (200, {"Name": "lan"}))
-    ensure_network(client, "lan", {"a": "b"})
-    ensure_network(client, "lan", {"a": "b"})
-    assert len(stand_in.requests("networks/create")) == 1
-
-
-def test_a_network_somebody_else_made_meanwhile_is_fine(
-    client: docker.APIClient, stand_in: StandIn
-) -> None:
-    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
-    stand_in.refuse("POST /networks/create", 409, "network with name lan already exists")
-    ensure_network(client, "lan", {})
-    assert len(stand_in.requests("networks/create")) == 1
-
-
-def test_a_network_that_cannot_be_made_is_named(
-    client: docker.APIClient, stand_in: StandIn
-) -> None:
-    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
-    stand_in.refuse("POST /networks/create", 403, "no more address pools")
-    text = refusal(lambda: ensure_network(client, "lan", {}), ConfigError)
-    assert text.startswith("--docker-network=lan: ")
-    assert "no more address pools" in text
 
 
 @contextmanager

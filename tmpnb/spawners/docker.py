@@ -15,7 +15,13 @@ from traitlets import Bool, Dict, Float, Int, List, Unicode, Union
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
-from tmpnb.spawners import docker_connection, docker_hardening, docker_look, docker_options
+from tmpnb.spawners import (
+    docker_connection,
+    docker_hardening,
+    docker_look,
+    docker_networks,
+    docker_options,
+)
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
@@ -146,17 +152,15 @@ class DockerSpawner(Bounds, Spawner):
         pool = self.pool_name
         self._kit = kit = KitVolume(client, pool, options.labels, https=self.https)
         self._people = people = People(client, pool, options)
-        self._containers = containers = Containers(client, pool, options, kit, people)
+        networks = await self._quickly(
+            "preparing the network", lambda _: docker_networks.prepare(client, pool, options)
+        )
+        self._containers = containers = Containers(client, pool, options, kit, people, networks)
         try:
             containers.host_config(options.container_port, NOBODY)
         except (*FAULTS, TypeError, ValueError, LookupError) as error:
             raise ConfigError(f"extra_host_config: {explain(error)}") from error
         await self._see_who(self.image)
-        if options.network:
-            await self._quickly(
-                f"preparing the network {options.network}",
-                lambda _: docker_connection.ensure_network(client, options.network, options.labels),
-            )
 
     async def prepare(self, image: str) -> None:
         """Pull `image` if the engine does not have it.
@@ -264,6 +268,9 @@ class DockerSpawner(Bounds, Spawner):
             labels=dict(self.labels),
             environment=dict(self.environment),
             extra_host_config=dict(self.extra_host_config),
+            egress=self.egress == "all",
+            own_networks=self.own_networks,
+            own_subnets=docker_options.subnets(self.own_subnets),
             limits=self.limits(),
         )
 

@@ -1,10 +1,10 @@
-"""The operator's settings of what a visitor's container may use and do."""
+"""The operator's settings of what a visitor's container may use, do and reach."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from traitlets import Bool, HasTraits, Int, Unicode
+from traitlets import Bool, Enum, HasTraits, Int, Unicode
 
 from tmpnb.spawners import docker_options
 from tmpnb.spawners.docker_hardening import Limits, capabilities
@@ -60,6 +60,22 @@ class Bounds(HasTraits):
         False,
         help="""Let servers write to their home and /tmp only. The home begins with what the image
         has there.""",
+    ).tag(config=True)
+    egress = Enum(
+        ("all", "none"),
+        "all",
+        help="""What servers reach: `all` that the engine's machine reaches, or `none`: no other
+        machine and no other server. With `none` they are on an internal network that is made if
+        there is none; the name is that of `docker_network`, or tmpnb-closed.""",
+    ).tag(config=True)
+    own_networks = Bool(
+        False,
+        help="""With --egress=none, for a proxy and an orchestrator in containers: give each server
+        a network of its own, and put on it all containers that are on `docker_network`.""",
+    ).tag(config=True)
+    own_subnets = Unicode(
+        str(docker_options.OWN_SUBNETS),
+        help="Addresses that the networks of `own_networks` are taken from, 16 for each server.",
     ).tag(config=True)
     runtime = Unicode(
         "",

@@ -117,27 +117,6 @@ def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> Non
         raise _no_image(image, explain(error)) from error
 
 
-def ensure_network(client: docker.APIClient, name: str, labels: Mapping[str, str]) -> None:
-    """Make the network `name` unless it is there.
-
-    Raises:
-        ConfigError: The engine will not have such a network.
-    """
-    try:
-        client.inspect_network(name)
-    except NotFound:
-        log.info("network make name=%s", name)
-    else:
-        return
-    try:
-        client.create_network(name, driver="bridge", labels=dict(labels), check_duplicate=True)
-    except APIError as error:
-        if error.status_code != requests.codes.conflict:  # somebody was quicker
-            raise ConfigError(
-                f"--docker-network={name}: there is none, and it cannot be made: {explain(error)}"
-            ) from error
-
-
 def _environment() -> dict[str, Any]:
     host = os.environ.get("DOCKER_HOST", "")
     try:

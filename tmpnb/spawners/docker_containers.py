@@ -24,6 +24,7 @@ from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
+from tmpnb.spawners.docker_networks import Networks
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import Person
 
@@ -33,6 +34,7 @@ PAUSE = 0.1  # seconds between two looks at what the engine is busy with
 LOOKS = 100  # before giving up on it
 CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
 LOG_BYTES = 16_384  # read back at most
+NOWHERE = "127.0.0.1"  # of the server itself, where no name server is
 LAST_LINES = 20  # kept of a server that ended during its start
 
 
@@ -69,12 +71,14 @@ class Containers:
         options: Options,
         kit: KitVolume,
         people: People,
+        networks: Networks,
     ) -> None:
         self._client = client
         self._pool = pool
         self._options = options
         self._kit = kit
         self._people = people
+        self._networks = networks
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
@@ -88,6 +92,7 @@ class Containers:
             for instance, entry in zip(instances, found, strict=True)
             if entry.get("Id")
         }
+        self._networks.tend(instance.server_id for instance in instances)
         return instances
 
     def start(self, order: Order, given_up: threading.Event) -> str:
@@ -122,6 +127,7 @@ class Containers:
         if known is None or not self._remove(known, given_up):
             for found in self._find(server_id):
                 self._remove(found["Id"], given_up)
+        self._networks.free(server_id)
 
     def claim(self, server_id: str, claimed_at: float) -> None:
         """Write the time of the claim into the name.
@@ -158,6 +164,7 @@ class Containers:
         listens_on = options.container_ip if options.host_network else None
         own = listing.labels(self._pool, order.server_id, order.port, listens_on)
         person = self._person(order.image)
+        network = self._networks.place(order.server_id)
         kit = self._kit.supply(order.image, options.environment)
         environment = {**options.environment, **kit.environment, "JUPYTER_TOKEN": order.token}
         made = self._client.create_container(
@@ -168,8 +175,8 @@ class Containers:
             environment=environment,
             user=options.user or None,
             ports=[order.port] if self._publishes() else None,
-            host_config=self.host_config(order.port, person, kit.mounts),
-            networking_config=self._networking(),
+            host_config=self.host_config(order.port, person, kit.mounts, network),
+            networking_config=self._networking(network),
         )
         for warning in made.get("Warnings") or []:
             log.debug("container warning id=%s text=%s", order.server_id, warning)
@@ -182,7 +189,7 @@ class Containers:
             raise SpawnerError(str(error)) from error
 
     def host_config(
-        self, port: int, person: Person, more_mounts: Sequence[Any] = ()
+        self, port: int, person: Person, more_mounts: Sequence[Any] = (), network: str = ""
     ) -> dict[str, Any]:
         """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
@@ -211,21 +218,21 @@ class Containers:
         if self._publishes():
             settings["port_bindings"] = {port: (options.container_ip,)}
         else:
-            settings["network_mode"] = "host" if options.host_network else options.network
+            settings["network_mode"] = "host" if options.host_network else network
+        if not options.egress:  # else the engine may ask the outside in the server's place
+            settings.setdefault("dns", [NOWHERE])
         config: dict[str, Any] = self._client.create_host_config(**settings)
         return config
 
     def _publishes(self) -> bool:
-        return not (self._options.host_network or self._options.network)
+        return not (self._options.host_network or self._options.place)
 
-    def _networking(self) -> dict[str, Any] | None:
-        if not self._options.network:
+    def _networking(self, network: str) -> dict[str, Any] | None:
+        if not network:
             return None
         # Named at its creation, the network is the only one the container is ever on.
         endpoint = self._client.create_endpoint_config()
-        config: dict[str, Any] = self._client.create_networking_config(
-            {self._options.network: endpoint}
-        )
+        config: dict[str, Any] = self._client.create_networking_config({network: endpoint})
         return config
 
     def _address(self, container: str, order: Order, given_up: threading.Event) -> str | None:
