@@ -18,6 +18,7 @@ from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
 from tmpnb import __version__, flags
+from tmpnb.commands import COMMANDS
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.handlers.base import STATUS
 from tmpnb.links import PAGES
@@ -252,7 +253,8 @@ def test_every_file_named_in_code_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", documents(), ids=str)
 def test_every_flag_and_every_target_named_in_code_exists(page: Path) -> None:
-    known = set(all_flags()) | FOREIGN_FLAGS
+    own = {switch for command in COMMANDS.values() for switch in command.switches}
+    known = set(all_flags()) | own | FOREIGN_FLAGS
     named, wanted = set(), set()
     for code in in_code(page):
         if not code.startswith("jupyter "):

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tmpnb import signals
+from tmpnb.doctor import network
 from tmpnb.doctor.checkup import Say, check_image, doctor
 from tmpnb.errors import ConfigError
 from tmpnb.service import Service
 
+SKIP_IMAGE, NETWORK, TARGET = "--skip-image", "--network", "--network-target"
 HELP = frozenset({"-h", "--help", "--help-all"})
 
 
@@ -63,9 +65,9 @@ def parse(arguments: Sequence[str]) -> Order:
         operands, count = (), 0
     elif len(operands) < count or any(not word or word.startswith("-") for word in operands):
         raise ConfigError(f"write: tmpnb {command.usage}, and flags after that")
-    own = command.switches & set(rest[count:])
+    own = {word for word in rest[count:] if word.partition("=")[0] in command.switches}
     flags = tuple(word for word in rest[count:] if word not in own)
-    return Order(command, operands, own, flags)
+    return Order(command, operands, frozenset(own), flags)
 
 
 def perform(order: Order, service: Service) -> int:
@@ -93,7 +95,18 @@ async def _run(order: Order, service: Service) -> bool:
 
 
 async def _doctor(service: Service, order: Order, say: Say) -> bool:
-    return await doctor(service, say, without_server=bool(order.switches))
+    asked = order.switches
+    places = network.targets([s for s in asked if s.startswith(TARGET)])
+    wanted = NETWORK in asked
+    if places and not wanted:
+        raise ConfigError(f"{TARGET} needs {NETWORK} beside it")
+    if unknown := {s for s in asked if "=" in s and not s.startswith(f"{TARGET}=")}:
+        raise ConfigError(f"{min(unknown).partition('=')[0]} takes no value")
+    if wanted and SKIP_IMAGE in asked:
+        raise ConfigError(f"{NETWORK} tries from inside a server; leave {SKIP_IMAGE} out")
+    return await doctor(
+        service, say, without_server=SKIP_IMAGE in asked, places=places if wanted else None
+    )
 
 
 async def _check_image(service: Service, order: Order, say: Say) -> bool:
@@ -113,19 +126,23 @@ def _nearest(name: str) -> str:
 
 COMMANDS: Mapping[str, Command] = {
     "doctor": Command(
-        usage="doctor [--skip-image]",
+        usage="doctor [--network]",
         summary="see whether everything is there to serve",
-        help="""tmpnb doctor [--skip-image] [flags of tmpnb]
+        help="""tmpnb doctor [--network] [--skip-image] [flags of tmpnb]
 
         Looks at everything that serving needs: engine, image, network, memory, disk, state
         directory, secret key, proxy, open files and ports. Then starts one server, sees that it
         does what it must, and removes it; --skip-image leaves that out. Nothing is fetched.
 
+        --network starts a second one and tries, from inside the first, whether it reaches the ports
+        of the service, the engine, the second server and this machine. Nothing outside is tried but
+        what --network-target=host:port names, which may be given several times.
+
         Give it the flags, the config file and the environment that tmpnb will have. One line for
         each check: ok, warn, FAIL with what to do, or skip. The exit code is 1 if one fails, else
         0. The flags below are those of tmpnb.""",
         run=_doctor,
-        switches=frozenset({"--skip-image"}),
+        switches=frozenset({SKIP_IMAGE, NETWORK, TARGET}),
     ),
     "check-image": Command(
         usage="check-image IMAGE",

@@ -327,6 +327,31 @@ async def test_a_real_notebook_works_within_each_bound(engine: RealEngine, flag:
     assert answer.of("FAIL") == answer.of("warn") == []
 
 
+async def test_what_a_server_reaches_is_tried_from_inside(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    usual = await run(*doctor(engine, tmp_path, "--network"))
+    assert usual.code == 0, usual.text
+    private = [line for line in usual.of("ok") if line.startswith("ok   reach ")]
+    for what in ("--port=", "--admin-port=", "--proxy-api-port=", "the engine "):
+        assert any(what in line for line in private), usual.text
+    assert any("another server is reached" in line for line in usual.of("warn"))
+    assert any("of this machine is reached" in line for line in usual.of("warn"))
+
+    closed = f"--docker-network=tmpnb-test-{engine.run}", "--egress=none"
+    answer = await run(*doctor(engine, tmp_path, "--network", *closed))
+    assert answer.code == 0, answer.text
+    assert "ok   reach    another server is not reached from a server" in answer.lines
+
+
+async def test_a_port_of_the_service_that_a_server_reaches_is_a_failure(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    answer = await run(*doctor(engine, tmp_path, "--network", "--ip=0.0.0.0"))
+    assert answer.failure.startswith("FAIL reach    --port=")
+    assert "is reached from a server at " in answer.failure
+
+
 async def test_a_page_that_the_image_lacks_fails(engine: RealEngine) -> None:
     flags = (f"--command={STUB}", "--redirect-uri=/lab", *image_flags(engine))
     answer = await run("check-image", TEST_IMAGE, *flags)

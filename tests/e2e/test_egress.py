@@ -6,12 +6,14 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from docker_engine import reached
 from e2e import played_world
 from e2e.faults.own_engine import OwnEngine
+from e2e.test_doctor import doctor, run
 from requirements import TEST_IMAGE
 from spawner_engines import stub_command, wait_until
 
@@ -146,3 +148,21 @@ async def test_on_a_network_of_its_own_a_server_reaches_nobody_but_those_on_it(
     finally:
         client.remove_container(proxy["Id"], force=True)
         client.remove_network("meeting")
+
+
+@pytest.mark.parametrize("egress", ["all", "none"])
+async def test_doctor_tries_what_the_operator_names_from_inside_a_server(
+    engine: OwnEngine, outside: list[str], tmp_path: Path, egress: str
+) -> None:
+    named = [f"--network-target={place}" for place in outside]
+    flags = [f"--egress={egress}", "--docker-network=tried", "--network", *named]
+    with engine.network.inside():
+        answer = await run(*doctor(engine, tmp_path, *flags))
+    engine.client.remove_network("tried")
+    for place in outside:
+        if egress == "all":
+            expected = f"warn reach    {place} is reached from a server; mend: --egress=none"
+        else:
+            expected = f"ok   reach    {place} is not reached from a server"
+        assert expected in answer.lines, answer.text
+    assert answer.code == 0, answer.text

@@ -6,9 +6,10 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
-from tmpnb.spawners import docker_hardening
+from tmpnb.spawners import docker_hardening, docker_reach
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
@@ -53,6 +54,8 @@ class DockerExamination(Examination):
     ) -> None:
         self._options, self._pool_name = options, pool_name
         self._lane, self._connect = lane, connect
+        self.closed = not options.egress
+        self.engine_at = docker_reach.engine_at(_address())
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
         """See `Examination`."""
@@ -65,7 +68,7 @@ class DockerExamination(Examination):
             for topic in ("image", "network", "memory", "limits", "disk"):
                 yield skip(topic, "needs the engine")
             return
-        where = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+        where = _address()
         yield ok("engine", f"{version} at {where}")
         options = self._options
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
@@ -82,6 +85,23 @@ class DockerExamination(Examination):
             facts = await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
             return replace(facts, root_allowed=self._options.limits.root_allowed)
         return ServerFacts()
+
+    async def place_of(self, server_id: str) -> str | None:
+        """See `Examination`."""
+        wanted = listing.selection(self._pool_name, server_id)
+        with suppress(TmpnbError, LookupError):
+            return await self._ask(
+                "looking at a server", partial(docker_reach.place_of, wanted=wanted)
+            )
+        return None
+
+    async def reached(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
+        """See `Examination`."""
+        wanted = listing.selection(self._pool_name, server_id)
+        look = partial(docker_reach.reached, wanted=wanted, places=places)
+        with suppress(TmpnbError, LookupError):
+            return await self._ask("trying what a server reaches", look)
+        return None
 
     async def _checked(
         self,
@@ -219,6 +239,10 @@ def disk_finding(about: Facts, where: str) -> Finding:
     if free < LITTLE_DISK:
         return warn("disk", words, "docker system prune, or a larger disk")
     return ok("disk", words)
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
 
 
 def _version(client: docker.APIClient) -> str:
