@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import io
 import logging
+import secrets
 import tarfile
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 
 from tmpnb.errors import ConfigError
-from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import Person, entries, person
 
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 
 PASSWD = "/etc/passwd"  # noqa: S105 - a path
 LARGEST = 1024**2  # bytes of a passwd file that are read
+LABEL = "tmpnb.look"  # of such a container: the pool it is for
+LEFT_OVER = 60.0  # seconds after which nobody looks any more
 SOME_DISK = "1G"  # for a try
 
 
@@ -38,7 +43,7 @@ class People:
         limits = options.limits
         self._root_allowed = limits.root_allowed
         self._home_matters = limits.read_only or limits.home_in_memory
-        self._name = container_name(pool)
+        self._pool = pool
         self._known: dict[str, Person] = {}  # by image id
         self._lock = threading.Lock()
 
@@ -79,51 +84,54 @@ class People:
             return guess
         try:
             return person(user, environment, entries(self._passwd(image)))
-        except (*FAULTS, tarfile.TarError, LookupError) as error:
+        except (APIError, tarfile.TarError, LookupError) as error:  # other faults pass
             log.debug("image %s: its %s cannot be read: %s", image, PASSWD, explain(error))
             return guess
 
     def _passwd(self, image: str) -> str:
-        with suppress(NotFound):
-            self._client.remove_container(self._name, force=True)  # of a run that was killed
-        made = self._client.create_container(
-            image=image,
-            command=["true"],
-            name=self._name,
-            labels=dict(self._labels),
-            host_config=self._client.create_host_config(network_mode="none"),
-        )
-        try:
-            packed, _ = self._client.get_archive(made["Id"], PASSWD)
+        with looking(self._client, self._pool, image, self._labels) as container:
+            packed, _ = self._client.get_archive(container, PASSWD)
             with tarfile.open(fileobj=io.BytesIO(b"".join(packed))) as tar:
                 member = tar.extractfile(PASSWD.rpartition("/")[2])
                 return member.read(LARGEST).decode(errors="replace") if member else ""
-        finally:
-            with suppress(APIError):
-                self._client.remove_container(made["Id"], force=True, v=True)
 
 
-def container_name(pool: str) -> str:
-    """Return the name of what is made to look into an image of a pool, and removed at once."""
-    return f"tmpnb-look-{pool}"
+@contextmanager
+def looking(
+    client: docker.APIClient, pool: str, image: str, labels: Mapping[str, str], **settings: Any
+) -> Iterator[str]:
+    """Make a container of `image`, and remove it at the end; yield its id.
+
+    Raises:
+        APIError: The engine will not have it.
+    """
+    for found in client.containers(all=True, filters={"label": f"{LABEL}={pool}"}):
+        if found["Created"] < time.time() - LEFT_OVER:  # of a run that was killed
+            _remove(client, found["Id"])
+    config = client.create_host_config(network_mode="none", **settings)
+    made = client.create_container(
+        image=image,
+        command=["true"],
+        name=f"tmpnb-look-{pool}-{secrets.token_hex(4)}",
+        labels={**labels, LABEL: pool},
+        host_config=config,
+    )
+    try:
+        yield str(made["Id"])
+    finally:
+        _remove(client, made["Id"])
+
+
+def _remove(client: docker.APIClient, container: str) -> None:
+    with suppress(APIError):
+        client.remove_container(container, force=True, v=True)
 
 
 def bounds_disk(client: docker.APIClient, pool: str, options: Options) -> bool:
     """Return whether the engine makes a container whose disk is bounded."""
-    name = container_name(pool)
-    config = client.create_host_config(storage_opt={"size": SOME_DISK}, network_mode="none")
+    bound = {"size": SOME_DISK}
     try:
-        with suppress(NotFound):
-            client.remove_container(name, force=True)  # of a run that was killed
-        made = client.create_container(
-            image=options.image,
-            command=["true"],
-            name=name,
-            labels=dict(options.labels),
-            host_config=config,
-        )
+        with looking(client, pool, options.image, options.labels, storage_opt=bound):
+            return True
     except APIError:
         return False
-    with suppress(APIError):
-        client.remove_container(made["Id"], force=True, v=True)
-    return True
