@@ -21,6 +21,7 @@ from tmpnb import __version__, flags
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.handlers.base import STATUS
 from tmpnb.links import PAGES
+from tmpnb.load import options
 from tmpnb.pool import PoolStats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,7 @@ SAMPLES = {
     "<ticket>": "t1",
 }
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
+LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}
 FOREIGN_FLAGS = {"--internal", "--filter", "--error-target"}  # of Docker and the proxy
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
@@ -237,14 +239,14 @@ def test_every_file_named_in_code_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", documents(), ids=str)
 def test_every_flag_and_every_target_named_in_code_exists(page: Path) -> None:
-    known = set(all_flags()) | FOREIGN_FLAGS
+    known = set(all_flags()) | LOAD_FLAGS | FOREIGN_FLAGS
     named, wanted = set(), set()
     for code in in_code(page):
         if not code.startswith("jupyter "):
             named |= set(re.findall(r"(?<!\S)--[a-z][a-z_-]+(?![\w.-])", code))
-        wanted |= set(re.findall(r"\Amake ([a-z]+)", code))
+        wanted |= set(re.findall(r"\Amake ([a-z-]+)", code))
     assert named - known == set()
-    assert wanted - set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE)) == set()
+    assert wanted - set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE)) == set()
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -310,8 +310,11 @@ def _known_spawners() -> list[type[Configurable]]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program; what the operator can mend is said in one line, with exit code 1."""
     application = Tmpnb()
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        order = commands.parse(sys.argv[1:] if argv is None else argv)
+        if chosen := commands.tool(words):
+            sys.exit(commands.use(chosen, words[1:]))
+        order = commands.parse(words)
         application.description = order.description(application.description)
         application.initialize(order.flags)
         if order.command is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tmpnb import signals
 from tmpnb.doctor.checkup import Say, check_image, doctor
 from tmpnb.errors import ConfigError
+from tmpnb.load.run import load
 from tmpnb.service import Service
 
 HELP = frozenset({"-h", "--help", "--help-all"})
@@ -29,7 +30,7 @@ class Order:
         """Return what `--help` begins with, given what the program says of itself."""
         if self.command is not None:
             return self.command.help
-        listed = "\n".join(f"  tmpnb {c.usage:<22} {c.summary}" for c in COMMANDS.values())
+        listed = "\n".join(f"  tmpnb {c.usage:<22} {c.summary}" for c in _listed())
         return f"{program}\n\nCommands besides serving, each with --help:\n{listed}"
 
 
@@ -43,6 +44,33 @@ class Command:
     run: Callable[[Service, Order, Say], Awaitable[bool]]
     operands: tuple[str, ...] = ()
     switches: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A command that needs no settings of the service: all words after its name are its own.
+
+    `run` gets those words, and returns whether all is well.
+    """
+
+    usage: str
+    summary: str
+    run: Callable[[Sequence[str], Say], Awaitable[bool]]
+
+
+def tool(arguments: Sequence[str]) -> Tool | None:
+    """Return the tool that a command line begins with, if it does."""
+    return TOOLS.get(arguments[0]) if arguments else None
+
+
+def use(chosen: Tool, words: Sequence[str]) -> int:
+    """Run a tool with the words after its name; return its exit code: 0 if all is well, else 1.
+
+    Raises:
+        ConfigError: What it was asked cannot be done; in one line.
+        SystemExit: Its help was asked for and printed.
+    """
+    return _ended(_interruptible(lambda: chosen.run(words, _say)), "all visitors have left")
 
 
 def parse(arguments: Sequence[str]) -> Order:
@@ -74,22 +102,30 @@ def perform(order: Order, service: Service) -> int:
     Raises:
         ConfigError: A setting cannot be; in one line.
     """
-    try:
-        return 0 if asyncio.run(_run(order, service)) else 1
-    except asyncio.CancelledError:
-        sys.stderr.write("tmpnb: interrupted; what was started is removed\n")
-        return 1
+    return _ended(_interruptible(lambda: _run(order, service)), "what was started is removed")
 
 
 async def _run(order: Order, service: Service) -> bool:
     assert order.command is not None  # noqa: S101 - serving is no command
+    try:
+        return await order.command.run(service, order, _say)
+    finally:
+        await service.spawner.close()
+
+
+def _ended(work: Coroutine[None, None, bool], when_interrupted: str) -> int:
+    try:
+        return 0 if asyncio.run(work) else 1
+    except asyncio.CancelledError:
+        sys.stderr.write(f"tmpnb: interrupted; {when_interrupted}\n")
+        return 1
+
+
+async def _interruptible(work: Callable[[], Awaitable[bool]]) -> bool:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
     with signals.handled(signals.Ending(task.cancel)):
-        try:
-            return await order.command.run(service, order, _say)
-        finally:
-            await service.spawner.close()
+        return await work()
 
 
 async def _doctor(service: Service, order: Order, say: Say) -> bool:
@@ -104,8 +140,13 @@ def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - the answer to the command
 
 
+def _listed() -> Iterable[Command | Tool]:
+    yield from COMMANDS.values()
+    yield from TOOLS.values()
+
+
 def _nearest(name: str) -> str:
-    found = difflib.get_close_matches(name, COMMANDS, n=1)
+    found = difflib.get_close_matches(name, (*COMMANDS, *TOOLS), n=1)
     if found:
         return f"; did you mean tmpnb {found[0]}?"
     return "; flags begin with --, and tmpnb --help has the commands"
@@ -140,5 +181,12 @@ COMMANDS: Mapping[str, Command] = {
         one fails, else 0. The flags below are those of tmpnb.""",
         run=_check_image,
         operands=("IMAGE",),
+    ),
+}
+TOOLS: Mapping[str, Tool] = {
+    "load": Tool(
+        usage="load URL [flags]",
+        summary="let visitors come, and see how long they wait",
+        run=load,
     ),
 }

@@ -14,6 +14,7 @@
   + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
     - ProxyAuthError      the proxy's API refused our token
   + UnreachableError      an address gave no HTTP answer; always translated by the caller
+  + VisitError            a visitor of `tmpnb load` met a fault, which is counted
 * IllegalMoveError        a bug: a lifecycle move that is not in the table
 """
 
@@ -74,6 +75,10 @@ class ProxyAuthError(ProxyError):
 
 class UnreachableError(TmpnbError):
     """No HTTP answer came back: refused, reset, timed out, or not HTTP."""
+
+
+class VisitError(TmpnbError):
+    """A visitor of `tmpnb load` met a fault. The message is the same for all who meet it."""
 
 
 class IllegalMoveError(RuntimeError):
