@@ -71,6 +71,11 @@ class Engine:
         """What everything made in this run carries, as `name=value`."""
         return f"{LABEL}={self.run}"
 
+    def gateway(self) -> str:
+        """Return the address at which containers find this machine."""
+        bridge = self.client.inspect_network("bridge")
+        return str(bridge["IPAM"]["Config"][0]["Gateway"])
+
     def containers(self) -> list[dict[str, Any]]:
         """Return the run's containers, as the engine lists them."""
         found: list[dict[str, Any]] = self.client.containers(
@@ -95,6 +100,9 @@ class Engine:
         """Remove whatever is left."""
         with ThreadPoolExecutor(REMOVED_AT_ONCE) as threads:
             list(threads.map(self._remove, self.containers()))
+        for volume in self.client.volumes(filters={"label": self.label})["Volumes"] or []:
+            with suppress(APIError):  # gone, or on its way
+                self.client.remove_volume(volume["Name"])
         self.client.close()
 
     def _remove(self, entry: dict[str, Any]) -> None:

@@ -36,6 +36,16 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive quietly apt-install apt-get install -y --no-install-recommends "$@"
 }
 
+# end_engine PID: ends an engine that scripts/engine has started; nothing without a pid. Silent.
+end_engine() {
+  [ -n "$1" ] || return 0
+  kill "$1" 2>/dev/null || return 0
+  for ((tries = 0; tries < 100; tries++)); do
+    kill -0 "$1" 2>/dev/null || return 0
+    sleep 0.1
+  done
+}
+
 # hash_of PATH...: one short hash over the names and contents of all files there.
 hash_of() {
   find "$@" -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | short_hash
