@@ -62,7 +62,8 @@ def facts(plan: Plan, load: float, cores: int) -> dict[str, str]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "run": plan.name,
-        "machine": f"{machine()}, {cores} processors in use",
+        "machine": machine(),
+        "processors in use": str(cores),
         "kernel": platform.release().partition("-")[0],
         "the machine had other work": other,
         "Python": platform.python_version(),

@@ -30,6 +30,7 @@ class World:
     async def engine(self, image: str) -> AsyncIterator[Engine]:
         """Give an engine; at the end of the block all that was made in it is removed."""
         engine = Engine.reach(image)
+        say(f"what is made in the engine now carries the label {engine.label}")
         try:
             yield engine
         finally:
