@@ -25,6 +25,7 @@ def draw(report: Mapping[str, Any], path: Path) -> bool:
     except ImportError:
         return False
     mpl.use("agg")
+    mpl.rcParams["svg.hashsalt"] = "tmpnb"  # the same figures make the same file
     from matplotlib import pyplot as plt
 
     figures = from_json(report)

@@ -110,6 +110,53 @@ def test_a_lost_place_of_a_part_is_an_error(generate: ModuleType, copied: Path) 
         generate.main(["--check"], copied)
 
 
+REPORT = {
+    "facts": {
+        "run": "full",
+        "machine": "4 cores, 24 GiB",
+        "processors in use": "4",
+        "date": "2030-01-01",
+        "the machine had other work": "no",
+    },
+    "missing": [],
+    "rows": [
+        {"part": part, "what": what, "system": system, "median": median}
+        for part, what, system, median in (
+            ("a", "1 visitor", "tmpnb", 0.0234),
+            ("a", "1 visitor", "JupyterHub", 4.0),
+            ("d", "notebook servers a second", "tmpnb", 2.0),
+            ("e", "a waiting notebook server", "tmpnb", 60.0),
+            ("e", "a kernel that has done nothing yet", "tmpnb", 36.0),
+            ("e", "a container beside its server", "tmpnb", 4.0),
+        )
+    ],
+}
+
+
+@pytest.fixture
+def report(generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "report.json"
+    monkeypatch.setattr(generate, "REPORT", path)
+    return path
+
+
+def test_measured_figures_come_from_the_stored_report(generate: ModuleType, report: Path) -> None:
+    report.write_text(json.dumps(REPORT))
+    assert "| 1 visitor | 0.0234 s | 4 s |  |" in generate.measured()
+    assert "other work on it: no" in generate.measured()
+    # 30 visitors at 100 MB, and at half a start a second for each processor.
+    assert "| 30 | 3.0 GB | 15 GB | 1 | 1 |" in generate.sizes()
+    assert "| 300 | 30.0 GB | 154 GB | 10 | 1 |" in generate.sizes()
+
+
+def test_without_a_whole_report_no_figure_is_said(generate: ModuleType, report: Path) -> None:
+    assert generate.measured() == generate.sizes() == generate.UNMEASURED
+    report.write_text(json.dumps(REPORT | {"missing": ["part b: there is no Chromium"]}))
+    assert generate.measured() == generate.UNMEASURED
+    report.write_text(json.dumps(REPORT | {"facts": {"run": "quick"}}))
+    assert generate.sizes() == generate.UNMEASURED
+
+
 def test_every_flag_stands_in_the_readme_and_in_both_spellings_in_the_reference() -> None:
     assert {
         flag for flag in all_flags() if f"`{flag}`" not in text("docs/configuration.md")

@@ -182,7 +182,7 @@ async def test_a_kernel_that_goes_away_is_a_fault(tmpnb: StandIn) -> None:
 
 async def test_patience_ends_what_never_ends(tmpnb: StandIn) -> None:
     tmpnb.hangs = True
-    tally = await visited(tmpnb, patience=1.0)
+    tally = await visited(tmpnb, patience=3.0)
     assert tally.errors == {"cell: not within the visitor's patience": 1}
     assert tmpnb.done[-1] == "DELETE /api/servers/x"
 
