@@ -75,6 +75,8 @@ async def run_a_cell(page: Page) -> None:
     """Open a notebook from JupyterLab's launcher, and return once its first cell has run."""
     card = page.locator(".jp-LauncherCard[data-category='Notebook']").first
     await card.click(timeout=WAIT)
+    kernel = page.locator(".jp-KernelName").first  # without one, a cell would not run at all
+    await expect(kernel).to_contain_text("ipykernel", timeout=WAIT)
     idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first
     await expect(idle).to_be_attached(timeout=WAIT)
     await page.locator(".jp-CodeCell .cm-content").last.click(timeout=WAIT)

@@ -30,9 +30,9 @@ async def measure(world: World) -> None:
         place = await door.enter(session, Tally(1))
         session.close()
         [container] = engine.containers()
-        published = next(p["PublicPort"] for p in container["Ports"] if p.get("PublicPort"))
+        at = next(port for port in container["Ports"] if port.get("PublicPort"))
         path = urlsplit(place.root).path
-        direct = Place(f"http://127.0.0.1:{published}{path}", place.headers)
+        direct = Place(f"http://{at['IP']}:{at['PublicPort']}{path}", place.headers)
         for _ in range(max(2, world.plan.rounds)):
             for name, way in ((OURS, place), (DIRECT, direct)):
                 say(f"requests and echoes, {'direct' if way is direct else 'through the proxy'}")
