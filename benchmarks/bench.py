@@ -35,10 +35,10 @@ from tmpnb.open_files import raise_limit
 
 PARTS: Mapping[str, Callable[[World], Awaitable[None]]] = {
     "a": part_open.measure,
-    "b": part_cell.measure,
-    "c": part_claims.measure,
     "d": part_refill.measure,
+    "c": part_claims.measure,
     "g": part_proxy.measure,
+    "b": part_cell.measure,
 }
 LONGEST = {FULL.name: 1150.0, QUICK.name: 220.0}  # seconds; what is not done then is given up
 PLACE = Path("docs/benchmarks")
@@ -50,7 +50,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--quick", action="store_true", help="small sizes")
-    add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts; c has e, h; b has f")
+    add(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        help="parts; c has e and h, b has f",
+    )
     add("--out", type=Path, help="directory of the report")
     options = parser.parse_args()
     if options.out is None:

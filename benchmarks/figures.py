@@ -94,14 +94,11 @@ def ratio(ours: Row, other: Row) -> float | None:
     return worse.median / better.median if better.median else None
 
 
-def rate(moments: Sequence[float], skip: int) -> float:
-    """Return how many a second came after the first `skip` moments; 0 of too few.
+def rate(begun: float, moments: Sequence[float]) -> float:
+    """Return how many a second came, from the begin of the first to the last; 0 of none.
 
     Args:
-        moments: When each came, in seconds.
-        skip: So many of the first are left out, as all of them were begun at once.
+        begun: In seconds, as the moments.
+        moments: When each came.
     """
-    ordered = sorted(moments)
-    if len(ordered) < skip + 2 or ordered[-1] == ordered[skip]:
-        return 0.0
-    return (len(ordered) - 1 - skip) / (ordered[-1] - ordered[skip])
+    return len(moments) / (max(moments) - begun) if moments else 0.0

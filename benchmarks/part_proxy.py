@@ -10,6 +10,7 @@ from command import BenchmarkError, say
 from figures import DIRECT, OURS
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
+from wire import TIMEOUT, Wire
 from world import TINY, World, filled
 
 from tmpnb.load.doors import Place
@@ -19,7 +20,6 @@ from tmpnb.load.tally import Tally
 from tmpnb.load.target import Target
 
 CONNECTIONS = 8
-TIMEOUT = 60.0  # seconds for one answer
 
 
 async def measure(world: World) -> None:
@@ -55,31 +55,16 @@ async def requests_a_second(place: Place, seconds: float) -> float:
 
 
 async def _ask_until(place: Place, end: float) -> int:
-    url, count = urlsplit(place.root), 0
-    reader, writer = await asyncio.open_connection(url.hostname, url.port)
-    request = f"GET {url.path}api HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode()
+    wire, path, count = await Wire.open(place.root), f"{urlsplit(place.root).path}api", 0
     try:
         while time.monotonic() < end:
-            writer.write(request)
-            async with asyncio.timeout(TIMEOUT):
-                await _read_answer(reader)
+            status, _ = await wire.ask("GET", path)
+            if status != 200:
+                raise BenchmarkError(f"a tiny server answered {status}")
             count += 1
     finally:
-        writer.close()
+        wire.close()
     return count
-
-
-async def _read_answer(reader: asyncio.StreamReader) -> None:
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    if b" 200 " not in head.partition(b"\r\n")[0]:
-        raise BenchmarkError(f"a tiny server answered {head.partition(bytes(2))[0][:80]!r}")
-    if b"transfer-encoding: chunked" in head:
-        while int(await reader.readline(), 16):
-            await reader.readline()
-        await reader.readline()
-        return
-    length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
-    await reader.readexactly(int(length))
 
 
 async def round_trips(place: Place, count: int) -> list[float]:

@@ -21,7 +21,8 @@ async def measure(world: World) -> None:
         ):
             key = ("d", f"{what} a second")
             async with world.engine(image) as engine, world.tmpnb(engine, image, count) as program:
-                pace = rate(await filled(program, count), STARTS_AT_ONCE)
+                moments = await filled(program, count)
+                pace = rate(engine.first_created(), moments)
                 world.figures.add((*key, OURS), "/s", [pace], more_is_better=True)
                 if image == NOTEBOOK:
                     await servers_memory.measure(world, engine, program, count)
@@ -32,5 +33,5 @@ async def measure(world: World) -> None:
                     started = await asyncio.to_thread(floor.start, count, STARTS_AT_ONCE)
                 finally:
                     floor.give_up()
-                pace = rate([one.ready for one in started], STARTS_AT_ONCE)
+                pace = rate(engine.first_created(), [one.ready for one in started])
                 world.figures.add((*key, FLOOR), "/s", [pace], more_is_better=True)

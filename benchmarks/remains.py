@@ -13,6 +13,8 @@ from command import BenchmarkError
 from docker.errors import APIError, DockerException, NotFound
 from gauges import PROC
 
+from tmpnb.timestamps import unix_time
+
 LABEL = "tmpnb.benchmark"
 IMAGE = "tmpnb-test/stub"
 REMOVED_AT_ONCE = 8  # containers
@@ -85,6 +87,11 @@ class Engine:
             self.traces.add(frozenset({str(entry["Id"])}))
             self.traces |= _port_proxies(entry)
         return found
+
+    def first_created(self) -> float:
+        """Return when the first of the run's containers was made, in Unix time."""
+        made = [self.client.inspect_container(c["Id"])["Created"] for c in self.containers()]
+        return min(moment for text in made if (moment := unix_time(text)) is not None)
 
     def remains(self) -> Remains:
         """Count what carries the run's label, and the processes of its containers."""

@@ -64,7 +64,7 @@ async def tmpnb_filled(world: World, image: str, size: int) -> AsyncIterator[Pro
 
 
 async def filled(program: Program, size: int) -> list[float]:
-    """Return when each server of the pool was ready, on the monotonic clock, once all are.
+    """Return when each server of the pool was ready, in Unix time, once all are.
 
     Raises:
         BenchmarkError: They do not get ready.
@@ -72,7 +72,7 @@ async def filled(program: Program, size: int) -> list[float]:
     moments: list[float] = []
 
     def look(stats: dict[str, int]) -> bool:
-        now = time.monotonic()
+        now = time.time()
         moments.extend([now] * (stats.get("available", 0) - len(moments)))
         return len(moments) >= size
 

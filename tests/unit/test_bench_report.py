@@ -43,11 +43,9 @@ def test_a_ratio_says_how_many_times_better_ours_is_whichever_way_is_better() ->
     assert ratio(row(0.0, more=False), row(2.0, more=False)) is None
 
 
-def test_a_rate_leaves_out_those_that_were_begun_at_once() -> None:
-    assert rate([10.0, 11.0, 12.0, 13.0], skip=0) == 1.0
-    assert rate([13.0, 10.0, 10.1, 10.2], skip=2) == pytest.approx(1 / 2.8)
-    assert rate([10.0], skip=0) == 0.0
-    assert rate([10.0, 10.0], skip=0) == 0.0
+def test_a_rate_counts_from_the_begin_of_the_first_to_the_last() -> None:
+    assert rate(10.0, [11.0, 14.0, 12.0, 13.0]) == 1.0
+    assert rate(10.0, []) == 0.0
 
 
 def test_the_table_has_the_systems_side_by_side_and_how_many_times_better() -> None:
