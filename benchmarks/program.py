@@ -61,7 +61,12 @@ class Program:
         return dict(json.loads(answer.body)) if answer.code == 200 else {}
 
     async def until(
-        self, done: Callable[[dict[str, Any]], bool], what: str, *, seconds: float
+        self,
+        done: Callable[[dict[str, Any]], bool],
+        what: str,
+        *,
+        seconds: float,
+        every: float = POLL,
     ) -> None:
         """Return once `done` holds for the numbers.
 
@@ -72,7 +77,7 @@ class Program:
         try:
             async with asyncio.timeout(seconds):
                 while not (stats and done(stats)):
-                    await asyncio.sleep(POLL)
+                    await asyncio.sleep(every)
                     try:
                         stats = await self.stats()
                     except UnreachableError:
@@ -118,7 +123,7 @@ class Program:
 async def running(*flags: str) -> AsyncIterator[Program]:
     """Run `tmpnb` with free ports and a directory of its own, and end it with the block."""
     state_dir = Path(tempfile.mkdtemp(prefix="tmpnb-benchmark-"))
-    visitors, api, own, admin = _free_ports(4)
+    visitors, api, own, admin = free_ports(4)
     environment = {name: value for name, value in os.environ.items() if name not in OF_OTHERS}
     # The proxy stands beside the Python of a virtual environment.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -141,7 +146,8 @@ async def running(*flags: str) -> AsyncIterator[Program]:
         shutil.rmtree(state_dir)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:

@@ -13,6 +13,8 @@ from command import BenchmarkError
 from docker.errors import APIError, DockerException, NotFound
 from gauges import PROC
 
+from tmpnb.timestamps import unix_time
+
 LABEL = "tmpnb.benchmark"
 IMAGE = "tmpnb-test/stub"
 REMOVED_AT_ONCE = 8  # containers
@@ -71,6 +73,11 @@ class Engine:
         """What everything made in this run carries, as `name=value`."""
         return f"{LABEL}={self.run}"
 
+    def gateway(self) -> str:
+        """Return the address at which containers find this machine."""
+        bridge = self.client.inspect_network("bridge")
+        return str(bridge["IPAM"]["Config"][0]["Gateway"])
+
     def containers(self) -> list[dict[str, Any]]:
         """Return the run's containers, as the engine lists them."""
         found: list[dict[str, Any]] = self.client.containers(
@@ -80,6 +87,11 @@ class Engine:
             self.traces.add(frozenset({str(entry["Id"])}))
             self.traces |= _port_proxies(entry)
         return found
+
+    def first_created(self) -> float:
+        """Return when the first of the run's containers was made, in Unix time."""
+        made = [self.client.inspect_container(c["Id"])["Created"] for c in self.containers()]
+        return min(moment for text in made if (moment := unix_time(text)) is not None)
 
     def remains(self) -> Remains:
         """Count what carries the run's label, and the processes of its containers."""
@@ -95,6 +107,9 @@ class Engine:
         """Remove whatever is left."""
         with ThreadPoolExecutor(REMOVED_AT_ONCE) as threads:
             list(threads.map(self._remove, self.containers()))
+        for volume in self.client.volumes(filters={"label": self.label})["Volumes"] or []:
+            with suppress(APIError):  # gone, or on its way
+                self.client.remove_volume(volume["Name"])
         self.client.close()
 
     def _remove(self, entry: dict[str, Any]) -> None:

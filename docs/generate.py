@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
+import math
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,12 +23,17 @@ from traitlets.config import Configurable
 
 from tmpnb import flags
 from tmpnb.app import Tmpnb
+from tmpnb.branding import Branding
 from tmpnb.spawners.base import Spawner
 
 ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "docs" / "benchmarks" / "report.json"  # written by `make bench`
+UNMEASURED = "No full run of `make bench` is stored here yet."
 
 # Defaults that differ from machine to machine, in words.
 COMPUTED = {
+    "Tmpnb.client_servers": "a quarter of `--pool-size`, at least 2",
+    "Tmpnb.client_rate": "`--client-servers`, at least 10",
     "Tmpnb.state_dir": "`$XDG_STATE_HOME/tmpnb`, or `~/.local/state/tmpnb`",
     "Tmpnb.spawn_concurrency": "two for each processor",
 }
@@ -36,6 +43,8 @@ BUILT_IN = {
     "version": "Print the version, and end.",
 }
 LONGEST = 40  # characters of a default in the short table
+MEMORY_LIMIT = 0.512  # GB, the default of `--mem-limit`
+CROWDS = (10, 30, 100, 300)  # visitors at once
 
 Trait = TraitType[Any, Any]
 
@@ -52,7 +61,7 @@ def spawners() -> list[type[Spawner]]:
 
 def classes() -> list[type[Configurable]]:
     """Return all that can be configured, in the order of the documents."""
-    return [Tmpnb, Spawner, *(c for c in spawners() if c.class_own_traits(config=True))]
+    return [Tmpnb, Branding, Spawner, *(c for c in spawners() if c.class_own_traits(config=True))]
 
 
 def flag_names() -> dict[str, tuple[str, ...]]:
@@ -66,7 +75,7 @@ def own_traits(owner: type[Configurable]) -> Iterable[tuple[str, Trait]]:
     rank = {trait: number for number, trait in enumerate(flag_names())}
     known = set() if owner is Spawner else set(Spawner.class_traits())
     known |= {name for name in _shortcuts(owner) if f"{owner.__name__}.{name}" not in rank}
-    own = owner.class_own_traits(config=True).items()
+    own = _with_parts(owner).items()
     ours = {f"{owner.__name__}.{name}": trait for name, trait in own if name not in known}
     return sorted(ours.items(), key=lambda item: rank.get(item[0], len(rank)))
 
@@ -130,10 +139,55 @@ def modules_table() -> str:
     return "\n".join(rows)
 
 
+def measured() -> str:
+    """Return the comparison of the last stored run, for the README."""
+    report = _report()
+    if report is None:
+        return UNMEASURED
+    systems = ("tmpnb", "JupyterHub", "docker run")
+    rows = [f"| | {' | '.join(systems)} |", "|---|" + "---|" * len(systems)]
+    for what in dict.fromkeys(row["what"] for row in report["rows"] if row["part"] in "ab"):
+        found = {row["system"]: row for row in report["rows"] if row["what"] == what}
+        cells = [f"{found[s]['median']:.3g} s" if s in found else "" for s in systems]
+        rows.append(f"| {what} | {' | '.join(cells)} |")
+    known = report["facts"]
+    other = known["the machine had other work"]
+    rows += [
+        "",
+        "Medians, from `GET /`, at once to the notebook page's 200 or to the first executed",
+    ]
+    rows += [f"cell in Chromium. {known['machine']}; {known['date']}; other work on it: {other}."]
+    return "\n".join(rows)
+
+
+def sizes() -> str:
+    """Return how much a machine must have for how many visitors, by the last stored run."""
+    report = _report()
+    if report is None:
+        return UNMEASURED
+    value = {(row["what"], row["system"]): row["median"] for row in report["rows"]}
+    parts = ("a waiting notebook server", "a kernel that has done nothing yet")
+    each = sum(value[part, "tmpnb"] for part in (*parts, "a container beside its server")) / 1000
+    pace = value["notebook servers a second", "tmpnb"] / int(report["facts"]["processors in use"])
+    rows = [
+        "| visitors at once | memory, each with an idle kernel | each with 512 MB in use "
+        "| processors, if they come within a minute | within ten |",
+        "|---|---|---|---|---|",
+    ]
+    for crowd in CROWDS:
+        cores = [max(1, math.ceil(crowd / (seconds * pace))) for seconds in (60, 600)]
+        idle, full = crowd * each, crowd * MEMORY_LIMIT
+        rows.append(f"| {crowd} | {idle:.1f} GB | {full:.0f} GB | {cores[0]} | {cores[1]} |")
+    rows += ["", f"A server, its kernel and what runs beside them: {1000 * each:.0f} MB. Starts: "]
+    rows[-1] += f"{pace:.2f} a second for each processor."
+    return "\n".join(rows)
+
+
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"flags": flags_table},
+    "README.md": {"flags": flags_table, "measured": measured},
     "docs/architecture.md": {"modules": modules_table},
     "docs/configuration.md": {"shortcuts": shortcuts_table, "settings": settings_tables},
+    "docs/sizing.md": {"sizes": sizes},
 }
 
 
@@ -168,6 +222,25 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
         sys.stderr.write(f"stale: {', '.join(stale)}; run: make docs\n")
         return 1
     return 0
+
+
+def _with_parts(owner: type[Configurable]) -> dict[str, Trait]:
+    """Return the settings that a class adds, with those of the parts it is made of."""
+    parts = [p for p in owner.__mro__[1:] if p.__module__.startswith("tmpnb.") and p is not Spawner]
+    own = dict(owner.class_own_traits(config=True))
+    for part in parts:
+        if issubclass(part, Configurable):
+            own |= part.class_own_traits(config=True)
+    return own
+
+
+def _report() -> dict[str, Any] | None:
+    """Return what `make bench` has stored; None if it has not, or not all of it."""
+    if not REPORT.exists():
+        return None
+    report = dict(json.loads(REPORT.read_text(encoding="utf-8")))
+    whole = report["facts"]["run"] == "full" and not report["missing"]
+    return report if whole else None
 
 
 def _shortcuts(owner: type) -> set[str]:

@@ -2,11 +2,12 @@
 # Source it from the project's folder. shellcheck shell=bash
 
 VENV=.venv
-NODE_DIR=$VENV/node     # npm packages: the proxy, axe-core
+NODE_DIR=$VENV/node     # npm packages: the proxy, axe-core, thebe
 CACHE=.cache            # logs of the tools these scripts run
 CHP_VERSION=5.3.0
 AXE_VERSION=4.14.1
-export CHP_VERSION AXE_VERSION NODE_DIR
+THEBE_VERSION=0.9.3
+export CHP_VERSION AXE_VERSION THEBE_VERSION NODE_DIR
 
 PATH=$PWD/$VENV/bin:$PATH
 
@@ -34,6 +35,16 @@ apt_install() {
   say "installing with apt-get: $*"
   quietly apt-update apt-get update
   DEBIAN_FRONTEND=noninteractive quietly apt-install apt-get install -y --no-install-recommends "$@"
+}
+
+# end_engine PID: ends an engine that scripts/engine has started; nothing without a pid. Silent.
+end_engine() {
+  [ -n "$1" ] || return 0
+  kill "$1" 2>/dev/null || return 0
+  for ((tries = 0; tries < 100; tries++)); do
+    kill -0 "$1" 2>/dev/null || return 0
+    sleep 0.1
+  done
 }
 
 # hash_of PATH...: one short hash over the names and contents of all files there.

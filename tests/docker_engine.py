@@ -34,6 +34,26 @@ def _trouble() -> str:
     return trouble
 
 
+PROBE = """
+import socket, sys
+for place in sys.argv[1:]:
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+        print("open")
+    except OSError:
+        print("closed")
+"""
+
+
+def reached(client: docker.APIClient, container: str, *places: str) -> list[bool]:
+    """Return which of the places, host:port, a connection can be made to from inside."""
+    command = client.exec_create(container, ["python3", "-c", PROBE, *places])
+    answer = client.exec_start(command["Id"]).decode().split()
+    assert len(answer) == len(places), answer
+    return [word == "open" for word in answer]
+
+
 class RealEngine:
     """What a test may do with the engine besides what a spawner does."""
 

@@ -41,6 +41,7 @@ class StandIn:
     bodies: list[dict[str, Any]] = field(default_factory=list)  # of creations
     new_state: str = "running"  # of a container that was started
     new_ports: list[dict[str, Any]] | None = None  # published; None: one on 127.0.0.1
+    image_user: str = "1000"
     image_environment: list[str] = field(default_factory=list)  # NAME=value
     volumes: dict[str, dict[str, str]] | None = None  # labels by name; None: it has no volumes
     in_use: set[str] = field(default_factory=set)  # volumes that cannot be removed
@@ -115,7 +116,7 @@ class StandIn:
             case "GET", ["version"]:
                 return 200, {"ApiVersion": "1.41", "MinAPIVersion": "1.12"}
             case "GET", ["images", *_]:
-                return 200, {"Config": {"User": "jovyan", "Env": self.image_environment}}
+                return 200, {"Config": {"User": self.image_user, "Env": self.image_environment}}
             case _, ["volumes", *rest] if self.volumes is not None:
                 return self._volume(method, rest, self.volumes, query, body)
             case "GET", ["containers", "json"]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fakes_proxy import FakeProxy
 
 from tmpnb.arrival import Arrivals
+from tmpnb.client_limits import Allowance, ClientLimits
+from tmpnb.gate import Gate
 from tmpnb.handlers import Site
 from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.passes import Passes
 from tmpnb.reconcile import Policy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
@@ -25,7 +29,29 @@ DEADLINE = 10.0  # seconds until a condition must have come true
 def site_of(orchestrator: Orchestrator, version: str) -> Site:
     """Return what handlers need to serve an orchestrator."""
     visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
-    return Site(orchestrator, Arrivals(orchestrator, "/lab", visitors), visitors, version)
+    arrivals = Arrivals(orchestrator, "/lab", visitors)
+    return Site(orchestrator, arrivals, visitors, gate_of(orchestrator), version)
+
+
+def gate_of(
+    orchestrator: Orchestrator,
+    *,
+    servers: int = 0,
+    a_minute: int = 0,
+    passphrase: str = "",
+    clock: Callable[[], float] | None = None,
+    **options: Any,
+) -> Gate:
+    """Return a gate; without more, everybody passes it."""
+    clock, claims = clock or FakeClock(), orchestrator.claims
+    limits = ClientLimits(
+        Allowance(servers, a_minute),
+        clock,
+        claimed=claims.live_among,
+        waiting=claims.waiting_among,
+    )
+    passes = Passes(orchestrator.tokens, passphrase)
+    return Gate(limits=limits, passes=passes, clock=clock, **options)
 
 
 class FakeClock:

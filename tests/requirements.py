@@ -34,6 +34,12 @@ def chromium() -> str:
     return found or missing("Chromium: apt-get install chromium")
 
 
+def thebe() -> Path:
+    """Return the directory of what a browser loads of thebe."""
+    path = NODE_MODULES / "thebe" / "lib"
+    return path if path.exists() else missing("thebe: scripts/bootstrap local test")
+
+
 def axe() -> Path:
     """Return the script that checks accessibility."""
     path = NODE_MODULES / "axe-core" / "axe.min.js"

@@ -29,7 +29,7 @@ class Running:
     def __init__(self, capacity: int, stack: AsyncExitStack) -> None:
         self.world = World(capacity)
         self._stack = stack
-        self._client = AsyncHTTPClient(force_instance=True)
+        self._client = AsyncHTTPClient(force_instance=True, max_clients=100)
 
     async def start(self) -> None:
         await self._stack.enter_async_context(self.world.running())
@@ -46,8 +46,11 @@ class Running:
         return f"http://127.0.0.1:{port}"
 
     def public(self, template_path: Path | None = None, **changes: Any) -> Fetch:
-        base = self.serve(public_application(replace(self.site, **changes), template_path))
+        base = self.serve_public(template_path, **changes)
         return lambda path, **options: self.fetch(base + path, **options)
+
+    def serve_public(self, template_path: Path | None = None, **changes: Any) -> str:
+        return self.serve(public_application(replace(self.site, **changes), template_path))
 
     def admin(self, **changes: Any) -> Fetch:
         base = self.serve(admin_application(replace(self.site, **changes)))

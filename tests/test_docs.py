@@ -18,9 +18,11 @@ from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
 from tmpnb import __version__, flags
+from tmpnb.commands import COMMANDS
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.handlers.base import STATUS
 from tmpnb.links import PAGES
+from tmpnb.load import options
 from tmpnb.pool import PoolStats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,7 @@ SAMPLES = {
     "<ticket>": "t1",
 }
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
+LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}
 FOREIGN_FLAGS = {"--internal", "--filter", "--error-target"}  # of Docker and the proxy
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
@@ -106,6 +109,53 @@ def test_a_lost_place_of_a_part_is_an_error(generate: ModuleType, copied: Path) 
     (copied / "README.md").write_text("# tmpnb\n")
     with pytest.raises(ValueError, match="generated: flags"):
         generate.main(["--check"], copied)
+
+
+REPORT = {
+    "facts": {
+        "run": "full",
+        "machine": "4 cores, 24 GiB",
+        "processors in use": "4",
+        "date": "2030-01-01",
+        "the machine had other work": "no",
+    },
+    "missing": [],
+    "rows": [
+        {"part": part, "what": what, "system": system, "median": median}
+        for part, what, system, median in (
+            ("a", "1 visitor", "tmpnb", 0.0234),
+            ("a", "1 visitor", "JupyterHub", 4.0),
+            ("d", "notebook servers a second", "tmpnb", 2.0),
+            ("e", "a waiting notebook server", "tmpnb", 60.0),
+            ("e", "a kernel that has done nothing yet", "tmpnb", 36.0),
+            ("e", "a container beside its server", "tmpnb", 4.0),
+        )
+    ],
+}
+
+
+@pytest.fixture
+def report(generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "report.json"
+    monkeypatch.setattr(generate, "REPORT", path)
+    return path
+
+
+def test_measured_figures_come_from_the_stored_report(generate: ModuleType, report: Path) -> None:
+    report.write_text(json.dumps(REPORT))
+    assert "| 1 visitor | 0.0234 s | 4 s |  |" in generate.measured()
+    assert "other work on it: no" in generate.measured()
+    # 30 visitors at 100 MB, and at half a start a second for each processor.
+    assert "| 30 | 3.0 GB | 15 GB | 1 | 1 |" in generate.sizes()
+    assert "| 300 | 30.0 GB | 154 GB | 10 | 1 |" in generate.sizes()
+
+
+def test_without_a_whole_report_no_figure_is_said(generate: ModuleType, report: Path) -> None:
+    assert generate.measured() == generate.sizes() == generate.UNMEASURED
+    report.write_text(json.dumps(REPORT | {"missing": ["part b: there is no Chromium"]}))
+    assert generate.measured() == generate.UNMEASURED
+    report.write_text(json.dumps(REPORT | {"facts": {"run": "quick"}}))
+    assert generate.sizes() == generate.UNMEASURED
 
 
 def test_every_flag_stands_in_the_readme_and_in_both_spellings_in_the_reference() -> None:
@@ -189,7 +239,12 @@ def test_the_numbers_in_the_readme_have_the_keys_of_the_service() -> None:
         r"<!-- sample: stats -->\n```json\n(.*)\n```\n<!-- end of sample -->", text("README.md")
     )
     assert sample is not None
-    keys = {field.name for field in fields(PoolStats)} | {"version", "container_image", "waiting"}
+    keys = {field.name for field in fields(PoolStats)} | {
+        "version",
+        "container_image",
+        "waiting",
+        "claims_refused_by_limit_total",
+    }
     assert set(json.loads(sample[1])) == keys
     assert {name for name in keys if f"| `{name}` |" not in text("docs/http-api.md")} == set()
 
@@ -206,6 +261,21 @@ def test_every_promise_under_a_fault_names_its_test_and_no_test_is_without_one()
                 tests.add(node.name)
     promised = set(re.findall(r"`(test_\w+)`", table[1]))
     assert promised == {name for name in tests if name.startswith("test_")}
+
+
+def test_every_claim_about_security_names_tests_that_there_are() -> None:
+    page = text("docs/security.md")
+    rows = page.partition("## What holds")[2].partition("\n## ")[0].splitlines()
+    claims = [row for row in rows if row.startswith("| ")][1:]
+    assert claims
+    tests = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("*.py"))
+    files = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for row in claims:
+        named = re.findall(r"`((?:test_[\w.]+|tests/[\w/]+))`", row.rsplit(" | ", 1)[1])
+        assert named, row
+        for name in named:
+            there = name in files or (ROOT / name).is_dir() or f"def {name}(" in tests
+            assert there, f"{name} in: {row}"
 
 
 # The code
@@ -237,14 +307,15 @@ def test_every_file_named_in_code_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", documents(), ids=str)
 def test_every_flag_and_every_target_named_in_code_exists(page: Path) -> None:
-    known = set(all_flags()) | FOREIGN_FLAGS
+    own = {o for command in COMMANDS.values() for o in command.options | command.switches}
+    known = set(all_flags()) | own | LOAD_FLAGS | FOREIGN_FLAGS
     named, wanted = set(), set()
     for code in in_code(page):
         if not code.startswith("jupyter "):
             named |= set(re.findall(r"(?<!\S)--[a-z][a-z_-]+(?![\w.-])", code))
-        wanted |= set(re.findall(r"\Amake ([a-z]+)", code))
+        wanted |= set(re.findall(r"\Amake ([a-z-]+)", code))
     assert named - known == set()
-    assert wanted - set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE)) == set()
+    assert wanted - set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE)) == set()
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -19,12 +19,27 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.observation": set(),
     "tmpnb.rotation": {"tmpnb.server"},
     "tmpnb.reconcile": {"tmpnb.observation", "tmpnb.rotation", "tmpnb.server"},
-    "tmpnb.pool": {"tmpnb.errors", "tmpnb.server"},
+    "tmpnb.moments": set(),
+    "tmpnb.endings": {"tmpnb.moments", "tmpnb.server"},
+    "tmpnb.pool": {"tmpnb.endings", "tmpnb.errors", "tmpnb.server"},
     "tmpnb.backoff": set(),
     "tmpnb.links": {"tmpnb.errors", "tmpnb.server"},
     "tmpnb.visit": set(),
     "tmpnb.command": {"tmpnb.errors"},
-    "tmpnb.settings": {"tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
+    "tmpnb.settings": {"tmpnb.embedding", "tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
+    "tmpnb.cors": {"tmpnb.errors"},
+    "tmpnb.openapi": {"tmpnb.openapi.pages", "tmpnb.openapi.programs", "tmpnb.openapi.schemas"},
+    "tmpnb.openapi.beside": {"tmpnb.openapi.parts"},
+    "tmpnb.openapi.pages": {"tmpnb.links", "tmpnb.openapi.beside", "tmpnb.openapi.parts"},
+    "tmpnb.openapi.parts": set(),
+    "tmpnb.openapi.programs": {"tmpnb.openapi.beside", "tmpnb.openapi.parts"},
+    "tmpnb.openapi.schemas": set(),
+    "tmpnb.markup": set(),
+    "tmpnb.brand": {"tmpnb.errors", "tmpnb.markup"},
+    "tmpnb.networks": {"tmpnb.errors"},
+    "tmpnb.client": {"tmpnb.networks"},
+    "tmpnb.windows": set(),
+    "tmpnb.holdings": set(),
 }
 OUTSIDE = frozenset(
     [
@@ -114,7 +129,13 @@ def test_only_the_docker_spawner_knows_docker() -> None:
 
 def test_traitlets_stay_at_the_edge() -> None:
     users = users_of("traitlets")
-    edge = {"tmpnb.app", "tmpnb.config_file", "tmpnb.flags"}
+    edge = {
+        "tmpnb.access_settings",
+        "tmpnb.app",
+        "tmpnb.branding",
+        "tmpnb.config_file",
+        "tmpnb.flags",
+    }
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 
 

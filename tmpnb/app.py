@@ -16,13 +16,15 @@ from typing import Any
 from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, commands, config_file, flags, logs, settings
+from tmpnb import __version__, commands, config_file, cors, flags, logs, settings
+from tmpnb.access_settings import AccessSettings
+from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
 from tmpnb.service import Service
-from tmpnb.settings import CORS_HEADERS, Listening, Secrets
+from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 
@@ -49,7 +51,7 @@ def _port(value: int, help: str) -> Any:
     return Int(value, min=0, max=65535, help=help).tag(config=True)
 
 
-class Tmpnb(Application):
+class Tmpnb(AccessSettings, Application):
     """Temporary notebooks on demand: a pool of ready notebook servers behind one URL."""
 
     name = "tmpnb"
@@ -99,7 +101,9 @@ class Tmpnb(Application):
     static_files = Unicode(
         "", help="Kept from the original, without effect: servers serve their own files."
     ).tag(config=True)
-    allow_origin = Unicode("", help="Access-Control-Allow-Origin of every answer.").tag(config=True)
+    allow_origin = Unicode(
+        "", help="Origins whose pages may read every answer: https://a.example,https://… or *."
+    ).tag(config=True)
     expose_headers = Unicode("", help="Access-Control-Expose-Headers of every answer.").tag(
         config=True
     )
@@ -190,7 +194,7 @@ class Tmpnb(Application):
             TraitError: A value is of the wrong type or out of its range.
         """
         arguments = list(sys.argv[1:] if argv is None else argv)
-        self.classes = [Tmpnb, *_known_spawners()]
+        self.classes = [Tmpnb, Branding, *_known_spawners()]
         flags.check_arguments(arguments, self.classes)
         # Below its decorator, which would print more than one line and exit.
         Application.parse_command_line.__wrapped__(self, arguments)  # type: ignore[attr-defined]  # set by functools.wraps
@@ -217,7 +221,7 @@ class Tmpnb(Application):
     def start_show_config(self) -> None:
         """Print the settings in force; called by traitlets in place of `start`."""
         spawner = spawner_class(self.spawner)(parent=self)
-        print(config_file.in_force(self, spawner))  # noqa: T201 - the answer to the flag
+        print(config_file.in_force(self, Branding(parent=self), spawner))  # noqa: T201 - the answer to the flag
 
     def build(self) -> Service:
         """Turn settings into a service that is not running yet.
@@ -227,9 +231,11 @@ class Tmpnb(Application):
         """
         spawner = spawner_class(self.spawner)(parent=self)
         spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
+        branding = Branding(parent=self)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
         public_url = settings.public_url(self.public_url)
         spawner.https = public_url.startswith("https:")
+        spawner.script_origins = settings.script_origins(spawner.frame_ancestors, self.allow_origin)
         policy = Policy(
             capacity=self.pool_size,
             min_ready=self.min_ready or self.pool_size,
@@ -252,13 +258,22 @@ class Tmpnb(Application):
             starts=StartSettings(self.spawn_concurrency, self.start_timeout, self.ready_path),
             cull_period=self.cull_period,
             redirect_uri=settings.redirect_uri(self.redirect_uri),
-            cors=settings.cors_headers({name: getattr(self, name) for name in CORS_HEADERS}),
+            cors=self._cors(),
+            brand=branding.checked(),
+            notice=branding.notice(),
             frame_ancestors=spawner.frame_ancestors,
             public_url=public_url,
             template_path=self._template_path(),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
+            access=self.access(),
         )
+
+    def _cors(self) -> cors.Cors:
+        allowed = cors.cors({name: getattr(self, name) for name in flags.CORS})
+        if said := cors.advice(allowed):
+            self.log.warning(said)
+        return allowed
 
     def _proxy_choice(self) -> ProxyChoice:
         return ProxyChoice(
@@ -310,8 +325,11 @@ def _known_spawners() -> list[type[Configurable]]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program; what the operator can mend is said in one line, with exit code 1."""
     application = Tmpnb()
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        order = commands.parse(sys.argv[1:] if argv is None else argv)
+        if chosen := commands.tool(words):
+            sys.exit(commands.use(chosen, words[1:]))
+        order = commands.parse(words)
         application.description = order.description(application.description)
         application.initialize(order.flags)
         if order.command is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tmpnb.clock import Clock
 from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
@@ -61,6 +61,14 @@ class Claims:
         """Return the server of this id if a visitor has it now."""
         server = self._pool.servers.get(server_id)
         return server if server is not None and server.phase is Phase.CLAIMED else None
+
+    def live_among(self, server_ids: Collection[str]) -> set[str]:
+        """Return those of some ids whose servers visitors have now."""
+        return {server_id for server_id in server_ids if self.live(server_id) is not None}
+
+    def waiting_among(self, ticket_ids: Collection[str]) -> set[str]:
+        """Return those of some tickets that stand for a place in line."""
+        return self._room.line.among(ticket_ids)
 
     async def claim(self) -> NotebookServer:
         """Give a visitor a ready server: seen alive just now, routed, marked as claimed.

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import difflib
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tmpnb import signals
+from tmpnb.doctor import network
 from tmpnb.doctor.checkup import Say, check_image, doctor
 from tmpnb.errors import ConfigError
+from tmpnb.invite import invite
+from tmpnb.load.run import load
 from tmpnb.service import Service
 
+SKIP_IMAGE, NETWORK, TARGET = "--skip-image", "--network", "--network-target"
 HELP = frozenset({"-h", "--help", "--help-all"})
 
 
@@ -24,12 +28,13 @@ class Order:
     operands: tuple[str, ...]
     switches: frozenset[str]  # those of the command itself
     flags: tuple[str, ...]  # those of the program
+    options: Mapping[str, str] = field(default_factory=dict)  # of the command itself, with values
 
     def description(self, program: str) -> str:
         """Return what `--help` begins with, given what the program says of itself."""
         if self.command is not None:
             return self.command.help
-        listed = "\n".join(f"  tmpnb {c.usage:<22} {c.summary}" for c in COMMANDS.values())
+        listed = "\n".join(f"  tmpnb {c.usage:<27} {c.summary}" for c in _listed())
         return f"{program}\n\nCommands besides serving, each with --help:\n{listed}"
 
 
@@ -43,6 +48,34 @@ class Command:
     run: Callable[[Service, Order, Say], Awaitable[bool]]
     operands: tuple[str, ...] = ()
     switches: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()  # with a value behind `=` or as the next word
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A command that needs no settings of the service: all words after its name are its own.
+
+    `run` gets those words, and returns whether all is well.
+    """
+
+    usage: str
+    summary: str
+    run: Callable[[Sequence[str], Say], Awaitable[bool]]
+
+
+def tool(arguments: Sequence[str]) -> Tool | None:
+    """Return the tool that a command line begins with, if it does."""
+    return TOOLS.get(arguments[0]) if arguments else None
+
+
+def use(chosen: Tool, words: Sequence[str]) -> int:
+    """Run a tool with the words after its name; return its exit code: 0 if all is well, else 1.
+
+    Raises:
+        ConfigError: What it was asked cannot be done; in one line.
+        SystemExit: Its help was asked for and printed.
+    """
+    return _ended(_interruptible(lambda: chosen.run(words, _say)), "all visitors have left")
 
 
 def parse(arguments: Sequence[str]) -> Order:
@@ -63,9 +96,28 @@ def parse(arguments: Sequence[str]) -> Order:
         operands, count = (), 0
     elif len(operands) < count or any(not word or word.startswith("-") for word in operands):
         raise ConfigError(f"write: tmpnb {command.usage}, and flags after that")
-    own = command.switches & set(rest[count:])
-    flags = tuple(word for word in rest[count:] if word not in own)
-    return Order(command, operands, own, flags)
+    own = frozenset(w for w in rest[count:] if w.partition("=")[0] in command.switches)
+    words = [word for word in rest[count:] if word not in own]
+    options = _take_options(command, words)
+    return Order(command, operands, own, tuple(words), options)
+
+
+def _take_options(command: Command, words: list[str]) -> dict[str, str]:
+    """Take the command's own options and their values out of `words`."""
+    found: dict[str, str] = {}
+    for at in reversed(range(len(words))):
+        name, has_value, value = words[at].partition("=")
+        if name not in command.options:
+            continue
+        if not has_value:
+            value = words.pop(at + 1) if at + 1 < len(words) else ""
+        if not value or value.startswith("--"):
+            raise ConfigError(f"{name} needs a value; write {name}=…")
+        if name in found:
+            raise ConfigError(f"{name} is given twice; leave one out")
+        found[name] = value
+        del words[at]
+    return found
 
 
 def perform(order: Order, service: Service) -> int:
@@ -74,38 +126,66 @@ def perform(order: Order, service: Service) -> int:
     Raises:
         ConfigError: A setting cannot be; in one line.
     """
-    try:
-        return 0 if asyncio.run(_run(order, service)) else 1
-    except asyncio.CancelledError:
-        sys.stderr.write("tmpnb: interrupted; what was started is removed\n")
-        return 1
+    return _ended(_interruptible(lambda: _run(order, service)), "what was started is removed")
 
 
 async def _run(order: Order, service: Service) -> bool:
     assert order.command is not None  # noqa: S101 - serving is no command
+    try:
+        return await order.command.run(service, order, _say)
+    finally:
+        await service.spawner.close()
+
+
+def _ended(work: Coroutine[None, None, bool], when_interrupted: str) -> int:
+    try:
+        return 0 if asyncio.run(work) else 1
+    except asyncio.CancelledError:
+        sys.stderr.write(f"tmpnb: interrupted; {when_interrupted}\n")
+        return 1
+
+
+async def _interruptible(work: Callable[[], Awaitable[bool]]) -> bool:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
     with signals.handled(signals.Ending(task.cancel)):
-        try:
-            return await order.command.run(service, order, _say)
-        finally:
-            await service.spawner.close()
+        return await work()
 
 
 async def _doctor(service: Service, order: Order, say: Say) -> bool:
-    return await doctor(service, say, without_server=bool(order.switches))
+    asked = order.switches
+    places = network.targets([s for s in asked if s.startswith(TARGET)])
+    wanted = NETWORK in asked
+    if places and not wanted:
+        raise ConfigError(f"{TARGET} needs {NETWORK} beside it")
+    if unknown := {s for s in asked if "=" in s and not s.startswith(f"{TARGET}=")}:
+        raise ConfigError(f"{min(unknown).partition('=')[0]} takes no value")
+    if wanted and SKIP_IMAGE in asked:
+        raise ConfigError(f"{NETWORK} tries from inside a server; leave {SKIP_IMAGE} out")
+    return await doctor(
+        service, say, without_server=SKIP_IMAGE in asked, places=places if wanted else None
+    )
 
 
 async def _check_image(service: Service, order: Order, say: Say) -> bool:
     return await check_image(service, order.operands[0], say)
 
 
+async def _invite(service: Service, order: Order, say: Say) -> bool:
+    return invite(service, order.options, say)
+
+
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - the answer to the command
 
 
+def _listed() -> Iterable[Command | Tool]:
+    yield from COMMANDS.values()
+    yield from TOOLS.values()
+
+
 def _nearest(name: str) -> str:
-    found = difflib.get_close_matches(name, COMMANDS, n=1)
+    found = difflib.get_close_matches(name, (*COMMANDS, *TOOLS), n=1)
     if found:
         return f"; did you mean tmpnb {found[0]}?"
     return "; flags begin with --, and tmpnb --help has the commands"
@@ -113,19 +193,23 @@ def _nearest(name: str) -> str:
 
 COMMANDS: Mapping[str, Command] = {
     "doctor": Command(
-        usage="doctor [--skip-image]",
+        usage="doctor [--network]",
         summary="see whether everything is there to serve",
-        help="""tmpnb doctor [--skip-image] [flags of tmpnb]
+        help="""tmpnb doctor [--network] [--skip-image] [flags of tmpnb]
 
         Looks at everything that serving needs: engine, image, network, memory, disk, state
         directory, secret key, proxy, open files and ports. Then starts one server, sees that it
         does what it must, and removes it; --skip-image leaves that out. Nothing is fetched.
 
+        --network starts a second one and tries, from inside the first, whether it reaches the ports
+        of the service, the engine, the second server and this machine. Nothing outside is tried but
+        what --network-target=host:port names, which may be given several times.
+
         Give it the flags, the config file and the environment that tmpnb will have. One line for
         each check: ok, warn, FAIL with what to do, or skip. The exit code is 1 if one fails, else
         0. The flags below are those of tmpnb.""",
         run=_doctor,
-        switches=frozenset({"--skip-image"}),
+        switches=frozenset({SKIP_IMAGE, NETWORK, TARGET}),
     ),
     "check-image": Command(
         usage="check-image IMAGE",
@@ -140,5 +224,28 @@ COMMANDS: Mapping[str, Command] = {
         one fails, else 0. The flags below are those of tmpnb.""",
         run=_check_image,
         operands=("IMAGE",),
+    ),
+    "invite": Command(
+        usage="invite [--hours N] [--url U]",
+        summary="print a link that lets in without the passphrase",
+        help="""tmpnb invite [--hours N] [--url U] [flags of tmpnb]
+
+        Prints a link that opens the service for N hours, 24 unless given, to those who have it,
+        where TMPNB_PASSPHRASE keeps others out. U is the address where visitors find the service,
+        with the path of a page if you like: https://notebooks.example/lab/tree/first.ipynb.
+        Without it, --public-url counts, or this machine.
+
+        The secret key signs the link, so give it the flags and the environment of the service.
+        Nothing is stored: a link cannot be taken back before its time but with the key. The flags
+        below are those of tmpnb.""",
+        run=_invite,
+        options=frozenset({"--hours", "--url"}),
+    ),
+}
+TOOLS: Mapping[str, Tool] = {
+    "load": Tool(
+        usage="load URL [flags]",
+        summary="let visitors come, and see how long they wait",
+        run=load,
     ),
 }

@@ -42,9 +42,13 @@ def may_embed(frame_ancestors: str, origin: str) -> bool:
 def _pattern(source: str) -> re.Pattern[str]:
     if source == "*":
         return re.compile(r"https?://.+")
+    return re.compile(re.sub(r"\Ahttp:", "https?:", expression(source)))
+
+
+def expression(source: str) -> str:
+    """Return a source of the Content-Security-Policy as a regular expression of origins."""
     pattern = re.escape(source.lower())
-    pattern = pattern.replace(r"://\*\.", r"://[^/:]+\.").replace(r":\*", r"(:\d+)?")
-    return re.compile(re.sub(r"\Ahttp:", "https?:", pattern))
+    return pattern.replace(r"://\*\.", r"://[^/:]+\.").replace(r":\*", r"(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True)

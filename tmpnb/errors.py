@@ -5,6 +5,10 @@
   + PoolEmptyError        no ready server                             (HTTP 503/429)
     - LineFullError       and too many wait for one already           (HTTP 503/429)
     - TicketError         and the place in the line is lost           (HTTP 503/429)
+  + BannedError           whose network gets nothing                  (HTTP 403)
+  + PassphraseError       who has not said the passphrase             (HTTP 403)
+  + ClientLimitError      who has taken as many as one client may     (HTTP 429)
+    - TooManyTriesError   who has tried too many passphrases          (HTTP 429)
   + ServerExistsError     the asked-for id is in use                  (HTTP 409)
   + RolloutRefusedError   the image cannot be changed right now       (HTTP 409)
   + ImageFailedError      a new image did not prove itself            (HTTP 409)
@@ -14,6 +18,7 @@
   + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
     - ProxyAuthError      the proxy's API refused our token
   + UnreachableError      an address gave no HTTP answer; always translated by the caller
+  + VisitError            a visitor of `tmpnb load` met a fault, which is counted
 * IllegalMoveError        a bug: a lifecycle move that is not in the table
 """
 
@@ -40,8 +45,36 @@ class TicketError(PoolEmptyError):
     """A ticket stands for no place in the line: its holder was away for too long."""
 
 
+class BannedError(TmpnbError):
+    """The network of who asks is banned."""
+
+
+class PassphraseError(TmpnbError):
+    """The passphrase is wanted, and was not given or is wrong."""
+
+    def __init__(self, message: str, *, was_wrong: bool = False) -> None:
+        super().__init__(message)
+        self.was_wrong = was_wrong
+
+
+class ClientLimitError(TmpnbError):
+    """One client asks for more than one may take."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds
+
+
+class TooManyTriesError(ClientLimitError):
+    """One client has said too many wrong passphrases."""
+
+
 class ServerExistsError(TmpnbError):
     """A server of this id is alive, or its path belongs to somebody else."""
+
+
+class TooManyDownloadsError(TmpnbError):
+    """The files of this server are being downloaded as often as they may be at once."""
 
 
 class RolloutRefusedError(TmpnbError):
@@ -74,6 +107,10 @@ class ProxyAuthError(ProxyError):
 
 class UnreachableError(TmpnbError):
     """No HTTP answer came back: refused, reset, timed out, or not HTTP."""
+
+
+class VisitError(TmpnbError):
+    """A visitor of `tmpnb load` met a fault. The message is the same for all who meet it."""
 
 
 class IllegalMoveError(RuntimeError):

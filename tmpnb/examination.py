@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from tmpnb.finding import Finding, skip
@@ -16,6 +16,7 @@ class ServerFacts:
     port: int | None = None  # on which it should listen, in its own network
     listeners: tuple[Listener, ...] | None = None  # in its own network
     memory: int | None = None  # bytes in use
+    root_allowed: bool = False  # by the operator
 
     @property
     def at_port(self) -> tuple[Listener, ...]:
@@ -27,6 +28,8 @@ class Examination:
     """Asks an engine for `tmpnb doctor` and `tmpnb check-image`. This one knows nothing."""
 
     has_images = False  # whether servers are made from images, which can be checked
+    closed = False  # whether servers shall reach nothing outside
+    engine_at = ""  # host:port or unix:/path where the engine itself answers, if it does
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
         """Yield what is found out without a server, as soon as each is known.
@@ -44,3 +47,21 @@ class Examination:
         """Return what is known of a running server of the spawner's pool. Never raises."""
         del server_id
         return ServerFacts()
+
+    async def place_of(self, server_id: str) -> str | None:
+        """Return where a server listens in its own network, host:port. Never raises."""
+        del server_id
+        return None
+
+    async def reached(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
+        """Return for each place whether a running server can connect to it. Never raises.
+
+        Args:
+            server_id: Of a running server of the spawner's pool.
+            places: host:port, or unix:/path.
+
+        Returns:
+            None if that cannot be tried.
+        """
+        del server_id, places
+        return None

@@ -11,6 +11,14 @@ from traitlets.config import Config, Configurable
 
 from tmpnb.errors import ConfigError
 
+CORS = (
+    "allow_origin",
+    "expose_headers",
+    "max_age",
+    "allow_credentials",
+    "allow_methods",
+    "allow_headers",
+)
 APPLICATION = (
     "spawner",
     "pool_size",
@@ -27,16 +35,16 @@ APPLICATION = (
     "redirect_uri",
     "user_length",
     "use_tokens",
-    "allow_origin",
-    "expose_headers",
-    "max_age",
-    "allow_credentials",
-    "allow_methods",
-    "allow_headers",
+    *CORS,
     "static_files",
     "template_path",
     "embed_origins",
     "public_url",
+    "client_servers",
+    "client_rate",
+    "exempt_networks",
+    "banned_networks",
+    "trusted_proxies",
     "state_dir",
     "stop_servers_on_exit",
     "reconcile_interval",
@@ -56,6 +64,16 @@ APPLICATION = (
     "log_rotate_when",
     "log_rotate_interval",
 )
+BRANDING = (
+    "brand",
+    "logo",
+    "welcome",
+    "footer",
+    "announcement",
+    "terms_file",
+    "analytics_script",
+    "analytics_attributes",
+)
 ANY_SPAWNER = (
     "command",
     "image",
@@ -74,12 +92,30 @@ DOCKER = (
     "docker_network",
     "host_directories",
     "extra_hosts",
+    "capabilities",
+    "new_privileges",
+    "pids_limit",
+    "nofile_limit",
+    "container_log_size",
+    "container_init",
+    "allow_root",
+    "read_only",
+    "egress",
+    "own_networks",
+    "own_subnets",
+    "runtime",
+    "disk_limit",
 )
 LOCAL = ("notebook_dir",)
 SWITCHES = frozenset(
     {
+        "allow_root",
         "assert_hostname",
+        "container_init",
         "host_network",
+        "new_privileges",
+        "own_networks",
+        "read_only",
         "log_to_stderr",
         "stop_servers_on_exit",
         "use_tokens",
@@ -101,6 +137,7 @@ def owners() -> dict[str, str]:
     """Return the trait behind each flag: `pool_size` -> `Tmpnb.pool_size`."""
     by_class = {
         "Tmpnb": APPLICATION,
+        "Branding": BRANDING,
         "Spawner": ANY_SPAWNER,
         "DockerSpawner": DOCKER,
         "LocalProcessSpawner": LOCAL,

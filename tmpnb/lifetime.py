@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from tmpnb import activity
 from tmpnb.clock import Clock
+from tmpnb.endings import Ending, Farewell, farewell
 from tmpnb.http import Client
 from tmpnb.server import NotebookServer
 from tmpnb.tokens import TokenMaker
@@ -71,6 +72,16 @@ class Lifetimes:
         """Return when a claimed server ends whatever it does, Unix time in seconds."""
         claimed_at = server.since if server.claimed_at is None else server.claimed_at
         return self._clock.to_system(claimed_at + self._max_age)
+
+    def farewell(self, ending: Ending | None, *, stopping: bool) -> Farewell:
+        """Return what is told of a server that has ended, or is being stopped."""
+        return farewell(
+            ending,
+            stopping=stopping,
+            max_idle=self._max_idle,
+            max_age=self._max_age,
+            to_system=self._clock.to_system,
+        )
 
     async def of(self, server: NotebookServer) -> Lifetime:
         """Return how long a claimed server has left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from tmpnb.errors import LineFullError, TicketError
@@ -47,6 +47,11 @@ class Line:
         """Return the ticket of this id if it still has a place."""
         self.forget_gone()
         return self._tickets.get(ticket_id)
+
+    def among(self, ticket_ids: Collection[str]) -> set[str]:
+        """Return those of some ids that stand for a place."""
+        self.forget_gone()
+        return {ticket_id for ticket_id in ticket_ids if ticket_id in self._tickets}
 
     def join(self) -> Ticket:
         """Take the place at the end.

@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
+from tmpnb import networks
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
+from tmpnb.downloads import Downloads
+from tmpnb.endings import Farewell
 from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.lifetime import Lifetimes
+from tmpnb.networks import Address
 from tmpnb.observation import Observation
 from tmpnb.observer import Observer
 from tmpnb.pool import Pool
@@ -123,6 +128,7 @@ class Orchestrator:
             max_idle=policy.max_idle,
             max_age=policy.max_age,
         )
+        self.downloads = Downloads(self._client, tokens, self.claims.live)
         self._woken = asyncio.Event()
         self._cull_due = self._adopted = self._closing = self._stop_claimed = False
 
@@ -138,6 +144,12 @@ class Orchestrator:
         """Whether it knows by now which servers a former orchestrator gave out."""
         return self._adopted
 
+    def farewell(self, server_id: str) -> Farewell:
+        """Return what a visitor is told of a server that they have not any more."""
+        server = self.pool.servers.get(server_id)
+        stopping = server is not None and server.phase is Phase.STOPPING
+        return self.lifetimes.farewell(self.pool.endings.of(server_id), stopping=stopping)
+
     def readiness(self) -> dict[str, bool]:
         """Return what a visitor needs, and whether it is there."""
         problems, stats = self.health.problems, self.pool.stats()
@@ -147,6 +159,12 @@ class Orchestrator:
             "proxy": self._adopted and "proxy" not in problems,
             "servers": stats.available > 0 or can_start,
         }
+
+    def server_addresses(self) -> set[Address]:
+        """Return where on the network the notebook servers are that visitors have."""
+        claimed = (s.address for s in self.pool.servers.values() if s.phase is Phase.CLAIMED)
+        found = {networks.address(urlsplit(address or "").hostname or "") for address in claimed}
+        return {a for a in found if a is not None and not a.is_loopback}
 
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""

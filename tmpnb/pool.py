@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
+from tmpnb.endings import Ending, Endings
 from tmpnb.errors import PoolEmptyError, ServerExistsError
 from tmpnb.server import NotebookServer, Phase, StopReason
 
@@ -46,6 +47,7 @@ class Pool:
     def __init__(self, capacity: int, clock: Callable[[], float]) -> None:
         self.capacity = capacity
         self.servers: dict[str, NotebookServer] = {}
+        self.endings = Endings()  # of servers that a visitor had
         self._clock = clock  # Unix time in seconds
         self._claims = 0
         self._refusals = 0
@@ -68,6 +70,9 @@ class Pool:
         """
         was = server.phase
         server.move(to, self._clock(), reason)
+        lost = server.reason is StopReason.UNKNOWN  # a former orchestrator may have given it out
+        if to is Phase.STOPPING and server.reason and (was is Phase.CLAIMED or lost):
+            self.endings.note(server.id, Ending(server.reason, server.since))
         log.info("server move id=%s from=%s to=%s reason=%s", server.id, was, to, server.reason)
         if to is Phase.GONE:
             del self.servers[server.id]

@@ -31,7 +31,7 @@ QUESTIONS = 6  # asked in that time
 GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_SECRET_KEY")
+NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_PASSPHRASE", "TMPNB_SECRET_KEY")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ async def wait_until_ready(
         StartTimeoutError: The deadline passed; the message says what the last answer was.
     """
     loop = asyncio.get_running_loop()
-    pause, last = FIRST_PAUSE, "no answer"
+    pause, last, answered = FIRST_PAUSE, "no answer", False
     while loop.time() < deadline:
         if has_exited():
             raise SpawnerError("it exited before it answered")
@@ -40,11 +40,12 @@ async def wait_until_ready(
         try:
             answer = await client.fetch(url, timeout=min(PROBE_TIMEOUT, max(remaining, 0.01)))
         except UnreachableError as error:
-            last = str(error)
+            if not answered or remaining > PROBE_TIMEOUT:  # else the deadline cut it short
+                last = str(error)
         else:
             if answer.code == 200:
                 return
-            last = f"{url}: HTTP {answer.code}"
+            last, answered = f"{url}: HTTP {answer.code}", True
         jittered = pause * random.uniform(0.7, 1.3)  # noqa: S311 - spreads load, no secret
         await asyncio.sleep(min(jittered, max(0.0, deadline - loop.time())))
         pause = min(pause * 1.5, LONGEST_PAUSE)

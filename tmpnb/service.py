@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +12,17 @@ from pathlib import Path
 from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__, listen, open_files, signals
+from tmpnb.access import Access
 from tmpnb.arrival import Arrivals
+from tmpnb.brand import Brand, Notice
+from tmpnb.client_limits import ClientLimits
 from tmpnb.clock import SteadyClock
+from tmpnb.cors import Cors
 from tmpnb.errors import ProxyAuthError, ProxyError
+from tmpnb.gate import Gate
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
 from tmpnb.proxy import Proxy
 from tmpnb.proxy_choice import ProxyChoice, open_proxy
@@ -25,6 +31,7 @@ from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import StartSettings
 from tmpnb.tokens import TokenMaker, load_key
+from tmpnb.trusted import TrustedProxies, host_of
 from tmpnb.visitors import Visitors
 
 log = logging.getLogger(__name__)
@@ -48,9 +55,12 @@ class Service:
     state_dir: Path
     frame_ancestors: str = "'self'"
     public_url: str = ""  # where visitors find it, without a slash at its end
-    cors: Mapping[str, str] = field(default_factory=dict)
+    cors: Cors = field(default_factory=Cors)
+    brand: Brand = field(default_factory=Brand)
+    notice: Notice = field(default_factory=Notice)
     template_path: Path | None = None
     stop_servers_on_exit: bool = False
+    access: Access = field(default_factory=Access)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -75,6 +85,7 @@ class Service:
             for listening in (*public, *admin):
                 stack.callback(listening.close)
             tokens = TokenMaker(load_key(self.state_dir, self.secrets.secret_key))
+            passphrase = given_passphrase(self.secrets.passphrase, self.secrets.passphrase_file)
             wake = _Later()
             proxy = await stack.enter_async_context(
                 open_proxy(
@@ -83,7 +94,7 @@ class Service:
             )
             orchestrator = self._orchestrator(proxy, tokens)
             wake.target = orchestrator.wake
-            site = self._site(orchestrator, may_open)
+            site = self._site(orchestrator, may_open, passphrase)
             if advice := open_files.advice(may_open, self.policy.capacity):
                 orchestrator.health.report("open_files", advice)
             for application, sockets in (
@@ -114,21 +125,43 @@ class Service:
             starts=self.starts,
         )
 
-    def _site(self, orchestrator: Orchestrator, may_open: int) -> Site:
+    def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
             visitors=visitors,
+            gate=self._gate(orchestrator, passphrase),
             remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,
             public_url=self.public_url,
             cors=self.cors,
+            brand=self.brand,
+            notice=self.notice,
             open_files=may_open,
             open_files_needed=open_files.needed(self.policy.capacity),
             api_token=self.secrets.api_token,
             admin_token=self.secrets.admin_token,
+        )
+
+    def _gate(self, orchestrator: Orchestrator, passphrase: str) -> Gate:
+        clock, claims, access = SteadyClock(), orchestrator.claims, self.access
+        return Gate(
+            limits=ClientLimits(
+                access.allowance,
+                clock,
+                claimed=claims.live_among,
+                waiting=claims.waiting_among,
+            ),
+            passes=Passes(orchestrator.tokens, passphrase),
+            clock=clock,
+            trusted=TrustedProxies(
+                access.trusted, (host_of(self.proxy.endpoint), self.listening.ip)
+            ),
+            banned=access.banned,
+            exempt=access.exempt,
+            notebooks=orchestrator.server_addresses,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tmpnb import links
+from tmpnb.embedding import expression
 from tmpnb.errors import ConfigError
 from tmpnb.links import BadLinkError
 from tmpnb.reconcile import Policy
@@ -17,15 +18,6 @@ from tmpnb.reconcile import Policy
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?\Z")
 _ORIGIN_V6 = re.compile(r"https?://\[[0-9a-fA-F:]+\](:\d{1,5})?\Z")
-
-CORS_HEADERS: Mapping[str, str] = {
-    "allow_origin": "Access-Control-Allow-Origin",
-    "expose_headers": "Access-Control-Expose-Headers",
-    "max_age": "Access-Control-Max-Age",
-    "allow_credentials": "Access-Control-Allow-Credentials",
-    "allow_methods": "Access-Control-Allow-Methods",
-    "allow_headers": "Access-Control-Allow-Headers",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +29,8 @@ class Secrets:
     api_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    passphrase_file: Path | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Secrets:
@@ -46,12 +40,15 @@ class Secrets:
             return environ.get(name) or None
 
         token_file = read("CONFIGPROXY_AUTH_TOKEN_FILE")
+        passphrase_file = read("TMPNB_PASSPHRASE_FILE")
         return cls(
             proxy_token=read("CONFIGPROXY_AUTH_TOKEN"),
             proxy_token_file=Path(token_file) if token_file else None,
             api_token=read("API_AUTH_TOKEN"),
             admin_token=read("ADMIN_AUTH_TOKEN"),
             secret_key=read("TMPNB_SECRET_KEY"),
+            passphrase=read("TMPNB_PASSPHRASE"),
+            passphrase_file=Path(passphrase_file) if passphrase_file else None,
         )
 
 
@@ -148,6 +145,21 @@ def frame_ancestors(origins: str) -> str:
     return " ".join(sources)
 
 
+def script_origins(frame_ancestors: str, allow_origin: str) -> str:
+    """Return whose scripts may ask a notebook server, as a regular expression; empty: nobody's.
+
+    `*` counts for neither: a notebook runs code, so its sites are named one by one.
+
+    Args:
+        frame_ancestors: The sites that may show notebooks, as `frame_ancestors` returns them.
+        allow_origin: The sites whose scripts may ask the service, with commas between.
+    """
+    sources = [*frame_ancestors.split(), *(s.strip() for s in allow_origin.split(","))]
+    named = dict.fromkeys(s for s in sources if _ORIGIN.match(s) or _ORIGIN_V6.match(s))
+    joined = "|".join(map(expression, named))
+    return rf"(?:{joined})\Z" if joined else ""
+
+
 def public_url(given: str) -> str:
     """Return the address where visitors find the service, without a slash at its end.
 
@@ -180,19 +192,3 @@ def redirect_uri(given: str) -> str:
     if not path.startswith("/") or path.startswith("//"):
         raise ConfigError(f"--redirect-uri={given} must begin with one slash, as /lab does")
     return given
-
-
-def cors_headers(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the cross-origin headers of every answer, from flag name and value.
-
-    Raises:
-        ConfigError: A value has a line break or another control character.
-    """
-    headers = {}
-    for name, value in values.items():
-        if any(ord(c) < 32 or ord(c) > 126 for c in value):
-            flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag}: a header value must be plain ASCII text on one line")
-        if value:
-            headers[CORS_HEADERS[name]] = value
-    return headers

@@ -7,11 +7,11 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import requirements
 from e2e.browser import ARGS, Watch, watch
@@ -19,8 +19,9 @@ from e2e.service import Service
 from playwright.async_api import BrowserContext, Error, Frame, Page, async_playwright
 from requirements import missing
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
-from tornado.web import Application, RequestHandler
+from tornado.web import Application, RequestHandler, StaticFileHandler
 
 from tmpnb.embedding import Embedding
 
@@ -29,24 +30,43 @@ BLOCKED = {"cookie_controls_mode": 1, "block_third_party_cookies": True}
 ALLOWED = {"cookie_controls_mode": 0, "block_third_party_cookies": False}
 
 
-@dataclass
-class World:
-    """A service on one site, an article on another, and a visitor's browser."""
+DEADLINE = 120.0  # seconds to put all away
+
+
+@dataclass(frozen=True)
+class Sites:
+    """A service on one site, and articles on others."""
 
     service: Service
     site: str  # of the service, as visitors know it
-    article: str  # origin of the article
-    context: BrowserContext
-    seen: Watch
+    article: str  # origin of the articles that may embed
+    stranger: str  # origin of the same articles that may not
     articles: dict[str, str] = field(default_factory=dict)  # HTML by path
 
-    async def read(self, html: str) -> Page:
-        """Open an article with `html` in it; return when it is loaded."""
+
+@dataclass(frozen=True)
+class World(Sites):
+    """Sites and a visitor's browser."""
+
+    context: BrowserContext = field(kw_only=True)
+    seen: Watch = field(kw_only=True)
+    taken_before: int = field(kw_only=True)  # servers, before the test
+
+    async def read(self, html: str, *, origin: str = "", before: str = "") -> Page:
+        """Open an article with `html` in it; return when it is loaded.
+
+        Args:
+            html: The end of the article.
+            origin: Of the article, if not of one that may embed.
+            before: A script that runs before each page's own.
+        """
         self.articles["/"] = html
         page = await self.context.new_page()
+        if before:
+            await page.add_init_script(before)
         for tries in range(3):
             try:
-                await page.goto(f"{self.article}/")
+                await page.goto(f"{origin or self.article}/")
                 break
             except Error as error:  # containers that come and go change this machine's network
                 if "ERR_NETWORK_CHANGED" not in str(error) or tries == 2:
@@ -57,9 +77,16 @@ class World:
         """Return what an author pastes."""
         return Embedding(self.site, link, **more)
 
+    async def take(self) -> dict[str, Any]:
+        """Take a server as a program does; return what the service says of it."""
+        url = f"{self.service.own_url}/api/spawn"
+        return dict(
+            json.loads((await self.service.client.fetch(url, method="POST", timeout=20)).body)
+        )
+
     async def claims(self) -> int:
-        """Return how many servers were taken."""
-        return int((await self.service.numbers())["claims_total"])
+        """Return how many servers were taken since the test began."""
+        return await claims(self.service) - self.taken_before
 
 
 def frame_of(page: Page) -> Frame:
@@ -68,44 +95,120 @@ def frame_of(page: Page) -> Frame:
     return page.frames[1]
 
 
-@asynccontextmanager
-async def embedding_world(
-    *flags: str,
-    https: bool = False,
-    cookies: dict[str, Any] | None = None,
-    origin: str | None = None,
-) -> AsyncIterator[World]:
-    """Run service, article and browser, and leave nothing behind.
+async def heard(page: Page, taken: dict[str, Any]) -> int | str:
+    """Let a script of `page` ask a server with its token; return the status, or what failed."""
+    return cast(
+        "int | str",
+        await page.evaluate(
+            """({ base_url, token }) => fetch(
+                `${base_url}api/status`, { headers: { Authorization: `token ${token}` } }
+            ).then((answer) => answer.status, (error) => error.name)""",
+            taken,
+        ),
+    )
 
-    Args:
-        flags: Of the program.
-        https: Whether both sites are on https.
-        cookies: What the visitor lets third parties do; the browser's default if not given.
-        origin: Who may embed; the article's site if not given.
+
+async def claims(service: Service) -> int:
+    """Return how many servers were taken since the service began."""
+    return int((await service.numbers())["claims_total"])
+
+
+class Worlds:
+    """What the tests of a module share: a service for each scheme, a browser for each visitor.
+
+    Each is made when a test first wants it. The tests do not meet: cookies, tabs and
+    permissions are gone before the next one begins.
     """
-    async with AsyncExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tmpnb-embed-")))
+
+    def __init__(self, *flags: str, static: Path | None = None) -> None:
+        """Keep what is needed; nothing is started yet.
+
+        Args:
+            flags: Of the program; `{article}` stands for the articles' origin, `{scheme}`
+                for http or https.
+            static: Files of the articles' site, under `/static/`.
+        """
+        self._flags, self._static = flags, static
+        self._stack = AsyncExitStack()
+        self._sites: dict[bool, Sites] = {}
+        self._visitors: dict[str, tuple[BrowserContext, Watch]] = {}
+
+    async def get(self, *, https: bool = False, cookies: dict[str, Any] = BLOCKED) -> World:
+        """Return a world in which nothing has happened yet, with a server that is ready.
+
+        Args:
+            https: Whether all sites are on https.
+            cookies: What the visitor lets third parties do.
+        """
+        sites = self._sites.get(https) or await self._open_sites(https=https)
+        key = json.dumps(cookies)
+        context, seen = self._visitors.get(key) or await self._invite(key)
+        for page in context.pages[1:]:
+            await page.close()
+        await context.clear_cookies()
+        await context.clear_permissions()
+        seen.requests.clear()
+        seen.complaints.clear()
+        sites.articles.clear()
+        await sites.service.until(lambda s: s["available"] > 0, "a server that is ready")
+        taken = await claims(sites.service)
+        return World(**vars(sites), context=context, seen=seen, taken_before=taken)
+
+    async def close(self) -> None:
+        """End all of it."""
+        await self._stack.aclose()
+
+    async def _open_sites(self, *, https: bool) -> Sites:
+        scratch = self._directory()
         scheme, pair = "https" if https else "http", certificate(scratch) if https else None
         articles: dict[str, str] = {}
-        port = serve_articles(stack, articles, pair)
-        article = f"{scheme}://article.test:{port}"
+        port = serve_articles(self._stack, articles, pair, self._static)
+        article, stranger = f"{scheme}://article.test:{port}", f"{scheme}://evil.test:{port}"
         options = f" --ssl-cert={pair[0]} --ssl-key={pair[1]}" if pair else ""
+        flags = [f.replace("{article}", article).replace("{scheme}", scheme) for f in self._flags]
         service = Service("--stop-servers-on-exit", *flags, proxy_options=options)
         site = f"{scheme}://tmp.test:{service.visitors}"
-        allowed = article if origin is None else origin
-        service.flags += (f"--embed-origins={allowed}", f"--public-url={site}")
-        stack.callback(shutil.rmtree, service.state_dir)
-        stack.callback(service.client.close)
+        service.flags += (f"--embed-origins={article}", f"--public-url={site}")
+        self._stack.callback(shutil.rmtree, service.state_dir)
+        self._stack.callback(service.client.close)
         await service.start()
-        stack.push_async_callback(service.stop)
-        context = await stack.enter_async_context(visitor(scratch / "profile", cookies))
-        yield World(service, site, article, context, watch(context), articles)
+        self._stack.push_async_callback(service.stop)
+        self._sites[https] = Sites(service, site, article, stranger, articles)
+        return self._sites[https]
+
+    async def _invite(self, key: str) -> tuple[BrowserContext, Watch]:
+        profile = self._directory() / "profile"
+        context = await self._stack.enter_async_context(visitor(profile, json.loads(key)))
+        self._visitors[key] = context, watch(context)
+        return self._visitors[key]
+
+    def _directory(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tmpnb-embed-")))
+
+
+def one_loop() -> Iterator[IOLoop]:
+    """Yield a loop; for a module's own `io_loop`, without which its tests cannot share."""
+    loop = IOLoop()
+    loop.make_current()
+    yield loop
+    loop.clear_current()
+    loop.close(all_fds=True)
+
+
+def shared(loop: IOLoop, *flags: str, static: Path | None = None) -> Iterator[Worlds]:
+    """Yield worlds whose services have these flags; for a fixture of a module."""
+    worlds = Worlds(*flags, static=static)
+    yield worlds
+    loop.run_sync(worlds.close, timeout=DEADLINE)
 
 
 def serve_articles(
-    stack: AsyncExitStack, articles: dict[str, str], pair: tuple[Path, Path] | None
+    stack: AsyncExitStack,
+    articles: dict[str, str],
+    pair: tuple[Path, Path] | None,
+    static: Path | None,
 ) -> int:
-    """Serve articles until the stack is left; return the port."""
+    """Serve articles, and files under `/static/`, until the stack is left; return the port."""
 
     class Article(RequestHandler):
         def get(self, path: str) -> None:
@@ -122,9 +225,10 @@ def serve_articles(
     if pair:
         secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         secure.load_cert_chain(*pair)
-    server = HTTPServer(
-        Application([(r"(/\w*)", Article)], log_function=lambda _: None), ssl_options=secure
-    )
+    routes: list[Any] = [(r"(/\w*)", Article)]
+    if static is not None:
+        routes.append((r"/static/(.*)", StaticFileHandler, {"path": str(static)}))
+    server = HTTPServer(Application(routes, log_function=lambda _: None), ssl_options=secure)
     socket, port = bind_unused_port()
     server.add_socket(socket)
     stack.push_async_callback(server.close_all_connections)
@@ -146,13 +250,12 @@ def certificate(directory: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def visitor(profile: Path, cookies: dict[str, Any] | None) -> AsyncIterator[BrowserContext]:
+async def visitor(profile: Path, cookies: dict[str, Any]) -> AsyncIterator[BrowserContext]:
     """Run a Chromium whose profile says what third parties may do."""
     executable = requirements.chromium()
     (profile / "Default").mkdir(parents=True)
-    if cookies is not None:
-        preferences = json.dumps({"profile": cookies})
-        (profile / "Default" / "Preferences").write_text(preferences)
+    preferences = json.dumps({"profile": cookies})
+    (profile / "Default" / "Preferences").write_text(preferences)
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             profile,

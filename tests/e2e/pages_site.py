@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from e2e.browser import stop_clock
@@ -15,7 +16,12 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
+from tmpnb import markup
 from tmpnb.embedding import embedding
+from tmpnb.endings import Farewell
+from tmpnb.handlers.session import outlook
+from tmpnb.lifetime import Lifetime
+from tmpnb.server import StopReason
 
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"
@@ -23,6 +29,26 @@ POOL = {"available": 7, "starting": 1, "capacity": 12}
 PLACE = {"ticket": "t1cket", "position": 3, "estimate": None}
 FULL = {"status": "full", "retry_after": 10, "available": 0, "starting": 0, "capacity": 12}
 STARTING = {"status": "starting", "retry_after": 2, "available": 0, "starting": 3, "capacity": 12}
+LOGO = Path(__file__).parent / "tidal-atlas.svg"
+BRANDED = {
+    "brand": "Tidal Atlas",
+    "logo": "/logo?v=1",
+    "welcome": markup.parse(
+        "Each chapter of the [Tidal Atlas](https://atlas.example/) is a notebook that you can "
+        "change and run.\n\nIt is temporary, so download what you want to keep.",
+        1000,
+    ),
+    "footer": markup.parse("Run by the [Institute of Tides](https://tides.example/).", 1000),
+    "announcement": markup.parse("On Friday from 9 to 10 there are no notebooks. [Why](/)", 1000),
+    "has_terms": True,
+    "terms_text": markup.parse(
+        "Use the notebooks to work with the atlas. Do not use them to mine coins, to scan other "
+        "machines, or to store anything.\n\nWhatever you leave in a notebook is deleted when it "
+        "ends, after four hours at the latest. We keep no copy, and we do not look at it.\n\n"
+        "Questions go to [the institute](mailto:atlas@tides.example).",
+        1000,
+    ),
+}
 
 
 def _pages() -> dict[str, dict[str, Any]]:
@@ -34,10 +60,14 @@ def _pages() -> dict[str, dict[str, Any]]:
         | {"status": 503},
         "ended": {
             **spawn,
+            "farewell": Farewell(
+                "Nobody had used it for 60 minutes, so it was closed.", StopReason.IDLE, 1_040.0
+            ),
             "reopen_url": "/spawn/user/Zk3v0bq8rWq1mE5d/lab",
             "server_id": "Zk3v0bq8rWq1mE5d",
             "status": 404,
         },
+        "session": {**session(), "status": 200},
         "reconnecting": {"retry_after": 2, "status": 503},
         "error": {
             "title": "Not Found",
@@ -45,6 +75,10 @@ def _pages() -> dict[str, dict[str, Any]]:
             "status": 404,
         },
         "info": {"stats": {}, "status": 200},
+        "branded": {**spawn, **POOL, "autostart": "no", "status": 200, **BRANDED}
+        | {"template": "loading"},
+        "terms": {"spawn_url": "/spawn/lab", "agree": "v1", "status": 200, **BRANDED},
+        "passphrase": {"action": "/spawn/lab", "was_wrong": True, "fresh": "1", "status": 403},
         "embed": {
             "asked": {"path": "notebooks/a b.ipynb", "title": "", "height": ""},
             "wanted": embedding("https://tmp.test", "notebooks/a b.ipynb"),
@@ -56,6 +90,13 @@ def _pages() -> dict[str, dict[str, Any]]:
     }
 
 
+def session() -> dict[str, Any]:
+    """Return the variables of the page beside a notebook, at the time of a stopped clock."""
+    lifetime = Lifetime(now=1_000.0, claimed_at=0.0, expires_at=14_400.0, idle_at=4_120.0)
+    who = {"server_id": "Zk3v0bq8rWq1mE5d", "token": "5ec2e7", "kept": False}
+    return {**who, "lifetime": lifetime, **outlook(lifetime)}
+
+
 def _stats() -> dict[str, Any]:
     return {
         **POOL,
@@ -63,6 +104,7 @@ def _stats() -> dict[str, Any]:
         "stopping": 1,
         "claims_total": 1874,
         "claims_refused_total": 12,
+        "claims_refused_by_limit_total": 2,
         "version": "1.0.0",
         "container_image": "jupyter/minimal-notebook",
     }
@@ -101,6 +143,7 @@ class PagesSite:
             (r"/user/.*", NotebookHandler),
             (r"/api/stats", StatsHandler),
             (r"/wait/(\w+)", WaitHandler),
+            (r"/logo", LogoHandler),
             (r"/(\w*)", PageHandler),
         ]
         server = HTTPServer(
@@ -140,13 +183,27 @@ class _Handler(RequestHandler):
         self.set_status(values["status"])
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Cache-Control", "no-store")
-        common = {"brand": "tmpnb", "static": self.static_url, "parents": self.site.parents}
-        self.render(f"{name}.html", **common, **values)
+        common = {
+            "brand": "tmpnb",
+            "logo": self.static_url("favicon.svg"),
+            "static": self.static_url,
+            "parents": self.site.parents,
+            "has_terms": False,
+            "agree": "",
+            **dict.fromkeys(("welcome", "footer", "announcement", "analytics")),
+        }
+        self.render(f"{values.get('template', name)}.html", **common | values)
 
 
 class PageHandler(_Handler):
     def get(self, name: str) -> None:
         self.show(name or "loading")
+
+
+class LogoHandler(_Handler):
+    def get(self) -> None:
+        self.set_header("Content-Type", "image/svg+xml")
+        self.write(LOGO.read_bytes())
 
 
 class ArticleHandler(_Handler):

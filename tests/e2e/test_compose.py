@@ -7,14 +7,16 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
-from docker_engine import RealEngine
+from docker_engine import RealEngine, reached
 from e2e.service import SECRETS, START, free_ports, until_true
 from requirements import ROOT, TEST_IMAGE, missing
 from tornado.httpclient import HTTPResponse
@@ -25,7 +27,8 @@ from tmpnb.http import Client
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
 COMMAND = 120.0  # seconds for one command of docker-compose
-PROXY_IMAGE, ORCHESTRATOR_IMAGE = "tmpnb-test/proxy", "tmpnb-test/orchestrator"
+PROXY_IMAGE = "tmpnb-test/proxy"
+ORCHESTRATOR_IMAGE = os.environ.get("TMPNB_TEST_ORCHESTRATOR", "tmpnb-test/orchestrator")
 
 
 class Installation:
@@ -111,8 +114,12 @@ class Installation:
             entry["Labels"]["com.docker.compose.service"]: self.engine.inspect_container(
                 entry["Id"]
             )["State"]["Health"]["Status"]
-            for entry in self._listed("com.docker.compose.project")
+            for entry in self.services()
         }
+
+    def services(self) -> list[dict[str, Any]]:
+        """Return the containers of docker-compose.yml."""
+        return self._listed("com.docker.compose.project")
 
     def notebooks(self) -> list[dict[str, Any]]:
         """Return the containers that the orchestrator made."""
@@ -127,9 +134,11 @@ class Installation:
 
     def remove(self) -> None:
         """Remove all of it, whatever has happened before."""
+        self.compose("down", "--volumes", "--timeout", "5")
         for entry in self._listed("tmpnb.pool"):
             self.engine.remove_container(entry["Id"], v=True, force=True)
-        self.compose("down", "--volumes", "--timeout", "5")
+        for network in self.engine.networks(filters={"label": f"tmpnb.pool={self.name}"}):
+            self.engine.remove_network(network["Id"])
         self.client.close()
 
     def _listed(self, label: str) -> list[dict[str, Any]]:
@@ -186,26 +195,104 @@ async def test_up_serves_notebooks_and_down_leaves_nothing(installation: Install
     assert installation.left() == []
 
 
-async def test_notebook_reaches_neither_the_proxys_api_nor_the_orchestrator(
+def addresses(engine: docker.APIClient, container: str) -> set[str]:
+    """Return all addresses of a container."""
+    networks = engine.inspect_container(container)["NetworkSettings"]["Networks"]
+    return {network["IPAddress"] for network in networks.values()} - {""}
+
+
+async def test_notebook_reaches_the_public_port_and_nothing_else(
     installation: Installation,
 ) -> None:
     await installation.until_stats(available=2)
-    container = installation.notebooks()[0]["Id"]
+    engine = installation.engine
+    notebook, other = (entry["Id"] for entry in installation.notebooks())
+    services = {
+        entry["Labels"]["com.docker.compose.service"]: addresses(engine, entry["Id"])
+        for entry in installation.services()
+    }
+    assert reached(engine, notebook, "127.0.0.1:8888") == [True]
+    assert any(reached(engine, notebook, *(f"{ip}:8000" for ip in services["proxy"])))
+    [its_own] = engine.inspect_container(notebook)["NetworkSettings"]["Networks"].values()
+    with socket.create_server(("0.0.0.0", 0)) as of_the_machine:  # noqa: S104 - to be reached, if it can
+        port = of_the_machine.getsockname()[1]
+        forbidden = [
+            *(f"{ip}:8888" for ip in addresses(engine, other)),
+            *(f"{ip}:8001" for ip in services["proxy"]),
+            *(f"{ip}:{port}" for ip in services["orchestrator"] for port in (9999, 10000)),
+            *(f"{ip}:{port}" for ip in {its_own["Gateway"], *machine_addresses()}),
+            "proxy:8001",
+            "orchestrator:9999",
+        ]
+        assert not any(reached(engine, notebook, *forbidden)), forbidden
+        assert reached(engine, notebook, f"{next(iter(machine_addresses()))}:{port}") == [False]
+    assert not engine.inspect_container(notebook)["HostConfig"]["Binds"], "not the engine's socket"
+
+
+def machine_addresses() -> set[str]:
+    """Return the addresses of this machine besides loopback."""
+    command = ["ip", "-4", "-o", "addr"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - constant
+    found = {line.split()[3].partition("/")[0] for line in listed.splitlines()}
+    return found - {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("settings", [{"TMPNB_EGRESS": "all"}], ids=["egress"])
+async def test_with_egress_notebooks_are_on_one_network_and_reach_the_machine(
+    installation: Installation,
+) -> None:
+    await installation.until_stats(available=2)
+    engine = installation.engine
+    notebook, other = (entry["Id"] for entry in installation.notebooks())
+    [its_own] = engine.inspect_container(notebook)["NetworkSettings"]["Networks"].values()
+    [ip] = addresses(engine, other)
+    with socket.create_server(("0.0.0.0", 0)) as of_the_machine:  # noqa: S104 - to be reached
+        port = of_the_machine.getsockname()[1]
+        places = f"{ip}:8888", f"{its_own['Gateway']}:{port}"
+        assert reached(engine, notebook, *places) == [True, True]
+    for ip in (a for e in installation.services() for a in addresses(engine, e["Id"])):
+        closed = reached(engine, notebook, f"{ip}:8001", f"{ip}:9999", f"{ip}:10000")
+        assert closed == [False] * 3
+
+
+async def test_a_proxy_that_is_made_anew_gets_to_all_notebooks(installation: Installation) -> None:
+    await installation.until_stats(available=2)
+    base_url, _ = await installation.take()
+    installation.compose("up", "--detach", "--force-recreate", "--no-deps", "proxy")
+
+    async def answers() -> bool:
+        with suppress(UnreachableError):
+            return (await installation.fetch(f"{base_url}api")).code == 200
+        return False
+
+    async with asyncio.timeout(START):
+        while not await answers():
+            await asyncio.sleep(0.1)
+    await installation.until_stats(available=1, claimed=1)
+
+
+async def test_notebook_takes_no_notebooks_for_the_proxy_tells_its_address(
+    installation: Installation,
+) -> None:
+    await installation.until_stats(available=2)
+    base_url, _ = await installation.take()
+    server_id = base_url.strip("/").partition("/")[2]
+    [container] = [c["Id"] for c in installation.notebooks() if server_id in str(c["Names"])]
     probe = (
-        "import socket\n"
-        "for host, port in ('proxy', 8000), ('proxy', 8001), ('orchestrator', 9999),"
-        " ('orchestrator', 10000):\n"
-        "    with socket.socket() as s:\n"
-        "        print(host, port, s.connect_ex((host, port)) == 0)\n"
+        "import urllib.error, urllib.request\n"
+        "try:\n"
+        "    request = urllib.request.Request('http://proxy:8000/api/spawn', method='POST')\n"
+        "    request.add_header('X-Forwarded-For', '203.0.113.9')\n"
+        "    print(urllib.request.urlopen(request).read())\n"
+        "except urllib.error.HTTPError as refused:\n"
+        "    print(refused.code, refused.read().decode())\n"
     )
     command = installation.engine.exec_create(container, ["python3", "-c", probe])
-    answer = installation.engine.exec_start(command["Id"]).decode().splitlines()
-    assert answer == [
-        "proxy 8000 True",
-        "proxy 8001 False",
-        "orchestrator 9999 False",
-        "orchestrator 10000 False",
-    ]
+    answer = installation.engine.exec_start(command["Id"]).decode()
+    assert answer.startswith("403 "), answer
+    assert "A notebook takes no other notebooks." in answer
+    assert "--trusted-proxies" not in installation.compose("logs", "orchestrator")
+    await installation.until_stats(claimed=1, claims_total=1)
 
 
 @pytest.mark.parametrize("settings", [{"TMPNB_STOP_SERVERS_ON_EXIT": "false"}], ids=["kept"])

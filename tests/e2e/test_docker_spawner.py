@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import docker
 import pytest
 from docker.errors import NotFound
-from docker_engine import RealEngine
+from docker_engine import RealEngine, reached
 from requirements import TEST_IMAGE, missing
 from spawner_engines import (
     DEADLINE,
@@ -174,6 +174,42 @@ async def test_on_a_network_it_is_on_no_other_and_publishes_nothing(
     assert await second.list() == []
 
 
+async def test_without_egress_servers_are_reached_from_here_and_not_from_each_other(
+    engine: RealEngine, spawner_with: SpawnerFactory, client: Client
+) -> None:
+    name = f"tmpnb-test-{engine.run}"
+    spawner, specs = (
+        await spawner_with(egress="none", docker_network=name),
+        [new_spec(), new_spec()],
+    )
+    addresses = [await spawner.start(spec) for spec in specs]
+    for address, spec in zip(addresses, specs, strict=True):
+        await about(client, address, spec)
+    for container in engine.containers():
+        assert container["HostConfig"]["Dns"] == ["127.0.0.1"], "nobody asks outside for it"
+        [own] = container["NetworkSettings"]["Networks"].values()
+        [other] = {urlsplit(address).hostname for address in addresses} - {own["IPAddress"]}
+        assert reached(engine.client, container["Id"], f"{own['IPAddress']}:8888") == [True]
+        assert reached(engine.client, container["Id"], f"{other}:8888") == [False]
+
+
+async def test_a_network_that_leads_outside_is_refused_for_servers_without_egress(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    name = f"tmpnb-test-{engine.run}"
+    await spawner_with(docker_network=name)
+    with pytest.raises(ConfigError, match=f"--docker-network={name}: it is there, and leads"):
+        await spawner_with(egress="none", docker_network=name)
+
+
+async def test_with_networks_of_their_own_somebody_must_be_there_to_reach_the_servers(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    name = f"tmpnb-test-{engine.run}"
+    with pytest.raises(ConfigError, match=f"no container is on the network {name}"):
+        await spawner_with(egress="none", own_networks=True, docker_network=name)
+
+
 async def test_on_the_hosts_network_each_server_gets_a_free_port(
     engine: RealEngine, spawner_with: SpawnerFactory, client: Client
 ) -> None:
@@ -212,7 +248,7 @@ async def test_limits_reach_the_engine(engine: RealEngine, spawner_with: Spawner
         cpu_shares=512,
         cpu_quota=50_000,
         container_user="1000:1000",
-        extra_host_config={"read_only": True, "tmpfs": {"/tmp": ""}, "cap_drop": ["ALL"]},  # noqa: S108 - inside
+        extra_host_config={"read_only": True, "tmpfs": {"/tmp": ""}, "cap_drop": ["CHOWN"]},  # noqa: S108 - inside
     )
     await spawner.start(new_spec())
     (container,) = engine.containers()
@@ -224,7 +260,92 @@ async def test_limits_reach_the_engine(engine: RealEngine, spawner_with: Spawner
     assert seen["PidsLimit"] == 1024
     assert seen["SecurityOpt"] == ["no-new-privileges"]
     assert seen["ReadonlyRootfs"] is True
-    assert seen["CapDrop"] == ["ALL"]
+    assert seen["CapDrop"] == ["CHOWN"], "what the operator says goes before"
+
+
+STATUS = """
+import os, resource
+fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(os.getuid(), fields["CapBnd"].strip(), fields["CapEff"].strip(), fields["NoNewPrivs"].strip())
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+async def test_a_server_has_no_powers_by_default(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    spawner = await spawner_with()
+    await spawner.start(new_spec())
+    none = "0" * 16
+    assert run_inside(engine, PYTHON, "-c", STATUS) == (0, f"1000 {none} {none} 1\n4096 4096\n")
+    (container,) = engine.containers()
+    seen = container["HostConfig"]
+    assert seen["PidsLimit"] == 1024
+    assert seen["Memory"] == seen["MemorySwap"] == 512 * 1024**2
+    assert seen["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-size": "1m", "max-file": "2"},
+    }
+
+
+async def test_each_power_comes_back_by_its_flag(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    spawner = await spawner_with(
+        capabilities="chown", new_privileges=True, nofile_limit=100, pids_limit=99
+    )
+    await spawner.start(new_spec())
+    chown, none = f"{1:016x}", "0" * 16
+    assert run_inside(engine, PYTHON, "-c", STATUS) == (0, f"1000 {chown} {none} 0\n100 100\n")
+    (container,) = engine.containers()
+    assert container["HostConfig"]["PidsLimit"] == 99
+
+
+async def test_a_read_only_server_has_its_home_with_what_the_image_put_there(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    spawner, spec = await spawner_with(read_only=True), new_spec()
+    await spawner.start(spec)
+    tried = "touch ~/mine /tmp/mine && ls ~; touch /opt/venv/mine"
+    code, said = run_inside(engine, "sh", "-c", tried)
+    assert code != 0
+    assert {"demo.ipynb", "mine"} <= set(said.split())
+    assert "Read-only file system" in said
+    (container,) = engine.containers()
+    [home] = [m for m in container["Mounts"] if m["Destination"] == "/home/jovyan"]
+    await spawner.stop(spec.server_id)
+    with pytest.raises(NotFound):
+        engine.client.inspect_volume(home["Name"])
+
+
+async def test_a_server_s_disk_is_bounded_whatever_the_storage_can(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    spawner = await spawner_with(disk_limit="8m")
+    await spawner.start(new_spec())
+    for place in ("~", "/tmp"):  # noqa: S108 - inside
+        fill = (
+            f"head -c 6000000 /dev/zero > {place}/some && head -c 6000000 /dev/zero > {place}/more"
+        )
+        code, said = run_inside(engine, "sh", "-c", fill)
+        assert code != 0
+        assert "No space left on device" in said
+
+
+async def test_an_image_that_runs_as_root_is_refused_unless_it_is_allowed(
+    engine: RealEngine, spawner_with: SpawnerFactory
+) -> None:
+    for user in ("0", "root:root"):
+        with pytest.raises(ConfigError, match="it would run as root"):
+            await spawner_with(container_user=user)
+    spawner = await spawner_with(container_user="0", allow_root=True)
+    await spawner.start(new_spec())
+    assert run_inside(engine, "id", "-u") == (0, "0\n")
+
+
+async def test_a_runtime_that_the_engine_lacks_is_named(spawner_with: SpawnerFactory) -> None:
+    with pytest.raises(ConfigError, match="--runtime=runsc: the engine has no runtime runsc"):
+        await spawner_with(runtime="runsc")
 
 
 async def test_a_directory_is_read_only_unless_it_says_rw(

@@ -111,7 +111,17 @@ async def test_a_sound_setup_is_found_sound_and_left_as_it_was(
     assert answer.code == 0, answer.text
     assert answer.of("FAIL") == []
     well = [line.split()[1] for line in answer.of("ok")]
-    for topic in ("engine", "image", "network", "state", "key", "token", "proxy", "files"):
+    for topic in (
+        "engine",
+        "image",
+        "network",
+        "limits",
+        "state",
+        "key",
+        "token",
+        "proxy",
+        "files",
+    ):
         assert topic in well, answer.text
     assert well.count("ports") == 4
     assert well[-7:] == ["start", "path", "access", "page", "user", "port", "idle"]
@@ -126,7 +136,7 @@ async def test_without_an_engine_the_one_failure_says_so(
     answer = await run(*doctor(engine, tmp_path), env=env)
     assert answer.failure.startswith("FAIL engine   cannot reach Docker at unix://")
     assert "start Docker" in answer.failure
-    assert len(answer.of("skip")) == 4 + 7
+    assert len(answer.of("skip")) == 5 + 7
     assert len(answer.of("ok")) == 9, "what needs no engine is looked at"
 
 
@@ -302,7 +312,44 @@ async def test_a_bad_image_fails_in_the_doctor_as_well(engine: RealEngine, tmp_p
 
 async def test_a_server_of_root_fails_with_how_to_change_it(engine: RealEngine) -> None:
     answer = await check(engine, STUB, "--container-user=0")
-    assert answer.failure.startswith("FAIL user     it runs as root; mend: --container-user=1000")
+    assert answer.failure.startswith("FAIL setup    --image=")
+    assert "it would run as root" in answer.failure
+    assert "--container-user=1000" in answer.failure
+    allowed = await check(engine, STUB, "--container-user=0", "--allow-root")
+    assert allowed.code == 0, allowed.text
+    assert any("it runs as root" in line for line in allowed.of("warn"))
+
+
+@pytest.mark.parametrize("flag", ["--read-only", "--disk-limit=64m", "--capabilities=default"])
+async def test_a_real_notebook_works_within_each_bound(engine: RealEngine, flag: str) -> None:
+    answer = await run("check-image", TEST_IMAGE, flag, *image_flags(engine))
+    assert answer.code == 0, answer.text
+    assert answer.of("FAIL") == answer.of("warn") == []
+
+
+async def test_what_a_server_reaches_is_tried_from_inside(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    usual = await run(*doctor(engine, tmp_path, "--network"))
+    assert usual.code == 0, usual.text
+    private = [line for line in usual.of("ok") if line.startswith("ok   reach ")]
+    for what in ("--port=", "--admin-port=", "--proxy-api-port=", "the engine "):
+        assert any(what in line for line in private), usual.text
+    assert any("another server is reached" in line for line in usual.of("warn"))
+    assert any("of this machine is reached" in line for line in usual.of("warn"))
+
+    closed = f"--docker-network=tmpnb-test-{engine.run}", "--egress=none"
+    answer = await run(*doctor(engine, tmp_path, "--network", *closed))
+    assert answer.code == 0, answer.text
+    assert "ok   reach    another server is not reached from a server" in answer.lines
+
+
+async def test_a_port_of_the_service_that_a_server_reaches_is_a_failure(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    answer = await run(*doctor(engine, tmp_path, "--network", "--ip=0.0.0.0"))
+    assert answer.failure.startswith("FAIL reach    --port=")
+    assert "is reached from a server at " in answer.failure
 
 
 async def test_a_page_that_the_image_lacks_fails(engine: RealEngine) -> None:

@@ -7,15 +7,16 @@ import os
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from docker_engine import LABEL, RealEngine
-from e2e.embed_world import ALLOWED, BLOCKED, World, embedding_world, frame_of
+from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, frame_of, heard, one_loop, shared
+from e2e.service import PERSON
 from e2e.test_notebook import HOME, run_in_last_cell
 from playwright.async_api import Frame, Page, WebSocket, expect
 from requirements import ROOT, missing
+from tornado.ioloop import IOLoop
 
 WAIT = 60_000  # milliseconds until a page shows what it should
 LINKS = {"lab": "lab/tree/x.ipynb", "notebook": "notebooks/x.ipynb"}
@@ -33,12 +34,18 @@ SCREENSHOT = ROOT / "docs" / "images" / "embedding.png"
 pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    made = tmp_path / "home"
-    shutil.copytree(HOME, made)
-    (made / "pixel.png").write_bytes(PIXEL)
-    return made
+@pytest.fixture(scope="module")
+def io_loop() -> Iterator[IOLoop]:
+    yield from one_loop()
+
+
+@pytest.fixture(scope="module")
+def worlds(io_loop: IOLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+    home = tmp_path_factory.mktemp("notebooks") / "home"
+    shutil.copytree(HOME, home)
+    (home / "pixel.png").write_bytes(PIXEL)
+    pool = (f"--pool-name=embed-{os.getpid()}-{{scheme}}", "--pool-size=6", "--min-ready=1")
+    yield from shared(io_loop, "--spawner=local", f"--notebook-dir={home}", *pool)
 
 
 @pytest.fixture
@@ -127,9 +134,9 @@ class Reader:
 
 async def work(world: World, link: str, *, cut: Callable[[Reader], Awaitable[None]]) -> Reader:
     """Do all that a reader does: press, run, save, lose the connection, reload the article."""
-    await world.context.add_init_script(KEEP_SOCKETS)
-    await world.service.until_ready(1)
-    page = await world.read(world.embedding(link).button())
+    page = await world.read(
+        world.embedding(link, title="The calculation").button(), before=KEEP_SOCKETS
+    )
     reader = Reader(world, page)
     assert await world.claims() == 0
     await page.get_by_role("button", name="Launch").click()
@@ -166,18 +173,40 @@ async def by_losing_the_proxy(reader: Reader) -> None:
 @pytest.mark.parametrize("cookies", [ALLOWED, BLOCKED], ids=["allow", "block"])
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
 async def test_notebook_works_in_an_article(
-    home: Path, https: bool, cookies: dict[str, Any], app: str
+    worlds: Worlds, https: bool, cookies: dict[str, Any], app: str
 ) -> None:
-    flags = ("--spawner=local", f"--notebook-dir={home}", "--pool-size=1")
-    pool = f"--pool-name=embed-{os.getpid()}"
-    async with embedding_world(*flags, pool, https=https, cookies=cookies) as world:
-        reader = await work(world, LINKS[app], cut=by_closing)
-        # On http no cookie works in a frame, and a picture cannot show the token.
-        assert await reader.sees_pictures() is https
-        if https and app == "notebook" and os.environ.get("TMPNB_SCREENSHOTS") == "1":
-            idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
-            await expect(reader.frame.locator(idle)).to_be_attached(timeout=WAIT)
-            await reader.page.screenshot(path=SCREENSHOT)
+    world = await worlds.get(https=https, cookies=cookies)
+    reader = await work(world, LINKS[app], cut=by_closing)
+    # On http no cookie works in a frame, and a picture cannot show the token.
+    assert await reader.sees_pictures() is https
+    if https and app == "notebook" and os.environ.get("TMPNB_SCREENSHOTS") == "1":
+        idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+        await expect(reader.frame.locator(idle)).to_be_attached(timeout=WAIT)
+        await reader.page.set_viewport_size({"width": 1100, "height": 840})
+        await reader.page.screenshot(path=SCREENSHOT)
+
+
+@pytest.mark.local
+async def test_our_pages_and_the_notebook_are_framed_by_the_named_sites_alone(
+    worlds: Worlds,
+) -> None:
+    world = await worlds.get(cookies=BLOCKED)
+    taken = await world.take()
+    notebook = f"/user/{taken['id']}/lab?token={taken['token']}"
+    for path in ("/", "/lab", "/embed", "/info", "/user/gone12345678/lab", notebook):
+        headers = (await world.service.fetch(path, headers=PERSON)).headers
+        policies = [p.strip() for p in headers["Content-Security-Policy"].split(";")]
+        framers = [p for p in policies if p.startswith("frame-ancestors")]
+        assert framers == [f"frame-ancestors 'self' {world.article}"], path
+        assert "X-Frame-Options" not in headers, path
+    frame = f'<iframe title="A notebook" src="{taken["url"]}"></iframe>'
+    page = await world.read(frame)
+    await expect(page.frame_locator("iframe").locator("#main, .jp-LabShell")).to_be_attached(
+        timeout=WAIT
+    )
+    refused = await world.read(frame, origin=world.stranger)
+    assert "/user/" not in frame_of(refused).url
+    assert [c for c in world.seen.complaints if "frame-ancestors" in c]
 
 
 @pytest.mark.docker
@@ -186,8 +215,15 @@ async def test_notebook_in_a_container_works_in_an_article_without_third_party_c
 ) -> None:
     flags = ("--spawner=docker", "--image=tmpnb-test/notebook", "--pool-size=1")
     names = (f"--pool-name=embed-{engine.run}", f"--DockerSpawner.labels={LABEL}={engine.run}")
-    async with embedding_world(*flags, *names, https=True, cookies=BLOCKED) as world:
-        await work(world, LINKS["lab"], cut=by_losing_the_proxy)
+    worlds = Worlds(*flags, *names)
+    try:
+        world = await worlds.get(https=True, cookies=BLOCKED)
+        reader = await work(world, LINKS["lab"], cut=by_losing_the_proxy)
+        [url] = await reader.page.evaluate("Object.values(sessionStorage)")
+        taken = {"base_url": url.partition("lab/")[0], "token": url.rpartition("token=")[2]}
+        assert await heard(reader.page, taken) == 200, "scripts of the article may ask it"
+    finally:
+        await worlds.close()
 
 
 def test_screenshot_of_the_documentation_exists() -> None:

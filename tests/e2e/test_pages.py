@@ -15,7 +15,21 @@ from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
 from playwright.async_api import Browser, Page, expect
 from requirements import ROOT
 
-PAGES = ("loading", "full", "ended", "reconnecting", "error", "info", "embed")
+from tmpnb.embedding import embedding
+
+PAGES = (
+    "loading",
+    "full",
+    "session",
+    "ended",
+    "reconnecting",
+    "error",
+    "info",
+    "embed",
+    "branded",
+    "terms",
+    "passphrase",
+)
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 LOOKS = list(itertools.product(SCHEMES, ((320, 640), (1280, 800))))
@@ -75,7 +89,9 @@ async def test_every_state_of_a_launch_is_accessible(
 
 @pytest.mark.browser
 @pytest.mark.gen_test(timeout=60)
-@pytest.mark.parametrize("name", ["loading", "full", "ended", "reconnecting", "error"])
+@pytest.mark.parametrize(
+    "name", ["loading", "full", "session", "ended", "reconnecting", "error", "branded"]
+)
 async def test_main_action_is_in_sight_in_a_small_frame(
     browser: Browser, site: PagesSite, name: str
 ) -> None:
@@ -173,6 +189,10 @@ async def test_pages_can_be_pictured_for_the_documentation(
     folder.mkdir(parents=True, exist_ok=True)
     site.pages["loading"]["autostart"] = "yes"
     site.pages["error"]["message"] = "There is nothing at this address."
+    asked = {"path": "notebooks/first.ipynb", "title": "The data of figure 2", "height": ""}
+    site.pages["embed"]["asked"] = asked
+    site.pages["embed"]["wanted"] = embedding("https://notebooks.example", **asked)
+    site.pages["embed"]["origins"] = ("https://journal.example", "https://*.blog.example")
     for name in PAGES if scheme == "light" else ("loading", "info"):
         site.hold = asyncio.Event()
         page = await browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
@@ -186,7 +206,7 @@ async def test_pages_can_be_pictured_for_the_documentation(
         )
         suffix = "" if scheme == "light" else "-dark"
         target = folder / f"{name}{suffix}.png"
-        await page.screenshot(path=target)
+        await page.screenshot(path=target, full_page=name == "embed")
         site.hold.set()
         await page.close()
         assert target.stat().st_size > 5_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,15 @@ def fails(*arguments: str) -> str:
         ("--template-path=/no/such/place", "--template-path"),
         ("--config=/no/such/file.py", "no such file"),
         ("--allow-origin=a\nb", "--allow-origin"),
+        ("--allow-origin=book.example", "--allow-origin"),
+        ("--max-age=soon", "--max-age=soon"),
+        ("--brand=", "--brand"),
+        ("--logo=/no/such.svg", "--logo=/no/such.svg"),
+        ("--welcome=[a](b)", "--welcome"),
+        ("--announcement=[a](b)", "--announcement"),
+        ("--terms-file=/no/such.txt", "--terms-file=/no/such.txt"),
+        ("--analytics-script=stats.example", "--analytics-script"),
+        ("--analytics-attributes=data-x=1", "--analytics-script"),
         ("--logging=loud", "--logging"),
         ("--proxy-command='unclosed", "--proxy-command"),
     ],
@@ -178,3 +188,12 @@ def test_missing_proxy_program_says_how_to_get_it() -> None:
     line = fails("--spawner=fake", "--port=0", "--admin-port=0", "--proxy-command=no-such-proxy")
     assert "npm install -g configurable-http-proxy" in line
     assert "CONFIGPROXY_ENDPOINT" in line
+
+
+@pytest.mark.parametrize("flag", ["--embed-origins", "--allow-origin"])
+def test_scripts_of_a_site_that_a_flag_names_may_ask_the_notebooks(flag: str) -> None:
+    application = Tmpnb()
+    application.initialize(["--spawner=fake", f"{flag}=https://journal.example"])
+    allowed = application.build().spawner.script_origins
+    assert re.match(allowed, "https://journal.example")
+    assert not re.match(allowed, "https://evil.test")

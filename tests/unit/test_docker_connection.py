@@ -23,7 +23,7 @@ from requirements import missing
 
 from tmpnb.errors import ConfigError, SpawnerError, TmpnbError
 from tmpnb.spawners import docker_connection
-from tmpnb.spawners.docker_connection import connect, ensure_network, image_user, pull
+from tmpnb.spawners.docker_connection import about, connect, has_image, pull
 
 NOBODY = 65534  # a user without rights
 
@@ -158,15 +158,19 @@ def test_missing_certificates_are_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert f"{tmp_path} must hold ca.pem, cert.pem and key.pem" in text
 
 
-def test_a_present_image_tells_its_user(client: docker.APIClient, stand_in: StandIn) -> None:
-    assert image_user(client, "some/image") == "jovyan"
-    stand_in.rule("GET /images/.*", lambda: (200, {"Config": {"User": ""}}))
-    assert image_user(client, "some/image") == "root"
-
-
-def test_an_absent_image_is_none(client: docker.APIClient, stand_in: StandIn) -> None:
+def test_an_image_is_there_or_is_not(client: docker.APIClient, stand_in: StandIn) -> None:
+    assert has_image(client, "some/image")
     stand_in.refuse("GET /images/.*", 404, "No such image: some/image")
-    assert image_user(client, "some/image") is None
+    assert not has_image(client, "some/image")
+
+
+def test_an_engine_that_says_nothing_of_itself_is_no_failure(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    stand_in.rule("GET /info", lambda: (200, {"ID": "x"}), times=1)
+    assert about(client) == {"ID": "x"}
+    stand_in.refuse("GET /info", 403, "forbidden by the filter")
+    assert about(client) == {}
 
 
 @pytest.mark.parametrize(
@@ -197,36 +201,6 @@ def test_an_image_is_pulled_with_its_tag_or_the_latest(
     asked = stand_in.requests("images/create")
     assert "tag=latest" in asked[0]
     assert "tag=1.2" in asked[1]
-
-
-def test_a_network_is_made_once_with_its_labels(
-    client: docker.APIClient, stand_in: StandIn
-) -> None:
-    stand_in.rule("GET /networks/lan", lambda: (404, {"message": "network lan not found"}), 1)
-    stand_in.rule("POST /networks/create", lambda: (201, {"Id": "1"}))
-    stand_in.rule("GET /networks/lan", lambda: (200, {"Name": "lan"}))
-    ensure_network(client, "lan", {"a": "b"})
-    ensure_network(client, "lan", {"a": "b"})
-    assert len(stand_in.requests("networks/create")) == 1
-
-
-def test_a_network_somebody_else_made_meanwhile_is_fine(
-    client: docker.APIClient, stand_in: StandIn
-) -> None:
-    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
-    stand_in.refuse("POST /networks/create", 409, "network with name lan already exists")
-    ensure_network(client, "lan", {})
-    assert len(stand_in.requests("networks/create")) == 1
-
-
-def test_a_network_that_cannot_be_made_is_named(
-    client: docker.APIClient, stand_in: StandIn
-) -> None:
-    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
-    stand_in.refuse("POST /networks/create", 403, "no more address pools")
-    text = refusal(lambda: ensure_network(client, "lan", {}), ConfigError)
-    assert text.startswith("--docker-network=lan: ")
-    assert "no more address pools" in text
 
 
 @contextmanager

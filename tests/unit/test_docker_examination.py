@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from docker_stand_in import Engine, StandIn
+from docker_stand_in import Engine, Rule, StandIn
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError
@@ -53,11 +53,11 @@ async def found(**settings: Any) -> dict[str, Finding]:
 
 async def test_a_sound_engine_is_well_and_nothing_is_changed(docker: StandIn) -> None:
     findings = await found()
-    assert tuple(findings) == ("engine", "image", "network", "memory", "disk")
+    assert tuple(findings) == ("engine", "image", "network", "memory", "limits", "disk")
     assert "API 1.41" in findings["engine"].words
     assert docker.url in findings["engine"].words
     levels = {topic: finding.level for topic, finding in findings.items()}
-    assert levels == dict.fromkeys(("engine", "image", "network", "memory"), Level.OK) | (
+    assert levels == dict.fromkeys(("engine", "image", "network", "memory", "limits"), Level.OK) | (
         {"disk": Level.SKIP}  # of an engine that is reached over TCP
     )
     assert {asked.split()[0] for asked in docker.asked} == {"GET"}
@@ -68,7 +68,21 @@ async def test_without_an_engine_the_rest_is_skipped(monkeypatch: pytest.MonkeyP
     findings = await found()
     assert findings.pop("engine").level is Level.FAIL
     assert {f.level for f in findings.values()} == {Level.SKIP}
-    assert len(findings) == 4
+    assert len(findings) == 5
+
+
+async def test_bounds_that_the_engine_cannot_enforce_are_warnings(docker: StandIn) -> None:
+    docker.rules.insert(0, Rule("GET /info", lambda: (200, ABOUT | {"SwapLimit": False})))
+    limits = (await found())["limits"]
+    assert (limits.level, "swap is not bounded" in limits.words) == (Level.WARN, True)
+    assert (await found(mem_limit=""))["limits"].level is Level.OK
+
+
+async def test_a_runtime_that_the_engine_lacks_is_a_failure(docker: StandIn) -> None:
+    docker.rules.insert(0, Rule("GET /info", lambda: (200, ABOUT | {"Runtimes": {"runc": {}}})))
+    limits = (await found(runtime="runsc"))["limits"]
+    assert limits.level is Level.FAIL
+    assert "no runtime runsc" in limits.words
 
 
 async def test_an_image_that_can_be_fetched_is_a_warning_and_not_fetched(docker: StandIn) -> None:

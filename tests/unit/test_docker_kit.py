@@ -103,6 +103,15 @@ def test_what_image_and_operator_have_set_comes_first(engine: StandIn, volume: K
     }
 
 
+def test_whose_scripts_may_ask_is_told_to_every_server(engine: StandIn) -> None:
+    client = docker.APIClient(engine.url, version="1.41", timeout=10)
+    volume = KitVolume(client, "pool", {}, https=True, origins="https://a")
+    assert volume.supply(IMAGE, {}).environment == kit.environment(
+        DIRECTORY, {}, https=True, origins="https://a"
+    )
+    client.close()
+
+
 @pytest.mark.parametrize(
     "pattern",
     ["POST /volumes/create", "PUT /containers/.*", "POST /containers/create", "GET /images/.*"],

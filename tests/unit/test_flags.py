@@ -6,16 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from traitlets.config import Config, Configurable
+from traitlets.config import Application, Config, Configurable
 
 from tmpnb import flags
 from tmpnb.app import Tmpnb
+from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.local import LocalProcessSpawner
 
-CLASSES: list[type[Configurable]] = [Tmpnb, Spawner, DockerSpawner, LocalProcessSpawner]
+CLASSES: list[type[Configurable]] = [Tmpnb, Branding, Spawner, DockerSpawner, LocalProcessSpawner]
 ORIGINAL = [
     "cull_period",
     "cull_timeout",
@@ -110,7 +111,7 @@ def test_every_flag_has_a_setting_behind_it(trait: str) -> None:
 
 
 def test_every_setting_of_the_program_has_a_flag() -> None:
-    inherited = set(Tmpnb.__mro__[1].class_trait_names(config=True))  # type: ignore[attr-defined]  # the library's Application
+    inherited = set(Application.class_trait_names(config=True))
     own = set(Tmpnb.class_trait_names(config=True)) - inherited
     assert own - {"config_file", "generate_config"} == set(flags.APPLICATION)
 

@@ -17,6 +17,7 @@ import pytest
 from tmpnb import kit
 
 HTTPS = kit.DIRECTORY / "https"
+CORS = kit.DIRECTORY / "origins"
 
 
 def members() -> dict[str, tarfile.TarInfo]:
@@ -31,6 +32,9 @@ def test_archive_has_what_a_server_reads_and_nothing_else() -> None:
         "https/jupyter_server_config.d/tmpnb.json",
         "https/jupyter_server_config.py",
         "https/tmpnb_cookies.py",
+        "origins/jupyter_server_config.d/tmpnb_origins.json",
+        "origins/jupyter_server_config.py",
+        "origins/tmpnb_origins.py",
         "share/labextensions/tmpnb/package.json",
         "share/labextensions/tmpnb/static/hint.js",
         "share/labextensions/tmpnb/static/remoteEntry.js",
@@ -79,6 +83,14 @@ def test_cookies_for_frames_are_for_https_alone(https: bool, config: str) -> Non
     }
 
 
+def test_leave_for_scripts_is_given_only_where_sites_are_named() -> None:
+    assert kit.environment("/kit", {}, https=True, origins="https://a") == {
+        "JUPYTER_PATH": "/kit/share",
+        "JUPYTER_CONFIG_PATH": "/kit/config:/kit/https:/kit/origins",
+        "TMPNB_ORIGINS": "https://a",
+    }
+
+
 def test_what_a_server_has_already_comes_first() -> None:
     present = {"JUPYTER_PATH": "/own:/more", "JUPYTER_CONFIG_PATH": "/conf", "PATH": "/bin"}
     assert kit.environment("/kit", present, https=False) == {
@@ -89,7 +101,7 @@ def test_what_a_server_has_already_comes_first() -> None:
 
 def test_json_is_json() -> None:
     texts = [path.read_text(encoding="utf-8") for path in kit.DIRECTORY.rglob("*.json")]
-    assert len([json.loads(text) for text in texts]) == 3
+    assert len([json.loads(text) for text in texts]) == 4
 
 
 # The part that runs in a notebook server
@@ -134,7 +146,52 @@ def test_a_cookie_of_this_python_can_be_partitioned_afterwards() -> None:
     assert "Partitioned" in cookie.output()
 
 
-def test_config_lets_the_server_find_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("directory", [HTTPS, CORS], ids=lambda path: path.name)
+def test_config_lets_the_server_find_the_module(
+    monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    runpy.run_path(str(HTTPS / "jupyter_server_config.py"))
-    assert sys.path[-1] == str(HTTPS)
+    runpy.run_path(str(directory / "jupyter_server_config.py"))
+    assert sys.path[-1] == str(directory)
+
+
+def allow(pattern: str | None, monkeypatch: pytest.MonkeyPatch, **settings: object) -> Any:
+    """Return the settings of a server after it has read whose scripts may ask."""
+    monkeypatch.delenv(kit.ORIGINS, raising=False)
+    if pattern is not None:
+        monkeypatch.setenv(kit.ORIGINS, pattern)
+    module = runpy.run_path(str(CORS / "tmpnb_origins.py"), run_name="tmpnb_origins")
+    assert module["VARIABLE"] == kit.ORIGINS
+    assert module["_jupyter_server_extension_points"]() == [{"module": "tmpnb_origins"}]
+    running = SimpleNamespace(web_app=SimpleNamespace(settings=settings))
+    module["_load_jupyter_server_extension"](running)
+    return running.web_app.settings
+
+
+def test_scripts_of_the_named_sites_may_ask_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = allow(r"https://a\.test\Z", monkeypatch, allow_origin="")
+    assert settings["allow_origin_pat"].match("https://a.test")
+    assert not settings["allow_origin_pat"].match("https://a.test.evil.test")
+    assert settings["allow_origin"] == ""
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"allow_origin": "https://own.test"},
+        {"allow_origin_pat": "own"},
+        {"headers": {"Access-Control-Allow-Origin": "https://own.test"}},
+    ],
+    ids=lambda own: next(iter(own)),
+)
+def test_whose_scripts_may_ask_is_what_the_image_or_its_command_says_first(
+    monkeypatch: pytest.MonkeyPatch, own: dict[str, object]
+) -> None:
+    assert allow("https://a", monkeypatch, **own) == own
+
+
+@pytest.mark.parametrize("pattern", ["", None])
+def test_nobodys_scripts_may_ask_where_nobody_is_named(
+    monkeypatch: pytest.MonkeyPatch, pattern: str | None
+) -> None:
+    assert allow(pattern, monkeypatch, allow_origin="") == {"allow_origin": ""}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tornado.web import Application, RequestHandler
 
@@ -152,6 +154,11 @@ def test_a_server_of_root_fails_and_other_sockets_do_not_count() -> None:
         finding = verify.user_finding(facts(*users))
         assert finding.level is Level.FAIL
         assert "--container-user" in finding.mend
+
+
+def test_a_server_of_root_is_a_warning_where_that_is_allowed() -> None:
+    finding = verify.user_finding(replace(facts(0), root_allowed=True))
+    assert finding.level is Level.WARN
 
 
 def test_port_and_memory_are_told() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tmpnb.doctor import ports, proxy, state, trial
 from tmpnb.doctor.report import Report
@@ -17,13 +17,20 @@ ANSWERS = 300.0  # seconds for all questions to a server that has started, and i
 Say = Callable[[str], None]
 
 
-async def doctor(service: Service, say: Say, *, without_server: bool = False) -> bool:
+async def doctor(
+    service: Service,
+    say: Say,
+    *,
+    without_server: bool = False,
+    places: Sequence[str] | None = None,
+) -> bool:
     """Check the whole setup; return whether nothing failed.
 
     Args:
         service: The settings. Its spawner is closed by the caller.
         say: Called with each line at once.
         without_server: Start no server.
+        places: Try what a server reaches, and these, host:port. None: try nothing.
 
     Raises:
         ConfigError: A setting cannot be.
@@ -42,7 +49,8 @@ async def doctor(service: Service, say: Say, *, without_server: bool = False) ->
         for finding in trial.skipped(f"needs the {blocker.topic}"):
             say(finding.line())
     else:
-        await report.collect("start", trial.findings(service, examination), _patience(service))
+        tried = trial.findings(service, examination, places)
+        await report.collect("start", tried, _patience(service))
     return not report.failed
 
 

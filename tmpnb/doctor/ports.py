@@ -40,13 +40,14 @@ async def findings(service: Service, *, managed: bool) -> AsyncGenerator[Finding
     """
     client = Client()
     try:
-        for port in _ports(service, managed=managed):
+        for port in listed(service, managed=managed):
             yield await _finding(client, port)
     finally:
         client.close()
 
 
-def _ports(service: Service, *, managed: bool) -> Iterator[Port]:
+def listed(service: Service, *, managed: bool) -> Iterator[Port]:
+    """Yield the ports that will be in use; of the proxy only those of one that tmpnb starts."""
     at, proxy, admin = service.listening, service.proxy, service.secrets.admin_token
     headers = {"Authorization": f"token {admin}"} if admin else {}
     yield Port("port", at.ip, at.port, _health(at.ip, at.port))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
 from tmpnb.clock import SteadyClock
-from tmpnb.doctor import verify
+from tmpnb.doctor import network, verify
 from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
@@ -34,10 +34,18 @@ TRIES = 3
 LEFT_OVER = 3600.0  # seconds after which a server of ours belongs to nobody any more
 
 
-async def findings(service: Service, examination: Examination) -> AsyncGenerator[Finding, None]:
-    """Yield what is found with a server of the pool `POOL`, which the spawner must be set to."""
+async def findings(
+    service: Service, examination: Examination, places: Sequence[str] | None = None
+) -> AsyncGenerator[Finding, None]:
+    """Yield what is found with a server of the pool `POOL`, which the spawner must be set to.
+
+    Args:
+        service: The settings.
+        examination: Of the engine.
+        places: Try as well what a server reaches, and these, host:port. None: try nothing.
+    """
     server = NotebookServer(new_id(service.timing.user_length), since=time.time())
-    trial = _Trial(service, examination, server)
+    trial = _Trial(service, examination, server, places)
     try:
         await service.spawner.setup()
         await _remove_left_over(service)
@@ -61,8 +69,15 @@ def skipped(why: str) -> list[Finding]:
 class _Trial:
     """One server from its start until all is known."""
 
-    def __init__(self, service: Service, examination: Examination, server: NotebookServer) -> None:
+    def __init__(
+        self,
+        service: Service,
+        examination: Examination,
+        server: NotebookServer,
+        places: Sequence[str] | None,
+    ) -> None:
         self._service, self._examination, self._server = service, examination, server
+        self._places = places
         self._client = Client()
         self._tokens = TokenMaker(secrets.token_bytes(32))  # for this server alone
         clock = SteadyClock()
@@ -85,6 +100,8 @@ class _Trial:
                 yield diagnose(await self._evidence(error))
                 for topic in verify.TOPICS:
                     yield skip(topic, "needs a server that starts")
+                if self._places is not None:
+                    yield skip(network.TOPIC, "needs a server that starts")
                 return
             seconds = loop.time() - begin
             yield ok(TOPIC, f"a server answers {seconds:.1f} s after its start was asked for")
@@ -94,8 +111,28 @@ class _Trial:
             ) as found:
                 async for finding in found:
                     yield finding
+            if self._places is not None:
+                async with aclosing(self._reach(self._places)) as found:
+                    async for finding in found:
+                        yield finding
         finally:
             self._client.close()
+
+    async def _reach(self, places: Sequence[str]) -> AsyncGenerator[Finding, None]:
+        """Yield what the server reaches; there is another one meanwhile."""
+        service, server = self._service, self._server
+        other = NotebookServer(new_id(service.timing.user_length), since=time.time())
+        async with _Removal(service.spawner, other.id):
+            try:
+                await self._starter.start(other)
+            except SpawnerError as error:
+                yield skip(network.TOPIC, f"needs another server: {error}")
+                return
+            async with aclosing(
+                network.findings(service, self._examination, server.id, other.id, places)
+            ) as found:
+                async for finding in found:
+                    yield finding
 
     async def _start(self) -> SpawnerError | None:
         """Return why the server did not start; None if it did."""

@@ -121,6 +121,8 @@ def user_finding(facts: ServerFacts) -> Finding:
     users = {one.user_id for one in facts.at_port}
     if not users:
         return skip("user", "the engine does not tell as whom it runs")
+    if 0 in users and facts.root_allowed:
+        return warn("user", "it runs as root, as --allow-root says")
     if 0 in users:
         return fail(
             "user",

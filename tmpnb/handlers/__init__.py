@@ -10,12 +10,23 @@ from tornado.web import Application
 
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
+from tmpnb.handlers.branding import AnnouncementHandler, LogoHandler, TermsHandler
 from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbedHandler
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
-from tmpnb.handlers.pages import InfoHandler, LoadingHandler, ReopenHandler, SpawnHandler
+from tmpnb.handlers.invite import InviteHandler
+from tmpnb.handlers.openapi import OpenAPIHandler
+from tmpnb.handlers.pages import (
+    USER_REDIRECT,
+    InfoHandler,
+    LoadingHandler,
+    ReopenHandler,
+    SpawnHandler,
+    UserRedirectHandler,
+)
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
+from tmpnb.handlers.session import FilesHandler, SessionHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.handlers.waiting import WaitHandler
 from tmpnb.links import PAGES
@@ -37,11 +48,14 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
     pages = [
         URLSpec(r"/", LoadingHandler, args),
         URLSpec(rf"/((?:{'|'.join(PAGES)})(?:/.*)?)", LoadingHandler, args),
+        URLSpec(rf"{USER_REDIRECT}(/.*)?", UserRedirectHandler, args),
         URLSpec(rf"/spawn/user/{_ID}(/.*)?", ReopenHandler, args),
         URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
         URLSpec(rf"/wait/{_ID}", WaitHandler, args),
+        URLSpec(r"/invite(/.*)?", InviteHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
         URLSpec(r"/embed/?", EmbedHandler, args),
+        URLSpec(r"/terms", TermsHandler, args),
         URLSpec(r"/badge\.svg", AssetHandler, args | {"name": "badge.svg", "seconds": DAY}),
         URLSpec(r"/embed\.js", AssetHandler, args | {"name": "embed.js", "seconds": HOUR}),
     ]
@@ -49,9 +63,13 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/api/spawn/?", SpawnAPIHandler, args),
         URLSpec(rf"/api/servers/{_ID}", ServerHandler, args),
         URLSpec(rf"/api/servers/{_ID}/extend", ExtendHandler, args),
+        URLSpec(rf"/session/{_ID}", SessionHandler, args),
+        URLSpec(rf"/session/{_ID}/files\.zip", FilesHandler, args),
         URLSpec(r"/(?:api/)?stats/?", StatsHandler, args),
+        URLSpec(r"/api/openapi\.json", OpenAPIHandler, args),
         URLSpec(r"/health", HealthHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),
+        URLSpec(r"/logo", LogoHandler, args),
         URLSpec(rf"/user/{_ID}(/.*)?", UserHandler, args),
         URLSpec(r"/proxy-error/([0-9]{3})", ProxyErrorHandler, args),
     ]
@@ -63,6 +81,7 @@ def admin_application(site: Site) -> Application:
     args = {"site": site}
     table = [
         URLSpec(r"/api/pool/?", PoolHandler, args),
+        URLSpec(r"/api/announcement/?", AnnouncementHandler, args),
         URLSpec(r"/health", TroubleHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),
     ]

@@ -8,6 +8,7 @@ import re
 from tornado.web import HTTPError
 
 from tmpnb.errors import PoolEmptyError
+from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds, stats
 from tmpnb.server import base_url
@@ -25,12 +26,16 @@ class SpawnAPIHandler(BaseHandler):
 
         429 `{"status": "full"}` when none is ready, or will be within `?wait=` seconds, 60
         at most. `url` opens in a browser, with the token in its query; `base_url` is the
-        same without it. Both are absolute.
+        same without it. Both are absolute. 429 `client_limit` when the client has as many
+        as one may; who sends the API's token is not limited.
         """
         self.require_token(self.site.api_token)
+        admission = await self.site.gate.admit(
+            knock(self, is_program=self.site.api_token is not None)
+        )
         patience = min(seconds(self.get_query_argument("wait", "0")), LONGEST_WAIT)
         try:
-            arrival = await self.site.arrivals.plain(patience)
+            arrival = await self.site.arrivals.plain(admission, patience)
         except PoolEmptyError as error:
             self.set_header("Retry-After", str(RETRY_WHEN_FULL))
             reason = {"code": "pool_empty", "message": str(error)}
@@ -52,6 +57,10 @@ class SpawnAPIHandler(BaseHandler):
 
 class StatsHandler(BaseHandler):
     """`GET /stats` and `GET /api/stats`."""
+
+    def wants_json(self) -> bool:
+        """Whether the client is a program: always, for people there is `/info`."""
+        return True
 
     async def get(self) -> None:
         """Answer with the pool in numbers."""

@@ -14,6 +14,9 @@ from tornado.web import HTTPError, RequestHandler
 
 from tmpnb import errors
 from tmpnb.arrival import Arrivals
+from tmpnb.brand import Analytics, Brand, Notice
+from tmpnb.cors import Cors
+from tmpnb.gate import Gate
 from tmpnb.links import BadLinkError
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.tokens import same
@@ -26,7 +29,12 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     errors.PoolEmptyError: (503, "pool_empty"),
     errors.LineFullError: (503, "line_full"),
     errors.TicketError: (503, "place_lost"),
+    errors.BannedError: (403, "banned"),
+    errors.PassphraseError: (403, "passphrase_needed"),
+    errors.ClientLimitError: (429, "client_limit"),
+    errors.TooManyTriesError: (429, "too_many_tries"),
     errors.ServerExistsError: (409, "server_exists"),
+    errors.TooManyDownloadsError: (429, "too_many_downloads"),
     errors.RolloutRefusedError: (409, "rollout_refused"),
     errors.ImageFailedError: (409, "image_failed"),
     errors.SpawnerError: (503, "engine_unavailable"),
@@ -40,7 +48,11 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
 SAID_TO_CLIENTS = (
     BadLinkError,
     errors.PoolEmptyError,
+    errors.BannedError,
+    errors.PassphraseError,
+    errors.ClientLimitError,
     errors.ServerExistsError,
+    errors.TooManyDownloadsError,
     errors.RolloutRefusedError,
     errors.ImageFailedError,
 )
@@ -53,12 +65,14 @@ class Site:
     orchestrator: Orchestrator
     arrivals: Arrivals
     visitors: Visitors
+    gate: Gate
     version: str
     remember_visitors: float = 14400.0  # seconds
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
-    brand: str = "tmpnb"
+    brand: Brand = field(default_factory=Brand)
+    notice: Notice = field(default_factory=Notice)
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
-    cors: Mapping[str, str] = field(default_factory=dict)  # header name -> value
+    cors: Cors = field(default_factory=Cors)
     open_files: int = 0  # that this process may have
     open_files_needed: int = 0
     api_token: str | None = field(default=None, repr=False)
@@ -70,6 +84,7 @@ class BaseHandler(RequestHandler):
 
     site: Site
     visitor_left = False
+    measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
         """Take what the URL table gives; called before anything else by Tornado."""
@@ -80,7 +95,9 @@ class BaseHandler(RequestHandler):
         self._site_headers()
 
     def _site_headers(self) -> None:
-        for name, value in self.site.cors.items():
+        origin = self.request.headers.get("Origin", "")
+        preflight = self.request.method == "OPTIONS"
+        for name, value in self.cors(origin).headers(origin, preflight=preflight).items():
             self.set_header(name, value)
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -88,8 +105,24 @@ class BaseHandler(RequestHandler):
         self.set_header(
             "Content-Security-Policy",
             "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
-            f"frame-ancestors {self.site.frame_ancestors}",
+            f"frame-ancestors {self.site.frame_ancestors}{self._analytics_policy()}",
         )
+
+    def analytics(self) -> Analytics | None:
+        """Return whose script may count this visit: nobody's where the address has a token."""
+        seen = self.measured and "token" not in self.request.query_arguments
+        return self.site.brand.analytics if seen else None
+
+    def _analytics_policy(self) -> str:
+        analytics = self.analytics()
+        if analytics is None:
+            return ""
+        return f"; script-src 'self' {analytics.origin}; connect-src 'self' {analytics.origin}"
+
+    def cors(self, origin: str) -> Cors:
+        """Return who may read this answer; `origin` is who asks."""
+        del origin
+        return self.site.cors
 
     def on_connection_close(self) -> None:
         """Note that nobody waits for the answer any more."""
@@ -120,10 +153,17 @@ class BaseHandler(RequestHandler):
 
     def remember(self, visitor: Visitor) -> None:
         """Let the browser say next time who it is; in a foreign frame only https allows that."""
-        value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
+        self.keep(COOKIE, self.site.visitors.write(visitor), int(self.site.remember_visitors))
+
+    def keep(self, name: str, value: str, age: int) -> None:
+        """Set a cookie of ours for so many seconds; no notebook server ever sees it."""
+        self.set_lasting_cookie(name, value, path=COOKIE_PATH, age=age)
+
+    def set_lasting_cookie(self, name: str, value: str, *, path: str, age: int) -> None:
+        """Set a cookie for `age` seconds, in a frame of another site too if https allows that."""
         site = "Secure; SameSite=None; Partitioned" if self.is_https else "SameSite=Lax"
         # By hand: `set_cookie` knows of no partitions before Python 3.14.
-        cookie = f"{COOKIE}={value}; Path={COOKIE_PATH}; Max-Age={age}; HttpOnly; {site}"
+        cookie = f"{name}={value}; Path={path}; Max-Age={age}; HttpOnly; {site}"
         self.add_header("Set-Cookie", cookie)
 
     def options(self, *_: str) -> None:
@@ -133,11 +173,18 @@ class BaseHandler(RequestHandler):
 
     def page(self, template: str, status: int = 200, **values: Any) -> None:
         """Finish with a page."""
+        brand = self.site.brand
         self.set_status(status)
-        self.set_header("Vary", "Sec-Fetch-Dest, Sec-Fetch-User, Sec-Purpose, User-Agent")
+        self.add_header("Vary", "Sec-Fetch-Dest, Sec-Fetch-User, Sec-Purpose, User-Agent")
         self.render(
             template,
-            brand=self.site.brand,
+            brand=brand.name,
+            logo=f"/logo?v={brand.logo.version}" if brand.logo else self.static_url("favicon.svg"),
+            welcome=brand.welcome,
+            footer=brand.footer,
+            announcement=self.site.notice.text,
+            has_terms=brand.terms is not None,
+            analytics=self.analytics(),
             static=self.static_url,
             parents=self.site.frame_ancestors,
             status=status,
@@ -160,7 +207,6 @@ class BaseHandler(RequestHandler):
             return
         scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() not in ("token", "bearer") or not same(given.strip(), expected):
-            self.set_header("WWW-Authenticate", "token")
             raise HTTPError(401, reason="Unauthorized: send 'Authorization: token <your token>'")
 
     def wants_json(self) -> bool:
@@ -178,8 +224,12 @@ class BaseHandler(RequestHandler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         status, code = _classify(status_code, error)
         message = _message(status, error)
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.set_header("WWW-Authenticate", "token")
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             self.set_header("Retry-After", "5")
+        if isinstance(error, errors.ClientLimitError):
+            self.set_header("Retry-After", str(error.retry_after))
         if self.wants_json():
             self.write_json({"error": {"code": code, "message": message}}, status)
         else:

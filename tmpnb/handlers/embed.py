@@ -16,6 +16,8 @@ HOUR = 3600  # seconds
 class EmbedHandler(BaseHandler):
     """`GET /embed`: the page for authors."""
 
+    measured = True
+
     async def get(self) -> None:
         """Show what to paste for `path`, `title` and `height` of the query."""
         asked = {

@@ -10,8 +10,31 @@ from tornado.web import HTTPError, stream_request_body
 from tmpnb import links
 from tmpnb.handlers.base import BaseHandler
 
+NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
 _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
+
+
+def say_goodbye(
+    handler: BaseHandler, server_id: str, link: links.Link = NOWHERE, status: int = 404
+) -> None:
+    """Finish with the page that says why a server is no more, and offers a new one.
+
+    Args:
+        handler: Who answers.
+        server_id: Of the server that has ended.
+        link: Where on it the visitor wanted to be, and shall be on a new one.
+        status: Of the answer.
+    """
+    may_start = not handler.site.api_token
+    handler.page(
+        "ended.html",
+        status,
+        farewell=handler.site.orchestrator.farewell(server_id),
+        spawn_url=f"/spawn{link.suffix}" if may_start else "",
+        reopen_url=f"/spawn/user/{server_id}{link.suffix}" if may_start else "",
+        server_id=server_id,
+    )
 
 
 @stream_request_body
@@ -31,20 +54,10 @@ class UserHandler(BaseHandler):
         if orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
             self._reconnecting()
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
-            message = "This notebook server has ended. Its files are gone."
-            self.write_json(
-                {"error": {"code": "server_ended", "message": message}, "message": message}, 404
-            )
+            self.write_json(orchestrator.farewell(server_id).as_error(), 404)
         else:
             path = self.request.path.removeprefix(f"/user/{server_id}")
-            link = links.parse(path, self.request.query)
-            self.page(
-                "ended.html",
-                404,
-                spawn_url=f"/spawn{link.suffix}",
-                reopen_url=f"/spawn/user/{server_id}{link.suffix}",
-                server_id=server_id,
-            )
+            say_goodbye(self, server_id, links.parse(path, self.request.query))
 
     def _reconnecting(self) -> None:
         self.site.orchestrator.wake()  # the pass adds the route again
@@ -74,6 +87,9 @@ class ProxyErrorHandler(BaseHandler):
             self.site.orchestrator.wake()  # if its server died, the pass finds out
             self.set_header("Retry-After", str(RETRY_AFTER))
             self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
+            return
+        if found and self.site.orchestrator.farewell(found.group(1)).reason is not None:
+            say_goodbye(self, found.group(1))
             return
         code = int(status)
         raise HTTPError(code if 400 <= code <= 599 else 502)

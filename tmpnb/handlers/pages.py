@@ -9,6 +9,9 @@ from tornado.web import HTTPError
 
 from tmpnb import links, visit
 from tmpnb.arrival import Arrival
+from tmpnb.client_limits import Admission
+from tmpnb.handlers.admission import admit
+from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
 from tmpnb.visit import Autostart
@@ -19,12 +22,15 @@ RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds
 FROM_ELSEWHERE = "A notebook is taken from this site's own page only."
 IN_A_SANDBOX = "The page around this frame keeps it in a sandbox. Open it in a tab of its own."
+USER_REDIRECT = "/hub/user-redirect"
+NOT_AGREED = "Agree to the terms of use first: load this page again."
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 
-class PageHandler(BaseHandler):
+class PageHandler(AgreementHandler):
     """A page that leads to a notebook."""
 
+    measured = True
     spawn_path = ""  # what stands before the link in the path; never decoded
 
     def link(self) -> Link:
@@ -40,11 +46,18 @@ class PageHandler(BaseHandler):
             "capacity": stats.capacity,
         }
 
+    def spawn_url(self) -> str:
+        """Return the address that takes a server for this page's link."""
+        return f"{self.spawn_path or '/spawn'}{self.link().suffix}"
+
     def show_loading(self, autostart: Autostart) -> None:
-        """Answer with the page that takes a server once a person sees it."""
+        """Answer with the page that takes a server once a person sees it, or asks to agree."""
+        if self.must_agree():
+            self.ask_to_agree(self.spawn_url())
+            return
         self.page(
             "loading.html",
-            spawn_url=f"{self.spawn_path or '/spawn'}{self.link().suffix}",
+            spawn_url=self.spawn_url(),
             autostart=str(autostart),
             **self.pool_numbers(),
         )
@@ -60,6 +73,15 @@ class LoadingHandler(PageHandler):
     head = get
 
 
+class UserRedirectHandler(LoadingHandler):
+    """`/hub/user-redirect/…`, as links made for JupyterHub: the page of the same path here."""
+
+    def link(self) -> Link:
+        """Return what stands behind the prefix."""
+        path = self.request.path.removeprefix(USER_REDIRECT)
+        return links.parse(path, self.request.query)
+
+
 class SpawnHandler(PageHandler):
     """`/spawn` and any path below it: takes a server and sends the visitor there."""
 
@@ -69,6 +91,8 @@ class SpawnHandler(PageHandler):
         """Take a server: 303 to it for a form, its URL as JSON for a script.
 
         A visitor who has a server gets that one again, unless the body says `fresh=1`.
+        Who has not said the passphrase, if there is one, gets a page that asks for it, and
+        says it in the body.
         A script that asks with `Accept: application/json` gets 200 `{"url"}`, or 503
         `{"status", "retry_after", "ticket", "position", "estimate", …}`, and asks again
         with `ticket` and, if it likes, `wait` (seconds) in the body.
@@ -76,13 +100,19 @@ class SpawnHandler(PageHandler):
         if not visit.is_own_page(self.request.headers):
             sandboxed = self.request.headers.get("Origin") == "null"
             raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
-        await self._take(status=303)
+        if not self.must_agree():
+            await self._take(status=303)
+        elif self._by_script():
+            error = {"code": "terms_not_agreed", "message": NOT_AGREED}
+            self.write_json({"error": error}, 403)
+        else:
+            self.ask_to_agree(self.spawn_url(), 403)
 
     async def get(self, *_: str) -> None:
         """Take a server for a person who follows a link, as the original did."""
         if visit.is_prefetch(self.request.headers):
             raise HTTPError(503, reason="Notebooks are not fetched ahead.")
-        if not visit.may_take(self.request.headers):
+        if self.must_agree() or not visit.may_take(self.request.headers):
             self.show_loading(Autostart.NO)
             return
         await self._take(status=302)
@@ -93,12 +123,18 @@ class SpawnHandler(PageHandler):
 
     async def _take(self, status: int) -> None:
         link, visitor = self.link(), self.visitor()
-        if self.get_body_argument("fresh", ""):
-            visitor = self.site.arrivals.start_afresh(visitor)
-        found = await self._arrive(link, visitor)
+        self.note_agreement()
+        fresh = bool(self.get_body_argument("fresh", ""))
+        known = not fresh and self.site.arrivals.is_known(visitor, self._ticket_id())
+        admission = await admit(self, self.spawn_path + link.suffix, is_known=known)
+        if admission is None:
+            return
+        if fresh:
+            visitor = self.site.arrivals.start_afresh(visitor, admission)
+        found = await self._arrive(link, visitor, admission)
         if isinstance(found, Place):
             self.remember(visitor)
-            self._let_wait(link, found)
+            self._let_wait(found)
             return
         self.remember(self.site.visitors.note(visitor, found.server_id))
         self.abandon_if_gone(found.server_id)
@@ -107,13 +143,17 @@ class SpawnHandler(PageHandler):
         else:
             self.redirect(found.url, status=status)
 
-    async def _arrive(self, link: Link, visitor: Visitor) -> Arrival | Place:
+    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
         return await self.site.arrivals.take(
             link,
             visitor,
-            ticket_id=self.get_body_argument("ticket", ""),
+            admission,
+            ticket_id=self._ticket_id(),
             patience=self._patience(),
         )
+
+    def _ticket_id(self) -> str:
+        return self.get_body_argument("ticket", "")
 
     def _patience(self) -> float:
         return min(seconds(self.get_body_argument("wait", "0")), LONGEST_POLL)
@@ -121,7 +161,7 @@ class SpawnHandler(PageHandler):
     def _by_script(self) -> bool:
         return "application/json" in self.request.headers.get("Accept", "")
 
-    def _let_wait(self, link: Link, place: Place) -> None:
+    def _let_wait(self, place: Place) -> None:
         numbers = self.pool_numbers()
         starting = bool(numbers["starting"])
         retry_after = RETRY_WHEN_STARTING if starting else RETRY_WHEN_FULL
@@ -130,7 +170,7 @@ class SpawnHandler(PageHandler):
         if self._by_script():
             self.write_json({"status": "starting" if starting else "full"} | told, 503)
             return
-        self.page("full.html", 503, spawn_url=f"{self.spawn_path}{link.suffix}", **told)
+        self.page("full.html", 503, spawn_url=self.spawn_url(), agree=self.agreed_now, **told)
 
 
 class ReopenHandler(SpawnHandler):
@@ -148,12 +188,14 @@ class ReopenHandler(SpawnHandler):
 
     head = get
 
-    async def _arrive(self, link: Link, visitor: Visitor) -> Arrival | Place:
-        return await self.site.arrivals.reopen(self.server_id, link)
+    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
+        return await self.site.arrivals.reopen(self.server_id, link, admission)
 
 
 class InfoHandler(BaseHandler):
     """`/info`: the pool in numbers, for people."""
+
+    measured = True
 
     async def get(self) -> None:
         """Show the numbers of `/api/stats`; the page's script keeps them fresh."""
@@ -168,6 +210,7 @@ def stats(handler: BaseHandler) -> dict[str, Any]:
     return {
         **numbers,
         "waiting": handler.site.orchestrator.claims.waiting,
+        "claims_refused_by_limit_total": handler.site.gate.limits.refused,
         "version": handler.site.version,
         "container_image": handler.site.orchestrator.image,
     }

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from tornado.web import HTTPError
+
+from tmpnb.cors import Cors
 from tmpnb.embedding import may_embed
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.server import NotebookServer
+
+NOT_YET = "The service has just started and looks for its notebooks. Please try again soon."
 
 
 class OwnedServerHandler(BaseHandler):
     """A request about one server, with `Authorization: token <the server's>`."""
 
-    def prepare(self) -> None:
+    def cors(self, origin: str) -> Cors:
         """Let scripts of pages that may show notebooks ask: they know the token of theirs."""
-        super().prepare()
-        origin = self.request.headers.get("Origin", "")
         if origin and may_embed(self.site.frame_ancestors, origin):
-            self.set_header("Access-Control-Allow-Origin", origin)
-            self.set_header("Access-Control-Allow-Headers", "authorization")
-            self.set_header("Vary", "Origin")
+            return self.site.cors.and_origin(origin)
+        return self.site.cors
 
     def owned(self, server_id: str) -> NotebookServer | None:
         """Return the live server the request may speak for; else the answer is sent.
 
         Raises:
-            HTTPError: 401, the token is not the server's.
+            HTTPError: 401, the token is not the server's; 503, it is not known yet which
+                servers there are.
         """
         orchestrator = self.site.orchestrator
         self.require_token(orchestrator.token_for(server_id))
         server = orchestrator.claims.live(server_id)
+        if server is None and not orchestrator.adopted:
+            raise HTTPError(503, reason=NOT_YET)
         if server is None:
-            message = "This notebook server has ended. Its files are gone."
-            error = {"code": "server_ended", "message": message}
-            self.write_json({"error": error, "message": message}, 404)
+            self.write_json(orchestrator.farewell(server_id).as_error(), 404)
         return server
 
     async def describe(self, server: NotebookServer) -> None:

@@ -3,6 +3,7 @@
 share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages
 https/   cookies for frames of other sites; only where visitors come by https
+origins/ leave for scripts of other sites to ask the server; only where sites are named
 
 Whatever a server cannot use of it, it leaves alone.
 """
@@ -17,23 +18,28 @@ from functools import cache
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent
-PARTS = ("share", "config", "https")
+PARTS = ("share", "config", "https", "origins")
+ORIGINS = "TMPNB_ORIGINS"
 
 
-def environment(directory: str, present: Mapping[str, str], *, https: bool) -> dict[str, str]:
+def environment(
+    directory: str, present: Mapping[str, str], *, https: bool, origins: str = ""
+) -> dict[str, str]:
     """Return the variables by which a server finds the kit, after what it has already.
 
     Args:
         directory: Where the kit is, as the server sees it.
         present: The environment that the server would have without it.
         https: Whether visitors come by https.
+        origins: Whose scripts may ask the server, as a regular expression; empty: nobody's.
     """
-    config = ("config", "https") if https else ("config",)
-    added = {"JUPYTER_PATH": ("share",), "JUPYTER_CONFIG_PATH": config}
-    return {
+    config = ["config", *(["https"] if https else []), *(["origins"] if origins else [])]
+    added = {"JUPYTER_PATH": ["share"], "JUPYTER_CONFIG_PATH": config}
+    found = {
         name: ":".join(filter(None, [present.get(name), *(f"{directory}/{p}" for p in parts)]))
         for name, parts in added.items()
     }
+    return found | ({ORIGINS: origins} if origins else {})
 
 
 @cache

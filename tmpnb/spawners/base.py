@@ -56,6 +56,7 @@ class Spawner(LoggingConfigurable):
     pool_name: str = "tmpnb"
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
     https: bool = False  # whether visitors come by https, so that cookies work in frames
+    script_origins: str = ""  # whose scripts may ask a notebook, as a regular expression
 
     async def setup(self) -> None:
         """Check the engine, and fetch what a first start needs.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,13 +15,22 @@ from traitlets import Bool, Dict, Float, Int, List, Unicode, Union
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
-from tmpnb.spawners import docker_connection, docker_options
+from tmpnb.spawners import (
+    docker_connection,
+    docker_hardening,
+    docker_look,
+    docker_networks,
+    docker_options,
+)
 from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
 from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_kit import KitVolume
+from tmpnb.spawners.docker_look import People
 from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_person import NOBODY
 from tmpnb.spawners.docker_ports import Ports
 
 if TYPE_CHECKING:
@@ -37,7 +47,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container; what is published is 
 T = TypeVar("T")
 
 
-class DockerSpawner(Spawner):
+class DockerSpawner(Bounds, Spawner):
     """Servers in containers of one Docker engine.
 
     DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say which engine.
@@ -46,24 +56,6 @@ class DockerSpawner(Spawner):
     image = Unicode(
         "quay.io/jupyter/minimal-notebook",
         help="Image of the notebook servers. It is pulled if the engine does not have it.",
-    ).tag(config=True)
-    mem_limit = Unicode(
-        "512m", help="Memory of one server, like 512m or 2g, swap included; empty: no limit."
-    ).tag(config=True)
-    cpu_shares = Int(
-        None,
-        allow_none=True,
-        min=2,
-        help="Weight of a server when CPUs are short; Docker's is 1024.",
-    ).tag(config=True)
-    cpu_quota = Int(
-        None,
-        allow_none=True,
-        min=1000,
-        help="CPU time of a server in microseconds per 100 ms: 50000 is half a CPU.",
-    ).tag(config=True)
-    container_user = Unicode(
-        "", help="User (name or number) that runs the command; empty: the image's own."
     ).tag(config=True)
     host_network = Bool(
         False, help="Let the servers share the network of this machine (no isolation)."
@@ -131,6 +123,7 @@ class DockerSpawner(Spawner):
     _client: docker.APIClient | None = None
     _containers: Containers | None = None
     _kit: KitVolume | None = None
+    _people: People | None = None
     _ports: Ports | None = None
 
     def __init__(self, **settings: Any) -> None:
@@ -156,21 +149,26 @@ class DockerSpawner(Spawner):
         self._client = client = await self._quick.run(
             "reaching Docker", self._connect, seconds=CONNECT_DEADLINE
         )
-        self._kit = kit = KitVolume(client, self.pool_name, options.labels, https=self.https)
-        self._containers = containers = Containers(client, self.pool_name, options, kit)
-        try:
-            containers.host_config(options.container_port)
-        except (*FAULTS, TypeError, ValueError) as error:
-            raise ConfigError(f"extra_host_config: {explain(error)}") from error
-        self.engine_id = await self._quickly(
-            "asking Docker who it is", lambda _: docker_connection.engine_id(client)
+        about = await self._quickly(
+            "asking Docker who it is", lambda _: docker_connection.about(client)
         )
+        self.engine_id = str(about.get("ID") or "")
         await self._ensure_image(client, self.image)
-        if options.network:
-            await self._quickly(
-                f"preparing the network {options.network}",
-                lambda _: docker_connection.ensure_network(client, options.network, options.labels),
-            )
+        options = await self._enforceable(client, options, about)
+        pool = self.pool_name
+        self._kit = kit = KitVolume(
+            client, pool, options.labels, https=self.https, origins=self.script_origins
+        )
+        self._people = people = People(client, pool, options)
+        networks = await self._quickly(
+            "preparing the network", lambda _: docker_networks.prepare(client, pool, options)
+        )
+        self._containers = containers = Containers(client, pool, options, kit, people, networks)
+        try:
+            containers.host_config(options.container_port, NOBODY)
+        except (*FAULTS, TypeError, ValueError, LookupError) as error:
+            raise ConfigError(f"extra_host_config: {explain(error)}") from error
+        await self._see_who(self.image)
 
     async def prepare(self, image: str) -> None:
         """Pull `image` if the engine does not have it.
@@ -182,6 +180,7 @@ class DockerSpawner(Spawner):
         self._ready()
         assert self._client is not None  # noqa: S101 - set together with what `_ready` returns
         await self._ensure_image(self._client, image)
+        await self._see_who(image)
 
     async def start(self, spec: ServerSpec) -> str:
         """Start a server; return its address.
@@ -280,6 +279,10 @@ class DockerSpawner(Spawner):
             labels=dict(self.labels),
             environment=dict(self.environment),
             extra_host_config=dict(self.extra_host_config),
+            egress=self.egress == "all",
+            own_networks=self.own_networks,
+            own_subnets=docker_options.subnets(self.own_subnets),
+            limits=self.limits(),
         )
 
     def _command(self, spec: ServerSpec, port: int) -> Sequence[str]:
@@ -302,15 +305,36 @@ class DockerSpawner(Spawner):
 
     async def _ensure_image(self, client: docker.APIClient, image: str) -> None:
         what = f"looking for the image {image}"
-        look = partial(docker_connection.image_user, client, image)
-        user = await self._quickly(what, lambda _: look())
-        if user is None:
+        look = partial(docker_connection.has_image, client, image)
+        if not await self._quickly(what, lambda _: look()):
             log.info("image pull name=%s (this may take minutes)", image)
             pull = partial(docker_connection.pull, client, image)
             await self._slow.run(f"pulling the image {image}", pull, seconds=PULL_DEADLINE)
-            user = await self._quickly(what, lambda _: look())
-        if not self.container_user and user is not None and user.split(":")[0] in ("root", "0"):
-            log.warning("image %s runs as root; set --container-user", image)
+
+    async def _see_who(self, image: str) -> None:
+        """Refuse an image that runs as root."""
+        assert self._people is not None  # noqa: S101 - set together with what `_ready` returns
+        look = partial(self._people.of, image)
+        await self._quickly(f"looking into the image {image}", lambda _: look())
+
+    async def _enforceable(
+        self, client: docker.APIClient, options: Options, about: Mapping[str, Any]
+    ) -> Options:
+        """Return the options as this engine can enforce them; say once what it cannot."""
+        limits = options.limits
+        if reason := docker_hardening.missing_runtime(about, limits.runtime):
+            raise ConfigError(f"--runtime={limits.runtime}: {reason}")
+        for gap in docker_hardening.gaps(about, options.wanted):
+            log.warning("not enforced by this engine: %s", gap)
+        if not limits.disk or not docker_hardening.may_bound_disk(about):
+            return options
+        can = await self._quickly(
+            "seeing whether Docker bounds the disk",
+            lambda _: docker_look.bounds_disk(client, self.pool_name, options),
+        )
+        if not can:
+            log.warning("not enforced by this engine: %s", docker_hardening.no_disk_bound(about))
+        return replace(options, limits=replace(limits, disk_by_engine=can))
 
     def _ready(self) -> Containers:
         if self._containers is None:

@@ -85,23 +85,27 @@ def connect(
     return client(_agreed_version(version, answer), timeout)
 
 
-def engine_id(client: docker.APIClient) -> str:
-    """Return the name that the engine gave itself; empty if it does not say."""
+def about(client: docker.APIClient) -> Mapping[str, Any]:
+    """Return what the engine says of itself; nothing if it does not say."""
     try:
-        return str(client.info().get("ID") or "")
+        return dict(client.info())
     except APIError:  # a filter in front of the engine may keep this from us
-        return ""
+        return {}
 
 
-def image_user(client: docker.APIClient, image: str) -> str | None:
-    """Return the user an image runs as, None if the engine lacks the image."""
+def has_image(client: docker.APIClient, image: str) -> bool:
+    """Return whether the engine has an image.
+
+    Raises:
+        ConfigError: It will not say.
+    """
     try:
-        config = client.inspect_image(image).get("Config") or {}
+        client.inspect_image(image)
     except NotFound:
-        return None
+        return False
     except APIError as error:
         raise _no_image(image, explain(error)) from error
-    return str(config.get("User") or "root")
+    return True
 
 
 def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> None:
@@ -118,27 +122,6 @@ def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> Non
                 return
     except APIError as error:
         raise _no_image(image, explain(error)) from error
-
-
-def ensure_network(client: docker.APIClient, name: str, labels: Mapping[str, str]) -> None:
-    """Make the network `name` unless it is there.
-
-    Raises:
-        ConfigError: The engine will not have such a network.
-    """
-    try:
-        client.inspect_network(name)
-    except NotFound:
-        log.info("network make name=%s", name)
-    else:
-        return
-    try:
-        client.create_network(name, driver="bridge", labels=dict(labels), check_duplicate=True)
-    except APIError as error:
-        if error.status_code != requests.codes.conflict:  # somebody was quicker
-            raise ConfigError(
-                f"--docker-network={name}: there is none, and it cannot be made: {explain(error)}"
-            ) from error
 
 
 def _environment() -> dict[str, Any]:

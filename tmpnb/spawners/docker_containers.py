@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +16,17 @@ import docker
 import requests
 from docker.errors import APIError, NotFound
 
-from tmpnb.errors import NoInstanceError, SpawnerError
+from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
+from tmpnb.spawners import docker_hardening as hardening
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_kit import KitVolume
+from tmpnb.spawners.docker_look import People
+from tmpnb.spawners.docker_networks import Networks
 from tmpnb.spawners.docker_options import LOOPBACK, Options
+from tmpnb.spawners.docker_person import Person
 from tmpnb.spawners.docker_ports import own_loopback
 
 log = logging.getLogger(__name__)
@@ -31,18 +35,8 @@ PAUSE = 0.1  # seconds between two looks at what the engine is busy with
 LOOKS = 100  # before giving up on it
 CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
 LOG_BYTES = 16_384  # read back at most
+NOWHERE = "127.0.0.1"  # of the server itself, where no name server is
 LAST_LINES = 20  # kept of a server that ended during its start
-
-# What any visitor's container gets. `extra_host_config` overrides it.
-CAREFUL: Mapping[str, Any] = {
-    "init": True,  # reaps what the visitor leaves behind, and passes signals on
-    "pids_limit": 1024,  # processes and threads: a fork bomb ends with its own container
-    "security_opt": ["no-new-privileges"],
-    # A visitor's server whose machine or engine restarts, or which runs out of memory, comes
-    # back with its files. One that was never given out is replaced all the same.
-    # Not `unless-stopped`: an engine that crashed takes its own clean-up for somebody's wish.
-    "restart_policy": {"Name": "always"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +66,20 @@ class Containers:
     """The containers of one pool."""
 
     def __init__(
-        self, client: docker.APIClient, pool: str, options: Options, kit: KitVolume
+        self,
+        client: docker.APIClient,
+        pool: str,
+        options: Options,
+        kit: KitVolume,
+        people: People,
+        networks: Networks,
     ) -> None:
         self._client = client
         self._pool = pool
         self._options = options
         self._kit = kit
+        self._people = people
+        self._networks = networks
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
@@ -91,6 +93,7 @@ class Containers:
             for instance, entry in zip(instances, found, strict=True)
             if entry.get("Id")
         }
+        self._networks.tend(instance.server_id for instance in instances)
         return instances
 
     def start(self, order: Order, given_up: threading.Event) -> str:
@@ -125,6 +128,7 @@ class Containers:
         if known is None or not self._remove(known, given_up):
             for found in self._find(server_id):
                 self._remove(found["Id"], given_up)
+        self._networks.free(server_id)
 
     def claim(self, server_id: str, claimed_at: float) -> None:
         """Write the time of the claim into the name.
@@ -160,6 +164,8 @@ class Containers:
         options = self._options
         listens_on = options.container_ip if options.host_network else None
         own = listing.labels(self._pool, order.server_id, order.port, listens_on)
+        person = self._person(order.image)
+        network = self._networks.place(order.server_id)
         kit = self._kit.supply(order.image, options.environment)
         environment = {**options.environment, **kit.environment, "JUPYTER_TOKEN": order.token}
         made = self._client.create_container(
@@ -170,19 +176,33 @@ class Containers:
             environment=environment,
             user=options.user or None,
             ports=[order.port] if self._publishes() else None,
-            host_config=self.host_config(order.port, kit.mounts, self._published_at(order)),
-            networking_config=self._networking(),
+            host_config=self.host_config(
+                order.port, person, kit.mounts, network, self._published_at(order)
+            ),
+            networking_config=self._networking(network),
         )
         for warning in made.get("Warnings") or []:
             log.debug("container warning id=%s text=%s", order.server_id, warning)
         return str(made["Id"])
 
+    def _person(self, image: str) -> Person:
+        try:
+            return self._people.of(image)
+        except ConfigError as error:  # the tag means another image by now
+            raise SpawnerError(str(error)) from error
+
     def host_config(
-        self, port: int, more_mounts: Sequence[Any] = (), published_at: str = LOOPBACK
+        self,
+        port: int,
+        person: Person,
+        more_mounts: Sequence[Any] = (),
+        network: str = "",
+        published_at: str = LOOPBACK,
     ) -> dict[str, Any]:
-        """Return the engine's settings for a server that listens on `port`."""
+        """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
-        settings: dict[str, Any] = {**CAREFUL, **options.extra_host_config}
+        bounds = hardening.settings(options.limits, person)
+        settings: dict[str, Any] = {**bounds, **options.extra_host_config}
         if options.memory:
             settings.setdefault("mem_limit", options.memory)
             settings.setdefault("memswap_limit", settings["mem_limit"])  # no swap on top
@@ -194,14 +214,21 @@ class Containers:
             docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
             for m in options.mounts
         ]
-        if mounts or more_mounts:
-            settings["mounts"] = [*settings.get("mounts", ()), *mounts, *more_mounts]
+        mounts = [*settings.get("mounts", ()), *mounts, *more_mounts]
+        home = hardening.home_volume(options.limits, person)
+        taken = {mount["Target"] for mount in mounts} | set(settings.get("tmpfs") or ())
+        if home and home not in taken:
+            mounts.append(docker.types.Mount(home, None, type="volume"))
+        if mounts:
+            settings["mounts"] = mounts
         if options.extra_hosts:
             settings["extra_hosts"] = list(options.extra_hosts)
         if self._publishes():
             settings["port_bindings"] = {port: (published_at,)}
         else:
-            settings["network_mode"] = "host" if options.host_network else options.network
+            settings["network_mode"] = "host" if options.host_network else network
+        if not options.egress:  # else the engine may ask the outside in the server's place
+            settings.setdefault("dns", [NOWHERE])
         config: dict[str, Any] = self._client.create_host_config(**settings)
         return config
 
@@ -210,16 +237,14 @@ class Containers:
         return own_loopback(order.server_id) if own else self._options.container_ip
 
     def _publishes(self) -> bool:
-        return not (self._options.host_network or self._options.network)
+        return not (self._options.host_network or self._options.place)
 
-    def _networking(self) -> dict[str, Any] | None:
-        if not self._options.network:
+    def _networking(self, network: str) -> dict[str, Any] | None:
+        if not network:
             return None
         # Named at its creation, the network is the only one the container is ever on.
         endpoint = self._client.create_endpoint_config()
-        config: dict[str, Any] = self._client.create_networking_config(
-            {self._options.network: endpoint}
-        )
+        config: dict[str, Any] = self._client.create_networking_config({network: endpoint})
         return config
 
     def _address(self, container: str, order: Order, given_up: threading.Event) -> str | None:

@@ -6,8 +6,10 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,6 +23,7 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
+from tmpnb.spawners import docker_hardening, docker_reach
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
@@ -51,6 +54,8 @@ class DockerExamination(Examination):
     ) -> None:
         self._options, self._pool_name = options, pool_name
         self._lane, self._connect = lane, connect
+        self.closed = not options.egress
+        self.engine_at = docker_reach.engine_at(_address())
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
         """See `Examination`."""
@@ -60,23 +65,43 @@ class DockerExamination(Examination):
             )
         except TmpnbError as error:
             yield failure("engine", str(error))
-            for topic in ("image", "network", "memory", "disk"):
+            for topic in ("image", "network", "memory", "limits", "disk"):
                 yield skip(topic, "needs the engine")
             return
-        where = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+        where = _address()
         yield ok("engine", f"{version} at {where}")
         options = self._options
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         yield await self._checked("network", lambda c: network_finding(c, options, where))
         yield memory_finding(about, memory_limit(options), capacity)
+        for finding in limits_findings(about, options):
+            yield finding
         yield disk_finding(about, where)
 
     async def server(self, server_id: str) -> ServerFacts:
         """See `Examination`."""
         wanted = listing.selection(self._pool_name, server_id)
         with suppress(TmpnbError, LookupError, ValueError):
-            return await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
+            facts = await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
+            return replace(facts, root_allowed=self._options.limits.root_allowed)
         return ServerFacts()
+
+    async def place_of(self, server_id: str) -> str | None:
+        """See `Examination`."""
+        wanted = listing.selection(self._pool_name, server_id)
+        with suppress(TmpnbError, LookupError):
+            return await self._ask(
+                "looking at a server", partial(docker_reach.place_of, wanted=wanted)
+            )
+        return None
+
+    async def reached(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
+        """See `Examination`."""
+        wanted = listing.selection(self._pool_name, server_id)
+        look = partial(docker_reach.reached, wanted=wanted, places=places)
+        with suppress(TmpnbError, LookupError):
+            return await self._ask("trying what a server reaches", look)
+        return None
 
     async def _checked(
         self,
@@ -174,6 +199,17 @@ def memory_finding(about: Facts, limit: int, capacity: int) -> Finding:
     return ok("memory", words)
 
 
+def limits_findings(about: Facts, options: Options) -> list[Finding]:
+    """Say which bounds of a server the engine cannot enforce. Pure."""
+    runtime = options.limits.runtime
+    if reason := docker_hardening.missing_runtime(about, runtime):
+        return [fail("limits", reason, f"install {runtime} for the engine, or leave --runtime out")]
+    gaps = docker_hardening.gaps(about, options.wanted)
+    return [warn("limits", gap) for gap in gaps] or [
+        ok("limits", "this engine enforces all bounds that are set, as far as it tells")
+    ]
+
+
 def memory_limit(options: Options) -> int:
     """Return bytes that one server may use; 0: no limit. Pure.
 
@@ -205,6 +241,10 @@ def disk_finding(about: Facts, where: str) -> Finding:
     if free < LITTLE_DISK:
         return warn("disk", words, "docker system prune, or a larger disk")
     return ok("disk", words)
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
 
 
 def _version(client: docker.APIClient) -> str:

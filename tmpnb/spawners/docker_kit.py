@@ -39,10 +39,17 @@ class KitVolume:
     """The volume of one pool. It is there while a container uses it, and while we run."""
 
     def __init__(
-        self, client: docker.APIClient, pool: str, labels: Mapping[str, str], *, https: bool
+        self,
+        client: docker.APIClient,
+        pool: str,
+        labels: Mapping[str, str],
+        *,
+        https: bool,
+        origins: str = "",
     ) -> None:
         self._client = client
-        self._pool, self._labels, self._https = pool, {**labels, LABEL: pool}, https
+        self._pool, self._labels = pool, {**labels, LABEL: pool}
+        self._https, self._origins = https, origins
         self._name = f"tmpnb-kit-{pool}-{kit.version()}"
         self._filling = threading.Lock()
         self._filled = self._warned = False
@@ -63,7 +70,8 @@ class KitVolume:
         mount = docker.types.Mount(
             DIRECTORY, self._name, type="volume", read_only=True, no_copy=True
         )
-        return Supply(kit.environment(DIRECTORY, own, https=self._https), (mount,))
+        added = kit.environment(DIRECTORY, own, https=self._https, origins=self._origins)
+        return Supply(added, (mount,))
 
     def remove(self) -> None:
         """Remove the pool's volumes that no container uses."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from tmpnb.errors import ConfigError
+from tmpnb.spawners.docker_hardening import Limits, Wanted
 
 LOOPBACK = "127.0.0.1"
+OWN_SUBNETS = IPv4Network("198.18.0.0/15")  # for tests of networks, so nobody's real addresses
+CLOSED_NETWORK = "tmpnb-closed"  # for servers without egress, unless it is named
 SMALLEST_MEMORY = 6 * 1024**2  # bytes; the engine refuses less
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?b?|b)?", re.IGNORECASE)
@@ -44,6 +47,10 @@ class Options:
     labels: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     extra_host_config: Mapping[str, Any] = field(default_factory=dict)
+    egress: bool = True  # whether servers reach what is outside
+    own_networks: bool = False  # without egress: one for each server
+    own_subnets: IPv4Network = OWN_SUBNETS
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other.
@@ -58,11 +65,41 @@ class Options:
                 f"--host-network and --docker-network={self.network} exclude each other;"
                 " leave one out"
             )
+        if self.host_network and not self.egress:
+            raise ConfigError("--host-network and --egress=none exclude each other; leave one out")
+        if self.own_networks and not self.egress and not self.network:
+            raise ConfigError(
+                "--own-networks needs --docker-network: the network that proxy and orchestrator"
+                " are on"
+            )
         if self.network == "host":
             raise ConfigError("--docker-network=host: say --host-network instead")
         if self.network == "none":
             raise ConfigError("--docker-network=none: no proxy could reach the servers")
         _address("--container-ip", self.container_ip)
+
+    @property
+    def place(self) -> str:
+        """The network that servers, or those who reach them, are on; "" for the engine's own."""
+        closed = not self.egress and not self.host_network
+        return self.network or (CLOSED_NETWORK if closed else "")
+
+    @property
+    def apart(self) -> bool:
+        """Whether each server has a network of its own."""
+        return self.own_networks and not self.egress
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is asked of the engine that it may not be able to enforce."""
+        limits = self.limits
+        return Wanted(
+            memory=self.memory,
+            cpu_quota=self.cpu_quota,
+            cpu_shares=self.cpu_shares,
+            processes=limits.processes,
+            disk=limits.disk,
+        )
 
 
 def memory(text: str) -> int:
@@ -71,15 +108,24 @@ def memory(text: str) -> int:
     Raises:
         ConfigError: It is no size, or less than the engine takes.
     """
+    found = size("--mem-limit", text)
+    if 0 < found < SMALLEST_MEMORY:
+        raise ConfigError(f"--mem-limit={text}: the engine needs 6m at least; did you mean {text}m")
+    return found
+
+
+def size(flag: str, text: str) -> int:
+    """Return the size a flag gives in bytes; 0 for "" and "0".
+
+    Raises:
+        ConfigError: It is no size.
+    """
     if not text.strip():
         return 0
     found = _MEMORY.fullmatch(text.strip())
     if found is None:
-        raise ConfigError(f"--mem-limit={text}: not a size; write for example 512m or 2g")
-    size = int(float(found[1]) * _UNITS[(found[2] or "").lower()])
-    if 0 < size < SMALLEST_MEMORY:
-        raise ConfigError(f"--mem-limit={text}: the engine needs 6m at least; did you mean {text}m")
-    return size
+        raise ConfigError(f"{flag}={text}: not a size; write for example 512m or 2g")
+    return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
 
 
 def mounts(text: str) -> tuple[Mount, ...]:
@@ -107,6 +153,22 @@ def _mount(entry: str, index: int) -> Mount:
             " or /directory:/mount:rw"
         )
     return Mount(source, target.rstrip("/"), read_only=mode == "ro")
+
+
+def subnets(text: str) -> IPv4Network:
+    """Return the range that servers' own networks are taken from.
+
+    Raises:
+        ConfigError: It is none, or too small.
+    """
+    try:
+        found = IPv4Network(text.strip())
+    except ValueError as error:
+        wish = f"write for example {OWN_SUBNETS}"
+        raise ConfigError(f"--own-subnets={text}: {error}; {wish}") from error
+    if found.prefixlen > 28:
+        raise ConfigError(f"--own-subnets={text}: too small; a server takes a /28")
+    return found
 
 
 def extra_hosts(value: str | Iterable[str]) -> tuple[str, ...]:

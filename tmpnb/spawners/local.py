@@ -206,7 +206,7 @@ class LocalProcessSpawner(Spawner):
             child = subprocess.Popen(  # noqa: S603 - the operator's own command
                 self._arguments(spec, record.port),
                 cwd=directory.home,
-                env=_environment(spec, directory, https=self.https),
+                env=_environment(spec, directory, https=self.https, origins=self.script_origins),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -255,10 +255,12 @@ def _search_path() -> str:
     return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
-def _environment(spec: ServerSpec, directory: ServerDirectory, *, https: bool) -> dict[str, str]:
+def _environment(
+    spec: ServerSpec, directory: ServerDirectory, *, https: bool, origins: str
+) -> dict[str, str]:
     """Return all that a server learns of ours: no secret but its own, no place but its own."""
     kept = {n: v for n, v in os.environ.items() if n in KEPT or n.startswith("LC_")}
-    kept |= kit.environment(str(kit.DIRECTORY), {}, https=https)
+    kept |= kit.environment(str(kit.DIRECTORY), {}, https=https, origins=origins)
     return kept | {
         "PATH": _search_path(),
         "HOME": str(directory.home),

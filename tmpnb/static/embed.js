@@ -19,7 +19,8 @@
     frame.style.cssText = `width: 100%; height: min(80vh, ${Number(height) || 600}px); border: 1px solid #ccc`;
     places.push({ frame, origin, key: wanted, link: place.querySelector('a') });
     // The service takes our word that somebody asked for it, if our site may show notebooks.
-    const start = () => frame.contentWindow.postMessage({ type: 'tmpnb:start' }, origin);
+    const ticket = memory((storage) => storage.getItem(`tmpnb-place:${wanted}`)); // in line
+    const start = () => frame.contentWindow.postMessage({ type: 'tmpnb:start', ticket }, origin);
     if (pressed) frame.addEventListener('load', start, { once: true });
     const end = make('span', { id: `tmpnb-end-${places.length}`, tabIndex: -1 });
     const skip = make('a', { href: `#${end.id}`, textContent: `Skip: ${title}` });
@@ -48,8 +49,10 @@
     const place = places.find(({ frame }) => frame.contentWindow === source);
     if (!place || place.origin !== origin || !/^tmpnb:\w+$/.test(data?.type)) return;
     place.frame.parentElement.dataset.tmpnbState = data.type.slice(6); // for the article's style
+    if (data.type === 'tmpnb:waiting') memory((storage) => storage.setItem(`tmpnb-place:${place.key}`, data.ticket));
     if (data.type !== 'tmpnb:ready' || !String(data.url).startsWith(`${origin}/user/`)) return;
     memory((storage) => storage.setItem(`tmpnb:${place.key}`, data.url));
+    memory((storage) => storage.removeItem(`tmpnb-place:${place.key}`));
     if (place.link) place.link.href = data.url;
   });
 

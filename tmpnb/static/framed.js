@@ -21,16 +21,21 @@
     return origin && allowed(origin) ? origin : null;
   };
 
-  // Tell the article where the notebook is, so that it finds it again after a reload.
-  tmpnb.tell = (url) => {
+  // Tell the article where the notebook is, or the place in line, so that it finds it again
+  // after a reload: in a frame of another site a browser may let us keep nothing.
+  const say = (message) => {
     const origin = parent();
-    if (origin) window.parent.postMessage({ type: 'tmpnb:ready', url: String(url) }, origin);
+    if (origin) window.parent.postMessage(message, origin);
   };
+  tmpnb.tell = (url) => say({ type: 'tmpnb:ready', url: String(url) });
+  tmpnb.tellPlace = (ticket) => say({ type: 'tmpnb:waiting', ticket });
 
   // The article's button was pressed. Browsers say so themselves, but not all and not on http.
   window.addEventListener('message', ({ source, origin, data }) => {
     if (source !== window.parent || data?.type !== 'tmpnb:start' || !allowed(origin)) return;
-    if (page.dataset.state === 'idle') button.click();
+    if (page.dataset.state !== 'idle') return;
+    line.ticket ||= String(data.ticket ?? '');
+    button.click();
   });
 
   // In a sandbox we are nobody: no notebook would take anything from us.

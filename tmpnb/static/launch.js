@@ -50,6 +50,7 @@
   const follow = async (ticket, place) => {
     const tell = (now) => { hint.textContent = line.words(now); };
     line.ticket = ticket;
+    tmpnb.tellPlace?.(ticket); // in an article
     tell(place);
     const word = await line.wait(ticket, tell);
     if (busy || word === 'replaced') return;
@@ -81,6 +82,8 @@
     if (body.status) {
       faults = 0;
       wait(body, asked);
+    } else if (body.error?.code === 'passphrase_needed') {
+      form.submit(); // the answer to the plain form asks for it
     } else if (code >= 400 && code < 500) {
       show('failed', 'No notebook for now', body.error?.message ?? `The service answered ${code}.`);
     } else {
@@ -91,7 +94,9 @@
   const ask = async () => {
     const signal = AbortSignal.timeout(DEADLINE * 1000);
     const headers = { Accept: 'application/json' };
+    const { agree } = form.elements; // to the terms of use, where no cookie can say so
     const place = new URLSearchParams({ ticket: line.ticket, wait: patience });
+    if (agree) place.set('agree', agree.value);
     const answer = await fetch(form.action, { method: 'POST', headers, body: place, signal });
     const body = (await answer.json().catch(() => null)) ?? {};
     const asked = Number(body.retry_after ?? answer.headers.get('Retry-After')) || 5;

@@ -71,6 +71,11 @@ class Network:
             self._enter(before)
             os.close(before)
 
+    @property
+    def path(self) -> str:
+        """A file that stands for it, in this process and its children."""
+        return f"/proc/{os.getpid()}/fd/{self._own}"
+
     def close(self) -> None:
         """Let go of it; the kernel removes it with its last process."""
         os.close(self._own)

@@ -1,0 +1,328 @@
+"""The gate over HTTP: limits, bans, the passphrase and invites, at every address that takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from harness import gate_of
+from running_site import HTML, PERSON, SCRIPT, Fetch, Running
+from test_docs import documented, sections
+from tornado.httpclient import HTTPResponse
+
+from tmpnb import networks
+from tmpnb.banned import Banned
+from tmpnb.gate import MOST_TRIES, Gate, Knock
+from tmpnb.networks import Networks
+from tmpnb.server import Phase
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+WORDS = "four plain wörds"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+TAKING = [
+    ("POST", "/spawn"),
+    ("POST", "/spawn/a/b.ipynb"),
+    ("GET", "/spawn"),
+    ("GET", "/spawn/a/b.ipynb"),
+    ("POST", "/spawn/user/Ab12Cd34/a/b.ipynb"),
+    ("POST", "/api/spawn"),
+]
+
+
+def body(answer: HTTPResponse) -> Any:
+    return json.loads(answer.body)
+
+
+def cookies_of(answer: HTTPResponse) -> dict[str, str]:
+    """Return the cookies of an answer as a browser sends them again."""
+    set_ = [c.partition(";")[0] for c in answer.headers.get_list("Set-Cookie")]
+    return {"Cookie": "; ".join(set_)}
+
+
+def at(address: str) -> dict[str, str]:
+    """Return what our proxy adds for a visitor with this address."""
+    return {"X-Forwarded-For": f"10.9.8.7,{address}"}  # the first was forged
+
+
+def site(running: Running, **options: Any) -> tuple[Fetch, Gate]:
+    gate = gate_of(running.world.orchestrator, clock=running.world.clock, **options)
+    return running.public(gate=gate), gate
+
+
+async def take(fetch: Fetch, method: str, path: str, **headers: str) -> HTTPResponse:
+    kind = PERSON if method == "GET" else SCRIPT
+    return await fetch(path, method=method, headers=kind | headers)
+
+
+# Nobody goes round it
+
+
+async def test_every_address_that_takes_a_server_is_tried_here(running: Running) -> None:
+    """Of all addresses, as the documents list them; a test of those sees that they list all."""
+    public, _ = sections()
+    fetch, taking = running.public(), set()
+    for method, path in sorted(documented(public)):
+        if path.startswith("/wait/"):
+            continue  # it streams, and takes nothing: see test_visitor_handlers
+        before = running.taken
+        await take(fetch, method, path)
+        if running.taken > before:
+            taking.add((method, path))
+        for server in running.world.servers(Phase.CLAIMED):
+            running.world.orchestrator.claims.close(server)
+        await running.world.until_ready(3)
+    assert taking == set(TAKING)
+
+
+@pytest.mark.parametrize(("method", "path"), TAKING)
+async def test_none_of_them_gives_a_server_to_the_banned(
+    running: Running, method: str, path: str
+) -> None:
+    fetch, _ = site(running, banned=Banned("203.0.113.0/24"))
+    answer = await take(fetch, method, path, **at("203.0.113.9"))
+    assert answer.code == 403
+    if method == "GET":
+        assert b"Your network may not take notebooks here." in answer.body
+    else:
+        assert body(answer)["error"]["code"] == "banned"
+    assert running.taken == 0
+
+
+@pytest.mark.parametrize(("method", "path"), TAKING)
+async def test_each_of_them_counts_and_refuses(running: Running, method: str, path: str) -> None:
+    fetch, _ = site(running, servers=1)
+    assert (await take(fetch, method, path, **at("203.0.113.9"))).code in (200, 302, 303)
+    refused = await take(fetch, method, path, **at("203.0.113.9"))
+    assert refused.code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    if method == "GET":
+        assert b"<h1>Too Many Requests</h1>" in refused.body
+    else:
+        assert body(refused)["error"]["code"] == "client_limit"
+        assert "status" not in body(refused)
+    assert running.taken == 1
+    assert body(await fetch("/stats"))["claims_refused_by_limit_total"] == 1
+
+
+@pytest.mark.parametrize(("method", "path"), TAKING)
+async def test_each_of_them_wants_the_passphrase(running: Running, method: str, path: str) -> None:
+    fetch, _ = site(running, passphrase=WORDS)
+    answer = await take(fetch, method, path)
+    assert answer.code == 403
+    if method == "GET":
+        assert b'name="passphrase"' in answer.body
+    else:
+        assert body(answer)["error"]["code"] == "passphrase_needed"
+    assert running.taken == 0
+    # Bytes of a header are letters of Latin-1 to the client that the tests use.
+    said = {"X-Tmpnb-Passphrase": WORDS.encode().decode("latin-1")}
+    assert (await take(fetch, method, path, **said)).code in (200, 302, 303)
+
+
+# Limits
+
+
+async def test_one_address_cannot_take_all_and_another_is_served(running: Running) -> None:
+    fetch, _ = site(running, servers=2)
+    codes = [(await take(fetch, "POST", "/api/spawn", **at("203.0.113.9"))).code for _ in range(9)]
+    assert codes == [200] * 2 + [429] * 7
+    assert (await take(fetch, "POST", "/api/spawn", **at("198.51.100.1"))).code == 200
+
+
+async def test_one_address_cannot_fill_the_line(running: Running) -> None:
+    fetch, _ = site(running, servers=2)
+    for _ in range(3):
+        await running.world.orchestrator.claims.claim()
+    answers = [await take(fetch, "POST", "/spawn", **at("203.0.113.9")) for _ in range(9)]
+    assert [a.code for a in answers] == [503] * 2 + [429] * 7
+    assert running.world.orchestrator.claims.waiting == 2
+    ticket = body(answers[0])["ticket"]
+    again = await fetch(
+        "/spawn",
+        method="POST",
+        headers=SCRIPT | FORM | at("203.0.113.9"),
+        body=urlencode({"ticket": ticket}),
+    )
+    assert (again.code, body(again)["position"]) == (503, 1), "who has a place keeps it"
+
+
+async def test_who_comes_back_to_their_server_is_never_refused(running: Running) -> None:
+    fetch, _ = site(running, servers=1, a_minute=1)
+    first = await take(fetch, "POST", "/spawn", **at("203.0.113.9"))
+    for _ in range(3):
+        again = await take(fetch, "POST", "/spawn/lab", **at("203.0.113.9"), **cookies_of(first))
+        assert again.code == 200
+    assert running.taken == 1
+
+
+async def test_who_comes_back_after_a_restart_is_counted_again(running: Running) -> None:
+    fetch, _ = site(running, servers=1)
+    first = await take(fetch, "POST", "/spawn", **at("203.0.113.9"))
+    after, _ = site(running, servers=1)  # a gate that knows nothing
+    again = await take(after, "POST", "/spawn", **at("203.0.113.9"), **cookies_of(first))
+    assert body(again)["url"] == body(first)["url"]
+    assert (await take(after, "POST", "/spawn", **at("203.0.113.9"))).code == 429
+
+
+async def test_who_may_not_take_another_keeps_the_one_they_have(running: Running) -> None:
+    fetch, _ = site(running, servers=1, a_minute=1)
+    first = await take(fetch, "POST", "/spawn", **at("203.0.113.9"))
+    headers = SCRIPT | FORM | at("203.0.113.9") | cookies_of(first)
+    refused = await fetch("/spawn", method="POST", headers=headers, body="fresh=1")
+    assert refused.code == 429
+    assert len(running.world.servers(Phase.CLAIMED)) == 1
+    running.world.clock.advance(61)
+    fresh = await fetch("/spawn", method="POST", headers=headers, body="fresh=1")
+    assert fresh.code == 200
+    assert body(fresh)["url"] != body(first)["url"]
+
+
+async def test_exempt_networks_are_not_limited(running: Running) -> None:
+    exempt = Networks(networks.parse("203.0.113.0/24", "test"))
+    fetch, _ = site(running, servers=1, exempt=exempt)
+    for _ in range(3):
+        assert (await take(fetch, "POST", "/api/spawn", **at("203.0.113.9"))).code == 200
+
+
+async def test_a_program_with_the_apis_token_is_not_limited(running: Running) -> None:
+    gate = gate_of(running.world.orchestrator, servers=1, passphrase=WORDS)
+    fetch = running.public(gate=gate, api_token="secret-of-the-api")
+    token = {"Authorization": "token secret-of-the-api"}
+    for _ in range(3):
+        assert (await take(fetch, "POST", "/api/spawn", **at("203.0.113.9"), **token)).code == 200
+
+
+async def test_a_notebook_takes_no_notebooks(running: Running) -> None:
+    own = Networks(networks.parse("172.18.0.7", "test"))
+    fetch, _ = site(running, notebooks=lambda: own)
+    answer = await take(fetch, "POST", "/api/spawn", **at("172.18.0.7"))
+    assert (answer.code, body(answer)["error"]["code"]) == (403, "banned")
+
+
+async def test_the_addresses_of_taken_servers_are_known(running: Running) -> None:
+    server = await running.world.orchestrator.claims.claim()
+    assert running.world.orchestrator.server_addresses() == set(), "loopback is the operator's"
+    server.address = "http://172.18.0.7:8888"
+    found = running.world.orchestrator.server_addresses()
+    assert found == {networks.address("172.18.0.7")}
+
+
+async def test_an_unknown_proxy_is_told_of_once(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = gate_of(running.world.orchestrator)
+    for _ in range(3):
+        client = await gate.client(Knock("10.0.0.5", "203.0.113.9"))
+        assert str(client.address) == "10.0.0.5"
+    assert [("--trusted-proxies" in r.message) for r in caplog.records] == [True]
+
+
+# The passphrase
+
+
+async def test_a_form_says_it_and_need_not_again(running: Running) -> None:
+    fetch, _ = site(running, passphrase=WORDS)
+    page = await fetch("/spawn/lab", method="POST", headers=HTML | FORM, body="")
+    assert page.code == 403
+    assert b'<form method="post" action="/spawn/lab">' in page.body
+    said = urlencode({"passphrase": WORDS})
+    taken = await fetch("/spawn/lab", method="POST", headers=HTML | FORM, body=said)
+    assert taken.code == 303
+    kept = [c for c in taken.headers.get_list("Set-Cookie") if c.startswith("tmpnb-pass=")]
+    assert len(kept) == 1
+    assert "; Path=/spawn; Max-Age=86400; HttpOnly; SameSite=Lax" in kept[0]
+    only = {"Cookie": kept[0].partition(";")[0]}
+    assert (await take(fetch, "POST", "/spawn", **only)).code == 200
+    assert running.taken == 2
+
+
+async def test_a_wrong_one_is_said_and_asked_again(running: Running) -> None:
+    fetch, _ = site(running, passphrase=WORDS)
+    wrong = urlencode({"passphrase": "<b>guess", "fresh": "1"})
+    page = await fetch("/spawn", method="POST", headers=HTML | FORM, body=wrong)
+    assert page.code == 403
+    assert b"That is not the passphrase. Please try again." in page.body
+    assert b"guess" not in page.body
+    assert b'name="fresh" value="1"' in page.body
+
+
+async def test_wrong_tries_are_few_and_the_right_one_is_not_told_then(running: Running) -> None:
+    fetch, _ = site(running, passphrase=WORDS)
+
+    async def say(words: str, address: str) -> int:
+        headers = SCRIPT | at(address) | {"X-Tmpnb-Passphrase": words.encode().decode("latin-1")}
+        return (await fetch("/api/spawn", method="POST", headers=headers)).code
+
+    for _ in range(MOST_TRIES):
+        assert await say("a guess", "203.0.113.9") == 403
+    assert await say(WORDS, "203.0.113.9") == 429
+    assert await say(WORDS, "198.51.100.1") == 200
+    running.world.clock.advance(61)
+    assert await say(WORDS, "203.0.113.9") == 200
+
+
+async def test_who_was_let_in_is_not_asked_again(running: Running) -> None:
+    fetch, _ = site(running, passphrase=WORDS)
+    others = [await running.world.orchestrator.claims.claim() for _ in range(3)]
+    said = {"X-Tmpnb-Passphrase": WORDS.encode().decode("latin-1")}
+    waiting = await take(fetch, "POST", "/spawn", **said)
+    assert waiting.code == 503
+    ticket = urlencode({"ticket": body(waiting)["ticket"], "wait": "20"})
+    running.world.orchestrator.claims.close(others[0])
+    taken = await fetch("/spawn", method="POST", headers=SCRIPT | FORM, body=ticket)
+    assert taken.code == 200, "the ticket stands for it"
+    seen = cookies_of(taken)
+    assert "tmpnb-pass" not in seen["Cookie"]
+    assert (await take(fetch, "POST", "/spawn", **seen)).code == 200, "their own server does"
+    fresh = await fetch("/spawn", method="POST", headers=SCRIPT | FORM | seen, body="fresh=1")
+    assert fresh.code == 403, "a new one does not"
+
+
+# Invites
+
+
+async def test_an_invite_opens_and_leaves_the_address_bar(running: Running) -> None:
+    fetch, gate = site(running, passphrase=WORDS)
+    token = gate.passes.invite(3)
+    for path, to in (
+        ("/invite", "/"),
+        ("/invite/", "/"),
+        ("/invite/lab/tree/a%20b.ipynb", "/lab/tree/a%20b.ipynb"),
+        ("/invite//evil.example/x", "/spawn/evil.example/x"),
+        ("/invite/rstudio", "/spawn/rstudio"),
+    ):
+        arrived = await fetch(f"{path}?token={token}")
+        assert (arrived.code, arrived.headers["Location"]) == (302, to)
+        [kept] = arrived.headers.get_list("Set-Cookie")
+        assert re.search(r"; Path=/spawn; Max-Age=1080\d; HttpOnly; SameSite=Lax$", kept)
+    assert running.taken == 0
+    assert (await take(fetch, "POST", "/spawn", **cookies_of(arrived))).code == 200
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "invite.9999999999.abc"])
+async def test_an_invite_that_is_none_or_over_is_said(running: Running, token: str) -> None:
+    fetch, _ = site(running, passphrase=WORDS)
+    answer = await fetch(f"/invite?token={token}", headers=HTML)
+    assert answer.code == 403
+    assert b"This invitation has ended" in answer.body
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_neither_passphrase_nor_invite_gets_into_a_log(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetch, gate = site(running, passphrase=WORDS)
+    token = gate.passes.invite(3)
+    with caplog.at_level(0):
+        await fetch(f"/invite/lab?token={token}")
+        await fetch("/invite?token=invite.1.wr0ng-token-1")
+        for words in (WORDS, "a wrong guess"):
+            said = urlencode({"passphrase": words})
+            await fetch("/spawn", method="POST", headers=HTML | FORM, body=said)
+    assert "/invite/lab" in caplog.text
+    for secret in (token, "wr0ng-token-1", WORDS, "wrong guess", "four"):
+        assert secret not in caplog.text

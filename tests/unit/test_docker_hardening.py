@@ -1,0 +1,193 @@
+"""What bounds a container: the engine's settings for each wish, and what an engine cannot hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tmpnb.errors import ConfigError
+from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker_hardening import (
+    DEFAULT,
+    Limits,
+    Wanted,
+    capabilities,
+    gaps,
+    home_volume,
+    may_bound_disk,
+    missing_runtime,
+    settings,
+)
+from tmpnb.spawners.docker_person import NOBODY, Person
+
+JOVYAN = Person(1000, 100, "/home/jovyan")
+SOUND = {
+    "MemoryLimit": True,
+    "SwapLimit": True,
+    "PidsLimit": True,
+    "CpuCfsQuota": True,
+    "CPUShares": True,
+    "SecurityOptions": ["name=seccomp,profile=default"],
+    "Driver": "overlay2",
+    "DriverStatus": [["Backing Filesystem", "extfs"]],
+    "Runtimes": {"runc": {"path": "runc"}},
+}
+ALL = Wanted(memory=1, cpu_quota=1, cpu_shares=2, processes=1)
+
+
+def test_a_container_is_bounded_by_default() -> None:
+    found = settings(Limits(), JOVYAN)
+    assert found["cap_drop"] == ["ALL"]
+    assert found["cap_add"] == []
+    assert found["security_opt"] == ["no-new-privileges"]
+    assert found["pids_limit"] == 1024
+    assert found["ulimits"] == [{"Name": "nofile", "Soft": 4096, "Hard": 4096}]
+    assert found["log_config"] == {
+        "Type": "json-file",
+        "Config": {"max-size": "1m", "max-file": "2"},
+    }
+    assert found["init"] is True
+    assert not {"read_only", "tmpfs", "storage_opt", "runtime"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("relaxed", "key", "value"),
+    [
+        ({"capabilities": (DEFAULT,)}, "cap_drop", None),
+        ({"capabilities": ("CHOWN",)}, "cap_add", ["CHOWN"]),
+        ({"new_privileges": True}, "security_opt", []),
+        ({"processes": 0}, "pids_limit", None),
+        ({"open_files": 0}, "ulimits", None),
+        ({"log_size": ""}, "log_config", None),
+        ({"init": False}, "init", False),
+        ({"runtime": "runsc"}, "runtime", "runsc"),
+    ],
+)
+def test_each_bound_can_be_relaxed_alone(relaxed: dict[str, Any], key: str, value: object) -> None:
+    usual, found = settings(Limits(), JOVYAN), settings(Limits(**relaxed), JOVYAN)
+    assert found.get(key) == value
+    changed = {name for name in usual | found if usual.get(name) != found.get(name)}
+    assert changed - {"cap_add"} <= {key}
+
+
+def test_a_read_only_server_writes_to_its_home_and_to_tmp() -> None:
+    limits = Limits(read_only=True)
+    found = settings(limits, JOVYAN)
+    assert (found["read_only"], found["tmpfs"]) == (True, {"/tmp": "mode=1777"})  # noqa: S108 - inside
+    assert home_volume(limits, JOVYAN) == "/home/jovyan"
+    assert home_volume(Limits(), JOVYAN) is None
+
+
+def test_the_engine_bounds_the_disk_where_it_can() -> None:
+    limits = Limits(disk=1000, disk_by_engine=True)
+    found = settings(limits, JOVYAN)
+    assert found["storage_opt"] == {"size": "1000"}
+    assert "read_only" not in found
+    assert home_volume(limits, JOVYAN) is None
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(disk=1000), Limits(disk=1000, disk_by_engine=True, read_only=True)]
+)
+def test_else_memory_of_that_size_is_all_that_can_be_written(limits: Limits) -> None:
+    found = settings(limits, JOVYAN)
+    assert found["read_only"] is True
+    assert found["tmpfs"] == {
+        "/tmp": "mode=1777,size=1000",  # noqa: S108 - inside
+        "/home/jovyan": "uid=1000,gid=100,mode=755,exec,size=1000",
+    }
+    assert "storage_opt" not in found
+    assert home_volume(limits, JOVYAN) is None
+
+
+def test_a_home_of_nobody_known_is_open_to_all_who_are_in_there() -> None:
+    assert settings(Limits(disk=9), NOBODY)["tmpfs"]["/home"] == "mode=1777,exec,size=9"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ()),
+        (" , ", ()),
+        ("chown, CAP_NET_RAW", ("CHOWN", "NET_RAW")),
+        ("default", (DEFAULT,)),
+    ],
+)
+def test_capabilities_are_read_in_dockers_form(text: str, names: tuple[str, ...]) -> None:
+    assert capabilities(text) == names
+
+
+@pytest.mark.parametrize("text", ["default,CHOWN", "CHOWN;SETUID", "7"])
+def test_capabilities_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^--capabilities={text}: "):
+        capabilities(text)
+
+
+def test_a_sound_engine_has_no_gap_and_one_that_is_silent_is_not_accused() -> None:
+    assert gaps(SOUND, ALL) == []
+    assert gaps({}, ALL) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("MemoryLimit", "memory is not bounded"),
+        ("SwapLimit", "swapaccount=1"),
+        ("PidsLimit", "processes are not bounded"),
+        ("CpuCfsQuota", "--cpu-quota"),
+        ("CPUShares", "--cpu-shares"),
+    ],
+)
+def test_what_the_engine_cannot_enforce_is_said_if_it_is_wanted(name: str, said: str) -> None:
+    [gap] = gaps(SOUND | {name: False}, ALL)
+    assert said in gap
+    assert gaps(SOUND | {name: False}, Wanted()) == []
+
+
+def test_an_engine_without_seccomp_is_named() -> None:
+    [gap] = gaps(SOUND | {"SecurityOptions": ["name=apparmor"]}, Wanted())
+    assert "seccomp" in gap
+
+
+@pytest.mark.parametrize(
+    ("driver", "backing", "can"),
+    [
+        ("overlay2", "extfs", False),
+        ("overlay2", "xfs", True),
+        ("btrfs", "", True),
+        ("zfs", "", True),
+        ("vfs", "", False),
+    ],
+)
+def test_whether_the_storage_bounds_a_disk_is_told_by_its_driver(
+    driver: str, backing: str, can: bool
+) -> None:
+    about = {"Driver": driver, "DriverStatus": [["Backing Filesystem", backing], ["odd"]]}
+    assert may_bound_disk(about) is can
+    assert bool(gaps(about, Wanted(disk=1))) is not can
+
+
+def test_a_runtime_that_the_engine_lacks_is_named_with_those_it_has() -> None:
+    assert missing_runtime(SOUND, "runsc") == "the engine has no runtime runsc, it has runc"
+    for known in ("", "runc", "io.containerd.runsc.v1"):
+        assert missing_runtime(SOUND, known) is None
+    assert missing_runtime({}, "runsc") is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"disk_limit": "much"}, "--disk-limit=much: not a size"),
+        ({"container_log_size": "little"}, "--container-log-size=little: not a size"),
+        ({"capabilities": "default,CHOWN"}, "--capabilities=default,CHOWN"),
+    ],
+)
+def test_a_wrong_bound_is_named_by_its_flag(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        DockerSpawner(**wrong).limits()
+
+
+def test_bounds_are_settings_of_the_spawner_in_files_and_documents() -> None:
+    assert {"mem_limit", "capabilities", "image"} <= set(DockerSpawner.class_own_traits())
+    assert "c.DockerSpawner.capabilities" in DockerSpawner.class_config_section()

@@ -1,0 +1,265 @@
+"""The networks that servers are put on: made once, closed if they must be, one each if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from typing import Any, cast
+
+import docker
+import pytest
+from docker.errors import APIError, NotFound
+from docker_stand_in import Engine, StandIn
+
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners.docker_networks import ICC, NO_GATEWAY, OwnNetworks, ensure, openness
+from tmpnb.spawners.docker_options import Options, subnets
+
+CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    made = Engine()
+    yield made.state
+    made.close()
+
+
+@pytest.fixture
+def client(stand_in: StandIn) -> Iterator[docker.APIClient]:
+    made = docker.APIClient(base_url=stand_in.url, version="1.41", timeout=10)
+    yield made
+    made.close()
+
+
+def test_a_network_is_made_once_with_its_labels(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    stand_in.rule("GET /networks/lan", lambda: (404, {"message": "network lan not found"}), 1)
+    stand_in.rule("POST /networks/create", lambda: (201, {"Id": "1"}))
+    stand_in.rule("GET /networks/lan", lambda: (200, {"Name": "lan"}))
+    ensure(client, "lan", {"a": "b"}, closed=False)
+    ensure(client, "lan", {"a": "b"}, closed=False)
+    assert len(stand_in.requests("networks/create")) == 1
+
+
+def test_a_network_somebody_else_made_meanwhile_is_fine(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
+    stand_in.refuse("POST /networks/create", 409, "network with name lan already exists")
+    ensure(client, "lan", {}, closed=False)
+    assert len(stand_in.requests("networks/create")) == 1
+
+
+def test_a_network_that_cannot_be_made_is_named(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
+    stand_in.refuse("POST /networks/create", 403, "no more address pools")
+    with pytest.raises(ConfigError) as refused:
+        ensure(client, "lan", {}, closed=False)
+    text = str(refused.value)
+    assert text.startswith("--docker-network=lan: ")
+    assert "no more address pools" in text
+
+
+@pytest.mark.parametrize(
+    ("network", "closed"),
+    [
+        (CLOSED, True),
+        (CLOSED | {"Internal": False}, False),
+        (CLOSED | {"Options": {}}, False),
+        (CLOSED | {"Options": None}, False),
+    ],
+)
+def test_a_network_that_is_there_must_be_closed_for_servers_without_egress(
+    client: docker.APIClient, stand_in: StandIn, network: dict[str, Any], closed: bool
+) -> None:
+    assert (openness(network) is None) is closed
+    stand_in.rule("GET /networks/lan", lambda: (200, network))
+    ensure(client, "lan", {}, closed=False)
+    if closed:
+        ensure(client, "lan", {}, closed=True)
+    else:
+        with pytest.raises(ConfigError, match="docker network rm lan"):
+            ensure(client, "lan", {}, closed=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"host_network": True, "egress": False}, "--host-network and --egress=none"),
+        ({"own_networks": True, "egress": False}, "--own-networks needs --docker-network"),
+    ],
+)
+def test_settings_that_exclude_each_other_are_named(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Options("image", **wrong)
+
+
+def test_servers_are_placed_by_what_they_may_reach() -> None:
+    assert Options("image").place == ""
+    assert Options("image", network="lan").place == "lan"
+    assert Options("image", egress=False).place == "tmpnb-closed"
+    assert Options("image", egress=False, network="lan").place == "lan"
+    assert not Options("image", network="lan", own_networks=True).apart, (
+        "egress needs no such thing"
+    )
+    assert Options("image", network="lan", own_networks=True, egress=False).apart
+
+
+@pytest.mark.parametrize("text", ["", "198.18.0.1/15", "198.18.0.0/29", "::/64", "here"])
+def test_a_range_that_servers_cannot_have_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--own-subnets="):
+        subnets(text)
+
+
+class FakeEngine:
+    """The part of an engine's client that has to do with networks, with `lan` to meet on."""
+
+    def __init__(self) -> None:
+        self.members = {"proxy", "orchestrator"}
+        self.stopped: set[str] = set()
+        self.made: dict[str, dict[str, Any]] = {}
+        self.on: dict[str, set[str]] = {}
+        self.taken: list[IPv4Network] = []  # that the engine refuses
+        self.looks = 0  # at all networks of the pool
+        self.busy = False
+
+    def inspect_network(self, name: str) -> dict[str, Any]:
+        if name == "lan":
+            return {"Containers": dict.fromkeys(self.members - self.stopped)}
+        if name not in self.made:
+            raise NotFound("no such network")
+        return self.made[name]
+
+    def networks(self, filters: object = None) -> list[dict[str, Any]]:
+        if self.busy:
+            raise APIError("the engine is busy")
+        self.looks += filters is not None
+        return list(self.made.values())
+
+    def create_network(self, name: str, *, ipam: Any, labels: dict[str, str], **more: Any) -> None:
+        [config] = ipam["Config"]
+        if any(IPv4Network(config["Subnet"]).overlaps(other) for other in self.taken):
+            raise APIError("Pool overlaps with other one on this address space")
+        about = {"Name": name, "Labels": labels, "IPAM": {"Config": [config]}}
+        self.made[name], self.on[name] = about | more, set()
+
+    def connect_container_to_network(self, container: str, network: str) -> None:
+        if container in self.on[network]:
+            raise APIError("endpoint already exists in network")
+        self.on[network].add(container)
+
+    def disconnect_container_from_network(self, container: str, network: str, **_: Any) -> None:
+        self.on[network].discard(container)
+
+    def containers(self, *, all: bool, filters: dict[str, str]) -> list[dict[str, str]]:
+        shown = self.on[filters["network"]] - (set() if all else self.stopped)
+        return [{"Id": name} for name in shown]
+
+    def remove_network(self, name: str) -> None:
+        assert not self.on[name], "somebody is still on it"
+        del self.made[name]
+
+    def subnet(self, name: str) -> str:
+        return str(self.made[name]["IPAM"]["Config"][0]["Subnet"])
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+def own_networks(engine: FakeEngine, text: str = "198.18.0.0/15") -> OwnNetworks:
+    return OwnNetworks(cast("docker.APIClient", engine), "pool", "lan", subnets(text), {"a": "b"})
+
+
+def test_each_server_has_a_closed_network_with_those_who_reach_it(engine: FakeEngine) -> None:
+    networks = own_networks(engine)
+    first, second = networks.place("one"), networks.place("two")
+    assert first != second
+    assert engine.subnet(first) != engine.subnet(second)
+    for name in (first, second):
+        assert engine.on[name] == {"proxy", "orchestrator"}
+        assert engine.made[name]["internal"] is True
+        assert engine.made[name]["options"] == {NO_GATEWAY: "true"}
+        assert engine.made[name]["Labels"]["a"] == "b"
+
+
+def test_a_network_goes_with_its_server_and_also_from_who_does_not_run(engine: FakeEngine) -> None:
+    networks = own_networks(engine)
+    networks.place("one")
+    engine.stopped = {"proxy"}
+    networks.free("one")
+    networks.free("one")
+    assert engine.made == {}
+    assert engine.on == {"tmpnb-pool-one": set()}, "nobody is left with a network that is gone"
+
+
+def test_who_comes_anew_to_the_meeting_is_brought_to_all_servers(engine: FakeEngine) -> None:
+    networks = own_networks(engine)
+    name = networks.place("one")
+    networks.tend(["one"])
+    engine.members.add("another")
+    networks.tend(["one"])
+    assert engine.on[name] == {"proxy", "orchestrator", "another"}
+
+
+def test_as_long_as_nobody_comes_nothing_is_looked_at(engine: FakeEngine) -> None:
+    networks = own_networks(engine)
+    networks.place("one")
+    networks.tend(["one"])
+    looks = engine.looks
+    networks.tend(["one"])
+    assert engine.looks == looks
+
+
+def test_what_a_killed_orchestrator_left_is_removed_and_what_is_being_made_is_not(
+    engine: FakeEngine,
+) -> None:
+    own_networks(engine).place("left-over")
+    networks = own_networks(engine)
+    networks.place("new")
+    networks.tend([])
+    assert set(engine.made) == {"tmpnb-pool-new"}
+
+
+def test_subnets_that_somebody_has_are_left_out(engine: FakeEngine) -> None:
+    engine.taken = [IPv4Network("198.18.0.0/27")]
+    theirs = [{"Subnet": "198.18.0.32/28"}, {"Subnet": "fd00::/8"}]
+    engine.made["other"] = {"Name": "other", "IPAM": {"Config": theirs}}
+    assert engine.subnet(own_networks(engine).place("one")) == "198.18.0.48/28"
+
+
+def test_subnets_are_used_again_when_they_are_free(engine: FakeEngine) -> None:
+    networks = own_networks(engine, "198.18.0.0/27")
+    for server in ("one", "two"):
+        networks.place(server)
+    with pytest.raises(SpawnerError, match="--own-subnets"):
+        networks.place("three")
+    networks.free("one")
+    assert engine.subnet(networks.place("three")) == "198.18.0.0/28"
+
+
+def test_without_anybody_to_meet_it_is_said_what_to_do(engine: FakeEngine) -> None:
+    own_networks(engine).check()
+    engine.members = set()
+    with pytest.raises(ConfigError, match="no container is on the network lan"):
+        own_networks(engine).check()
+
+
+def test_an_engine_that_fails_meanwhile_spoils_no_listing(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    networks = own_networks(engine)
+    name = networks.place("one")
+    networks.tend(["one"])
+    engine.members.add("another")
+    engine.busy = True
+    networks.tend(["one"])
+    assert "cannot be kept" in caplog.text
+    engine.busy = False
+    networks.tend(["one"])
+    assert "another" in engine.on[name], "it is tried again"

@@ -1,0 +1,114 @@
+"""Passphrase and signed passes: what they open, for how long, and what they do not tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness import KEY, FakeClock
+
+from tmpnb.errors import ConfigError
+from tmpnb.passes import DAY, Passes, given_passphrase
+from tmpnb.tokens import TokenMaker
+
+WORDS = "four plain wörds here"
+
+
+def passes(passphrase: str = WORDS, clock: FakeClock | None = None, key: bytes = KEY) -> Passes:
+    return Passes(TokenMaker(key), passphrase, clock or FakeClock())
+
+
+def test_the_passphrase_is_right_however_it_was_typed() -> None:
+    assert passes().is_right(WORDS)
+    assert passes().is_right(f" {WORDS}\n".replace("ö", "o\N{COMBINING DIAERESIS}"))
+    for wrong in ("", WORDS.upper(), WORDS[:-1], f"{WORDS}x"):
+        assert not passes().is_right(wrong)
+
+
+def test_without_a_passphrase_nothing_is_asked_and_nothing_is_right() -> None:
+    assert not passes("").needed
+    assert not passes("").is_right("")
+
+
+def test_a_pass_opens_until_its_time_is_over() -> None:
+    clock = FakeClock()
+    ours = passes(clock=clock)
+    for made, seconds in ((ours.by_passphrase(), DAY), (ours.invite(3), 3 * 3600)):
+        assert seconds - 2 <= ours.seconds_left(made) <= seconds + 1
+    clock.advance(3 * 3600 + 2)
+    assert ours.seconds_left(ours.invite(3)) > 0
+    assert ours.seconds_left(made) == 0
+
+
+def test_another_passphrase_ends_its_passes_and_no_invite() -> None:
+    before, after = passes(), passes("another one")
+    assert after.seconds_left(before.by_passphrase()) == 0
+    assert after.seconds_left(before.invite(1)) > 0
+
+
+def test_another_key_ends_all_passes() -> None:
+    before, after = passes(), passes(key=b"another key for tests")
+    assert after.seconds_left(before.by_passphrase()) == after.seconds_left(before.invite(1)) == 0
+
+
+def test_what_was_changed_or_made_up_opens_nothing() -> None:
+    ours = passes()
+    kind, until, signature = ours.invite(1).split(".")
+    signed = TokenMaker(KEY)
+    for forged in (
+        "",
+        "..",
+        "invite",
+        f"passphrase.{until}.{signature}",
+        f"{kind}.{int(until) + 1}.{signature}",
+        f"{kind}.0{until}.{signature}",
+        f"{kind}.{until}.",
+        f"{kind}.-1.{signature}",
+        f"{kind}.²³.{signature}",
+        f"{kind}.{'9' * 9999}.{signature}",
+        f"{kind}.{until}.{signed.token_for(f'{kind}:{until}')}",
+        f"{kind}.{until}.{signed.sign(f'visitor:{kind}:{until}')}",
+    ):
+        assert ours.seconds_left(forged) == 0, forged
+
+
+def test_a_pass_does_not_show_the_passphrase() -> None:
+    assert not {word for word in WORDS.split() if word in passes().by_passphrase()}
+    assert WORDS not in repr(passes())
+
+
+@pytest.mark.parametrize("hours", [0, -1, 9999, float("inf")])
+def test_an_invite_is_for_a_time(hours: float) -> None:
+    with pytest.raises(ConfigError, match="--hours="):
+        passes().invite(hours)
+
+
+def test_the_passphrase_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "words"
+    file.write_text(f"{WORDS}\n", encoding="utf-8")
+    assert given_passphrase(None, None) == ""
+    assert given_passphrase("from outside", file) == "from outside"
+    assert given_passphrase(None, file) == WORDS
+
+
+@pytest.mark.parametrize(
+    ("value", "content", "said"),
+    [
+        ("abc", None, "TMPNB_PASSPHRASE is shorter than 6 characters"),
+        ("\udcff" * 9, None, "TMPNB_PASSPHRASE is not UTF-8"),
+        (None, b"", "TMPNB_PASSPHRASE_FILE is shorter"),
+        (None, b"\xff\xfe" * 9, "TMPNB_PASSPHRASE_FILE="),
+        (None, None, "TMPNB_PASSPHRASE_FILE="),
+    ],
+)
+def test_a_passphrase_that_cannot_be_is_one_line_without_it(
+    tmp_path: Path, value: str | None, content: bytes | None, said: str
+) -> None:
+    file = tmp_path / "words"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        given_passphrase(value, file)
+    assert str(refused.value).startswith(said)
+    assert "\n" not in str(refused.value)
+    assert "abc" not in str(refused.value)

@@ -1,0 +1,26 @@
+"""Who may take servers, as values that were checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tmpnb.banned import Banned
+from tmpnb.client_limits import Allowance
+from tmpnb.networks import Networks
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the operator says of clients. Without more, none is limited.
+
+    Attributes:
+        allowance: What each client may take.
+        trusted: Proxies before ours.
+        exempt: Clients without limits.
+        banned: Who gets nothing.
+    """
+
+    allowance: Allowance = field(default_factory=Allowance)
+    trusted: Networks = field(default_factory=Networks)
+    exempt: Networks = field(default_factory=Networks)
+    banned: Banned = field(default_factory=Banned)

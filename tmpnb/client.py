@@ -1,0 +1,54 @@
+"""Who a request comes from: the visitor's address, behind proxies that are trusted. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+
+from tmpnb import networks
+from tmpnb.networks import Address, Addresses
+
+MOST_HOPS = 32  # addresses of one request that are looked at
+SITE = 64  # bits of an IPv6 address that stand for one customer
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One visitor, or all who share an address.
+
+    Attributes:
+        address: Where the request comes from; None if that has no address.
+    """
+
+    address: Address | None
+
+    @property
+    def key(self) -> str:
+        """What is counted as one: an IPv4 address, or the /64 of an IPv6 address."""
+        if isinstance(self.address, IPv6Address):
+            return str(IPv6Network((self.address, SITE), strict=False))
+        return str(self.address)
+
+
+def client_of(peer: str, forwarded: str, trusted: Addresses) -> Client:
+    """Return who asks.
+
+    Each proxy appends the address it sees to what the client sent, so a client forges what
+    stands on the left; only who is named by a trusted proxy counts. That is the right-most
+    address that is not a trusted proxy's. Where there is no readable address, it is the last
+    trusted proxy.
+
+    Args:
+        peer: The address the connection comes from.
+        forwarded: `X-Forwarded-For`, all of these headers joined by commas; may be anything.
+        trusted: The addresses of proxies that append truthfully.
+    """
+    found = networks.address(peer)
+    for hop in reversed(forwarded.rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
+        if found not in trusted:
+            break
+        named = networks.address(hop)
+        if named is None:
+            break
+        found = named
+    return Client(found)

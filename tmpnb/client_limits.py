@@ -1,0 +1,198 @@
+"""What one client may take: so many servers at a time, and so many a minute. Synchronous."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tmpnb.client import Client
+from tmpnb.errors import ClientLimitError
+from tmpnb.holdings import Holdings
+from tmpnb.line import Ticket
+from tmpnb.server import NotebookServer
+from tmpnb.windows import Windows
+
+MINUTE = 60.0  # seconds
+RETRY_WHEN_HOLDING = 60  # seconds
+SHARED = "If a class or a company shares the address, those who run this service can raise"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What each client may take; 0 means no limit."""
+
+    servers: int = 0  # at a time, places in line included
+    a_minute: int = 0
+
+
+class ClientLimits:
+    """Knows what each client has and takes, and refuses what is too much.
+
+    Checks and counts in one step of memory without a wait. A claim under way counts, and
+    so does a place in line. Servers of before a restart are nobody's until their visitor
+    comes back.
+    """
+
+    def __init__(
+        self,
+        allowance: Allowance,
+        clock: Callable[[], float],
+        *,
+        claimed: Callable[[Collection[str]], Collection[str]],
+        waiting: Callable[[Collection[str]], Collection[str]],
+    ) -> None:
+        """Begin with nobody.
+
+        Args:
+            allowance: What each may take.
+            clock: Time in seconds.
+            claimed: Returns those of some servers that a visitor has now.
+            waiting: Returns those of some tickets that stand for a place in line.
+        """
+        self.refused = 0  # times a client was refused, since the start
+        self._allowance = allowance
+        self._servers, self._places = Holdings(claimed), Holdings(waiting)
+        self._taken = Windows(clock, MINUTE, allowance.a_minute)
+        self._under_way: Counter[str] = Counter()
+
+    def require(self, client: Client, *, closing: int = 0) -> None:
+        """Let pass who may take one more.
+
+        Args:
+            client: Who asks.
+            closing: Servers that end first.
+
+        Raises:
+            ClientLimitError: They have, or took of late, as many as one may.
+        """
+        key, allowed = client.key, self._allowance
+        coming = self._under_way[key] + self._places.count(key)
+        has = self._servers.count(key) + coming - closing
+        if allowed.servers and has >= allowed.servers:
+            raise self._refusal(
+                f"Your address has {has} of the {allowed.servers} notebooks that one address may "
+                "have or wait for at a time. Use one of them, or come back when one has ended. "
+                f"{SHARED} --client-servers.",
+                RETRY_WHEN_HOLDING,
+            )
+        if allowed.a_minute and self._taken.count(key) + coming >= allowed.a_minute:
+            seconds = 1 + int(self._taken.seconds_until_fewer(key))
+            raise self._refusal(
+                f"Your address has taken the {allowed.a_minute} notebooks that one address may "
+                f"take a minute. Try again in {seconds} s. {SHARED} --client-rate.",
+                seconds,
+            )
+
+    @contextmanager
+    def under_way(self, client: Client) -> Iterator[None]:
+        """Count one claim that has begun and is not over."""
+        self._under_way[client.key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[client.key] -= 1
+            if not self._under_way[client.key]:
+                del self._under_way[client.key]
+
+    def took(self, client: Client, server_id: str) -> None:
+        """Note that a client was given a server."""
+        self._servers.add(client.key, server_id)
+        if self._allowance.a_minute:
+            self._taken.add(client.key)
+
+    def has(self, client: Client, server_id: str) -> None:
+        """Note whose a server is that nobody was known to hold, as after a restart."""
+        if server_id not in self._servers:
+            self._servers.add(client.key, server_id)
+
+    def waits(self, client: Client, ticket_id: str) -> None:
+        """Note that a client was given a place in line."""
+        self._places.add(client.key, ticket_id)
+
+    def waits_no_more(self, ticket_id: str) -> None:
+        """Note that a place has become a claim under way."""
+        self._places.drop(ticket_id)
+
+    def _refusal(self, message: str, seconds: int) -> ClientLimitError:
+        self.refused += 1
+        return ClientLimitError(message, seconds)
+
+
+class Admission:
+    """The leave to take one server, which every way to take one asks for."""
+
+    def __init__(
+        self,
+        limits: ClientLimits,
+        client: Client,
+        *,
+        exempt: bool = False,
+        by_passphrase: bool = False,
+    ) -> None:
+        """Keep for whom it is.
+
+        Args:
+            limits: Of each client.
+            client: Who has it.
+            exempt: They are neither counted nor refused.
+            by_passphrase: They have just said it, and need not again for a while.
+        """
+        self.by_passphrase = by_passphrase
+        self._limits, self._client, self._exempt = limits, client, exempt
+
+    def require(self, *, closing: int = 0) -> None:
+        """Let pass who may take one more, when `closing` of theirs have ended.
+
+        Raises:
+            ClientLimitError: They may not.
+        """
+        if not self._exempt:
+            self._limits.require(self._client, closing=closing)
+
+    async def take(self, claim: Callable[[], Awaitable[NotebookServer]]) -> NotebookServer:
+        """Return what `claim` returns, counted from now on.
+
+        Raises:
+            ClientLimitError: They may not take one more; `claim` is not called.
+        """
+        self.require()
+        return await self._counted(claim)
+
+    def queue(self, join: Callable[[], Ticket]) -> Ticket:
+        """Return the place in line that `join` returns, counted from now on.
+
+        Raises:
+            ClientLimitError: They may not take one more; `join` is not called.
+        """
+        self.require()
+        ticket = join()
+        if not self._exempt:
+            self._limits.waits(self._client, ticket.id)
+        return ticket
+
+    async def redeem(
+        self, ticket: Ticket, claim: Callable[[Ticket], Awaitable[NotebookServer]]
+    ) -> NotebookServer:
+        """Return what `claim` returns for a place that is counted already; never refused."""
+        self._limits.waits_no_more(ticket.id)
+        try:
+            return await self._counted(lambda: claim(ticket))
+        except BaseException:
+            if not self._exempt:
+                self._limits.waits(self._client, ticket.id)  # the place is kept, or lost by itself
+            raise
+
+    def recognise(self, server_id: str) -> None:
+        """Note that the client came back to a server of theirs."""
+        if not self._exempt:
+            self._limits.has(self._client, server_id)
+
+    async def _counted(self, claim: Callable[[], Awaitable[NotebookServer]]) -> NotebookServer:
+        if self._exempt:
+            return await claim()
+        with self._limits.under_way(self._client):
+            server = await claim()
+            self._limits.took(self._client, server.id)
+        return server

@@ -1,0 +1,125 @@
+"""The gate that everybody passes who takes a server: bans, passphrase, limits of each client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tmpnb.banned import Banned
+from tmpnb.client import Client, client_of
+from tmpnb.client_limits import Admission, ClientLimits
+from tmpnb.errors import BannedError, PassphraseError, TooManyTriesError
+from tmpnb.networks import Addresses, Networks
+from tmpnb.passes import Passes
+from tmpnb.trusted import TrustedProxies
+from tmpnb.windows import Windows
+
+log = logging.getLogger(__name__)
+
+MOST_TRIES = 10  # wrong passphrases of one client
+TRIES_SPAN = 60.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What a request says about who sent it.
+
+    Attributes:
+        peer: The address it came from.
+        forwarded: `X-Forwarded-For`.
+        passphrase: As typed, or sent by a program; empty for none.
+        held: The pass in its cookie.
+        is_program: It has proved to be a program with the API's token.
+        is_known: It was let in before: it comes back to its server or its place in line.
+    """
+
+    peer: str
+    forwarded: str = ""
+    passphrase: str = field(default="", repr=False)
+    held: str = field(default="", repr=False)
+    is_program: bool = False
+    is_known: bool = False
+
+
+class Gate:
+    """Lets in who may take a server. The check and what it counts belong to one step of memory."""
+
+    def __init__(
+        self,
+        *,
+        limits: ClientLimits,
+        passes: Passes,
+        clock: Callable[[], float],
+        trusted: TrustedProxies | None = None,
+        banned: Banned | None = None,
+        exempt: Networks | None = None,
+        notebooks: Callable[[], Addresses] = Networks,
+    ) -> None:
+        """Keep what is needed.
+
+        Args:
+            limits: Of each client.
+            passes: The passphrase and what stands for it.
+            clock: Time in seconds.
+            trusted: Proxies; loopback alone if absent.
+            banned: Who gets nothing.
+            exempt: Who is not limited.
+            notebooks: Returns the addresses of notebook servers, which take none.
+        """
+        self.limits, self.passes = limits, passes
+        self._trusted, self._banned = trusted or TrustedProxies(), banned or Banned()
+        self._exempt, self._notebooks = exempt or Networks(), notebooks
+        self._wrong = Windows(clock, TRIES_SPAN, MOST_TRIES)
+        self._told: set[str] = set()
+
+    async def admit(self, knock: Knock) -> Admission:
+        """Return the leave to take a server.
+
+        Raises:
+            BannedError: Their network gets nothing.
+            PassphraseError: They have not said the passphrase, or a wrong one.
+            TooManyTriesError: They have tried too many.
+        """
+        client = await self.client(knock)
+        if client.address in self._banned:
+            raise BannedError("Your network may not take notebooks here.")
+        if client.address in self._notebooks():
+            raise BannedError("A notebook takes no other notebooks.")
+        return Admission(
+            self.limits,
+            client,
+            exempt=knock.is_program or client.address in self._exempt,
+            by_passphrase=self._said_passphrase(client, knock),
+        )
+
+    async def client(self, knock: Knock) -> Client:
+        """Return who knocks."""
+        await self._trusted.know(knock.peer)
+        alone = client_of(knock.peer, "", self._trusted)
+        if knock.forwarded and alone.address not in self._trusted and not self._told:
+            self._told.add(knock.peer)
+            log.warning(
+                "X-Forwarded-For of %s is not believed, all its visitors count as one; "
+                "if it is your proxy, name it in --trusted-proxies",
+                knock.peer,
+            )
+        return client_of(knock.peer, knock.forwarded, self._trusted)
+
+    def _said_passphrase(self, client: Client, knock: Knock) -> bool:
+        """Return whether it was said now; False if it need not be."""
+        if not self.passes.needed or knock.is_program or knock.is_known:
+            return False
+        if self.passes.seconds_left(knock.held):
+            return False
+        if not knock.passphrase:
+            raise PassphraseError("This service asks for a passphrase.")
+        if self._wrong.count(client.key) >= MOST_TRIES:
+            seconds = 1 + int(self._wrong.seconds_until_fewer(client.key))
+            raise TooManyTriesError(
+                f"Too many wrong passphrases from your address. Try again in {seconds} s.", seconds
+            )
+        if not self.passes.is_right(knock.passphrase):
+            self._wrong.add(client.key)
+            raise PassphraseError("That is not the passphrase.", was_wrong=True)
+        return True

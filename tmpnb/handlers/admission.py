@@ -1,0 +1,67 @@
+"""How a request stands before the gate: what it says of its sender, and the page that asks."""
+
+from __future__ import annotations
+
+from tmpnb.client_limits import Admission
+from tmpnb.errors import PassphraseError
+from tmpnb.gate import Knock
+from tmpnb.handlers.base import BaseHandler
+from tmpnb.passes import COOKIE, DAY
+
+HEADER = "X-Tmpnb-Passphrase"
+
+
+def knock(
+    handler: BaseHandler, *, is_program: bool = False, is_known: bool = False, typed: str = ""
+) -> Knock:
+    """Return what the request of a handler says about its sender."""
+    request = handler.request
+    return Knock(
+        peer=request.remote_ip or "",
+        forwarded=request.headers.get("X-Forwarded-For", ""),
+        passphrase=typed or _from_header(request.headers.get(HEADER, "")),
+        held=handler.get_cookie(COOKIE) or "",
+        is_program=is_program,
+        is_known=is_known,
+    )
+
+
+async def admit(handler: BaseHandler, action: str, *, is_known: bool) -> Admission | None:
+    """Return the leave to take a server; None if the page that asks for the passphrase was sent.
+
+    Args:
+        handler: Of the request.
+        action: Where that page's form goes.
+        is_known: Whether the visitor comes back to what they have.
+
+    Raises:
+        BannedError: Their network gets nothing.
+        PassphraseError: A script has not said the passphrase.
+        TooManyTriesError: They have tried too many.
+    """
+    typed = handler.get_body_argument("passphrase", "")
+    gate = handler.site.gate
+    try:
+        admission = await gate.admit(knock(handler, is_known=is_known, typed=typed))
+    except PassphraseError as error:
+        if handler.wants_json():
+            raise
+        handler.page(
+            "passphrase.html",
+            403,
+            action=action,
+            was_wrong=error.was_wrong,
+            fresh=handler.get_body_argument("fresh", ""),
+        )
+        return None
+    if admission.by_passphrase:
+        handler.keep(COOKIE, gate.passes.by_passphrase(), DAY)
+    return admission
+
+
+def _from_header(value: str) -> str:
+    """Return a header's text, whose bytes were read one by one, as UTF-8 if it is that."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value

@@ -1,0 +1,1 @@
+"""Let real visitors come to a notebook service, and tell how it went: `tmpnb load`."""

@@ -1,0 +1,113 @@
+"""The addresses for people and for pages of other sites, in short. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tmpnb.links import PAGES
+from tmpnb.openapi.beside import invitation
+from tmpnb.openapi.parts import PATH, SERVER_ID, Part, empty, file, operation, problem
+
+_HTML = "text/html"
+_TAKES = "A person gets 302 or 303 to a server; a script, `Accept: application/json`, its `url`."
+_ELSEWHERE = "POST from a page of another site."
+
+
+def pages() -> Part:
+    """Return path and operations."""
+    deep = {
+        f"/{name}/{{path}}": _page(f"{name}Page", "A page that takes a server at this path", PATH)
+        for name in PAGES
+    }
+    return {
+        "/": _page("startPage", "A page that takes a server once a person sees it"),
+        **deep,
+        "/hub/user-redirect/{path}": _page("hubPage", "As links made for JupyterHub", PATH),
+        "/spawn": _taking("Spawn"),
+        "/spawn/{path}": _taking("SpawnAt", PATH),
+        "/spawn/user/{id}/{path}": _reopening(),
+        "/wait/{ticket}": {"parameters": [_TICKET], "get": _waiting()},
+        **invitation(),
+        "/info": _page("infoPage", "The pool in numbers, as a page"),
+        "/embed": _page("embedPage", "What authors paste to have a notebook in a page"),
+        "/terms": {"get": _terms()},
+        "/embed.js": _asset("embedScript", "The script for articles", "text/javascript"),
+        "/badge.svg": _asset("badge", "A badge for links", "image/svg+xml"),
+    }
+
+
+_TICKET: Part = {
+    "name": "ticket",
+    "in": "path",
+    "required": True,
+    "description": "Stands for a place in line.",
+    "schema": {"type": "string"},
+}
+
+
+def _with(parameters: Sequence[Part], operations: Part) -> Part:
+    return {**({"parameters": list(parameters)} if parameters else {}), **operations}
+
+
+def _page(name: str, summary: str, *parameters: Part) -> Part:
+    responses = {
+        "200": file("The page; it has taken nothing.", _HTML),
+        "400": file("A link that leads nowhere.", _HTML),
+    }
+    return _with(parameters, {"get": operation(name, "pages", summary, responses)})
+
+
+def _taking(name: str, *parameters: Part) -> Part:
+    responses = {
+        "200": file("For a script the address, else a page that takes nothing.", _HTML),
+        "400": file("A link that leads nowhere.", _HTML),
+        "503": file("None is free; the page keeps the place in line.", _HTML),
+    }
+    summary = "Take a server for a person"
+    get = operation(
+        f"get{name}",
+        "pages",
+        summary,
+        {**responses, "302": empty("To the server.")},
+        description=_TAKES,
+    )
+    post = operation(
+        f"post{name}",
+        "pages",
+        summary,
+        {**responses, "303": empty("To the server."), "403": problem(_ELSEWHERE, "forbidden")},
+        description=_TAKES,
+    )
+    return _with(parameters, {"get": get, "post": post})
+
+
+def _reopening() -> Part:
+    page = {"200": file("A page with a button.", _HTML)}
+    taken = {
+        "303": empty("To the server."),
+        "403": problem(_ELSEWHERE, "forbidden"),
+        "409": problem("A server of this id is in use.", "server_exists"),
+        "503": problem("There is no room.", "pool_empty"),
+    }
+    summary = "An empty server at an address of the past"
+    return _with(
+        (SERVER_ID, PATH),
+        {
+            "get": operation("reopenPage", "pages", summary, page),
+            "post": operation("reopen", "pages", summary, taken),
+        },
+    )
+
+
+def _waiting() -> Part:
+    events = {"200": file("Events with the place; `turn` and `lost` end it.", "text/event-stream")}
+    return operation("wait", "pages", "Tell one who waits in line how far it is", events)
+
+
+def _terms() -> Part:
+    said = {"200": file("The terms.", _HTML), "404": file("There are none.", _HTML)}
+    return operation("terms", "pages", "Terms of use", said)
+
+
+def _asset(name: str, summary: str, kind: str) -> Part:
+    return {"get": operation(name, "assets", summary, {"200": file("The file.", kind)})}

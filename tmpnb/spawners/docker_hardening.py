@@ -1,0 +1,175 @@
+"""What bounds a visitor's container, as the engine's settings, and what of it holds here. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tmpnb.errors import ConfigError
+from tmpnb.spawners.docker_person import Person
+
+DEFAULT = "default"  # of `capabilities`: the engine's own set
+LOG_FILES = "2"  # of each container, the older of which goes
+TMP = "/tmp"  # noqa: S108 - in a container of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a container may, beyond memory and CPU."""
+
+    capabilities: tuple[str, ...] = ()  # kept; (DEFAULT,): those the engine gives
+    new_privileges: bool = False  # whether setuid programs work
+    processes: int = 1024  # and threads; 0: no limit
+    open_files: int = 4096  # of one process; 0: the engine's own
+    log_size: str = "1m"  # of each of LOG_FILES; "": the engine's own logging
+    init: bool = True
+    root_allowed: bool = False
+    read_only: bool = False
+    runtime: str = ""  # "": the engine's own
+    disk: int = 0  # bytes a server may write; 0: no limit
+    disk_by_engine: bool = False  # whether the engine can bound what a container writes
+
+    @property
+    def home_in_memory(self) -> bool:
+        """Whether the home is a tmpfs, for want of another bound on the disk."""
+        return bool(self.disk) and not (self.disk_by_engine and not self.read_only)
+
+
+def capabilities(text: str) -> tuple[str, ...]:
+    """Return the names in `CHOWN,cap_net_raw`, in Docker's form; "default" stands alone.
+
+    Raises:
+        ConfigError: One cannot be a capability.
+    """
+    names = [entry.strip().upper().removeprefix("CAP_") for entry in text.split(",")]
+    found = tuple(name for name in names if name)
+    if DEFAULT.upper() in found:
+        if len(found) > 1:
+            raise ConfigError(f"--capabilities={text}: write default, or names, not both")
+        return (DEFAULT,)
+    for name in found:
+        if not name.replace("_", "").isalpha():
+            raise ConfigError(f"--capabilities={text}: {name!r} is none; write for example CHOWN")
+    return found
+
+
+def settings(limits: Limits, person: Person) -> dict[str, Any]:
+    """Return keywords of docker-py's `create_host_config`, without the mounts.
+
+    Args:
+        limits: In force.
+        person: Who the server runs as.
+    """
+    found: dict[str, Any] = {
+        "init": limits.init,  # reaps what the visitor leaves behind, and passes signals on
+        "security_opt": [] if limits.new_privileges else ["no-new-privileges"],
+        # A visitor's server whose machine or engine restarts, or which runs out of memory,
+        # comes back with its files. One that was never given out is replaced all the same.
+        # Not `unless-stopped`: an engine that crashed takes its own clean-up for a wish.
+        "restart_policy": {"Name": "always"},
+    }
+    if limits.capabilities != (DEFAULT,):
+        found |= {"cap_drop": ["ALL"], "cap_add": list(limits.capabilities)}
+    if limits.processes:  # a fork bomb ends with its own container
+        found["pids_limit"] = limits.processes
+    if limits.open_files:
+        both = limits.open_files
+        found["ulimits"] = [{"Name": "nofile", "Soft": both, "Hard": both}]
+    if limits.log_size:
+        bounds = {"max-size": limits.log_size, "max-file": LOG_FILES}
+        found["log_config"] = {"Type": "json-file", "Config": bounds}
+    if limits.runtime:
+        found["runtime"] = limits.runtime
+    return found | _disk(limits, person)
+
+
+def _disk(limits: Limits, person: Person) -> dict[str, Any]:
+    size = f",size={limits.disk}" if limits.disk else ""
+    found: dict[str, Any] = {}
+    if limits.read_only or limits.home_in_memory:
+        found |= {"read_only": True, "tmpfs": {TMP: f"mode=1777{size}"}}
+    elif limits.disk:
+        found["storage_opt"] = {"size": str(limits.disk)}
+    if limits.home_in_memory:
+        found["tmpfs"][person.home] = f"{_owner(person)},exec{size}"
+    return found
+
+
+def home_volume(limits: Limits, person: Person) -> str | None:
+    """Return where an anonymous volume belongs, so that a read-only server has a home.
+
+    A volume and not a tmpfs: it begins with what the image has there, does not count as
+    memory, and outlives a restart of the container.
+    """
+    return person.home if limits.read_only and not limits.home_in_memory else None
+
+
+def _owner(person: Person) -> str:
+    if person.user_id is None:
+        return "mode=1777"
+    return f"uid={person.user_id},gid={person.group_id or 0},mode=755"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a setting asks of the engine. Sizes in bytes."""
+
+    memory: int = 0
+    cpu_quota: int | None = None
+    cpu_shares: int | None = None
+    processes: int = 0
+    disk: int = 0
+
+
+def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
+    """Return what the engine cannot enforce, each in one line. Nothing said is no gap.
+
+    Args:
+        about: What the engine says of itself.
+        wanted: What the settings ask for.
+    """
+    asked = (
+        ("MemoryLimit", wanted.memory, "memory is not bounded: the kernel's memory cgroup is off"),
+        (
+            "SwapLimit",
+            wanted.memory,
+            "swap is not bounded: boot the engine's machine with swapaccount=1",
+        ),
+        ("PidsLimit", wanted.processes, "processes are not bounded: the pids cgroup is off"),
+        ("CpuCfsQuota", wanted.cpu_quota, "--cpu-quota has no effect: the kernel has no CFS quota"),
+        ("CPUShares", wanted.cpu_shares, "--cpu-shares has no effect: the cpu cgroup is off"),
+    )
+    found = [words for name, wish, words in asked if wish and about.get(name) is False]
+    secured = about.get("SecurityOptions")
+    if secured is not None and not any("seccomp" in str(entry) for entry in secured):
+        found.append("system calls are not filtered: this engine has no seccomp")
+    if wanted.disk and not may_bound_disk(about):
+        found.append(no_disk_bound(about))
+    return found
+
+
+def no_disk_bound(about: Mapping[str, Any]) -> str:
+    """Return what it means that the engine's storage cannot bound what a container writes."""
+    return (
+        f"its storage ({about.get('Driver')}) cannot bound a container's disk, so with"
+        " --disk-limit the home and /tmp are in memory, empty at the start, and the rest is"
+        " read-only"
+    )
+
+
+def missing_runtime(about: Mapping[str, Any], runtime: str) -> str | None:
+    """Return why the engine cannot use `runtime`; None if it can, or does not tell."""
+    known = about.get("Runtimes")
+    if not runtime or not known or runtime in known or runtime.startswith("io.containerd."):
+        return None
+    return f"the engine has no runtime {runtime}, it has {', '.join(sorted(known))}"
+
+
+def may_bound_disk(about: Mapping[str, Any]) -> bool:
+    """Whether the engine's storage could bound what one container writes, as far as it tells."""
+    driver = about.get("Driver")
+    backing = dict(entry for entry in about.get("DriverStatus") or () if len(entry) == 2)
+    if driver == "overlay2":  # and only if it is mounted with pquota, which nobody tells
+        return backing.get("Backing Filesystem") == "xfs"
+    return driver in ("btrfs", "zfs", "devicemapper", "windowsfilter")

@@ -1,0 +1,75 @@
+"""What a container reaches, tried from inside it. All of it blocks: call it through the door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import docker
+from docker.utils.socket import SocketError
+
+from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners.docker_door import FAULTS
+
+# Runs inside, so it must do with any Python 3. All at once: a silence takes three seconds.
+PROBE = """
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def reached(place):
+    try:
+        if place.startswith("unix:"):
+            with socket.socket(socket.AF_UNIX) as one:
+                one.settimeout(3)
+                one.connect(place[5:])
+        else:
+            host, _, port = place.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=3).close()
+    except OSError:
+        return False
+    return True
+with ThreadPoolExecutor(32) as pool:
+    print(json.dumps(list(pool.map(reached, sys.argv[1:]))))
+"""
+
+
+def reached(
+    client: docker.APIClient, wanted: Mapping[str, Any], places: Sequence[str]
+) -> list[bool] | None:
+    """Return for each place whether a connection can be made; None if it cannot be tried.
+
+    Args:
+        client: Of the engine.
+        wanted: Selects the container.
+        places: host:port, or unix:/path.
+    """
+    if not places:
+        return []
+    found = client.containers(filters=wanted)
+    if not found:
+        return None
+    try:
+        order = client.exec_create(found[0]["Id"], ["python3", "-c", PROBE, *places])
+        answer = json.loads(client.exec_start(order))
+    except (*FAULTS, SocketError, ValueError):
+        return None
+    return [bool(one) for one in answer] if len(answer) == len(places) else None
+
+
+def place_of(client: docker.APIClient, wanted: Mapping[str, Any]) -> str | None:
+    """Return where a server listens in its own network, host:port; None if it has none."""
+    for found in client.containers(filters=wanted):
+        networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+        for network in networks.values():
+            if network.get("IPAddress"):
+                return f"{network['IPAddress']}:{found['Labels'][listing.PORT]}"
+    return None
+
+
+def engine_at(address: str) -> str:
+    """Return the place of an engine with an address like DOCKER_HOST has it. Pure."""
+    url = urlsplit(address)
+    if url.scheme == "unix":
+        return f"unix:{url.path}"
+    return f"{url.hostname}:{url.port or 2375}" if url.hostname else ""
