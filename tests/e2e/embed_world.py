@@ -120,15 +120,16 @@ class Worlds:
     permissions are gone before the next one begins.
     """
 
-    def __init__(self, *flags: str, static: Path | None = None) -> None:
+    def __init__(self, *flags: str, static: Path | None = None, origin: str = "") -> None:
         """Keep what is needed; nothing is started yet.
 
         Args:
             flags: Of the program; `{article}` stands for the articles' origin, `{scheme}`
                 for http or https.
             static: Files of the articles' site, under `/static/`.
+            origin: Whose pages may embed, if not the articles'.
         """
-        self._flags, self._static = flags, static
+        self._flags, self._static, self._origin = flags, static, origin
         self._stack = AsyncExitStack()
         self._sites: dict[bool, Sites] = {}
         self._visitors: dict[str, tuple[BrowserContext, Watch]] = {}
@@ -168,7 +169,7 @@ class Worlds:
         flags = [f.replace("{article}", article).replace("{scheme}", scheme) for f in self._flags]
         service = Service("--stop-servers-on-exit", *flags, proxy_options=options)
         site = f"{scheme}://tmp.test:{service.visitors}"
-        service.flags += (f"--embed-origins={article}", f"--public-url={site}")
+        service.flags += (f"--embed-origins={self._origin or article}", f"--public-url={site}")
         self._stack.callback(shutil.rmtree, service.state_dir)
         self._stack.callback(service.client.close)
         await service.start()
@@ -184,6 +185,25 @@ class Worlds:
 
     def _directory(self) -> Path:
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tmpnb-embed-")))
+
+
+@asynccontextmanager
+async def embedding_world(
+    *flags: str, https: bool = False, cookies: dict[str, Any] = BLOCKED, origin: str = ""
+) -> AsyncIterator[World]:
+    """Run a world of one test's own, whose service has flags as no other test wants them.
+
+    Args:
+        flags: As of `Worlds`.
+        https: Whether all sites are on https.
+        cookies: What the visitor lets third parties do.
+        origin: Whose pages may embed, if not the articles'.
+    """
+    worlds = Worlds(*flags, origin=origin)
+    try:
+        yield await worlds.get(https=https, cookies=cookies)
+    finally:
+        await worlds.close()
 
 
 def one_loop() -> Iterator[IOLoop]:
