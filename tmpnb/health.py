@@ -40,6 +40,13 @@ class Health:
         self.problems[topic] = Problem(message, since)
         self.last_error = Problem(f"{topic}: {message}", self._clock())
 
+    def state(self, topic: str, message: str) -> None:
+        """Open or update the problem of a topic; without a message, close it."""
+        if message:
+            self.report(topic, message)
+        else:
+            self.solved(topic)
+
     def solved(self, topic: str) -> None:
         """Close the problem of a topic, if it is open."""
         known = self.problems.pop(topic, None)

@@ -42,6 +42,7 @@ async def open_proxy(
     pool_name: str,
     default_target: str,
     on_restart: Callable[[], None],
+    on_trouble: Callable[[str], None],
 ) -> AsyncIterator[Proxy]:
     """Yield the client of the proxy; one that was started here ends with the block.
 
@@ -54,6 +55,8 @@ async def open_proxy(
         pool_name: Marks our routes in it.
         default_target: Where it sends what has no route: the orchestrator's own URL.
         on_restart: Called when a proxy that was started here lost all routes.
+        on_trouble: Called with what is wrong with the state directory of such a proxy, and
+            with nothing once all is well.
 
     Raises:
         ConfigError: There is no token for a running proxy, or none could be started.
@@ -63,7 +66,7 @@ async def open_proxy(
         token = secret_file(given.proxy_token_file, mode=0o444)
     if choice.endpoint is None and token is None:
         settings = _settings(choice, default_target)
-        async with _running(settings, on_restart):
+        async with _running(settings, on_restart, on_trouble):
             yield ConfigurableHTTPProxy(Client(), settings.endpoint, settings.token, pool_name)
         return
     if token is None:
@@ -92,9 +95,11 @@ def _settings(choice: ProxyChoice, default_target: str) -> ManagedProxySettings:
 
 @asynccontextmanager
 async def _running(
-    settings: ManagedProxySettings, on_restart: Callable[[], None]
+    settings: ManagedProxySettings,
+    on_restart: Callable[[], None],
+    on_trouble: Callable[[str], None],
 ) -> AsyncIterator[None]:
-    managed = ManagedProxy(settings, Client(), on_restart)
+    managed = ManagedProxy(settings, Client(), on_restart, on_trouble)
     try:
         await managed.start()
         host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound

@@ -81,6 +81,7 @@ class ManagedProxy:
         settings: ManagedProxySettings,
         client: Client,
         on_restart: Callable[[], None],
+        on_trouble: Callable[[str], None],
         backoff: Backoff | None = None,
     ) -> None:
         """Keep what is needed; nothing is started yet.
@@ -89,9 +90,12 @@ class ManagedProxy:
             settings: How the proxy is run.
             client: Who asks whether it answers.
             on_restart: Called when it runs again after an exit, without any route.
+            on_trouble: Called with what is wrong with the state directory, again while it
+                lasts; with nothing once it is not.
             backoff: How long to wait before it is started again.
         """
-        self._settings, self._client, self._on_restart = settings, client, on_restart
+        self._settings, self._client = settings, client
+        self._on_restart, self._on_trouble = on_restart, on_trouble
         self._backoff = backoff or Backoff()
         self._child: ProxyChild | None = None
         self._record = settings.state_dir / "proxy.json"
@@ -279,16 +283,14 @@ class ManagedProxy:
         except OSError as error:
             if not self._has_served and error.errno not in NO_ROOM:
                 raise ConfigError(f"--state-dir: cannot write {self._record}: {error}") from error
-            if not self._unwritten:
-                log.warning(
-                    "--state-dir: cannot write %s: %s; until that is mended, a killed tmpnb leaves "
-                    "a proxy that has to be ended by hand",
-                    self._record,
-                    error.strerror,
-                )
             self._unwritten = True
+            self._on_trouble(
+                f"--state-dir: cannot write {self._record}: {error.strerror}; until that is "
+                "mended, a killed tmpnb leaves a proxy that has to be ended by hand"
+            )
         else:
             self._unwritten = False
+            self._on_trouble("")
 
     def _write(self, record: str) -> None:
         draft = self._record.with_suffix(".new")

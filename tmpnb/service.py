@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tornado.httpserver import HTTPServer
@@ -86,14 +87,15 @@ class Service:
                 stack.callback(listening.close)
             tokens = TokenMaker(load_key(self.state_dir, self.secrets.secret_key))
             passphrase = given_passphrase(self.secrets.passphrase, self.secrets.passphrase_file)
-            wake = _Later()
+            wake, tell = _Later(), _Later()
             proxy = await stack.enter_async_context(
                 open_proxy(
-                    self.proxy, self.secrets, self.spawner.pool_name, listen.url(public), wake
+                    self.proxy, self.secrets, self.spawner.pool_name, listen.url(public), wake, tell
                 )
             )
             orchestrator = self._orchestrator(proxy, tokens)
             wake.target = orchestrator.wake
+            tell.target = partial(orchestrator.health.state, "state")
             site = self._site(orchestrator, may_open, passphrase)
             if advice := open_files.advice(may_open, self.policy.capacity):
                 orchestrator.health.report("open_files", advice)
@@ -168,11 +170,11 @@ class Service:
 class _Later:
     """A call that can be handed out before there is somebody to take it."""
 
-    target: Callable[[], None] | None = None
+    target: Callable[..., None] | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, *words: str) -> None:
         if self.target is not None:
-            self.target()
+            self.target(*words)
 
 
 async def _again_and_again(act: Callable[[], None], period: float) -> None:

@@ -48,7 +48,7 @@ settings = ManagedProxySettings(
     token="a-token-of-this-test", state_dir=Path(state_dir),
 )
 async def main():
-    proxy = ManagedProxy(settings, Client(), lambda: None)
+    proxy = ManagedProxy(settings, Client(), lambda: None, lambda _: None)
     await proxy.start()
     print("started", flush=True)
     await proxy.run()
@@ -103,15 +103,25 @@ def restarts() -> Restarts:
 
 
 @pytest.fixture
+def told() -> list[str]:
+    """What proxies of `new_proxy` said of the state directory, beginning with the last change."""
+    return [""]
+
+
+@pytest.fixture
 def new_proxy(
-    settings: ManagedProxySettings, restarts: Restarts, io_loop: IOLoop
+    settings: ManagedProxySettings, restarts: Restarts, told: list[str], io_loop: IOLoop
 ) -> Iterator[NewProxy]:
     made: list[ManagedProxy] = []
+
+    def tell(words: str) -> None:
+        if words != told[0]:
+            told.insert(0, words)
 
     def make(**changes: object) -> ManagedProxy:
         changed = replace(settings, **changes)  # type: ignore[arg-type]  # the fields' own types
         backoff = Backoff(random_factor=lambda: 0.0)
-        made.append(ManagedProxy(changed, Client(), restarts, backoff))
+        made.append(ManagedProxy(changed, Client(), restarts, tell, backoff))
         return made[-1]
 
     async def close_all() -> None:
@@ -209,7 +219,7 @@ async def test_one_that_answers_now_and_then_is_left_alone(
 ) -> None:
     monkeypatch.setattr(proxy_process, "SILENCE", 0.06)
     client = Deaf()
-    running = asyncio.ensure_future(ManagedProxy(settings, client, restarts).run())
+    running = asyncio.ensure_future(ManagedProxy(settings, client, restarts, print).run())
 
     async def was_asked_often() -> bool:
         return client.asked > 5 * proxy_process.QUESTIONS
@@ -223,8 +233,8 @@ async def test_a_record_that_cannot_be_written_keeps_it_down_no_longer_and_is_wr
     new_proxy: NewProxy,
     settings: ManagedProxySettings,
     restarts: Restarts,
+    told: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(proxy_process, "SILENCE", 1.2)
     proxy = new_proxy()
@@ -240,6 +250,7 @@ async def test_a_record_that_cannot_be_written_keeps_it_down_no_longer_and_is_wr
         return restarts.count > 0
 
     await wait_until(is_back, "it is back")
+    assert told[0].startswith(f"--state-dir: cannot write {record}: ")
     settings.state_dir.unlink()
     moved.rename(settings.state_dir)
 
@@ -248,7 +259,7 @@ async def test_a_record_that_cannot_be_written_keeps_it_down_no_longer_and_is_wr
 
     await wait_until(is_written, "the record is written")
     assert process.is_running(child_of(settings))
-    assert caplog.text.count("cannot write") == 1
+    assert told[0] == "", "it is told that all is well again"
     await cancelled(running)
 
 

@@ -71,7 +71,7 @@ def _token(given: Secrets) -> Finding:
 async def _running(choice: ProxyChoice, given: Secrets, pool_name: str) -> Finding:
     where = choice.endpoint or DEFAULT_ENDPOINT
     try:
-        async with open_proxy(choice, given, pool_name, "", lambda: None) as proxy:
+        async with open_proxy(choice, given, pool_name, "", lambda: None, lambda _: None) as proxy:
             try:
                 await proxy.setup()
             finally:

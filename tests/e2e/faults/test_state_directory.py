@@ -122,7 +122,8 @@ async def test_full_disk_keeps_neither_visitors_nor_the_proxy_from_working(run: 
                 send(service.proxy_child(), signal.SIGKILL)
                 await until_true(lambda: told in service.log.read_text(), "the new one is told of")
                 await wait_until(lambda: serves(service), "the proxy leads to us again")
-                await service.until_well()
+                assert told in await service.until_trouble("state")
+                assert set(await service.problems()) == {"state"}
                 second = await service.take("/lab")
             await until_true(record.exists, "the record is written once there is room")
             await run.whole(service, first, second, available=1)
