@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 from traitlets import Int, Unicode, default
 from traitlets.config import Configurable
 
@@ -9,10 +11,12 @@ from tmpnb import networks
 from tmpnb.access import Access
 from tmpnb.banned import Banned
 from tmpnb.client_limits import Allowance
+from tmpnb.gateway import gateway
 from tmpnb.networks import Networks
 
 LEAST_SERVERS = 2  # a client may have, by default, however small the pool
 LEAST_RATE = 10  # servers that a client may take a minute, by default
+GATEWAY = "gateway"
 LOOPBACK = "127.0.0.0/8,::1"
 
 
@@ -31,7 +35,8 @@ class AccessSettings(Configurable):
     )
     exempt_networks = Unicode(
         LOOPBACK,
-        help="Networks without these limits, as a school's: 192.0.2.0/24,2001:db8::/32",
+        help="""Networks without these limits, as a school's: 192.0.2.0/24,2001:db8::/32. In a
+        container, gateway means the machine that it is on.""",
     ).tag(config=True)
     banned_networks = Unicode(
         "", help="Networks that get no server; or @file with them, read again when it changes."
@@ -39,7 +44,7 @@ class AccessSettings(Configurable):
     trusted_proxies = Unicode(
         "",
         help="""Networks of proxies before ours whose X-Forwarded-For is believed. Loopback and the
-        proxy itself are in any case.""",
+        proxy itself are in any case. In a container, gateway means the machine that it is on.""",
     ).tag(config=True)
 
     @default("client_servers")
@@ -58,7 +63,15 @@ class AccessSettings(Configurable):
         """
         return Access(
             Allowance(self.client_servers, self.client_rate),
-            trusted=Networks(networks.parse(self.trusted_proxies, "--trusted-proxies")),
-            exempt=Networks(networks.parse(self.exempt_networks, "--exempt-networks")),
+            trusted=_named(self.trusted_proxies, "--trusted-proxies"),
+            exempt=_named(self.exempt_networks, "--exempt-networks"),
             banned=Banned(self.banned_networks),
         )
+
+
+def _named(text: str, flag: str) -> Networks:
+    """Return the networks of a flag, in which `gateway` is a word for this network's own."""
+    words = text.replace(",", " ").split()
+    found = networks.parse(" ".join(word for word in words if word != GATEWAY), flag)
+    machine = gateway() if GATEWAY in words else None
+    return Networks(found if machine is None else [*found, IPv4Network(machine)])

@@ -11,6 +11,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,25 @@ async def test_notebook_takes_no_notebooks_for_the_proxy_tells_its_address(
     assert "A notebook takes no other notebooks." in answer
     assert "--trusted-proxies" not in installation.compose("logs", "orchestrator")
     await installation.until_stats(claimed=1, claims_total=1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"TMPNB_POOL_SIZE": "3", "TMPNB_OPTIONS": "--reconcile-interval=1 --client-servers=1"}],
+    ids=["one"],
+)
+async def test_limits_are_for_visitors_and_not_for_programs_of_the_machine(
+    installation: Installation,
+) -> None:
+    await installation.until_stats(available=3)
+    through_front = {"X-Forwarded-For": "203.0.113.9"}  # as a front server on the machine says
+    spawn = partial(installation.fetch, "/api/spawn", method="POST")
+    first, second = await spawn(headers=through_front), await spawn(headers=through_front)
+    assert (first.code, second.code) == (200, 429)
+    assert json.loads(second.body)["error"]["code"] == "client_limit"
+    await installation.take()
+    await installation.take()
+    await installation.until_stats(claimed=3, claims_refused_by_limit_total=1)
 
 
 @pytest.mark.parametrize("settings", [{"TMPNB_STOP_SERVERS_ON_EXIT": "false"}], ids=["kept"])
