@@ -13,6 +13,7 @@ from command import BenchmarkError
 from route_table import RouteTable
 from sample import Sample, take
 
+from tmpnb.endings import Endings
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
 from tmpnb.http import Client
 from tmpnb.orchestrator import Orchestrator, Timing
@@ -29,6 +30,7 @@ PATIENCE = 120.0  # seconds until a wave must be over
 PAUSE = 0.005  # seconds between two looks
 QUIET_LOOKS = 40  # with as many tasks each time, until nothing is under way
 LEAP_AFTER, LEAP = 0.3, 15.0  # seconds: what waits for time to pass, shall not wait long
+ENDINGS = 10  # servers whose end is remembered
 FAILING = 700  # every so many starts one fails
 
 
@@ -186,6 +188,8 @@ async def turning_over(
         timing=Timing(shutdown_timeout=PATIENCE),
         starts=StartSettings(),
     )
+    # Bounded in any case; here so low that it is full before anything is compared.
+    orchestrator.pool.endings = Endings(ENDINGS)
     await spawner.setup()
     running = asyncio.create_task(orchestrator.run())
     try:
