@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import tracemalloc
 import zipfile
 from collections.abc import Iterator
 
@@ -214,21 +213,18 @@ async def test_visitor_who_takes_nothing_stops_the_reading(
 ) -> None:
     """What the server has to give stays there: little of it is in memory."""
     site.files, site.endless = {"log": b""}, {"log"}
-    enough, most = asyncio.Event(), 0
+    enough = asyncio.Event()
 
     async def take(piece: bytes) -> None:
         await enough.wait()
         raise ConnectionError("gone")
 
-    tracemalloc.start()
     packing = asyncio.create_task(visitor.downloads.pack(visitor.server, take))
     last = -1
     while last != site.sent or not site.sent:  # until the pipe between them is full
         last = site.sent
         await asyncio.sleep(0.05)
-        most = max(most, tracemalloc.get_traced_memory()[1])
-    tracemalloc.stop()
-    assert most < 20_000_000
+    assert site.sent < 100_000_000  # what the system itself holds for a connection
     enough.set()
     with pytest.raises(ConnectionError):
         await packing
