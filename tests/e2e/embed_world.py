@@ -31,6 +31,8 @@ ALLOWED = {"cookie_controls_mode": 0, "block_third_party_cookies": False}
 
 
 DEADLINE = 120.0  # seconds to put all away
+# What Chromium makes of containers that come and go, which change this machine's network.
+NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,18 @@ class World(Sites):
         page = await self.context.new_page()
         if before:
             await page.add_init_script(before)
-        for tries in range(3):
+        failed: list[str] = []
+        page.on("requestfailed", lambda request: failed.append(str(request.failure)))
+        for _ in range(5):
+            failed.clear()
             try:
                 await page.goto(f"{origin or self.article}/")
-                break
-            except Error as error:  # containers that come and go change this machine's network
-                if "ERR_NETWORK_CHANGED" not in str(error) or tries == 2:
+            except Error as error:
+                failed.append(str(error))
+                if NETWORK_CHANGED not in str(error):
                     raise
+            if not any(NETWORK_CHANGED in failure for failure in failed):
+                break
         return page
 
     def embedding(self, link: str = "", **more: Any) -> Embedding:
