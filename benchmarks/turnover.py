@@ -149,8 +149,9 @@ class Turnover:
                 await self._until(lambda: server_id not in self._orchestrator.pool.servers)
                 try:
                     await self._orchestrator.claims.claim_as(server_id)
-                except (ServerExistsError, PoolEmptyError):
-                    # Its route is there until the next pass, or its place is being filled.
+                except (ServerExistsError, PoolEmptyError, SpawnerError):
+                    # Its route is there until the next pass, or its place is being filled, or
+                    # this is the start that fails.
                     self._orchestrator.wake()
                     await asyncio.sleep(PAUSE)
                 else:

@@ -279,10 +279,18 @@ async def test_notebook_takes_no_notebooks_for_the_proxy_tells_its_address(
     base_url, _ = await installation.take()
     server_id = base_url.strip("/").partition("/")[2]
     [container] = [c["Id"] for c in installation.notebooks() if server_id in str(c["Names"])]
+    [proxy] = (
+        entry["Id"]
+        for entry in installation.services()
+        if entry["Labels"]["com.docker.compose.service"] == "proxy"
+    )
+    places = [f"{ip}:8000" for ip in addresses(installation.engine, proxy)]
+    seen = reached(installation.engine, container, *places)
+    [place] = [place for place, is_reached in zip(places, seen, strict=True) if is_reached]
     probe = (
         "import urllib.error, urllib.request\n"
         "try:\n"
-        "    request = urllib.request.Request('http://proxy:8000/api/spawn', method='POST')\n"
+        f"    request = urllib.request.Request('http://{place}/api/spawn', method='POST')\n"
         "    request.add_header('X-Forwarded-For', '203.0.113.9')\n"
         "    print(urllib.request.urlopen(request).read())\n"
         "except urllib.error.HTTPError as refused:\n"
