@@ -28,7 +28,10 @@ from tmpnb.spawners.base import Spawner
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "benchmarks" / "report.json"  # written by `make bench`
-UNMEASURED = "`make bench` measures it on your machine, in about 20 minutes, and `make docs` puts the figures here."
+UNMEASURED = (
+    "`make bench` measures it on your machine, in about 20 minutes, and `make docs` puts the\n"
+    "figures here."
+)
 
 # Defaults that differ from machine to machine, in words.
 COMPUTED = {
