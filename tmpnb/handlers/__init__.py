@@ -51,7 +51,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/((?:{'|'.join(PAGES)})(?:/.*)?)", LoadingHandler, args),
         URLSpec(rf"{USER_REDIRECT}(/.*)?", UserRedirectHandler, args),
         URLSpec(rf"/spawn/user/{_ID}(/.*)?", ReopenHandler, args),
-        URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
+        URLSpec(r"/spawn(?!/user(?:/|$))(/.*)?", SpawnHandler, args),
         URLSpec(rf"/wait/{_ID}", WaitHandler, args),
         URLSpec(r"/invite(/.*)?", InviteHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
