@@ -171,6 +171,15 @@ def test_a_page_in_the_operators_browser_changes_nothing(admin: FuzzedSite, head
 # Pages
 
 
+def test_a_file_of_a_page_is_kept_under_its_version_only(site: FuzzedSite) -> None:
+    for target, kept in ((b"/static/tmpnb.css", "no-cache"), (b"/robots.txt", "no-cache"),
+                         (b"/static/tmpnb.css?v=1", "max-age=")):  # fmt: skip
+        answer = site.ask(Request(b"GET", target, PAGE))
+        assert answer is not None
+        assert answer.status == 200
+        assert answer.one("Cache-Control").startswith(kept)
+
+
 def test_every_link_of_an_error_page_leads_somewhere(site: FuzzedSite, admin: FuzzedSite) -> None:
     for asked in (site, admin):
         answer = asked.ask(Request(b"GET", b"/nothing", PAGE))
