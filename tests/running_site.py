@@ -10,10 +10,10 @@ from typing import Any
 
 from harness import World, site_of
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
-from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
+from tmpnb import listen
 from tmpnb.handlers import admin_application, public_application
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "Mozilla/5.0 Firefox"}
@@ -39,7 +39,7 @@ class Running:
 
     def serve(self, application: Application) -> str:
         sock, port = bind_unused_port()
-        server = HTTPServer(application)
+        server = listen.server(application)
         server.add_socket(sock)
         self._stack.push_async_callback(server.close_all_connections)
         self._stack.callback(server.stop)

@@ -9,12 +9,12 @@ saved files are asked as well. None of these questions counts as activity.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
+from tmpnb import foreign_json
 from tmpnb.errors import UnreachableError
 from tmpnb.http import Client
 from tmpnb.timestamps import unix_time
@@ -97,6 +97,6 @@ async def _get(client: Client, url: str, token: str) -> Any:
     headers = {"Authorization": f"token {token}"}
     try:
         answer = await client.fetch(url, timeout=TIMEOUT, headers=headers)
-        return json.loads(answer.body) if answer.code == 200 else None
+        return foreign_json.loads(answer.body) if answer.code == 200 else None
     except (UnreachableError, ValueError):
         return None

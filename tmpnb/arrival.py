@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
-from tmpnb import links
+from tmpnb import foreign_json, links
 from tmpnb.client_limits import Admission
 from tmpnb.errors import PoolEmptyError, TicketError, UnreachableError
 from tmpnb.http import Client
@@ -176,7 +175,7 @@ class Arrivals:
         headers = {"Authorization": f"token {token}"}
         try:
             answer = await self._client.fetch(url, timeout=LOOK_TIMEOUT, headers=headers)
-            found = json.loads(answer.body) if answer.code == 200 else {}
+            found = foreign_json.loads(answer.body) if answer.code == 200 else {}
         except (UnreachableError, ValueError):
             return None
         return str(found.get("type")) if isinstance(found, dict) else None

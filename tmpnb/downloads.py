@@ -7,7 +7,6 @@ to the visitor. What cannot be read is named in a text file at the archive's end
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from tmpnb import pieces
+from tmpnb import foreign_json, pieces
 from tmpnb.errors import TooManyDownloadsError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.server import NotebookServer
@@ -105,7 +104,7 @@ class _Source:
         if len(answer.body) > LONGEST_LIST:
             return f"more files in one folder than the {MOST_FILES} there may be in an archive"
         try:
-            found = json.loads(answer.body)["content"]
+            found = foreign_json.loads(answer.body)["content"]
         except (ValueError, KeyError, TypeError):
             found = None
         if not isinstance(found, list):

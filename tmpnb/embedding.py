@@ -41,7 +41,7 @@ def may_embed(frame_ancestors: str, origin: str) -> bool:
 
 def _pattern(source: str) -> re.Pattern[str]:
     if source == "*":
-        return re.compile(r"https?://.+")
+        return re.compile(r"https?://[!-~]+")
     return re.compile(re.sub(r"\Ahttp:", "https?:", expression(source)))
 
 

@@ -6,9 +6,13 @@ import errno
 import socket
 from collections.abc import Sequence
 
+from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.web import Application
 
 from tmpnb.errors import ConfigError
+
+LARGEST_BODY = 1024 * 1024  # bytes of a request, which are kept in memory
 
 _REASONS = {
     errno.EADDRINUSE: "the port is in use; stop what listens there, or choose another port",
@@ -35,6 +39,14 @@ def bind(flag: str, ip: str, port: int) -> list[socket.socket]:
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, str(error))
         raise ConfigError(f"--{flag}={port}: cannot listen on {ip}:{port}: {reason}") from error
+
+
+def server(application: Application) -> HTTPServer:
+    """Return a server that waits for its sockets, and reads no more than `LARGEST_BODY`.
+
+    A handler that drops what it reads may raise that for its own requests.
+    """
+    return HTTPServer(application, max_body_size=LARGEST_BODY)
 
 
 def url(sockets: Sequence[socket.socket]) -> str:

@@ -16,14 +16,27 @@ _SECRET = re.compile(
     # Authorization: token …
     rf"|(authorization[\"']?[ \t]*[:=,][ \t]*b?[\"']?(?:token|bearer|basic)[ \t]+){_VALUE}"
     # token …, if it does not read like a word: digits in it, or very long
-    r"|((?:token|bearer)[ \t:\"']+)(?:(?=[\w.~+/-]*\d)[\w.~+-][\w.~+/-]{7,}|[\w.~+-]{24,})=*",
+    r"|((?:token|bearer)[ \t:\"']+)(?:(?=[\w.~+/-]*\d)[\w.~+-][\w.~+/-]{7,}|[\w.~+-]{24,})=*"
+    # our cookies, the passphrase of a form or a header
+    rf"|((?:tmpnb-(?:session|visitor|pass)|passphrase)[ \t]*[=:][ \t]*[\"']?){_VALUE}"
+    # a place in line, which belongs to who has its ticket
+    r"|(/wait/)[\w-]{16,}"
+    # what Tornado says of a header it cannot read, which may be any of these
+    r"|(invalid header (?:name|value) b?)(?:'.*'|\".*\")",
     re.IGNORECASE,
 )
 
 
 def redact(text: str) -> str:
     """Return `text` without the tokens in it; words after `token` stay."""
-    return _SECRET.sub(lambda found: f"{found[1] or found[2] or found[3]}[redacted]", text)
+    return _SECRET.sub(lambda found: f"{found[found.lastindex or 0]}[redacted]", text)
+
+
+def on_one_line(text: str) -> str:
+    """Return `text` without anything that ends a line or moves a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 class RedactingFormatter(logging.Formatter):
@@ -64,4 +77,5 @@ def log_request(handler: RequestHandler) -> None:
         level = logging.ERROR
     request = handler.request
     milliseconds = 1000.0 * request.request_time()
-    access_log.log(level, "%d %s %s %.1fms", status, request.method, request.path, milliseconds)
+    path = on_one_line(request.path)
+    access_log.log(level, "%d %s %s %.1fms", status, request.method, path, milliseconds)

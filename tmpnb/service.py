@@ -37,8 +37,6 @@ from tmpnb.visitors import Visitors
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 100 * 1024 * 1024  # bytes of a request: an old tab may save a large file in vain
-
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -103,7 +101,7 @@ class Service:
                 (public_application(site, self.template_path), public),
                 (admin_application(site), admin),
             ):
-                server = HTTPServer(application, max_body_size=MAX_BODY)
+                server = listen.server(application)
                 server.add_sockets(sockets)
                 stack.push_async_callback(_close, server)
             log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))

@@ -66,6 +66,11 @@ def is_own_page(headers: Mapping[str, str]) -> bool:
     return origin is None or (bool(host) and origin.partition("://")[2] == host)
 
 
+def is_for_a_page(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sends this for some page, and not because a person typed the address."""
+    return "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none"
+
+
 def autostart(headers: Mapping[str, str]) -> Autostart:
     """Return what the loading page may do once it is visible.
 

@@ -189,6 +189,7 @@ class _Handler(RequestHandler):
             "static": self.static_url,
             "parents": self.site.parents,
             "has_terms": False,
+            "has_pages": True,
             "agree": "",
             **dict.fromkeys(("welcome", "footer", "announcement", "analytics")),
         }

@@ -99,6 +99,7 @@ async def test_asking_for_kernels_is_no_activity_itself(
         "[]",
         "{}",
         "not json",
+        "[" * 100_000,
         "null",
         "[null, 3]",
         '[{"execution_state": "idle"}]',
@@ -116,6 +117,7 @@ async def test_kernels_that_are_not_busy_do_not_keep_a_server(
     "status",
     [
         "not json",
+        '{"a":' * 100_000,
         "[]",
         "{}",
         '{"last_activity": null}',
@@ -204,7 +206,16 @@ async def test_use_is_never_later_than_the_server_says(
     assert await asked(client, url) == NOW - 300
 
 
-@pytest.mark.parametrize("listing", ["not json", "[]", "{}", '{"content": null}'])
+LISTINGS = (
+    "not json",
+    "[]",
+    "{}",
+    '{"content": null}',
+    '{"content": [{"type": "directory", "path": "\\ud800"}]}',
+)
+
+
+@pytest.mark.parametrize("listing", LISTINGS)
 async def test_what_cannot_be_looked_into_counts_as_used(
     client: Client, url: str, server: Server, listing: str
 ) -> None:

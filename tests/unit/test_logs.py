@@ -56,6 +56,9 @@ OPTIONS: dict[str, object] = {
         "bearer {}",
         "the token is token: {}",
         "token '{}' refused",
+        "Cookie: tmpnb-session={}",
+        "Invalid header value 'tmpnb-pass={}; a=\\x00'",
+        "passphrase={}",
     ],
 )
 @pytest.mark.parametrize(

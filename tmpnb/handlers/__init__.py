@@ -27,6 +27,7 @@ from tmpnb.handlers.pages import (
 )
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
 from tmpnb.handlers.session import FilesHandler, SessionHandler
+from tmpnb.handlers.static import PackageFileHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.handlers.waiting import WaitHandler
 from tmpnb.links import PAGES
@@ -50,7 +51,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/((?:{'|'.join(PAGES)})(?:/.*)?)", LoadingHandler, args),
         URLSpec(rf"{USER_REDIRECT}(/.*)?", UserRedirectHandler, args),
         URLSpec(rf"/spawn/user/{_ID}(/.*)?", ReopenHandler, args),
-        URLSpec(r"/spawn(/.*)?", SpawnHandler, args),
+        URLSpec(r"/spawn(?!/user(?:/|$))(/.*)?", SpawnHandler, args),
         URLSpec(rf"/wait/{_ID}", WaitHandler, args),
         URLSpec(r"/invite(/.*)?", InviteHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
@@ -73,7 +74,8 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/user/{_ID}(/.*)?", UserHandler, args),
         URLSpec(r"/proxy-error/([0-9]{3})", ProxyErrorHandler, args),
     ]
-    return _application(site, [*([] if site.api_token else pages), *always], template_path)
+    given = [] if site.api_token else pages
+    return _application(site, [*given, *always], template_path, has_pages=bool(given))
 
 
 def admin_application(site: Site) -> Application:
@@ -85,17 +87,20 @@ def admin_application(site: Site) -> Application:
         URLSpec(r"/health", TroubleHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),
     ]
-    return _application(site, table)
+    return _application(site, table, has_pages=False)
 
 
 def _application(
-    site: Site, table: list[URLSpec], template_path: Path | None = None
+    site: Site, table: list[URLSpec], template_path: Path | None = None, *, has_pages: bool
 ) -> Application:
     return Application(
         list(table),
         default_handler_class=NotFoundHandler,
         default_handler_args={"site": site},
+        has_pages=has_pages,
         log_function=log_request,
+        static_handler_class=PackageFileHandler,
+        static_handler_args={"site": site},
         static_path=str(HERE / "static"),  # robots.txt of it is served at the root as well
         template_path=str(template_path or HERE / "templates"),  # Tornado caches loaders by it
         template_loader=OverridingLoader(HERE / "templates", template_path),

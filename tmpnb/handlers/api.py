@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from tornado.web import HTTPError
 
+from tmpnb import foreign_json
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.operator import OperatorHandler
 from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds, stats
 from tmpnb.server import base_url
 
@@ -70,7 +71,7 @@ class StatsHandler(BaseHandler):
     head = get
 
 
-class PoolHandler(BaseHandler):
+class PoolHandler(OperatorHandler):
     """`DELETE /api/pool`, on the admin port."""
 
     async def delete(self) -> None:
@@ -78,7 +79,6 @@ class PoolHandler(BaseHandler):
 
         Visitors keep theirs, and ready servers stay ready until others are.
         """
-        self.require_token(self.site.admin_token)
         self.write_json({"drained": self.site.orchestrator.drain()})
 
     async def post(self) -> None:
@@ -87,7 +87,6 @@ class PoolHandler(BaseHandler):
         One server of it is started first. If that does not become ready, the answer is
         409 with its last words, and the pool stays as it is.
         """
-        self.require_token(self.site.admin_token)
         image = _image(self.request.body)
         drained = await self.site.orchestrator.roll_to(image)
         self.write_json({"image": image, "drained": drained})
@@ -100,7 +99,7 @@ def _image(body: bytes) -> str:
         HTTPError: 400, with what is wrong.
     """
     try:
-        asked = json.loads(body)
+        asked = foreign_json.loads(body)
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"image"}:

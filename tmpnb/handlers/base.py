@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import responses
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +19,7 @@ from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cors import Cors
 from tmpnb.gate import Gate
 from tmpnb.links import BadLinkError
+from tmpnb.logs import on_one_line
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.tokens import same
 from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor, Visitors
@@ -184,6 +186,7 @@ class BaseHandler(RequestHandler):
             footer=brand.footer,
             announcement=self.site.notice.text,
             has_terms=brand.terms is not None,
+            has_pages=self.settings["has_pages"],
             analytics=self.analytics(),
             static=self.static_url,
             parents=self.site.frame_ancestors,
@@ -248,15 +251,18 @@ class BaseHandler(RequestHandler):
         tb: TracebackType | None,
     ) -> None:
         """Log a traceback for bugs only, and never a query."""
+        path = on_one_line(self.request.path)
         if isinstance(value, (HTTPError, errors.TmpnbError)):
-            log.info("%s %s: %s", self.request.method, self.request.path, value)
+            # Tornado's own words about an HTTPError quote what was sent, secrets included.
+            said = _said(value) if isinstance(value, HTTPError) else value
+            log.info("%s %s: %s", self.request.method, path, said)
         else:
-            log.error(
-                "unexpected error in %s %s",
-                self.request.method,
-                self.request.path,
-                exc_info=value,
-            )
+            log.error("unexpected error in %s %s", self.request.method, path, exc_info=value)
+
+
+def _said(error: HTTPError) -> str:
+    status = error.status_code
+    return f"{status} {error.reason or responses.get(status, 'Unknown')}"
 
 
 _STATUSES = frozenset(int(s) for s in HTTPStatus)

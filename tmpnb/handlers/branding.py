@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from tornado.web import HTTPError
 
+from tmpnb import foreign_json
 from tmpnb.brand import Terms
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.embed import HOUR
+from tmpnb.handlers.operator import OperatorHandler
 from tmpnb.markup import BadMarkupError
 
 EXAMPLE = '{"text": "Down on Friday from 9 to 10."}'
@@ -54,14 +54,8 @@ class TermsHandler(BaseHandler):
     head = get
 
 
-class AnnouncementHandler(BaseHandler):
+class AnnouncementHandler(OperatorHandler):
     """`/api/announcement`, on the admin port: what stands above every page."""
-
-    def prepare(self) -> None:
-        """Let only the operator in."""
-        super().prepare()
-        if self.request.method != "OPTIONS":
-            self.require_token(self.site.admin_token)
 
     async def get(self) -> None:
         """Answer with what is shown now: `{"text"}`, empty for nothing."""
@@ -91,7 +85,7 @@ def _text(body: bytes) -> str:
         HTTPError: 400, with what is wrong.
     """
     try:
-        asked = json.loads(body)
+        asked = foreign_json.loads(body)
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"text"} or not isinstance(asked["text"], str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
 from tmpnb import links
@@ -12,6 +13,7 @@ from tmpnb.handlers.base import BaseHandler
 
 NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
+LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none is kept
 _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
 
 
@@ -46,6 +48,13 @@ class UserHandler(BaseHandler):
     where the user can see it.
     """
 
+    def prepare(self) -> None:
+        """Take larger bodies than others do."""
+        super().prepare()
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection):
+            connection.set_max_body_size(LARGEST_SAVE)
+
     def data_received(self, chunk: bytes) -> None:
         """Drop the body: an old tab may try to save a large file."""
 
@@ -72,6 +81,14 @@ class UserHandler(BaseHandler):
     get = head = post = put = patch = delete = _answer
 
 
+def _path_of(url: str) -> str:
+    """Return the path in a URL as a visitor sent it; empty if it is none."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
 class ProxyErrorHandler(BaseHandler):
     """`/proxy-error/<status>?url=…`: the page the proxy shows when a target fails.
 
@@ -81,8 +98,7 @@ class ProxyErrorHandler(BaseHandler):
 
     async def get(self, status: str) -> None:
         """Answer for the address the visitor wanted."""
-        wanted = urlsplit(self.get_query_argument("url", "")).path
-        found = _USER_PATH.match(wanted)
+        found = _USER_PATH.match(_path_of(self.get_query_argument("url", "")))
         if found and self.site.orchestrator.claims.live(found.group(1)) is not None:
             self.site.orchestrator.wake()  # if its server died, the pass finds out
             self.set_header("Retry-After", str(RETRY_AFTER))

@@ -6,11 +6,22 @@ from collections.abc import Sequence
 
 from tmpnb.links import PAGES
 from tmpnb.openapi.beside import invitation
-from tmpnb.openapi.parts import PATH, SERVER_ID, Part, empty, file, operation, problem
+from tmpnb.openapi.parts import (
+    PATH,
+    RETRY_AFTER,
+    SERVER_ID,
+    Part,
+    empty,
+    file,
+    operation,
+    problem,
+)
 
 _HTML = "text/html"
 _TAKES = "A person gets 302 or 303 to a server; a script, `Accept: application/json`, its `url`."
-_ELSEWHERE = "POST from a page of another site."
+_ELSEWHERE = "POST from a page of another site, a banned network, or without the passphrase."
+_REFUSED = "From a banned network; or the page that asks for the passphrase."
+_ENOUGH = problem("The client has as many servers as one may.", "client_limit", headers=RETRY_AFTER)
 
 
 def pages() -> Part:
@@ -41,7 +52,7 @@ _TICKET: Part = {
     "in": "path",
     "required": True,
     "description": "Stands for a place in line.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
 }
 
 
@@ -61,6 +72,7 @@ def _taking(name: str, *parameters: Part) -> Part:
     responses = {
         "200": file("For a script the address, else a page that takes nothing.", _HTML),
         "400": file("A link that leads nowhere.", _HTML),
+        "429": _ENOUGH,
         "503": file("None is free; the page keeps the place in line.", _HTML),
     }
     summary = "Take a server for a person"
@@ -68,7 +80,7 @@ def _taking(name: str, *parameters: Part) -> Part:
         f"get{name}",
         "pages",
         summary,
-        {**responses, "302": empty("To the server.")},
+        {**responses, "302": empty("To the server."), "403": file(_REFUSED, _HTML)},
         description=_TAKES,
     )
     post = operation(
@@ -84,9 +96,11 @@ def _taking(name: str, *parameters: Part) -> Part:
 def _reopening() -> Part:
     page = {"200": file("A page with a button.", _HTML)}
     taken = {
+        "200": file("For a script the address, else the terms of use.", _HTML),
         "303": empty("To the server."),
         "403": problem(_ELSEWHERE, "forbidden"),
         "409": problem("A server of this id is in use.", "server_exists"),
+        "429": _ENOUGH,
         "503": problem("There is no room.", "pool_empty"),
     }
     summary = "An empty server at an address of the past"

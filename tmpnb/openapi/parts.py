@@ -33,14 +33,15 @@ RETRY_AFTER: Part = {
 
 
 def operation(name: str, tag: str, summary: str, responses: Responses, **more: Any) -> Part:
-    """Return an operation; any may meet a bug of ours."""
+    """Return an operation; any may be asked for badly, or meet a bug of ours."""
+    bad = problem("Form, path or query are broken, or no UTF-8.", "bad_request")
     bug = problem("A bug of the service; its log has it.", "internal_server_error")
     return {
         "operationId": name,
         "tags": [tag],
         "summary": summary,
         **more,
-        "responses": {**responses, "500": bug},
+        "responses": {"400": bad, **responses, "500": bug},
     }
 
 

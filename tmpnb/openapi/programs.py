@@ -99,7 +99,6 @@ def _spawn(guarded: Part, refused: Part) -> Part:
         "Take a notebook server",
         {
             "200": answer("A server, ready for use.", "Spawned", _SPAWNED),
-            "400": problem("The query is not UTF-8.", "bad_request"),
             **refused,
             "403": problem(
                 "From a banned network, or without the passphrase in X-Tmpnb-Passphrase.",
