@@ -211,7 +211,7 @@ class Deaf(Client):
         self.asked += 1
         if self.asked % proxy_process.QUESTIONS:
             raise UnreachableError("deaf")
-        return await super().fetch(url, **options)
+        return await super().fetch(url, **options | {"timeout": 20.0})  # however busy we are
 
 
 async def test_one_that_answers_now_and_then_is_left_alone(
