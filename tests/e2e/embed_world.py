@@ -33,6 +33,7 @@ ALLOWED = {"cookie_controls_mode": 0, "block_third_party_cookies": False}
 DEADLINE = 120.0  # seconds to put all away
 # What Chromium makes of containers that come and go, which change this machine's network.
 NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
+TRIES, SETTLING = 8, 500  # to load an article, and milliseconds between two of them
 
 
 @dataclass(frozen=True)
@@ -63,21 +64,22 @@ class World(Sites):
             before: A script that runs before each page's own.
         """
         self.articles["/"] = html
-        page = await self.context.new_page()
-        if before:
-            await page.add_init_script(before)
-        failed: list[str] = []
-        page.on("requestfailed", lambda request: failed.append(str(request.failure)))
-        for _ in range(5):
-            failed.clear()
+        for left in reversed(range(TRIES)):
+            page = await self.context.new_page()
+            if before:
+                await page.add_init_script(before)
+            failed: list[str] = []
+            page.on("requestfailed", lambda r, failed=failed: failed.append(str(r.failure)))
             try:
                 await page.goto(f"{origin or self.article}/")
-            except Error as error:
-                failed.append(str(error))
-                if NETWORK_CHANGED not in str(error):
+            except Error:  # perhaps of the browser's own second try
+                if not left:
                     raise
-            if not any(NETWORK_CHANGED in failure for failure in failed):
-                break
+            else:
+                if not left or not any(NETWORK_CHANGED in failure for failure in failed):
+                    break
+            await page.wait_for_timeout(SETTLING)
+            await page.close()
         return page
 
     def embedding(self, link: str = "", **more: Any) -> Embedding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Iterator
@@ -164,7 +165,15 @@ async def by_closing(reader: Reader) -> None:
 
 
 async def by_losing_the_proxy(reader: Reader) -> None:
-    """Kill the proxy; the service starts another, which knows no route at first."""
+    """Kill the proxy; the service starts another, which knows no route at first.
+
+    A save may be under way still, beyond what is in the file. Then JupyterLab says that it
+    failed, and its reader closes the dialog.
+    """
+    dialog = reader.frame.get_by_role("dialog", name=re.compile("File Save Error"))
+    await reader.page.add_locator_handler(
+        dialog, lambda: dialog.locator("button.jp-mod-accept").click()
+    )
     os.kill(reader.world.service.proxy_child().pid, signal.SIGKILL)
 
 

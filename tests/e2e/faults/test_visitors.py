@@ -94,9 +94,11 @@ async def test_visitors_are_served_during_a_drain_and_get_fresh_servers_once_the
             await until_true(lambda: ready(service) - old, "a fresh one is ready")
             urls.append(await service.take("/lab"))
             assert urls[-1].split("/")[4] not in old
-        await run.whole(service, *urls, available=3)
         taken = {url.split("/")[4] for url in urls}
-        assert not (set(run.census.instances()) - taken) & old
+        await until_true(
+            lambda: not (set(run.census.instances()) - taken) & old, "every drained one is replaced"
+        )
+        await run.whole(service, *urls, available=3)
 
 
 def ready(service: Service) -> set[str]:
