@@ -39,6 +39,8 @@ SLOWEST = 0.5  # servers a second; a run that is slower than this has hung
 LOOKS, LOOK_PAUSE = 20, 0.5  # seconds between looks at what is left
 PROGRESS = 5.0  # seconds between two lines
 MOST_SERVERS = 1000  # a bridge of Linux has 1,023 ports, and each container takes one
+NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")  # most the kernel remembers
+SPARE_NEIGHBOURS = 100  # of them not ours
 SPARE_FILES = 500  # open files of the proxy and of this program besides websockets
 
 
@@ -215,6 +217,12 @@ def check(options: argparse.Namespace) -> None:
     needed = 2 * options.servers * options.websockets + SPARE_FILES
     if limit < needed:
         raise BenchmarkError(f"it needs {needed} open files, the limit is {limit}: ulimit -n")
+    neighbours = int(NEIGHBOURS.read_text()) if NEIGHBOURS.exists() else options.servers * 2
+    if neighbours < options.servers + SPARE_NEIGHBOURS:
+        raise BenchmarkError(
+            f"the kernel remembers {neighbours} neighbours, so that servers get out of reach:"
+            " sysctl net.ipv4.neigh.default.gc_thresh3=8192 (docs/scale.md)"
+        )
 
 
 def arguments() -> argparse.Namespace:
