@@ -13,6 +13,7 @@ from tmpnb.arrival import Arrivals
 from tmpnb.client_limits import Allowance, ClientLimits
 from tmpnb.gate import Gate
 from tmpnb.handlers import Site
+from tmpnb.journal import Journal
 from tmpnb.orchestrator import Orchestrator, Timing
 from tmpnb.passes import Passes
 from tmpnb.reconcile import Policy
@@ -101,6 +102,7 @@ class World:
         ready_max_age: float = float("inf"),
         start_timeout: float = 5.0,
         interval: float = 0.2,
+        journal: Journal | None = None,
     ) -> None:
         self.clock = clock or FakeClock()
         self.engine = engine or FakeEngine(self.clock)
@@ -118,6 +120,7 @@ class World:
             clock=self.clock,
             timing=Timing(interval, shutdown_timeout=3.0),
             starts=StartSettings(4, start_timeout),
+            journal=journal,
         )
         self.pool = self.orchestrator.pool
 

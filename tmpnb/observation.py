@@ -6,7 +6,8 @@ Spawners and the proxy client produce these, `reconcile` judges them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,13 @@ class Observation:
     # for the claimed servers that could be asked themselves.
     activity: Mapping[str, float] = field(default_factory=dict)
     culling: bool = False  # whether idleness is judged in this pass
+
+    def with_claims(self, claims: Mapping[str, float]) -> Self:
+        """Return it with claims that the engine does not know yet, Unix time in seconds by id."""
+        instances = {
+            i: replace(instance, claimed_at=claims[i])
+            if i in claims and instance.claimed_at is None
+            else instance
+            for i, instance in self.instances.items()
+        }
+        return replace(self, instances=instances)

@@ -20,7 +20,9 @@ from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
+from tmpnb.journal import Journal
 from tmpnb.lifetime import Lifetimes
+from tmpnb.marks import Marks
 from tmpnb.networks import Address
 from tmpnb.observation import Observation
 from tmpnb.observer import Observer
@@ -63,6 +65,7 @@ class Orchestrator:
         clock: Clock,
         timing: Timing | None = None,
         starts: StartSettings | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
@@ -86,13 +89,18 @@ class Orchestrator:
             health=self.health,
             clock=clock,
         )
-        self._handover = HandOver(
+        self._marks = Marks(
             spawner=spawner,
-            proxy=proxy,
-            client=self._client,
             tasks=self._tasks,
             health=self.health,
             clock=clock,
+            journal=journal,
+        )
+        handover = HandOver(
+            proxy=proxy,
+            client=self._client,
+            marks=self._marks,
+            health=self.health,
             ready_url=self._starter.ready_url,
         )
         self._fleet = Fleet(
@@ -114,7 +122,7 @@ class Orchestrator:
         self.claims = Claims(
             pool=self.pool,
             fleet=self._fleet,
-            handover=self._handover,
+            handover=handover,
             proxy=proxy,
             health=self.health,
             clock=clock,
@@ -260,11 +268,12 @@ class Orchestrator:
         """Take in what a former orchestrator left; at first nothing is too young to judge."""
         if self._adopted:
             return self._policy
-        for server in adopt(seen):
+        adopted = {s.id: s for s in adopt(seen.with_claims(self._marks.read()))}
+        for server in adopted.values():
             self.pool.add(server)
             log.info("server adopted id=%s address=%s", server.id, server.address)
-            if seen.instances[server.id].claimed_at is None:  # known by its route alone
-                self._handover.mark_later(server)
+        marked = {i for i, instance in seen.instances.items() if instance.claimed_at is not None}
+        self._marks.begin({i: adopted[i] for i in adopted.keys() - marked})
         self._adopted = True
         return replace(self._policy, grace=0.0)
 
@@ -292,6 +301,8 @@ class Orchestrator:
     async def _wind_down(self) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step would clean up nothing
         self._fleet.cancel_starts()
+        if not self._stop_claimed:
+            await self._marks.flush()
         leaving = {Phase.READY, Phase.CLAIMED} if self._stop_claimed else {Phase.READY}
         for server in tuple(self.pool.servers.values()):
             if server.phase in leaving:

@@ -22,6 +22,7 @@ from tmpnb.cors import Cors
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.gate import Gate
 from tmpnb.handlers import Site, admin_application, public_application
+from tmpnb.journal import Journal
 from tmpnb.orchestrator import Orchestrator, Timing
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
@@ -123,6 +124,7 @@ class Service:
             clock=SteadyClock(),
             timing=self.timing,
             starts=self.starts,
+            journal=Journal(self.state_dir / f"{self.spawner.pool_name}.claims"),
         )
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:

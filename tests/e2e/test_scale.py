@@ -19,7 +19,9 @@ def test_a_hundred_servers_come_and_go_without_an_error_or_an_orphan(tmp_path: P
     benchmark.needs_stub()
     chp()
     found = tmp_path / "results.json"
-    code, printed = benchmark.run("scale", "--servers=100", "--hold=10", "--every=2", f"--json={found}")
+    code, printed = benchmark.run(
+        "scale", "--servers=100", "--hold=10", "--every=2", f"--json={found}"
+    )
     print(printed)
     assert code == 0
     results = json.loads(found.read_text())

@@ -342,7 +342,7 @@ async def test_stop_that_fails_is_told_of_only_when_the_next_try_fails_too(
 async def test_claim_is_given_though_the_engine_cannot_be_marked_and_marked_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.handover.MARK_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
 
     class Forgetful(FakeSpawner):
         refusals = 2

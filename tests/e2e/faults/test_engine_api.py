@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 QUICK = {"tmpnb.fleet.STOP_RETRY": 0.2}
-SOON = {"tmpnb.handover.MARK_RETRY": 0.5}
+SOON = {"tmpnb.marks.RETRY": 0.5}
 PATIENCE = {STALL: ("--DockerSpawner.docker_timeout=3",)}  # a start may take twice that
 CREATE, START = "^POST .*/containers/create", "^POST .*/containers/.*/start"
 RENAME = "^POST .*/containers/.*/rename"

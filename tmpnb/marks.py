@@ -1,0 +1,168 @@
+"""Write claims into the engine: after the crowd, and again until it knows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from tmpnb.clock import Clock
+from tmpnb.errors import NoInstanceError, SpawnerError
+from tmpnb.health import Health
+from tmpnb.journal import Journal
+from tmpnb.server import NotebookServer, Phase
+from tmpnb.spawners.base import Spawner
+from tmpnb.tasks import Tasks
+
+WRITE_TIMEOUT = 2.0  # seconds; without an answer the mark is written later
+RETRY = 5.0  # seconds
+LOOK = 0.05  # seconds between two looks whether visitors still come
+LONGEST_WAIT = 5.0  # seconds that a crowd keeps a mark waiting
+FLUSH_TIMEOUT = 5.0  # seconds at the end; the journal has what is left
+
+
+class Marks:
+    """The claims that the engine does not know as such yet."""
+
+    def __init__(
+        self,
+        *,
+        spawner: Spawner,
+        tasks: Tasks,
+        health: Health,
+        clock: Clock,
+        journal: Journal | None,
+    ) -> None:
+        """Keep what is needed.
+
+        Args:
+            spawner: Keeps marks.
+            tasks: Those that write them.
+            health: Knows what is wrong.
+            clock: Unix time in seconds.
+            journal: Keeps them until then; None: visitors wait for the engine.
+        """
+        self._spawner, self._tasks, self._health = spawner, tasks, health
+        self._clock, self._journal = clock, journal
+        self._waiting: deque[NotebookServer] = deque()
+        self._visitors = 0  # who are being given a server just now
+        self._writing = False
+        self._tried_again: set[str] = set()
+
+    def read(self) -> Mapping[str, float]:
+        """Return the claims that a former orchestrator wrote down, Unix time in seconds, by id."""
+        found = self._journal.read() if self._journal else {}
+        return {server_id: self._clock.from_system(moment) for server_id, moment in found.items()}
+
+    def begin(self, servers: Mapping[str, NotebookServer]) -> None:
+        """Take over adopted servers that the engine does not know as claimed, and forget others."""
+        if self._journal:
+            self._journal.begin({i: self._moment(server) for i, server in servers.items()})
+        for server in servers.values():
+            self.later(server)
+
+    @contextmanager
+    def visitor(self) -> Iterator[None]:
+        """Within the block a visitor is given a server, and marks wait."""
+        self._visitors += 1
+        try:
+            yield
+        finally:
+            self._visitors -= 1
+
+    def soon(self, server: NotebookServer) -> bool:
+        """Keep a claim in the journal and write it into the engine soon; False: not possible."""
+        if self._journal is None or not self._journal.note(server.id, self._moment(server)):
+            return False
+        self._waiting.append(server)
+        if not self._writing:
+            self._writing = True
+            self._tasks.spawn(self._write_waiting(), "marks")
+        return True
+
+    async def write(self, server: NotebookServer) -> SpawnerError | None:
+        """Write the claim into the engine, which may do so late but not in vain.
+
+        An engine that does not answer must not turn a visitor away; until the mark is
+        written, the journal and the route keep the claim over a restart.
+        """
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await self._write(server)
+        except NoInstanceError:
+            return None  # it is gone, as its silence says as well
+        except SpawnerError as error:
+            return error
+        except TimeoutError:
+            return SpawnerError(f"the engine did not mark a claim within {WRITE_TIMEOUT:.0f} s")
+        return None
+
+    def later(self, server: NotebookServer) -> None:
+        """Write a claim that the engine did not take, again and again."""
+        self._tasks.spawn(self._write_again(server), f"mark of {server.id}")
+
+    async def flush(self) -> None:
+        """Write what waits, as far as the engine takes it in a few seconds."""
+        try:
+            async with asyncio.timeout(FLUSH_TIMEOUT):
+                while self._waiting:
+                    await self._write_next()
+        except TimeoutError:
+            pass
+
+    async def _write_waiting(self) -> None:
+        """Write one after the other; while visitors come, wait for a pause."""
+        try:
+            while self._waiting:
+                waited = self._clock() - self._waiting[0].since
+                if self._visitors and waited < LONGEST_WAIT:
+                    await asyncio.sleep(LOOK)
+                else:
+                    await self._write_next()
+        finally:
+            self._writing = False
+
+    async def _write_next(self) -> None:
+        server = self._waiting.popleft()
+        if server.phase is Phase.CLAIMED and await self.write(server) is not None:
+            self.later(server)
+        else:
+            self._settle(server)
+
+    async def _write_again(self, server: NotebookServer) -> None:
+        self._tried_again.add(server.id)
+        try:
+            while True:
+                await asyncio.sleep(RETRY)
+                if server.phase is not Phase.CLAIMED or await self._is_written(server):
+                    self._settle(server)
+                    return
+        finally:
+            self._tried_again.discard(server.id)
+            if not self._tried_again:
+                self._health.solved("claim")
+
+    async def _is_written(self, server: NotebookServer) -> bool:
+        """Whether there is nothing left to do; an engine that is down has been told of."""
+        try:
+            await self._write(server)
+        except NoInstanceError:
+            pass  # the next pass sees that, and stops it
+        except SpawnerError as error:
+            if "engine" not in self._health.problems:
+                self._health.report("claim", str(error).replace(server.id, "<id>"))
+            return False
+        return True
+
+    def _settle(self, server: NotebookServer) -> None:
+        if self._journal:
+            self._journal.settle(server.id)
+
+    async def _write(self, server: NotebookServer) -> None:
+        await self._spawner.mark_claimed(server.id, self._moment(server))
+
+    def _moment(self, server: NotebookServer) -> float:
+        """Return when a server was claimed, by the system's clock."""
+        moment = server.since if server.claimed_at is None else server.claimed_at
+        return self._clock.to_system(moment)
