@@ -28,6 +28,7 @@ class Journal:
         self._path = path
         self._open: dict[str, float] = {}
         self._lines = 0
+        self._torn = ""  # what ends a line that a full disk may have cut
 
     def read(self) -> dict[str, float]:
         """Return the claims of the file: Unix time in seconds, by the system's clock, by server id.
@@ -62,9 +63,11 @@ class Journal:
         """
         try:
             with self._path.open("a", encoding="ascii") as file:
-                file.write(_line(server_id, moment))
+                file.write(self._torn + _line(server_id, moment))
         except (OSError, UnicodeEncodeError):
+            self._torn = "?\n"  # so that what is there of it makes no sense
             return False  # the engine is told at once instead; see `HandOver`
+        self._torn = ""
         self._open[server_id] = moment
         self._lines += 1
         return True

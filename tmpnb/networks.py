@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from tmpnb.errors import ConfigError
 
@@ -45,6 +47,12 @@ def address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
+
+
+@functools.lru_cache(maxsize=10_000)  # asked for every server at every claim
+def host_address(url: str) -> Address | None:
+    """Return the address of the host in `http://host:port`; None if that is a name."""
+    return address(urlsplit(url).hostname or "")
 
 
 def _shift(version: int, bits: int) -> int:

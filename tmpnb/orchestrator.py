@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from tmpnb import networks
 from tmpnb.claims import Claims
@@ -171,7 +170,7 @@ class Orchestrator:
     def server_addresses(self) -> set[Address]:
         """Return where on the network the notebook servers are that visitors have."""
         claimed = (s.address for s in self.pool.servers.values() if s.phase is Phase.CLAIMED)
-        found = {networks.address(urlsplit(address or "").hostname or "") for address in claimed}
+        found = {networks.host_address(address) for address in claimed if address}
         return {a for a in found if a is not None and not a.is_loopback}
 
     def token_for(self, server_id: str) -> str:

@@ -55,7 +55,7 @@ async def test_claim_reaches_a_real_notebook_server_through_the_proxy(engine: Re
         assert b"jupyter-config-data" in page.body
         without_token = await service.client.fetch(url.partition("?")[0], timeout=20)
         assert without_token.code == 302, "a notebook without its token is a login page"
-        assert len(claimed(engine)) == 1
+        await until_true(lambda: len(claimed(engine)) == 1, "the engine knows the claim")
         stats = await service.stats()
         assert (stats["claimed"], stats["claims_total"]) == (1, 1)
     assert engine.containers() == []

@@ -132,3 +132,19 @@ async def test_what_left_before_it_was_marked_is_not_in_the_journal(tmp_path: Pa
         world.orchestrator.claims.abandon(server.id)
         await world.until_gone(server.id)
         await wait_until(lambda: not journal.read())
+
+
+def test_a_line_that_a_full_disk_has_cut_takes_no_other_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "claims")
+    (tmp_path / "claims").write_text("a 1000\nb 20")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        assert not journal.note("b", 2000)
+    assert journal.note("c", 3000)
+    assert journal.read() == {"a": 1000.0, "c": 3000.0}
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")

@@ -17,6 +17,8 @@ from e2e.faults.fault_proxy import (
 )
 from e2e.faults.run import Run
 
+from tmpnb.process import send
+
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.docker,
@@ -113,6 +115,23 @@ async def test_claim_that_was_not_written_down_outlives_the_orchestrator_by_its_
             await service.start()
             await service.until(lambda s: s["claimed"] == s["available"] == 1, "adopted")
             assert await run.opens(service, url)
+
+
+async def test_claim_that_was_not_written_down_outlives_orchestrator_and_proxy_by_the_journal(
+    run: Run,
+) -> None:
+    flags = ("--pool-size=2",)
+    async with run.faulty_engine() as engine, run.serving(*flags, constants=SOON) as service:
+        await service.until_ready(2)
+        with engine.fault(answer(500), RENAME):
+            url = await service.take("/lab")
+            await engine.until_met(RENAME)
+            proxy = service.proxy_child()
+            await service.stop(signal.SIGKILL)
+            send(proxy, signal.SIGKILL)
+        assert not any(run.census.instances().values())
+        await service.start()
+        await run.whole(service, url, available=1)
 
 
 @pytest.mark.parametrize("route", [False, True], ids=["container", "route"])

@@ -70,18 +70,6 @@ async def test_visitor_who_leaves_while_the_route_is_made_leaves_no_server_taken
         await abandoned_and_replaced(run, service, before)
 
 
-async def test_visitor_who_leaves_while_the_claim_is_marked_leaves_no_server_taken(
-    run: Run,
-) -> None:
-    async with run.faulty_engine() as engine, run.serving("--pool-size=2") as service:
-        await service.until_ready(2)
-        before = set(run.census.instances())
-        with engine.fault(HOLD, "^POST .*/rename"):
-            async with asking_for_a_server(service):
-                await engine.until_met("^POST .*/rename")
-        await abandoned_and_replaced(run, service, before)
-
-
 async def test_visitors_are_served_during_a_drain_and_get_fresh_servers_once_there_are(
     run: Run,
 ) -> None:
