@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
 COMMAND = 120.0  # seconds for one command of docker-compose
 PROXY_IMAGE = "tmpnb-test/proxy"
+FILTER_IMAGE = "tmpnb-test/filter"
 ORCHESTRATOR_IMAGE = os.environ.get("TMPNB_TEST_ORCHESTRATOR", "tmpnb-test/orchestrator")
 
 
@@ -50,6 +51,7 @@ class Installation:
             "TMPNB_IMAGE": TEST_IMAGE,
             "TMPNB_PROXY_IMAGE": PROXY_IMAGE,
             "TMPNB_ORCHESTRATOR_IMAGE": ORCHESTRATOR_IMAGE,
+            "TMPNB_FILTER_IMAGE": FILTER_IMAGE,
             "TMPNB_POOL_SIZE": "2",
             "TMPNB_NOFILE": "4096",  # the engine of a test machine may not raise it further
             "TMPNB_OPTIONS": "--reconcile-interval=1",
@@ -163,12 +165,22 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def installation(settings: dict[str, str], tmp_path: Path) -> Iterator[Installation]:
+def files() -> list[str]:
+    """Return the Compose files besides the first."""
+    return []
+
+
+@pytest.fixture
+def installation(
+    settings: dict[str, str], files: list[str], tmp_path: Path
+) -> Iterator[Installation]:
     real = RealEngine.needed(missing)
-    for image in (PROXY_IMAGE, ORCHESTRATOR_IMAGE):
+    for image in (PROXY_IMAGE, ORCHESTRATOR_IMAGE, *([FILTER_IMAGE] if files else [])):
         if not real.client.images(image):
             missing(f"the image {image}: make images")
-    running = Installation(compose_command(), real.client, tmp_path / ".env", **settings)
+    named = [word for name in ["docker-compose.yml", *files] for word in ("--file", name)]
+    command = [*compose_command(), *named]
+    running = Installation(command, real.client, tmp_path / ".env", **settings)
     try:
         running.compose("up", "--detach")
         yield running
@@ -192,6 +204,49 @@ async def test_up_serves_notebooks_and_down_leaves_nothing(installation: Install
     await installation.until_stats(available=1, claimed=1, claims_total=1)
     await installation.until_healthy("orchestrator", "proxy")
     assert installation.left()
+    installation.compose("down", "--volumes")
+    assert installation.left() == []
+
+
+ASK_THE_ENGINE = """
+import http.client, os, socket, stat, sys
+for call in sys.argv[1:]:
+    connection = http.client.HTTPConnection("engine", timeout=20)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(os.environ["DOCKER_HOST"].removeprefix("unix://"))
+    connection.request(*call.split())
+    print(connection.getresponse().status)
+print(stat.S_ISSOCK(os.stat("/var/run/docker.sock").st_mode))
+"""
+
+
+@pytest.mark.parametrize("files", [["docker-compose.filtered.yml"]], ids=["filtered"])
+async def test_with_the_filter_the_orchestrator_works_and_can_ask_for_no_more(
+    installation: Installation,
+) -> None:
+    await installation.until_stats(available=2, claimed=0)
+    base_url, token = await installation.take()
+    headers = {"Authorization": f"token {token}"}
+    assert (await installation.fetch(f"{base_url}api/contents", headers=headers)).code == 200
+    server = base_url.replace("/user/", "/api/servers/").rstrip("/")
+    ended = await installation.fetch(server, method="DELETE", headers=headers)
+    assert ended.code == 204, ended.body
+    await installation.until_stats(available=2, claimed=0, claims_total=1)
+    assert "refused:" not in installation.compose("logs", "engine-filter")
+    assert "cannot be seen" not in installation.compose("logs", "orchestrator")
+
+    [orchestrator] = (
+        entry["Id"]
+        for entry in installation.services()
+        if entry["Labels"]["com.docker.compose.service"] == "orchestrator"
+    )
+    asked = ["GET /version", "POST /containers/x/exec", "GET /secrets", "POST /build"]
+    probe = ["python3", "-c", ASK_THE_ENGINE, *asked]
+    command = installation.engine.exec_create(orchestrator, probe)
+    answers = installation.engine.exec_start(command["Id"]).decode().split()
+    assert answers == ["200", "403", "403", "403", "False"]
+    assert installation.compose("logs", "engine-filter").count("refused:") == 3
+
     installation.compose("down", "--volumes")
     assert installation.left() == []
 
