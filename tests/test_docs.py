@@ -17,7 +17,7 @@ from harness import World, site_of
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
-from tmpnb import __version__, flags
+from tmpnb import __version__, firewall, flags
 from tmpnb.commands import COMMANDS
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.handlers.base import STATUS
@@ -36,7 +36,8 @@ SAMPLES = {
 }
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
 LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}
-FOREIGN_FLAGS = {"--internal", "--filter", "--error-target"}  # of Docker and the proxy
+FIREWALL_FLAGS = {flag for a in firewall.parser()._actions for flag in a.option_strings}
+FOREIGN_FLAGS = {"--internal", "--filter", "--error-target", "--rm", "--no-deps"}  # of Docker, CHP
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
 
@@ -308,7 +309,7 @@ def test_every_file_named_in_code_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", documents(), ids=str)
 def test_every_flag_and_every_target_named_in_code_exists(page: Path) -> None:
     own = {o for command in COMMANDS.values() for o in command.options | command.switches}
-    known = set(all_flags()) | own | LOAD_FLAGS | FOREIGN_FLAGS
+    known = set(all_flags()) | own | LOAD_FLAGS | FIREWALL_FLAGS | FOREIGN_FLAGS
     named, wanted = set(), set()
     for code in in_code(page):
         if not code.startswith("jupyter "):

@@ -37,6 +37,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.markup": set(),
     "tmpnb.brand": {"tmpnb.errors", "tmpnb.markup"},
     "tmpnb.networks": {"tmpnb.errors"},
+    "tmpnb.firewall_rules": {"tmpnb.errors", "tmpnb.networks"},
     "tmpnb.client": {"tmpnb.networks"},
     "tmpnb.windows": set(),
     "tmpnb.holdings": set(),

@@ -12,6 +12,7 @@ from tmpnb import signals
 from tmpnb.doctor import network
 from tmpnb.doctor.checkup import Say, check_image, doctor
 from tmpnb.errors import ConfigError
+from tmpnb.firewall import firewall
 from tmpnb.invite import invite
 from tmpnb.load.run import load
 from tmpnb.service import Service
@@ -61,6 +62,7 @@ class Tool:
     usage: str
     summary: str
     run: Callable[[Sequence[str], Say], Awaitable[bool]]
+    when_interrupted: str  # what is true then
 
 
 def tool(arguments: Sequence[str]) -> Tool | None:
@@ -75,7 +77,7 @@ def use(chosen: Tool, words: Sequence[str]) -> int:
         ConfigError: What it was asked cannot be done; in one line.
         SystemExit: Its help was asked for and printed.
     """
-    return _ended(_interruptible(lambda: chosen.run(words, _say)), "all visitors have left")
+    return _ended(_interruptible(lambda: chosen.run(words, _say)), chosen.when_interrupted)
 
 
 def parse(arguments: Sequence[str]) -> Order:
@@ -247,5 +249,12 @@ TOOLS: Mapping[str, Tool] = {
         usage="load URL [flags]",
         summary="let visitors come, and see how long they wait",
         run=load,
+        when_interrupted="all visitors have left",
+    ),
+    "firewall": Tool(
+        usage="firewall [flags]",
+        summary="print or set the rules that --egress=internet needs",
+        run=firewall,
+        when_interrupted="the rules are the old ones or the new ones, not a part of them",
     ),
 }

@@ -29,6 +29,7 @@ class Examination:
 
     has_images = False  # whether servers are made from images, which can be checked
     closed = False  # whether servers shall reach nothing outside
+    filtered = False  # whether servers shall reach the internet and nothing nearer
     engine_at = ""  # host:port or unix:/path where the engine itself answers, if it does
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
@@ -62,6 +63,14 @@ class Examination:
 
         Returns:
             None if that cannot be tried.
+        """
+        del server_id, places
+        return None
+
+    async def refused(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
+        """Return for each IPv4 address whether the firewall refuses it, and says so. Never raises.
+
+        None if that cannot be tried.
         """
         del server_id, places
         return None

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE = 0.05  # seconds between passes
 PASS_SHARE = 0.2  # of the time, at most, that passes take
+EGRESS = "egress"  # topic of health: what servers reach is not as it must be
 STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing could be read yet
 
 
@@ -126,7 +127,7 @@ class Orchestrator:
             health=self.health,
             clock=clock,
             image=lambda: self.image,
-            serving=lambda: self._adopted and not self._closing,
+            serving=lambda: self._adopted and not self._closing and not self._barred(),
         )
         self.lifetimes = Lifetimes(
             client=self._client,
@@ -161,10 +162,11 @@ class Orchestrator:
         """Return what a visitor needs, and whether it is there."""
         problems, stats = self.health.problems, self.pool.stats()
         can_start = (self.pool.has_room() or stats.starting > 0) and "start" not in problems
+        may_give = EGRESS not in problems
         return {
             "engine": self._adopted and "engine" not in problems,
             "proxy": self._adopted and "proxy" not in problems,
-            "servers": stats.available > 0 or can_start,
+            "servers": may_give and (stats.available > 0 or can_start),
         }
 
     def server_addresses(self) -> set[Address]:
@@ -254,6 +256,7 @@ class Orchestrator:
     async def _pass(self) -> None:
         culling = self._cull_due and self._adopted
         seen = await self._observer.observe(self.pool.servers.values())
+        self._barred()
         if culling:
             servers = tuple(self.pool.servers.values())
             seen = await self._observer.with_activity(seen, servers, self._policy.max_idle)
@@ -291,8 +294,15 @@ class Orchestrator:
         for server_id in todo.delete_routes:
             self._tasks.spawn(self._proxy.delete_route(server_id), f"route of {server_id}")
         backoff, under_way = self._starter.backoff, self._fleet.starting
-        for _ in range(backoff.allowed(todo.launch, under_way, self._clock())):
+        launch = 0 if self._barred() else todo.launch
+        for _ in range(backoff.allowed(launch, under_way, self._clock())):
             self._fleet.launch(new_id(self._timing.user_length), self.image)
+
+    def _barred(self) -> bool:
+        """Return whether no server may be started or given out now; tell why, once."""
+        reason = self._spawner.barred()
+        self.health.state(EGRESS, reason)
+        return bool(reason)
 
     def _unclaimed(self) -> int:
         return sum(s.phase is not Phase.CLAIMED for s in self.pool.servers.values())

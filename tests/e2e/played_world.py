@@ -18,6 +18,8 @@ from typing import Any
 from e2e.faults.own_engine import Network
 from requirements import missing
 
+from tmpnb.firewall_rules import OUT, OWN
+
 PORT = 80
 OUTSIDE = {
     "the internet": "203.0.113.5",
@@ -26,11 +28,25 @@ OUTSIDE = {
     "another": "172.30.7.7",
     "a third": "192.168.77.7",
     "a carrier's": "100.64.7.7",
+    "a public address": "192.88.99.7",  # of a range that was given up, so nobody's
 }
+PUBLIC = OUTSIDE["a public address"]
+RESOLVER = OUTSIDE["a private range"]  # a name server as well, by which every name is `PUBLIC`
 MACHINE, CABLE = "192.0.2.1", "192.0.2.2"  # the two ends
 OURS = ("lo", "docker0", "cable0")  # interfaces of the engine's namespace, besides bridges
+BRIDGES = ("br-", "veth", OUT, OWN)
 SERVE = f"""
 import socket, threading
+def names():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.bind(("{RESOLVER}", 53))
+        while True:
+            said, who = asked.recvfrom(512)
+            question = said[12 : said.index(0, 12) + 5]
+            head = said[:2] + bytes([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0])
+            answer = bytes([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4])
+            asked.sendto(head + question + answer + socket.inet_aton("{PUBLIC}"), who)
+threading.Thread(target=names, daemon=True).start()
 listening = socket.create_server(("0.0.0.0", {PORT}))
 print("ready", flush=True)
 while True:
@@ -77,7 +93,7 @@ def _see_that_nothing_leaves() -> None:
     """Fail unless every place outside is one of the played hosts."""
     for link in json.loads(_ip("-json link show")):
         name = str(link["ifname"])
-        assert name in OURS or name.startswith(("br-", "veth")), f"an interface of whom: {name}"
+        assert name in OURS or name.startswith(BRIDGES), f"an interface of whom: {name}"
     for what, address in OUTSIDE.items():
         [route] = json.loads(_ip(f"-json route get {address}"))
         assert (route["dev"], route["gateway"]) == ("cable0", CABLE), what

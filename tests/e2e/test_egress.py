@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +17,9 @@ import pytest
 from docker_engine import reached
 from e2e import played_world
 from e2e.faults.own_engine import OwnEngine
+from e2e.service import Service
 from e2e.test_doctor import doctor, run
-from requirements import TEST_IMAGE
+from requirements import TEST_IMAGE, missing
 from spawner_engines import stub_command, wait_until
 
 from tmpnb.spawners.base import ServerSpec
@@ -22,6 +27,7 @@ from tmpnb.spawners.base import ServerSpec
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
 PORT = 8888  # of servers
+PUBLIC = f"{played_world.PUBLIC}:{played_world.PORT}"
 SLEEP = ["python3", "-c", "import time; time.sleep(600)"]
 
 
@@ -39,6 +45,34 @@ def outside(engine: OwnEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
     engine.begin()
     with played_world.around(engine.network) as places:
         yield places
+
+
+def firewall(engine: OwnEngine, *words: str) -> str:
+    """Run `tmpnb firewall` on the engine's machine; return what it said."""
+    if shutil.which("nft") is None:
+        missing("nft: apt-get install nftables")
+    command = [sys.executable, "-m", "tmpnb", "firewall", *words]
+    with engine.network.inside():
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def flush(engine: OwnEngine) -> None:
+    """Empty our table, as an administrator may who empties them all."""
+    command = ["nft", "flush", "table", "inet", "tmpnb"]
+    with engine.network.inside():
+        subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own
+
+
+@pytest.fixture
+def filtered(engine: OwnEngine, outside: list[str]) -> Iterator[list[str]]:
+    """Set the rules; return what servers must not reach."""
+    firewall(engine, "--apply")
+    firewall(engine, "--apply")  # which changes nothing
+    yield [place for place in outside if place != PUBLIC]
+    firewall(engine, "--remove")
+    firewall(engine, "--remove")
 
 
 @asynccontextmanager
@@ -78,6 +112,48 @@ def machine(engine: OwnEngine) -> tuple[socket.socket, list[str]]:
     configs = [config for network in networks for config in network["IPAM"]["Config"] or ()]
     gateways = {config["Gateway"] for config in configs if config.get("Gateway")}
     return listening, [f"{ip}:{port}" for ip in sorted({*gateways, played_world.MACHINE})]
+
+
+BOUND = """
+import socket, sys
+for place in sys.argv[1:]:
+    host, _, port = place.rpartition(":")
+    for _, name in socket.if_nameindex():
+        if name != "lo":
+            one = socket.socket()
+            one.settimeout(3)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
+            try:
+                one.connect((host, int(port)))
+                print("open")
+            except OSError:
+                print("closed")
+"""
+
+
+def bound(client: Any, container: str, *places: str) -> list[bool]:
+    """Return what is reached by way of each of its interfaces, whatever its routes say."""
+    command = client.exec_create(container, ["python3", "-c", BOUND, *places])
+    return [word == "open" for word in client.exec_start(command["Id"]).decode().split()]
+
+
+def named(client: Any, container: str) -> str:
+    """Return the address that a container finds for some name; "" for none."""
+    probe = "import socket; print(socket.gethostbyname('files.example'))"
+    command = client.exec_create(container, ["python3", "-c", probe], stderr=False)
+    return str(client.exec_start(command["Id"]).decode().strip())
+
+
+async def passes(service: Service, count: int) -> None:
+    """Return once the orchestrator has looked at the engine so many times more."""
+    seen: set[float] = set()
+
+    async def looked() -> bool:
+        answer = await service.client.fetch(f"{service.own_url}/health", timeout=20)
+        seen.add(json.loads(answer.body)["last_pass"])
+        return len(seen) > count
+
+    await wait_until(looked, f"{count} passes")
 
 
 async def all_listen(engine: OwnEngine) -> None:
@@ -139,6 +215,7 @@ async def test_on_a_network_of_its_own_a_server_reaches_nobody_but_those_on_it(
             with listening:
                 places = [*outside, *here, f"{other}:{PORT}"]
                 assert reached(client, first, *places) == [False] * len(places)
+                assert bound(client, first, *here) == [False] * len(here)
             assert all(reached(client, proxy["Id"], *addresses))
             client.restart(proxy["Id"], timeout=0)
             assert all(reached(client, proxy["Id"], *addresses)), "also after a restart"
@@ -148,6 +225,103 @@ async def test_on_a_network_of_its_own_a_server_reaches_nobody_but_those_on_it(
     finally:
         client.remove_container(proxy["Id"], force=True)
         client.remove_network("meeting")
+
+
+async def test_with_the_internet_alone_a_server_reaches_nothing_nearer(
+    engine: OwnEngine, filtered: list[str]
+) -> None:
+    async with two_servers(engine, egress="internet") as addresses:
+        await all_listen(engine)
+        (first, _), (_, other) = servers(engine).items()
+        assert reached(engine.client, first, PUBLIC) == [True]
+        listening, here = machine(engine)
+        with listening:
+            places = [*filtered, *here, f"{other}:{PORT}"]
+            assert reached(engine.client, first, *places) == [False] * len(places)
+        with engine.network.inside():
+            for address in addresses:
+                host, _, port = address.partition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
+    left = engine.client.containers(all=True, filters={"label": "tmpnb.sentry"})
+    assert left == [], "who watched is gone"
+
+
+async def test_with_the_internet_and_a_network_of_its_own_as_well(
+    engine: OwnEngine, filtered: list[str]
+) -> None:
+    client = engine.client
+    client.create_network("meeting", driver="bridge", labels=engine.labels)
+    config = client.create_host_config(network_mode="meeting")
+    proxy = client.create_container(TEST_IMAGE, SLEEP, labels=engine.labels, host_config=config)
+    client.start(proxy["Id"])
+    try:
+        settings = {"egress": "internet", "own_networks": True, "docker_network": "meeting"}
+        async with two_servers(engine, **settings) as addresses:
+            first, second = (
+                entry for entry in client.containers(filters={"label": "tmpnb.managed=true"})
+            )
+            others = [n["IPAddress"] for n in second["NetworkSettings"]["Networks"].values()]
+            assert len(others) == 2
+
+            async def listen() -> bool:
+                return all(reached(client, proxy["Id"], *addresses))
+
+            await wait_until(listen, "the proxy reaches both")
+            assert reached(client, first["Id"], PUBLIC) == [True]
+            listening, here = machine(engine)
+            with listening:
+                places = [*filtered, *here, *(f"{other}:{PORT}" for other in others)]
+                assert reached(client, first["Id"], *places) == [False] * len(places)
+                assert bound(client, first["Id"], *here) == [False] * 2 * len(here)
+    finally:
+        client.remove_container(proxy["Id"], force=True)
+        client.remove_network("meeting")
+
+
+async def test_a_private_name_server_is_asked_where_the_firewall_lets_it_and_only_for_names(
+    engine: OwnEngine, filtered: list[str]
+) -> None:
+    del filtered
+    dns = {"dns": [played_world.RESOLVER], "dns_opt": ["timeout:1", "attempts:1"]}
+    async with two_servers(engine, egress="internet", extra_host_config=dns):
+        await all_listen(engine)
+        first, _ = servers(engine)
+        assert named(engine.client, first) == ""
+        firewall(engine, "--apply", f"--dns={played_world.RESOLVER}")
+        assert named(engine.client, first) == played_world.PUBLIC
+        other_port = f"{played_world.RESOLVER}:{played_world.PORT}"
+        assert reached(engine.client, first, other_port) == [False]
+
+
+async def test_without_the_rules_no_server_is_started_or_given_and_with_them_it_goes_on(
+    engine: OwnEngine, filtered: list[str]
+) -> None:
+    del filtered
+    flags = ["--image", TEST_IMAGE, "--pool-size=2", "--min-ready=1", "--reconcile-interval=1"]
+    label = f"--DockerSpawner.labels=tmpnb.test={engine.run}"
+    command = f"--command={stub_command('python3')}"
+    name = f"--pool-name=internet-{engine.run}"
+    service = Service(*flags, label, command, name, "--egress=internet")
+    with engine.network.inside():
+        await service.start()
+        try:
+            await service.until_ready(1)
+            flush(engine)
+            said = await service.until_trouble("egress")
+            assert "tmpnb firewall --apply" in said
+            assert (await service.fetch("/api/spawn", method="POST", body="")).code == 429
+            [ready] = servers(engine)
+            engine.client.remove_container(ready, force=True)
+            await service.until(lambda s: s["available"] == 0, "it is missed")
+            await passes(service, 3)
+            assert servers(engine) == {}
+            firewall(engine, "--apply")
+            await service.until_ready(1)
+            await service.until_well()
+            assert service.log.read_text().count(said) == 1, "said once"
+        finally:
+            await service.stop()
+            service.client.close()
 
 
 @pytest.mark.parametrize("egress", ["all", "none"])
@@ -164,5 +338,22 @@ async def test_doctor_tries_what_the_operator_names_from_inside_a_server(
             expected = f"warn reach    {place} is reached from a server; mend: --egress=none"
         else:
             expected = f"ok   reach    {place} is not reached from a server"
+        assert expected in answer.lines, answer.text
+    assert answer.code == 0, answer.text
+
+
+async def test_with_the_internet_alone_doctor_tries_each_closed_range_by_itself(
+    engine: OwnEngine, filtered: list[str], tmp_path: Path
+) -> None:
+    del filtered
+    flags = ["--egress=internet", "--network", f"--network-target={PUBLIC}"]
+    with engine.network.inside():
+        answer = await run(*doctor(engine, tmp_path, *flags))
+    for expected in (
+        f"ok   reach    {PUBLIC} is reached from a server",
+        "ok   reach    another server is not reached from a server",
+        "ok   reach    what listens on all addresses of this machine is not reached from a server",
+        "ok   reach    the firewall refuses servers all 11 closed ranges of IPv4",
+    ):
         assert expected in answer.lines, answer.text
     assert answer.code == 0, answer.text

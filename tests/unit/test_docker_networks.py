@@ -12,7 +12,8 @@ from docker.errors import APIError, NotFound
 from docker_stand_in import Engine, StandIn
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.spawners.docker_networks import ICC, NO_GATEWAY, OwnNetworks, ensure, openness
+from tmpnb.firewall_rules import OWN, bridge
+from tmpnb.spawners.docker_networks import BRIDGE, ICC, NO_GATEWAY, OwnNetworks, ensure, openness
 from tmpnb.spawners.docker_options import Options, subnets
 
 CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
@@ -89,8 +90,8 @@ def test_a_network_that_is_there_must_be_closed_for_servers_without_egress(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"host_network": True, "egress": False}, "--host-network and --egress=none"),
-        ({"own_networks": True, "egress": False}, "--own-networks needs --docker-network"),
+        ({"host_network": True, "egress": "none"}, "--host-network and --egress=none"),
+        ({"own_networks": True, "egress": "none"}, "--own-networks needs --docker-network"),
     ],
 )
 def test_settings_that_exclude_each_other_are_named(wrong: dict[str, Any], said: str) -> None:
@@ -101,12 +102,12 @@ def test_settings_that_exclude_each_other_are_named(wrong: dict[str, Any], said:
 def test_servers_are_placed_by_what_they_may_reach() -> None:
     assert Options("image").place == ""
     assert Options("image", network="lan").place == "lan"
-    assert Options("image", egress=False).place == "tmpnb-closed"
-    assert Options("image", egress=False, network="lan").place == "lan"
+    assert Options("image", egress="none").place == "tmpnb-closed"
+    assert Options("image", egress="none", network="lan").place == "lan"
     assert not Options("image", network="lan", own_networks=True).apart, (
         "egress needs no such thing"
     )
-    assert Options("image", network="lan", own_networks=True, egress=False).apart
+    assert Options("image", network="lan", own_networks=True, egress="none").apart
 
 
 @pytest.mark.parametrize("text", ["", "198.18.0.1/15", "198.18.0.0/29", "::/64", "here"])
@@ -184,7 +185,7 @@ def test_each_server_has_a_closed_network_with_those_who_reach_it(engine: FakeEn
     for name in (first, second):
         assert engine.on[name] == {"proxy", "orchestrator"}
         assert engine.made[name]["internal"] is True
-        assert engine.made[name]["options"] == {NO_GATEWAY: "true"}
+        assert engine.made[name]["options"] == {NO_GATEWAY: "true", BRIDGE: bridge(OWN, name)}
         assert engine.made[name]["Labels"]["a"] == "b"
 
 

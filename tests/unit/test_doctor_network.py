@@ -7,7 +7,7 @@ import pytest
 from tmpnb import commands
 from tmpnb.app import main
 from tmpnb.doctor import network
-from tmpnb.doctor.network import Place, judged, parsed, targets
+from tmpnb.doctor.network import Place, judged, parsed, ranges_finding, target, targets
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
 from tmpnb.spawners.docker_reach import engine_at
@@ -111,3 +111,29 @@ def test_switches_that_cannot_be_are_one_line(
     shown = str(ended.value.code) + "".join(capsys.readouterr())
     assert said in shown
     assert "Traceback" not in shown
+
+
+def test_with_the_internet_alone_each_range_must_be_refused() -> None:
+    count = len(network.RANGES)
+    assert ranges_finding([True] * count).level is Level.OK
+    assert ranges_finding(None).level is Level.SKIP
+    one_open = ranges_finding([False, *[True] * (count - 1)])
+    assert one_open.level is Level.FAIL
+    assert network.RANGES[0] in one_open.words
+
+
+@pytest.mark.parametrize(
+    ("at", "answer", "level"),
+    [
+        ("10.1.2.3:80", [True], Level.FAIL),
+        ("10.1.2.3:80", [False], Level.OK),
+        ("192.88.99.7:80", [True], Level.OK),
+        ("192.88.99.7:80", [False], Level.WARN),
+        ("fd00::1:80", [True], Level.FAIL),
+        ("files.example:443", [True], Level.OK),
+    ],
+)
+def test_with_the_internet_alone_public_targets_are_welcome_and_private_ones_are_not(
+    at: str, answer: list[bool], level: Level
+) -> None:
+    assert judged(target(at, filtered=True), answer, closed=False).level is level

@@ -564,3 +564,33 @@ async def test_readiness_says_what_a_visitor_would_lack() -> None:
         world.orchestrator.wake()
         await wait_until(lambda: not world.orchestrator.readiness()["engine"])
         spawner.away = False
+
+
+class BarredSpawner(FakeSpawner):
+    """An engine whose servers would reach what they must not, as long as the test says so."""
+
+    reason = ""
+
+    def barred(self) -> str:
+        return self.reason
+
+
+async def test_while_servers_would_reach_too_much_none_is_started_or_given_and_it_is_told() -> None:
+    spawner = BarredSpawner()
+    world = World(2, spawner=spawner)
+    async with world.running():
+        await world.until_ready(2)
+        spawner.reason = "no firewall; mend it"
+        with pytest.raises(PoolEmptyError):
+            await world.orchestrator.claims.claim()
+        dead = world.servers(Phase.READY)[0]
+        world.kill(dead.id)
+        await world.until_gone(dead.id)
+        await world.passes(3)
+        assert len(world.pool.servers) == 1, "no other is started"
+        assert world.orchestrator.health.problems["egress"].message == spawner.reason
+        assert not world.orchestrator.readiness()["servers"]
+        spawner.reason = ""
+        await world.until_ready(2)
+        assert "egress" not in world.orchestrator.health.problems
+        await world.orchestrator.claims.claim()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tmpnb import listen
+from tmpnb import firewall_rules, listen, networks
 from tmpnb.doctor import ports, proxy
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
@@ -27,6 +27,8 @@ TOPIC = "reach"
 LOCAL_ADDRESSES = Path("/proc/net/fib_trie")
 RESOLVE = 5.0  # seconds for one name
 NO_EGRESS = "--egress=none"
+FIREWALL = "tmpnb firewall --apply, as root on the engine's machine"
+RANGES = firewall_rules.EXAMPLES
 PRIVATE_PORT = "let it listen on loopback, or on a network that no server is on"
 
 
@@ -39,6 +41,7 @@ class Place:
     mend: str
     never: bool = True  # whether it must not be reached in any case
     outside: bool = False  # whether it must not be reached without egress
+    welcome: bool = False  # whether it should be reached
 
 
 def targets(switches: Sequence[str]) -> tuple[str, ...]:
@@ -79,12 +82,45 @@ async def findings(
         return
     with ExitStack() as stack:
         places = [place async for place in _of_the_service(service, examination, stack)]
-        places.append(Place("another server", (beside,), NO_EGRESS, never=False, outside=True))
-        places.append(_machine(stack))
-        places += [Place(at, (at,), NO_EGRESS, never=False, outside=True) for at in wanted]
+        filtered = examination.filtered
+        mend = FIREWALL if filtered else NO_EGRESS
+        places.append(Place("another server", (beside,), mend, never=filtered, outside=True))
+        places.append(_machine(stack, filtered=filtered))
+        places += [target(at, filtered=filtered) for at in wanted]
         for place in places:
             answer = await examination.reached(server_id, place.at)
             yield judged(place, answer, closed=examination.closed)
+    if filtered:
+        yield ranges_finding(await examination.refused(server_id, RANGES))
+
+
+def target(at: str, *, filtered: bool) -> Place:
+    """Return what the operator named as a place. Pure.
+
+    Args:
+        at: host:port.
+        filtered: Whether servers shall reach the internet, and nothing nearer.
+    """
+    if not filtered:
+        return Place(at, (at,), NO_EGRESS, never=False, outside=True)
+    address = networks.address(at.rpartition(":")[0])
+    near = address is not None and firewall_rules.is_closed(address)
+    return Place(at, (at,), FIREWALL, never=near, welcome=not near)
+
+
+def ranges_finding(refused: Sequence[bool] | None) -> Finding:
+    """Say whether the firewall refuses what is no internet. Pure.
+
+    Args:
+        refused: For each of `RANGES` whether it does; None: it could not be tried.
+    """
+    if refused is None:
+        return skip(TOPIC, "the firewall's rules: they could not be tried")
+    left = [one for one, closed in zip(RANGES, refused, strict=True) if not closed]
+    if left:
+        words = f"the firewall does not refuse {', '.join(left)} to servers"
+        return fail(TOPIC, words, f"{FIREWALL}; what its --allow names is left open")
+    return ok(TOPIC, f"the firewall refuses servers all {len(RANGES)} closed ranges of IPv4")
 
 
 def judged(place: Place, answer: Sequence[bool] | None, *, closed: bool) -> Finding:
@@ -97,6 +133,10 @@ def judged(place: Place, answer: Sequence[bool] | None, *, closed: bool) -> Find
     """
     if answer is None:
         return skip(TOPIC, f"{place.what}: it could not be tried")
+    if place.welcome:
+        if any(answer):
+            return ok(TOPIC, f"{place.what} is reached from a server")
+        return warn(TOPIC, f"{place.what} is not reached from a server", "see whether it is there")
     at = next((at for at, reached in zip(place.at, answer, strict=True) if reached), None)
     if at is None:
         return ok(TOPIC, f"{place.what} is not reached from a server")
@@ -128,14 +168,14 @@ async def _of_the_service(
         yield Place("the engine", (examination.engine_at,), "keep its socket away from servers")
 
 
-def _machine(stack: ExitStack) -> Place:
+def _machine(stack: ExitStack, *, filtered: bool) -> Place:
     listening = stack.enter_context(socket.create_server(("0.0.0.0", 0)))  # noqa: S104 - to be reached
     port = listening.getsockname()[1]
     return Place(
         "what listens on all addresses of this machine",
         tuple(f"{ip}:{port}" for ip in own_addresses()),
-        f"{NO_EGRESS} with --own-networks, or a firewall",
-        never=False,
+        FIREWALL if filtered else f"{NO_EGRESS} with --own-networks, or a firewall",
+        never=filtered,
     )
 
 

@@ -114,6 +114,13 @@ class Spawner(LoggingConfigurable):
         """
         raise NotImplementedError
 
+    def barred(self) -> str:
+        """Return why no server may be started or given to a visitor now; empty: it may.
+
+        In plain words with the mend, for the operator. As the last `list` or `start` found it.
+        """
+        return ""
+
     async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
         """Write `claimed_at` (Unix time in seconds) where the engine keeps the instance.
 

@@ -15,20 +15,14 @@ from traitlets import Bool, Dict, Float, Int, List, Unicode, Union
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
-from tmpnb.spawners import (
-    docker_connection,
-    docker_hardening,
-    docker_look,
-    docker_networks,
-    docker_options,
-)
+from tmpnb.spawners import docker_connection, docker_hardening, docker_networks, docker_options
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
 from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_kit import KitVolume
-from tmpnb.spawners.docker_look import People
+from tmpnb.spawners.docker_look import People, bounds_disk
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import NOBODY
 from tmpnb.spawners.docker_ports import Ports
@@ -221,6 +215,10 @@ class DockerSpawner(Bounds, Spawner):
         containers = self._ready()
         return await self._quickly("listing servers", lambda _: containers.all())
 
+    def barred(self) -> str:
+        """See `Spawner`."""
+        return self._containers.barred if self._containers else ""
+
     async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
         """Write the claim into the container's name, in whole seconds.
 
@@ -248,7 +246,7 @@ class DockerSpawner(Bounds, Spawner):
     async def close(self) -> None:
         """Let go of threads and connections; a thread that hangs is left to end by itself."""
         if self._kit is not None:
-            remove = self._kit.remove
+            remove = self._containers.put_away if self._containers else self._kit.remove
             with suppress(SpawnerError):
                 await self._quick.run("removing the kit", lambda _: remove(), seconds=LAST_DEADLINE)
         self._quick.close()
@@ -279,7 +277,7 @@ class DockerSpawner(Bounds, Spawner):
             labels=dict(self.labels),
             environment=dict(self.environment),
             extra_host_config=dict(self.extra_host_config),
-            egress=self.egress == "all",
+            egress=self.egress,
             own_networks=self.own_networks,
             own_subnets=docker_options.subnets(self.own_subnets),
             limits=self.limits(),
@@ -330,7 +328,7 @@ class DockerSpawner(Bounds, Spawner):
             return options
         can = await self._quickly(
             "seeing whether Docker bounds the disk",
-            lambda _: docker_look.bounds_disk(client, self.pool_name, options),
+            lambda _: bounds_disk(client, self.pool_name, options),
         )
         if not can:
             log.warning("not enforced by this engine: %s", docker_hardening.no_disk_bound(about))

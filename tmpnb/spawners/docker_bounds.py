@@ -62,16 +62,19 @@ class Bounds(HasTraits):
         has there.""",
     ).tag(config=True)
     egress = Enum(
-        ("all", "none"),
+        ("all", "internet", "none"),
         "all",
-        help="""What servers reach: `all` that the engine's machine reaches, or `none`: no other
-        machine and no other server. With `none` they are on an internal network that is made if
-        there is none; the name is that of `docker_network`, or tmpnb-closed.""",
+        help="""What servers reach: `all` that the engine's machine reaches; `internet`: public
+        addresses alone, by rules of the machine's firewall that `tmpnb firewall` sets, and without
+        which no server starts; or `none`: no other machine and no other server. With the latter
+        two they are on a network that is made if there is none; the name is that of
+        `docker_network`, or tmpnb-internet or tmpnb-closed.""",
     ).tag(config=True)
     own_networks = Bool(
         False,
-        help="""With --egress=none, for a proxy and an orchestrator in containers: give each server
-        a network of its own, and put on it all containers that are on `docker_network`.""",
+        help="""With --egress=none or internet, for a proxy and an orchestrator in containers: give
+        each server a network of its own, and put on it all containers that are on
+        `docker_network`.""",
     ).tag(config=True)
     own_subnets = Unicode(
         str(docker_options.OWN_SUBNETS),

@@ -84,6 +84,16 @@ class Containers:
         # at every one it has.
         self._ids: dict[str, str] = {}
 
+    @property
+    def barred(self) -> str:
+        """Why no server may be started or given to a visitor now, in words; "" if it may."""
+        return self._networks.fault
+
+    def put_away(self) -> None:
+        """Remove what is not needed without an orchestrator."""
+        self._networks.close()
+        self._kit.remove()
+
     def all(self) -> list[Instance]:
         """Return every container of the pool, in one request."""
         found = self._find()
@@ -110,6 +120,8 @@ class Containers:
         address = None
         try:
             container = self._create(order)
+            if beside := self._networks.beside:
+                self._client.connect_container_to_network(container, beside)
             if not given_up.is_set():
                 self._client.start(container)
                 self._ids[order.server_id] = container
@@ -227,7 +239,7 @@ class Containers:
             settings["port_bindings"] = {port: (published_at,)}
         else:
             settings["network_mode"] = "host" if options.host_network else network
-        if not options.egress:  # else the engine may ask the outside in the server's place
+        if options.egress == "none":  # else the engine may ask the outside in the server's place
             settings.setdefault("dns", [NOWHERE])
         config: dict[str, Any] = self._client.create_host_config(**settings)
         return config

@@ -23,7 +23,7 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
-from tmpnb.spawners import docker_hardening, docker_reach
+from tmpnb.spawners import docker_guard, docker_hardening, docker_reach
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
@@ -54,7 +54,8 @@ class DockerExamination(Examination):
     ) -> None:
         self._options, self._pool_name = options, pool_name
         self._lane, self._connect = lane, connect
-        self.closed = not options.egress
+        self.closed = options.egress == "none"
+        self.filtered = options.egress == "internet"
         self.engine_at = docker_reach.engine_at(_address())
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
@@ -101,6 +102,14 @@ class DockerExamination(Examination):
         look = partial(docker_reach.reached, wanted=wanted, places=places)
         with suppress(TmpnbError, LookupError):
             return await self._ask("trying what a server reaches", look)
+        return None
+
+    async def refused(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
+        """See `Examination`."""
+        wanted, way_out = listing.selection(self._pool_name, server_id), self._options.way_out
+        look = partial(docker_guard.refused, wanted=wanted, network=way_out, places=places)
+        with suppress(TmpnbError, LookupError):
+            return await self._ask("trying what the firewall refuses", look, REGISTRY)
         return None
 
     async def _checked(

@@ -18,6 +18,7 @@ POOL = "tmpnb.pool"
 SERVER = "tmpnb.server"
 PORT = "tmpnb.port"  # the server listens on it, in its own network
 IP = "tmpnb.ip"  # where it listens on the engine's own network; only there
+INTERNET_NETWORK = "tmpnb-internet"  # leads out alone; servers are reached by others, if they can
 
 Entry = Mapping[str, Any]  # one container, as the engine lists it
 
@@ -117,7 +118,8 @@ def address_of(entry: Entry) -> str | None:
     if published:
         published.sort(key=lambda p: ":" in p.get("IP", ""))  # IPv4 first
         return _url(published[0].get("IP") or "0.0.0.0", published[0]["PublicPort"])  # noqa: S104 - read, not bound
-    for network in ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values():
+    networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
+    for _, network in sorted(networks.items(), key=lambda named: named[0] == INTERNET_NETWORK):
         if ip := network.get("IPAddress") or network.get("GlobalIPv6Address"):
             return _url(ip, port)
     return None

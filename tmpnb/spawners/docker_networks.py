@@ -3,7 +3,9 @@
 Without egress there are two ways. An orchestrator and a proxy that run on the engine's own
 machine reach servers on one internal network whose members cannot reach each other. Those
 that run in containers would be such members, so there each server has a network of its own,
-with them and with nobody else on it. All of it blocks: call it through the door.
+with them and with nobody else on it. With the internet alone it is the same, but the one
+network leads out, watched by a guard; those with networks of their own are on it as well.
+All of it blocks: call it through the door.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ import docker
 import requests
 from docker.errors import APIError, NotFound
 
+from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_guard import Guard
 from tmpnb.spawners.docker_options import Options
 
 log = logging.getLogger(__name__)
 
 ICC = "com.docker.network.bridge.enable_icc"  # traffic between containers
+BRIDGE = "com.docker.network.bridge.name"
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
 PREFIX = 28  # bits of a server's own network: 13 containers
 TRIES = 64  # subnets that may turn out to be taken
@@ -41,17 +46,29 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
     Raises:
         ConfigError: They cannot be put there; the message says what to do.
     """
-    name, labels = options.place, options.labels
-    if name:
-        ensure(client, name, labels, closed=not options.egress and not options.apart)
+    name, labels, way_out = options.place, options.labels, options.way_out
+    if name and name != way_out:
+        ensure(client, name, labels, closed=options.egress == "none" and not options.apart)
+    guard = None
+    if way_out:
+        bridge = firewall_rules.bridge(firewall_rules.OUT, way_out)
+        ensure(client, way_out, labels, closed=False, bridge=bridge)
+        guard = Guard(client, pool, way_out, options)
     if not options.apart:
-        return Networks(name)
-    own = OwnNetworks(client, pool, name, options.own_subnets, labels)
+        return Networks(name, guard)
+    own = OwnNetworks(client, pool, name, options.own_subnets, labels, guard, way_out)
     own.check()
     return own
 
 
-def ensure(client: docker.APIClient, name: str, labels: Mapping[str, str], *, closed: bool) -> None:
+def ensure(
+    client: docker.APIClient,
+    name: str,
+    labels: Mapping[str, str],
+    *,
+    closed: bool,
+    bridge: str = "",
+) -> None:
     """Make the network `name` unless it is there.
 
     Args:
@@ -59,6 +76,8 @@ def ensure(client: docker.APIClient, name: str, labels: Mapping[str, str], *, cl
         name: Of the network.
         labels: For one that is made.
         closed: Whether nothing may lead out of it, nor from one container to another.
+        bridge: The interface of a network that leads out by the firewall's rules, and not from
+            one container to another; "" for another network.
 
     Raises:
         ConfigError: The engine will not have such a network, or has one that is not closed.
@@ -73,8 +92,15 @@ def ensure(client: docker.APIClient, name: str, labels: Mapping[str, str], *, cl
                 f"--docker-network={name}: it is there, and {reason}; for --egress=none remove it"
                 f" (docker network rm {name}), or name another"
             )
+        if bridge and (reason := unguarded(found, bridge)):
+            raise ConfigError(
+                f"--docker-network={name}: it is there, and {reason}; for --egress=internet remove"
+                f" it (docker network rm {name}), or name another"
+            )
         return
-    bounds = {"internal": True, "options": {ICC: "false"}} if closed else {}
+    bounds: dict[str, Any] = {"internal": True, "options": {ICC: "false"}} if closed else {}
+    if bridge:
+        bounds = {"options": {ICC: "false", BRIDGE: bridge}}
     try:
         client.create_network(
             name, driver="bridge", labels=dict(labels), check_duplicate=True, **bounds
@@ -95,22 +121,53 @@ def openness(network: Facts) -> str | None:
     return None
 
 
+def unguarded(network: Facts, bridge: str) -> str | None:
+    """Return why the firewall's rules do not hold for a network; None if they do. Pure."""
+    options = network.get("Options") or {}
+    if network.get("Internal"):
+        return "does not lead out"
+    if options.get(BRIDGE) != bridge:
+        return "its interface has not the name that the firewall's rules go by"
+    return None if options.get(ICC) == "false" else "lets servers reach each other"
+
+
 class Networks:
     """One network for all servers, or none that is named."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    beside = ""  # a network that servers are on besides their place
+
+    def __init__(self, name: str, guard: Guard | None = None) -> None:
+        self._name, self._guard = name, guard
+
+    @property
+    def fault(self) -> str:
+        """Why no server may be started or given out now, as last seen; "" if it may."""
+        return self._guard.fault if self._guard else ""
 
     def place(self, server_id: str) -> str:
-        """Return the network a new server belongs on; "" for the engine's own."""
+        """Return the network a new server belongs on; "" for the engine's own.
+
+        Raises:
+            SpawnerError: No server may be started now.
+        """
         del server_id
+        if self._guard:
+            self._guard.require()
         return self._name
 
     def free(self, server_id: str) -> None:
         """Remove what was made for a server that is gone. Idempotent."""
 
     def tend(self, server_ids: Iterable[str]) -> None:
-        """Keep the networks of these servers as they should be, and no others."""
+        """Keep the networks of these servers as they should be, and no others. Never fails."""
+        del server_ids
+        if self._guard:
+            self._guard.look()
+
+    def close(self) -> None:
+        """Remove what only watched the networks."""
+        if self._guard:
+            self._guard.close()
 
 
 class OwnNetworks(Networks):
@@ -123,8 +180,12 @@ class OwnNetworks(Networks):
         meeting: str,
         subnets: IPv4Network,
         labels: Mapping[str, str],
+        guard: Guard | None = None,
+        beside: str = "",
     ) -> None:
+        super().__init__(meeting, guard)
         self._client, self._pool, self._meeting = client, pool, meeting
+        self.beside = beside
         self._subnets, self._labels = subnets, labels
         self._next = subnets.subnets(new_prefix=max(PREFIX, subnets.prefixlen))
         self._lock = threading.Lock()  # over `_next` and `_placing`
@@ -147,8 +208,9 @@ class OwnNetworks(Networks):
         """See `Networks`.
 
         Raises:
-            SpawnerError: There is no room for another network.
+            SpawnerError: There is no room for another network, or no server may be started.
         """
+        super().place(server_id)
         name = self._name_of(server_id)
         with self._lock:
             self._placing.add(server_id)
@@ -170,6 +232,7 @@ class OwnNetworks(Networks):
         A network without a server is removed; its orchestrator was killed.
         """
         listed = set(server_ids)
+        super().tend(listed)
         with self._lock:
             known = listed | self._placing
             self._placing -= listed
@@ -218,7 +281,10 @@ class OwnNetworks(Networks):
                     name,
                     driver="bridge",
                     internal=True,
-                    options={NO_GATEWAY: "true"},
+                    options={
+                        NO_GATEWAY: "true",
+                        BRIDGE: firewall_rules.bridge(firewall_rules.OWN, name),
+                    },
                     ipam=docker.types.IPAMConfig(pool_configs=[pool]),
                     labels={**self._labels, **own},
                 )

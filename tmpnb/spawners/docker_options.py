@@ -10,6 +10,7 @@ from typing import Any
 
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_hardening import Limits, Wanted
+from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 
 LOOPBACK = "127.0.0.1"
 OWN_SUBNETS = IPv4Network("198.18.0.0/15")  # for tests of networks, so nobody's real addresses
@@ -47,8 +48,8 @@ class Options:
     labels: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     extra_host_config: Mapping[str, Any] = field(default_factory=dict)
-    egress: bool = True  # whether servers reach what is outside
-    own_networks: bool = False  # without egress: one for each server
+    egress: str = "all"  # what servers reach outside: all, internet, or none
+    own_networks: bool = False  # unless egress is all: one for each server
     own_subnets: IPv4Network = OWN_SUBNETS
     limits: Limits = field(default_factory=Limits)
 
@@ -65,12 +66,19 @@ class Options:
                 f"--host-network and --docker-network={self.network} exclude each other;"
                 " leave one out"
             )
-        if self.host_network and not self.egress:
-            raise ConfigError("--host-network and --egress=none exclude each other; leave one out")
-        if self.own_networks and not self.egress and not self.network:
+        if self.host_network and self.egress != "all":
+            raise ConfigError(
+                f"--host-network and --egress={self.egress} exclude each other; leave one out"
+            )
+        if self.apart and not self.network:
             raise ConfigError(
                 "--own-networks needs --docker-network: the network that proxy and orchestrator"
                 " are on"
+            )
+        if self.apart and self.network == INTERNET_NETWORK:
+            raise ConfigError(
+                f"--docker-network={INTERNET_NETWORK}: only servers are on it; name the network"
+                " that proxy and orchestrator are on"
             )
         if self.network == "host":
             raise ConfigError("--docker-network=host: say --host-network instead")
@@ -81,13 +89,20 @@ class Options:
     @property
     def place(self) -> str:
         """The network that servers, or those who reach them, are on; "" for the engine's own."""
-        closed = not self.egress and not self.host_network
-        return self.network or (CLOSED_NETWORK if closed else "")
+        unnamed = {"none": CLOSED_NETWORK, "internet": INTERNET_NETWORK}
+        return self.network or unnamed.get(self.egress, "")
 
     @property
     def apart(self) -> bool:
         """Whether each server has a network of its own."""
-        return self.own_networks and not self.egress
+        return self.own_networks and self.egress != "all"
+
+    @property
+    def way_out(self) -> str:
+        """The network that leads to the internet and nowhere else; "" without such a one."""
+        if self.egress != "internet":
+            return ""
+        return INTERNET_NETWORK if self.apart else self.place
 
     @property
     def wanted(self) -> Wanted:

@@ -1,0 +1,221 @@
+"""The guard of --egress=internet: only the firewall's own word counts, and it is asked again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import docker
+import pytest
+from docker.errors import APIError
+
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners.docker_guard import INTERVAL, LABEL, Guard, Refusal, fault_in, gateway_of
+from tmpnb.spawners.docker_listing import INTERNET_NETWORK, address_of
+from tmpnb.spawners.docker_networks import BRIDGE, ICC, Networks, unguarded
+from tmpnb.spawners.docker_options import Options
+
+GATEWAY = "172.18.0.1"
+REFUSED: Refusal = (3, 13, GATEWAY)
+WELL: list[Refusal | None] = [REFUSED] * 3
+MEND = "tmpnb firewall --apply"
+
+
+class FakeEngine:
+    """An engine with one network, on which the firewall says what the test wants."""
+
+    def __init__(self) -> None:
+        self.answers: Any = WELL
+        self.running: dict[str, dict[str, Any]] = {}
+        self.asked = 0
+        self.down = False
+
+    def inspect_network(self, name: str) -> dict[str, Any]:
+        if self.down:
+            raise APIError("the engine is going down")
+        return {"Name": name, "IPAM": {"Config": [{"Gateway": "fd00::1"}, {"Gateway": GATEWAY}]}}
+
+    def containers(self, *, all: bool, filters: dict[str, str]) -> list[dict[str, Any]]:
+        assert all
+        assert filters == {"label": f"{LABEL}=pool"}
+        return list(self.running.values())
+
+    def create_host_config(self, **settings: Any) -> dict[str, Any]:
+        return settings
+
+    def create_container(self, *, host_config: dict[str, Any], **_: Any) -> dict[str, str]:
+        name = f"sentry-{len(self.running)}-{self.asked}"
+        networks = {host_config["network_mode"]: {}}
+        assert host_config["cap_drop"] == ["ALL"]
+        about = {"Id": name, "State": "created", "NetworkSettings": {"Networks": networks}}
+        self.running[name] = about
+        return {"Id": name}
+
+    def start(self, container: str) -> None:
+        self.running[container]["State"] = "running"
+
+    def remove_container(self, container: str, **_: Any) -> None:
+        del self.running[container]
+
+    def exec_create(self, container: str, command: list[str]) -> str:
+        assert self.running[container]["State"] == "running"
+        assert command[-3:] == [GATEWAY, "169.254.169.254", "192.0.2.254"]
+        return container
+
+    def exec_start(self, order: str) -> bytes:
+        self.asked += 1
+        return (
+            self.answers if isinstance(self.answers, bytes) else json.dumps(self.answers).encode()
+        )
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def guard(engine: FakeEngine, clock: Clock) -> Guard:
+    client = cast("docker.APIClient", engine)
+    return Guard(client, "pool", "out", Options("image", egress="internet"), clock)
+
+
+def test_nothing_is_given_before_the_rules_were_seen(guard: Guard) -> None:
+    assert MEND in guard.fault
+    guard.look()
+    assert guard.fault == ""
+    guard.require()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,  # silence, or a connection
+        (3, 3, GATEWAY),  # nobody listens: the packet got there
+        (3, 1, GATEWAY),  # no way
+        (3, 13, "10.0.0.1"),  # somebody further on refuses it
+        (11, 0, GATEWAY),
+    ],
+)
+@pytest.mark.parametrize("place", range(3))
+def test_only_the_machine_s_own_prohibition_is_proof(answer: Refusal | None, place: int) -> None:
+    answers = list(WELL)
+    answers[place] = answer
+    assert MEND in fault_in(answers, GATEWAY)
+    assert fault_in(WELL, GATEWAY) == ""
+
+
+@pytest.mark.parametrize("printed", [b"no such program", b"[]", b"{}", b"[1, 2, 3]", b"null"])
+def test_an_image_that_cannot_try_it_proves_nothing(
+    guard: Guard, engine: FakeEngine, printed: bytes
+) -> None:
+    engine.answers = printed
+    with pytest.raises(SpawnerError, match=MEND):
+        guard.require()
+
+
+def test_it_is_looked_at_again_after_a_while_and_told_when_the_rules_are_gone(
+    guard: Guard, engine: FakeEngine, clock: Clock
+) -> None:
+    guard.require()
+    engine.answers = [None] * 3
+    clock.now += INTERVAL / 2
+    guard.require()
+    assert engine.asked == 1, "not at each start"
+    clock.now += INTERVAL
+    with pytest.raises(SpawnerError, match=MEND):
+        guard.require()
+    engine.answers = WELL
+    clock.now += INTERVAL
+    guard.require()
+
+
+def test_an_engine_that_fails_proves_nothing(
+    guard: Guard, engine: FakeEngine, clock: Clock
+) -> None:
+    guard.require()
+    engine.down = True
+    clock.now += INTERVAL
+    guard.look()
+    assert "the engine is going down" in guard.fault
+
+
+def test_a_sentry_that_ended_with_the_engine_is_made_anew(
+    guard: Guard, engine: FakeEngine, clock: Clock
+) -> None:
+    guard.require()
+    [sentry] = engine.running
+    engine.running[sentry]["State"] = "exited"
+    clock.now += INTERVAL
+    guard.require()
+    assert sentry not in engine.running
+    assert len(engine.running) == 1
+    guard.close()
+    assert engine.running == {}
+
+
+def test_a_network_without_an_address_of_the_machine_cannot_be_judged() -> None:
+    with pytest.raises(LookupError):
+        gateway_of({"IPAM": {"Config": [{"Subnet": "10.0.0.0/8"}]}})
+
+
+def test_no_place_is_given_to_a_server_without_the_rules(guard: Guard, engine: FakeEngine) -> None:
+    networks = Networks("out", guard)
+    engine.answers = [None] * 3
+    with pytest.raises(SpawnerError):
+        networks.place("one")
+    assert MEND in networks.fault
+    assert Networks("lan").fault == ""
+
+
+@pytest.mark.parametrize(
+    ("network", "well"),
+    [
+        ({"Options": {BRIDGE: "tmpnb-1", ICC: "false"}}, True),
+        ({"Options": {BRIDGE: "tmpnb-1", ICC: "false"}, "Internal": True}, False),
+        ({"Options": {BRIDGE: "br-1", ICC: "false"}}, False),
+        ({"Options": {BRIDGE: "tmpnb-1"}}, False),
+        ({"Options": None}, False),
+    ],
+)
+def test_a_network_that_is_there_must_have_the_name_the_rules_go_by(
+    network: dict[str, Any], well: bool
+) -> None:
+    assert (unguarded(network, "tmpnb-1") is None) is well
+
+
+def test_servers_with_the_internet_alone_are_placed_on_the_way_out_or_beside_it() -> None:
+    alone = Options("image", egress="internet")
+    assert (alone.place, alone.way_out, alone.apart) == (INTERNET_NETWORK, INTERNET_NETWORK, False)
+    named = Options("image", egress="internet", network="lan")
+    assert (named.place, named.way_out) == ("lan", "lan")
+    own = Options("image", egress="internet", network="lan", own_networks=True)
+    assert (own.place, own.way_out, own.apart) == ("lan", INTERNET_NETWORK, True)
+    assert Options("image").way_out == Options("image", egress="none").way_out == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"host_network": True}, {"own_networks": True, "network": INTERNET_NETWORK}],
+)
+def test_what_would_go_round_the_rules_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Options("image", egress="internet", **wrong)
+
+
+def test_a_server_is_reached_on_its_own_network_and_not_on_the_way_out() -> None:
+    networks = {INTERNET_NETWORK: {"IPAddress": "172.18.0.2"}, "z": {"IPAddress": "198.18.0.2"}}
+    entry = {"Labels": {"tmpnb.port": "8888"}, "NetworkSettings": {"Networks": networks}}
+    assert address_of(entry) == "http://198.18.0.2:8888"

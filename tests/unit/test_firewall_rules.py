@@ -1,0 +1,182 @@
+"""The firewall's rules: every address that is no internet is refused, and others are not."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tmpnb import firewall
+from tmpnb.app import main
+from tmpnb.firewall_rules import (
+    CLOSED4,
+    CLOSED6,
+    EXAMPLES,
+    METADATA,
+    OUT,
+    OWN,
+    SIGNS,
+    Exceptions,
+    bridge,
+    is_closed,
+    table,
+)
+
+FOUR, SIX = st.ip_addresses(v=4), st.ip_addresses(v=6)
+
+
+def test_no_address_that_is_not_public_is_left_open() -> None:
+    @given(FOUR | SIX)
+    def refused(address: IPv4Address | IPv6Address) -> None:
+        if not address.is_global or address.is_multicast:
+            assert is_closed(address), address
+
+    refused()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.0.0.1",
+        "10.255.255.255",
+        "100.127.255.255",
+        "127.0.0.1",
+        "169.254.169.254",
+        "169.254.170.2",
+        "172.31.255.255",
+        "192.168.0.1",
+        "198.19.255.255",
+        "224.0.0.1",
+        "239.255.255.255",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+        "2001:0:1::1",
+        "2002:a00:1::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+    ],
+)
+def test_what_is_near_is_refused(text: str) -> None:
+    assert is_closed(ip_address(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.0.0.1",
+        "9.255.255.255",
+        "11.0.0.0",
+        "100.63.255.255",
+        "100.128.0.0",
+        "172.15.255.255",
+        "172.32.0.0",
+        "192.0.1.0",
+        "192.167.255.255",
+        "192.169.0.0",
+        "198.17.255.255",
+        "198.20.0.0",
+        "223.255.255.255",
+        "2001:200::1",
+        "2606:4700::1",
+        "2a00::1",
+    ],
+)
+def test_the_internet_is_not_refused(text: str) -> None:
+    assert not is_closed(ip_address(text))
+
+
+def test_the_script_has_every_range_and_takes_the_place_of_an_older_one() -> None:
+    script = table(Exceptions())
+    assert script.startswith("table inet tmpnb\ndelete table inet tmpnb\ntable inet tmpnb {")
+    words = set(re.findall(r"[0-9a-f:.]+/\d+", script))
+    assert words == {str(network) for network in (*CLOSED4, *CLOSED6)}
+
+
+def test_exceptions_are_in_sets_of_their_own() -> None:
+    exceptions = Exceptions(
+        also=(ip_network("11.0.0.0/8"),),
+        allowed=(ip_network("10.1.2.3/32"), ip_network("fd00::/64")),
+        resolvers=(ip_network("10.0.0.2/32"),),
+    )
+    lines = dict(re.findall(r"set (\w+) .*elements = { (.*) } }", table(exceptions)))
+    assert lines["closed4"].endswith(", 11.0.0.0/8")
+    assert lines["allowed4"] == "10.1.2.3/32"
+    assert lines["allowed6"] == "fd00::/64"
+    assert lines["resolver4"] == "10.0.0.2/32"
+    assert "resolver6" not in lines
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--allow=169.254.0.0/16"], "169.254.169.254"),
+        (["--allow", "0.0.0.0/0"], "name smaller networks"),
+        (["--allow=10.0.0.1/8"], "host bits"),
+        (["--also=here"], "--also: "),
+        (["--dns=10.0.0.0/24"], "the one address"),
+        (["--apply", "--remove"], "not allowed with"),
+        (["--nothing"], "see tmpnb firewall --help"),
+    ],
+)
+def test_what_would_undo_the_rules_or_is_none_is_named(words: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["firewall", *words])
+    assert said in str(ended.value.code)
+
+
+def test_without_more_the_rules_are_printed_with_how_to_keep_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["firewall", "--allow=10.1.2.3"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert table(Exceptions(allowed=(ip_network("10.1.2.3/32"),))) in printed
+    assert "Before=docker.service" in printed
+
+
+def test_where_there_is_no_nft_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(firewall, "NFT", "no-such-program")
+    with pytest.raises(SystemExit) as ended:
+        main(["firewall", "--apply"])
+    assert "apt-get install nftables" in str(ended.value.code)
+
+
+def test_what_nft_complains_of_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(firewall, "NFT", "false")
+    with pytest.raises(SystemExit) as ended:
+        main(["firewall", "--remove"])
+    assert "is this root?" in str(ended.value.code)
+
+
+def test_name_servers_that_could_not_be_asked_are_told_of() -> None:
+    found = ["127.0.0.53", "10.0.0.2", "9.9.9.9", "10.0.0.3", "nonsense"]
+    allowed = Exceptions(resolvers=(ip_network("10.0.0.3/32"),))
+    [said] = firewall.advice(found, allowed)
+    assert "--dns=10.0.0.2" in said
+
+
+def test_signs_are_refused_and_there_is_an_example_of_each_range_but_three() -> None:
+    assert all(is_closed(sign) for sign in SIGNS)
+    assert len(EXAMPLES) == len(CLOSED4) - 3
+    assert str(METADATA) in EXAMPLES
+
+
+@pytest.mark.parametrize("prefix", [OUT, OWN])
+def test_bridges_are_named_as_the_kernel_allows(prefix: str) -> None:
+    names = {bridge(prefix, f"network-{n}") for n in range(100)}
+    assert len(names) == 100
+    assert all(name.startswith(prefix) and len(name) <= 15 for name in names)
