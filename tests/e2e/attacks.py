@@ -67,7 +67,7 @@ async function tries({ origin, base, kernel, id, worker }) {
     };
     const work = async () => {
         if (!navigator.serviceWorker) return 'none';
-        const made = await navigator.serviceWorker.register(worker, { scope: '/' });
+        const made = await navigator.serviceWorker.register(at(worker), { scope: '/' });
         await made.unregister();
         return 'registered';
     };
