@@ -6,6 +6,7 @@ that leads nowhere else. That is seen before anything is sent: nothing leaves th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -36,11 +37,16 @@ class Host:
     address: str
     service: str
 
-    def socket(self) -> socket.socket:
-        """Return a socket of its own for a connection over TCP, which does not block."""
-        with self.network.inside():
+    async def connect(self, port: int) -> socket.socket:
+        """Return a connection of its own to the service."""
+        with self.network.inside():  # a socket stays in the network that it was made in
             made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         made.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, (self.service, port))
+        except BaseException:
+            made.close()
+            raise
         return made
 
 

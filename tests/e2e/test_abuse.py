@@ -40,8 +40,7 @@ async def ask(
     lines += [f"{n}: {v}" for n, v in {**SCRIPT, "Connection": "close", **headers}.items()]
     async with asyncio.timeout(ANSWER):
         if isinstance(source, Host):
-            sock = source.socket()
-            await asyncio.get_running_loop().sock_connect(sock, (source.service, service.visitors))
+            sock = await source.connect(service.visitors)
             reader, writer = await asyncio.open_connection(sock=sock)
         else:
             reader, writer = await asyncio.open_connection(
@@ -97,9 +96,9 @@ async def test_500_requests_of_one_address_leave_the_pool_to_others() -> None:
 
 
 async def test_500_requests_of_another_machine_leave_the_pool_to_a_third() -> None:
-    """Pretended servers and the real proxy, by default settings: no flag says whom to believe."""
+    """Pretended servers, the real proxy, and limits by default: no flag says whom to believe."""
     with visited() as (machine, (greedy, other)), machine.inside():
-        async with pool_of_ten() as service:
+        async with pool_of_ten("--proxy-ip=0.0.0.0") as service:
             forged = {"X-Forwarded-For": "192.0.2.7"}
             told = await crowd(service, "/api/spawn", greedy, forged)
             assert told == {(200, ""): SHARE, (429, "client_limit"): CROWD - SHARE}
