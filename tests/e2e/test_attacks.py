@@ -47,6 +47,7 @@ def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
 
 
 async def taken(world: World) -> Notebook:
+    await world.service.until(lambda s: s["available"] > 0, "a server that is ready")
     found = await world.take()
     return Notebook(world, found["id"], found["token"])
 
