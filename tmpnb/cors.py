@@ -48,6 +48,10 @@ class Cors:
                 found["Access-Control-Allow-Origin"] = origin
         return {**self.preflight, **found} if preflight else found
 
+    def names(self, origin: str) -> bool:
+        """Whether pages of `origin` may read our answers."""
+        return ANYBODY in self.origins or origin in self.origins
+
     def and_origin(self, origin: str) -> Cors:
         """Return the same for an answer that `origin` may read, whoever else may."""
         always = {**self.always, "Vary": "Origin"}

@@ -102,7 +102,7 @@ class Service:
                 (public_application(site, self.template_path), public),
                 (admin_application(site), admin),
             ):
-                server = listen.server(application)
+                server = listen.server(application, may_open)
                 server.add_sockets(sockets)
                 stack.push_async_callback(_close, server)
             log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))

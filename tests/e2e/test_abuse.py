@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from e2e.played_visitors import Host, visited
 from e2e.service import Service, serving
 from playwright.async_api import Browser, expect
 
@@ -21,21 +22,30 @@ CROWD = 500  # requests
 AT_ONCE = 25
 ANSWER = 60.0  # seconds for one
 SHARE = 2  # of the default pool of 10
+SLOW_CONNECTIONS = 300
 WORDS = "four plain words"
 SCRIPT = {"Accept": "application/json"}
 
 
 async def ask(
-    service: Service, path: str, *, source: str = "127.0.0.1", **headers: str
+    service: Service, path: str, *, source: str | Host = "127.0.0.1", **headers: str
 ) -> tuple[int, dict[str, str], Any]:
-    """Post through the proxy from one address of this machine; return status, headers, JSON."""
+    """Post through the proxy from one address of this machine, or as another one.
+
+    Returns:
+        Status, headers, JSON.
+    """
     where = urlsplit(service.url)
     lines = [f"POST {path} HTTP/1.1", f"Host: {where.netloc}", "Content-Length: 0"]
     lines += [f"{n}: {v}" for n, v in {**SCRIPT, "Connection": "close", **headers}.items()]
     async with asyncio.timeout(ANSWER):
-        reader, writer = await asyncio.open_connection(
-            where.hostname, where.port, local_addr=(source, 0)
-        )
+        if isinstance(source, Host):
+            sock = await source.connect(service.visitors)
+            reader, writer = await asyncio.open_connection(sock=sock)
+        else:
+            reader, writer = await asyncio.open_connection(
+                where.hostname, where.port, local_addr=(source, 0)
+            )
         writer.write("\r\n".join([*lines, "", ""]).encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
@@ -48,7 +58,7 @@ async def ask(
 
 
 async def crowd(
-    service: Service, path: str, source: str, headers: Mapping[str, str] | None = None
+    service: Service, path: str, source: str | Host, headers: Mapping[str, str] | None = None
 ) -> Counter[tuple[int, str]]:
     """Ask `CROWD` times, each time with another forged address; count the answers."""
     gate = asyncio.Semaphore(AT_ONCE)
@@ -83,6 +93,52 @@ async def test_500_requests_of_one_address_leave_the_pool_to_others() -> None:
         numbers = await service.stats()
         assert numbers["claimed"] == SHARE + 1
         assert numbers["claims_refused_by_limit_total"] == CROWD - SHARE + 1
+
+
+async def test_500_requests_of_another_machine_leave_the_pool_to_a_third() -> None:
+    """Pretended servers, the real proxy, and limits by default: no flag says whom to believe."""
+    with visited() as (machine, (greedy, other)), machine.inside():
+        async with pool_of_ten("--proxy-ip=0.0.0.0") as service:
+            forged = {"X-Forwarded-For": "192.0.2.7"}
+            told = await crowd(service, "/api/spawn", greedy, forged)
+            assert told == {(200, ""): SHARE, (429, "client_limit"): CROWD - SHARE}
+            told = await crowd(service, "/spawn", greedy)
+            assert told == {(429, "client_limit"): CROWD}, "neither does another way help"
+            assert [(await ask(service, "/api/spawn", source=other))[0] for _ in range(3)] == [
+                200,
+                200,
+                429,
+            ]
+            numbers = await service.stats()
+            assert (numbers["claimed"], numbers["waiting"]) == (2 * SHARE, 0)
+
+
+async def test_300_connections_that_never_say_all_leave_the_service_to_others() -> None:
+    """Half of them in their headers, which the proxy keeps, half in a body, which it passes on."""
+    begun = (
+        b"POST /spawn HTTP/1.1\r\nHost: x",
+        b"POST /spawn HTTP/1.1\r\nHost: x.example\r\nContent-Length: 9\r\n\r\nfre",
+    )
+    async with pool_of_ten() as service:
+        hanging = [
+            await asyncio.open_connection("127.0.0.1", service.visitors)
+            for _ in range(SLOW_CONNECTIONS)
+        ]
+        try:
+            for number, (_, writer) in enumerate(hanging):
+                writer.write(begun[number % 2])
+            for _ in range(5):
+                for _, writer in hanging:
+                    writer.write(b"x")
+                assert (await ask(service, "/api/spawn"))[0] == 200
+            assert (await service.fetch("/")).code == 200
+            open_now = [reader for reader, _ in hanging if not reader.at_eof()]
+            assert len(open_now) == SLOW_CONNECTIONS, "they hung all the while"
+            numbers = await service.stats()
+            assert numbers["claimed"] == 5, "none of them has taken anything"
+        finally:
+            for _, writer in hanging:
+                writer.close()
 
 
 async def test_an_address_that_a_trusted_front_appends_counts_whatever_was_forged() -> None:

@@ -15,6 +15,7 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb import networks
 from tmpnb.banned import Banned
+from tmpnb.cors import cors
 from tmpnb.gate import MOST_TRIES, Gate, Knock
 from tmpnb.networks import Networks
 from tmpnb.server import Phase
@@ -326,3 +327,63 @@ async def test_neither_passphrase_nor_invite_gets_into_a_log(
     assert "/invite/lab" in caplog.text
     for secret in (token, "wr0ng-token-1", WORDS, "wrong guess", "four"):
         assert secret not in caplog.text
+
+
+# Pages of other sites
+
+
+OURS, FOREIGN = "https://notebooks.example", "https://evil.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": OURS}, 200),
+        ({"Origin": OURS, "Host": "notebooks.example"}, 200),
+        ({"Origin": FOREIGN}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": FOREIGN}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "https://docs.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+async def test_a_page_of_another_site_takes_no_server_for_its_readers(
+    running: Running, headers: dict[str, str], code: int
+) -> None:
+    answer = await running.public()("/api/spawn", method="POST", headers=headers)
+    assert answer.code == code
+    assert running.taken == (code == 200)
+
+
+@pytest.mark.parametrize("allowed", [FOREIGN, "*", f"https://blog.example,{FOREIGN}"])
+async def test_a_page_of_an_allowed_site_takes_one(running: Running, allowed: str) -> None:
+    fetch = running.public(cors=cors({"allow_origin": allowed}))
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": FOREIGN}
+    assert (await fetch("/api/spawn", method="POST", headers=headers)).code == 200
+
+
+async def test_who_sends_the_api_token_takes_one_from_wherever(running: Running) -> None:
+    fetch = running.public(api_token="of-the-api")
+    headers = {"Origin": FOREIGN, "Authorization": "token of-the-api"}
+    assert (await fetch("/api/spawn", method="POST", headers=headers)).code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "who"),
+    [("/", "same-origin"), ("/stats", "same-origin"), ("/session/x", "same-origin")]
+    + [(p, "cross-origin") for p in ("/embed.js", "/badge.svg", "/logo", "/static/favicon.svg")],
+)
+async def test_only_what_is_meant_for_them_is_a_part_of_other_sites_pages(
+    running: Running, path: str, who: str
+) -> None:
+    answer = await running.public()(path)
+    assert answer.headers["Cross-Origin-Resource-Policy"] == who
+
+
+async def test_over_https_no_other_sites_window_holds_a_page_of_ours(running: Running) -> None:
+    fetch = running.public()
+    secure = await fetch("/", headers=HTML | {"X-Forwarded-Proto": "https"})
+    assert secure.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert "Cross-Origin-Opener-Policy" not in (await fetch("/", headers=HTML)).headers

@@ -6,7 +6,7 @@ import re
 
 from tornado.web import HTTPError
 
-from tmpnb import foreign_json
+from tmpnb import foreign_json, visit
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
@@ -15,6 +15,10 @@ from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds, stats
 from tmpnb.server import base_url
 
 LONGEST_WAIT = 60.0  # seconds
+FROM_A_FOREIGN_PAGE = (
+    "A page of this site may not take notebooks here, unless the operator names it in "
+    "--allow-origin."
+)
 EXAMPLE = '{"image": "name:tag"}'
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 
@@ -28,9 +32,12 @@ class SpawnAPIHandler(BaseHandler):
         429 `{"status": "full"}` when none is ready, or will be within `?wait=` seconds, 60
         at most. `url` opens in a browser, with the token in its query; `base_url` is the
         same without it. Both are absolute. 429 `client_limit` when the client has as many
-        as one may; who sends the API's token is not limited.
+        as one may; who sends the API's token is not limited. A page of another site gets 403
+        unless it may read our answers, or it could spend what its readers may take here.
         """
         self.require_token(self.site.api_token)
+        if self.site.api_token is None and not self._is_welcome():
+            raise HTTPError(403, reason=FROM_A_FOREIGN_PAGE)
         admission = await self.site.gate.admit(
             knock(self, is_program=self.site.api_token is not None)
         )
@@ -54,6 +61,11 @@ class SpawnAPIHandler(BaseHandler):
                 "expires_at": server and orchestrator.lifetimes.expires_at(server),
             }
         )
+
+    def _is_welcome(self) -> bool:
+        """Whether a program sends this, our own page, or one of a site that the operator named."""
+        headers = self.request.headers
+        return visit.is_own_page(headers) or self.site.cors.names(headers.get("Origin", ""))
 
 
 class StatsHandler(BaseHandler):

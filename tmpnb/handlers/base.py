@@ -86,6 +86,7 @@ class BaseHandler(RequestHandler):
 
     site: Site
     visitor_left = False
+    for_pages_of = "same-origin"  # whose pages may load this as a part, unseen by their scripts
     measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
@@ -104,6 +105,9 @@ class BaseHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "strict-origin")
+        self.set_header("Cross-Origin-Resource-Policy", self.for_pages_of)
+        if self.is_https:  # elsewhere a browser ignores it, and complains
+            self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.set_header(
             "Content-Security-Policy",
             "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "

@@ -17,6 +17,8 @@ EXAMPLE = '{"text": "Down on Friday from 9 to 10."}'
 class LogoHandler(BaseHandler):
     """`GET /logo`: the operator's picture."""
 
+    for_pages_of = "cross-origin"
+
     async def get(self) -> None:
         """Answer with the picture; 404 where there is none."""
         logo = self.site.brand.logo

@@ -45,6 +45,8 @@ class EmbedHandler(BaseHandler):
 class AssetHandler(BaseHandler):
     """A file that pages of other sites load from us: `/badge.svg` and `/embed.js`."""
 
+    for_pages_of = "cross-origin"
+
     def initialize(self, site: Site, name: str, seconds: int) -> None:  # type: ignore[override]  # the table gives more
         """Take which file it is, and how long it may be kept."""
         super().initialize(site)
@@ -56,7 +58,6 @@ class AssetHandler(BaseHandler):
         self.set_header("Content-Type", f"{kind}; charset=utf-8")
         self.set_header("Cache-Control", f"public, max-age={self._seconds}")
         self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
         self.finish(_content(self._name))
 
     head = get

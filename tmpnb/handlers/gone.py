@@ -14,6 +14,7 @@ from tmpnb.handlers.base import BaseHandler
 NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
 LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none is kept
+SLOWEST_SAVE = 300.0  # seconds that it may take, as long as the proxy lets any request take
 _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
 
 
@@ -54,6 +55,7 @@ class UserHandler(BaseHandler):
         connection = self.request.connection
         if isinstance(connection, HTTP1Connection):
             connection.set_max_body_size(LARGEST_SAVE)
+            connection.set_body_timeout(SLOWEST_SAVE)
 
     def data_received(self, chunk: bytes) -> None:
         """Drop the body: an old tab may try to save a large file."""

@@ -10,6 +10,8 @@ from tmpnb.handlers.base import BaseHandler, Site
 class PackageFileHandler(BaseHandler, StaticFileHandler):
     """A file of the package, with the headers and errors that all our answers have."""
 
+    for_pages_of = "cross-origin"  # ours too, where a frame keeps them in a sandbox
+
     def initialize(self, site: Site, path: str) -> None:  # type: ignore[override]  # both parents' values
         """Take what the URL table gives."""
         BaseHandler.initialize(self, site)

@@ -101,7 +101,8 @@ def _spawn(guarded: Part, refused: Part) -> Part:
             "200": answer("A server, ready for use.", "Spawned", _SPAWNED),
             **refused,
             "403": problem(
-                "From a banned network, or without the passphrase in X-Tmpnb-Passphrase.",
+                "From a banned network, without the passphrase in X-Tmpnb-Passphrase, or by a "
+                "page of a site that may not read our answers.",
                 "passphrase_needed",
             ),
             "429": answer(
