@@ -27,6 +27,8 @@ from tmpnb.spawners import docker_hardening, docker_reach
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
+from tmpnb.spawners.docker_fit import adapted, remarks
+from tmpnb.spawners.docker_kind import DOCKER, PODMAN, honest, kind_of
 from tmpnb.spawners.docker_options import Options
 
 PATIENCE = 15.0  # seconds for one question
@@ -70,11 +72,12 @@ class DockerExamination(Examination):
             return
         where = _address()
         yield ok("engine", f"{version} at {where}")
-        options = self._options
+        options = adapted(self._options, kind_of(about))
+        about = honest(about)
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         yield await self._checked("network", lambda c: network_finding(c, options, where))
         yield memory_finding(about, memory_limit(options), capacity)
-        for finding in limits_findings(about, options):
+        for finding in (*limits_findings(about, options), *remarks(options)):
             yield finding
         yield disk_finding(about, where)
 
@@ -150,6 +153,8 @@ def network_finding(client: docker.APIClient, options: Options, where: str) -> F
     """Say where the servers will be reached."""
     if options.host_network:
         return ok("network", f"servers listen at {options.container_ip} of the engine's machine")
+    if options.apart and not options.place:
+        return ok("network", f"each server is on a network of its own, of {options.own_subnets}")
     if not options.network:
         if options.own_addresses:
             return ok("network", "servers are published at loopback addresses of their own")
@@ -248,8 +253,10 @@ def _address() -> str:
 
 
 def _version(client: docker.APIClient) -> str:
-    engine = client.version().get("Version")
-    return f"Docker {engine} (API {client.api_version})"
+    said = client.version()
+    parts = {str(part.get("Name")) for part in said.get("Components") or ()}
+    name = PODMAN if "Podman Engine" in parts else DOCKER
+    return f"{name} {said.get('Version')} (API {client.api_version})"
 
 
 def _server_facts(client: docker.APIClient, wanted: Mapping[str, Any]) -> ServerFacts:

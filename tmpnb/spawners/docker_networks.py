@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
@@ -22,6 +23,7 @@ from docker.errors import APIError, NotFound
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners import podman_networks
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_options import Options
 
@@ -31,8 +33,11 @@ ICC = "com.docker.network.bridge.enable_icc"  # traffic between containers
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
 PREFIX = 28  # bits of a server's own network: 13 containers
 TRIES = 64  # subnets that may turn out to be taken
+TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker and of Podman
+JOINED = ("already exists", "already connected")  # a container there, in the same words
 
 Facts = Mapping[str, Any]  # what the engine says, as it says it
+Maker = Callable[[docker.APIClient, str, IPv4Network, Mapping[str, str]], None]
 
 
 def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
@@ -46,7 +51,10 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
         ensure(client, name, labels, closed=not options.egress and not options.apart)
     if not options.apart:
         return Networks(name)
-    own = OwnNetworks(client, pool, name, options.own_subnets, labels)
+    make: Maker = make_network
+    if options.kind.podman:
+        make = partial(podman_networks.make, reachable=not name)
+    own = OwnNetworks(client, pool, name, options.own_subnets, labels, make)
     own.check()
     return own
 
@@ -113,8 +121,30 @@ class Networks:
         """Keep the networks of these servers as they should be, and no others."""
 
 
+def make_network(
+    client: docker.APIClient, name: str, subnet: IPv4Network, labels: Mapping[str, str]
+) -> None:
+    """Make a network that leads nowhere, not even to the engine's machine.
+
+    Raises:
+        APIError: The engine refused.
+    """
+    pool = docker.types.IPAMPool(subnet=str(subnet))
+    client.create_network(
+        name,
+        driver="bridge",
+        internal=True,
+        options={NO_GATEWAY: "true"},
+        ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+        labels=dict(labels),
+    )
+
+
 class OwnNetworks(Networks):
-    """A network for each server, on which are also all who are on the network `meeting`."""
+    """A network for each server, on which are also all who are on the network `meeting`.
+
+    Without such a network there is nobody else on it, and the machine reaches the server.
+    """
 
     def __init__(
         self,
@@ -123,13 +153,15 @@ class OwnNetworks(Networks):
         meeting: str,
         subnets: IPv4Network,
         labels: Mapping[str, str],
+        make: Maker = make_network,
     ) -> None:
         self._client, self._pool, self._meeting = client, pool, meeting
+        self._make_network = make
         self._subnets, self._labels = subnets, labels
         self._next = subnets.subnets(new_prefix=max(PREFIX, subnets.prefixlen))
         self._lock = threading.Lock()  # over `_next` and `_placing`
         self._placing: set[str] = set()  # servers that are being made
-        self._seen: frozenset[str] = frozenset()  # who was on the meeting network last
+        self._seen: frozenset[str] | None = None  # who was on the meeting network last
 
     def check(self) -> None:
         """See that somebody can reach the servers.
@@ -137,7 +169,7 @@ class OwnNetworks(Networks):
         Raises:
             ConfigError: Nobody could.
         """
-        if not self._members():
+        if self._meeting and not self._members():
             raise ConfigError(
                 f"--own-networks: no container is on the network {self._meeting}; proxy and"
                 " orchestrator must be. Where they are no containers, leave it out"
@@ -198,6 +230,8 @@ class OwnNetworks(Networks):
         return found
 
     def _members(self) -> frozenset[str]:
+        if not self._meeting:
+            return frozenset()
         try:
             about = self._client.inspect_network(self._meeting)
         except NotFound as error:
@@ -212,18 +246,10 @@ class OwnNetworks(Networks):
     def _make(self, name: str, server_id: str) -> None:
         own = {listing.MANAGED: "true", listing.POOL: self._pool, listing.SERVER: server_id}
         for subnet in self._free_subnets():
-            pool = docker.types.IPAMPool(subnet=str(subnet))
             try:
-                self._client.create_network(
-                    name,
-                    driver="bridge",
-                    internal=True,
-                    options={NO_GATEWAY: "true"},
-                    ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                    labels={**self._labels, **own},
-                )
+                self._make_network(self._client, name, subnet, {**self._labels, **own})
             except APIError as error:
-                if "overlaps" not in str(error):
+                if not any(words in str(error) for words in TAKEN):
                     raise
             else:
                 return
@@ -254,7 +280,7 @@ class OwnNetworks(Networks):
         except NotFound:  # it has just left
             log.debug("network join network=%s container=%s: gone", network, container[:12])
         except APIError as error:
-            if "already exists" not in str(error):
+            if not any(words in str(error) for words in JOINED):
                 raise
 
     def _remove(self, name: str) -> None:

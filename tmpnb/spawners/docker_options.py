@@ -10,6 +10,7 @@ from typing import Any
 
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_hardening import Limits, Wanted
+from tmpnb.spawners.docker_kind import Kind
 
 LOOPBACK = "127.0.0.1"
 OWN_SUBNETS = IPv4Network("198.18.0.0/15")  # for tests of networks, so nobody's real addresses
@@ -51,6 +52,7 @@ class Options:
     own_networks: bool = False  # without egress: one for each server
     own_subnets: IPv4Network = OWN_SUBNETS
     limits: Limits = field(default_factory=Limits)
+    kind: Kind = field(default_factory=Kind)  # of the engine, once it has answered
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other.
@@ -81,13 +83,23 @@ class Options:
     @property
     def place(self) -> str:
         """The network that servers, or those who reach them, are on; "" for the engine's own."""
+        if self.apart and not self.own_networks:
+            return ""
         closed = not self.egress and not self.host_network
         return self.network or (CLOSED_NETWORK if closed else "")
 
     @property
     def apart(self) -> bool:
-        """Whether each server has a network of its own."""
-        return self.own_networks and not self.egress
+        """Whether each server has a network of its own.
+
+        In Podman containers of one network always reach each other.
+        """
+        return not self.egress and (self.own_networks or self.kind.podman)
+
+    @property
+    def published(self) -> bool:
+        """Whether servers are found at ports of the engine's machine."""
+        return not (self.host_network or self.place or self.apart)
 
     @property
     def wanted(self) -> Wanted:
