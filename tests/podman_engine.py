@@ -131,7 +131,10 @@ class PodmanEngine(OwnEngine):
                     self.client.remove_container(container, v=True, force=True)
             self.client.close()
         _end(getattr(self, "_service", None), signal.SIGKILL)  # and all in its namespaces
-        for group in (path for one in made for path in CGROUPS.glob(f"*/libpod_parent/*{one}*")):
+        groups = [path for one in made for path in CGROUPS.glob(f"*/libpod_parent/*{one}*")]
+        for parent in CGROUPS.glob("*/libpod_parent"):
+            groups += [parent / "conmon", parent]
+        for group in groups:  # those that nobody is in
             with suppress(OSError):
                 group.rmdir()
         shutil.rmtree(self.directory)

@@ -201,7 +201,7 @@ class Containers:
     ) -> dict[str, Any]:
         """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
-        bounds = hardening.settings(options.limits, person)
+        bounds = hardening.settings(options.limits, person, podman=options.kind.podman)
         settings: dict[str, Any] = {**bounds, **options.extra_host_config}
         if options.memory:
             settings.setdefault("mem_limit", options.memory)

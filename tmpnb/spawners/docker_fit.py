@@ -11,9 +11,9 @@ from dataclasses import replace
 import docker
 
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Finding, warn
+from tmpnb.finding import Finding, Level, fail, warn
 from tmpnb.spawners import docker_hardening, docker_look
-from tmpnb.spawners.docker_kind import Facts, Kind, honest, kind_of
+from tmpnb.spawners.docker_kind import Facts, Kind, honest, kind_of, missing_runtime
 from tmpnb.spawners.docker_options import Options
 
 log = logging.getLogger(__name__)
@@ -33,11 +33,13 @@ def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> 
     """
     options = adapted(options, kind_of(about))
     limits = options.limits
-    if reason := docker_hardening.missing_runtime(about, limits.runtime):
+    if reason := missing_runtime(about, limits.runtime):
         raise ConfigError(f"--runtime={limits.runtime}: {reason}")
     for gap in docker_hardening.gaps(honest(about), options.wanted):
         log.warning("not enforced by this engine: %s", gap)
     for finding in remarks(options):
+        if finding.level is Level.FAIL:
+            raise ConfigError(f"{finding.words}; {finding.mend}")
         log.warning("%s; %s", finding.words, finding.mend)
     if not limits.disk or not docker_hardening.may_bound_disk(about):
         return options
@@ -60,7 +62,16 @@ def adapted(options: Options, kind: Kind) -> Options:
 def remarks(options: Options) -> list[Finding]:
     """Return what an operator of this kind of engine should know. Pure."""
     kind, found = options.kind, []
-    if kind.rootless and not options.published and not options.host_network:
+    if kind.podman and kind.rootless and options.apart and not options.place:
+        found.append(
+            fail(
+                "network",
+                "--egress=none: nothing outside of a rootless Podman reaches such servers",
+                "add --own-networks and the --docker-network of tmpnb and the proxy in containers,"
+                " or use a Podman that runs as root",
+            )
+        )
+    elif kind.rootless and not options.published and not options.host_network:
         found.append(
             warn(
                 "network",
@@ -75,6 +86,14 @@ def remarks(options: Options) -> list[Finding]:
                 "network",
                 "the host's network of a rootless Docker is its own and not this machine's",
                 "leave --host-network out",
+            )
+        )
+    if kind.podman and options.mounts:
+        found.append(
+            warn(
+                "mounts",
+                "Podman makes directories of --host-directories that are missing",
+                f"see that they are there: {', '.join(one.source for one in options.mounts)}",
             )
         )
     if kind.podman:

@@ -34,6 +34,24 @@ def kind_of(about: Facts) -> Kind:
     return Kind(PODMAN if podman else DOCKER, rootless, podman and rootless and old_groups)
 
 
+def missing_runtime(about: Facts, runtime: str) -> str | None:
+    """Return why servers cannot be run by `runtime`; None if they can, or it is not told.
+
+    Podman names runtimes that it does not have, and takes no notice of the wish.
+    """
+    if not runtime:
+        return None
+    if kind_of(about).podman:
+        usual = about.get("DefaultRuntime")
+        if runtime == usual:
+            return None
+        return f"Podman runs all containers by {usual}; set runtime in its containers.conf"
+    known = about.get("Runtimes")
+    if not known or runtime in known or runtime.startswith("io.containerd."):
+        return None
+    return f"the engine has no runtime {runtime}, it has {', '.join(sorted(known))}"
+
+
 def identity(about: Facts) -> str:
     """Return what tells this engine from others, always the same; empty if it does not say.
 

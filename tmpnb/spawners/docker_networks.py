@@ -23,7 +23,7 @@ from docker.errors import APIError, NotFound
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners import podman_networks
+from tmpnb.spawners import docker_podman
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_options import Options
 
@@ -53,7 +53,7 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
         return Networks(name)
     make: Maker = make_network
     if options.kind.podman:
-        make = partial(podman_networks.make, reachable=not name)
+        make = partial(docker_podman.make, reachable=not name)
     own = OwnNetworks(client, pool, name, options.own_subnets, labels, make)
     own.check()
     return own
@@ -88,7 +88,8 @@ def ensure(client: docker.APIClient, name: str, labels: Mapping[str, str], *, cl
             name, driver="bridge", labels=dict(labels), check_duplicate=True, **bounds
         )
     except APIError as error:
-        if error.status_code != requests.codes.conflict:  # somebody was quicker
+        # Docker's word and Podman's for it: somebody was quicker.
+        if error.status_code != requests.codes.conflict and "already exists" not in str(error):
             raise ConfigError(
                 f"--docker-network={name}: there is none, and it cannot be made: {explain(error)}"
             ) from error
