@@ -36,10 +36,23 @@ def make(
     Raises:
         APIError: Podman refused.
     """
+    where = f"{client.base_url}/{API}/networks/create"
+    wanted = wish(name, subnet, labels, reachable)
+    answer = client.post(where, json=wanted, timeout=client.timeout)
+    try:
+        answer.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
+
+
+def wish(
+    name: str, subnet: IPv4Network, labels: Mapping[str, str], reachable: bool
+) -> dict[str, Any]:
+    """Return the network in Podman's words. Pure; the arguments are those of `make`."""
     addresses = {"subnet": str(subnet)}
     if reachable:
         addresses["gateway"] = str(subnet[1])
-    wanted: dict[str, Any] = {
+    return {
         "name": name,
         "driver": "bridge",
         "internal": True,
@@ -48,9 +61,3 @@ def make(
         "labels": dict(labels),
         "options": {"isolate": "true"},
     }
-    where = f"{client.base_url}/{API}/networks/create"
-    answer = client.post(where, json=wanted, timeout=client.timeout)
-    try:
-        answer.raise_for_status()
-    except requests.HTTPError as error:
-        create_api_error_from_http_exception(error)
