@@ -71,8 +71,9 @@ class DockerExamination(Examination):
                 yield skip(topic, "needs the engine")
             return
         where = _address()
-        yield ok("engine", f"{version} at {where}")
         options = adapted(self._options, kind_of(about))
+        rootless = ", rootless," if options.kind.rootless else ""
+        yield ok("engine", f"{version}{rootless} at {where}")
         honestly = honest(about)
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         yield await self._checked("network", lambda c: network_finding(c, options, where))
