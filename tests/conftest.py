@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
@@ -20,6 +21,14 @@ def first_loop() -> Iterator[None]:
     asyncio.set_event_loop(loop)
     yield
     loop.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_podman() -> Iterator[None]:
+    """End the Podman that tests share, if one of them has started it."""
+    yield
+    if module := sys.modules.get("podman_engine"):
+        module.end_shared()
 
 
 @pytest.fixture

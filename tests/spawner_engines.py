@@ -9,7 +9,7 @@ import asyncio
 import shlex
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -134,8 +134,29 @@ class Docker(EngineUnderTest):
         self._engine.remove_all()
 
 
+class Podman(EngineUnderTest):
+    """A Podman of the tests' own, one for all of them, and the same image."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        del tmp_path
+        pytest.importorskip("docker")
+        from podman_engine import shared  # which imports `docker`
+
+        self._engine = shared()
+        self._stack = ExitStack()
+        self._stack.enter_context(self._engine.inside())
+
+    def new_spawner(self, pool: str) -> Spawner:
+        return self._engine.new_spawner(pool, stub_command("python3"))
+
+    async def close(self) -> None:
+        with self._stack:
+            self._engine.remove_all()
+
+
 ENGINES = [
     pytest.param(Fake, id="fake"),
     pytest.param(Local, id="local", marks=pytest.mark.local),
     pytest.param(Docker, id="docker", marks=pytest.mark.docker),
+    pytest.param(Podman, id="podman", marks=[pytest.mark.docker, pytest.mark.podman]),
 ]

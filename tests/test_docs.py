@@ -38,6 +38,7 @@ UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon 
 LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}
 FIREWALL_FLAGS = {flag for a in firewall.parser()._actions for flag in a.option_strings}
 FOREIGN_FLAGS = {"--internal", "--filter", "--error-target", "--rm", "--no-deps"}  # of Docker, CHP
+FOREIGN_FLAGS |= {"--user"}  # of systemctl
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
 

@@ -85,6 +85,15 @@ def test_a_missing_socket_is_named_with_what_to_do(
     )
 
 
+def test_a_missing_socket_of_podman_is_podmans_to_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/podman.sock")
+    assert refusal(reach).endswith(
+        "no such socket; start podman.socket by systemctl, or set DOCKER_HOST"
+    )
+
+
 def test_a_port_nobody_listens_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"

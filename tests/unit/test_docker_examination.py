@@ -63,6 +63,24 @@ async def test_a_sound_engine_is_well_and_nothing_is_changed(docker: StandIn) ->
     assert {asked.split()[0] for asked in docker.asked} == {"GET"}
 
 
+async def test_podman_is_named_and_so_is_what_it_does_otherwise(docker: StandIn) -> None:
+    said = {
+        "Version": "4.3.1",
+        "ApiVersion": "1.41",
+        "MinAPIVersion": "1.24",
+        "Components": [{"Name": "Podman Engine"}],
+    }
+    docker.rules.insert(0, Rule("GET /version", lambda: (200, said)))
+    docker.rules.insert(0, Rule("GET /info", lambda: (200, ABOUT | {"BuildahVersion": "1.28"})))
+    docker.refuse("GET /images/.*", 404, "no such image")
+    docker.refuse("GET /distribution/.*", 404, "Path /distribution/x/json is not supported")
+    findings = await found(egress="none")
+    assert findings["engine"].words.startswith("Podman 4.3.1 (API 1.41) at ")
+    assert "on a network of its own, of 198.18.0.0/15" in findings["network"].words
+    assert findings["restart"].level is Level.WARN
+    assert findings["image"].level is Level.WARN, "it does not say whether it could fetch it"
+
+
 async def test_without_an_engine_the_rest_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     findings = await found()

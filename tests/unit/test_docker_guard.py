@@ -10,9 +10,10 @@ import pytest
 from docker.errors import APIError
 
 from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners.docker_bridges import BRIDGE, ICC, unguarded
 from tmpnb.spawners.docker_guard import INTERVAL, LABEL, Guard, Refusal, fault_in, gateway_of
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK, address_of
-from tmpnb.spawners.docker_networks import BRIDGE, ICC, Networks, unguarded
+from tmpnb.spawners.docker_networks import Networks
 from tmpnb.spawners.docker_options import Options
 
 GATEWAY = "172.18.0.1"

@@ -16,9 +16,9 @@ from tmpnb.spawners.docker_hardening import (
     gaps,
     home_volume,
     may_bound_disk,
-    missing_runtime,
     settings,
 )
+from tmpnb.spawners.docker_kind import missing_runtime
 from tmpnb.spawners.docker_person import NOBODY, Person
 
 JOVYAN = Person(1000, 100, "/home/jovyan")

@@ -48,7 +48,9 @@ def test_only_running_counts_as_running_and_has_an_address() -> None:
 def test_a_paused_one_and_those_with_a_restart_policy_may_come_back() -> None:
     seen = {state: listing.instance_of(entry(State=state)) for state in listing.SERVES}
     assert [state for state, instance in seen.items() if instance.paused] == ["paused"]
-    assert {s for s, instance in seen.items() if instance.returning} == {"exited", "restarting"}
+    returning = {state for state, instance in seen.items() if instance.returning}
+    assert returning == {"exited", "restarting", "initialized", "stopping", "stopped"}
+    assert [state for state, instance in seen.items() if instance.running] == ["running"]
 
 
 def test_an_unknown_state_is_refused_by_name() -> None:

@@ -13,7 +13,9 @@ from docker_stand_in import Engine, StandIn
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.firewall_rules import OWN, bridge
-from tmpnb.spawners.docker_networks import BRIDGE, ICC, NO_GATEWAY, OwnNetworks, ensure, openness
+from tmpnb.spawners import docker_podman
+from tmpnb.spawners.docker_bridges import BRIDGE, ICC, NO_GATEWAY, ensure, openness
+from tmpnb.spawners.docker_networks import OwnNetworks
 from tmpnb.spawners.docker_options import Options, subnets
 
 CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
@@ -51,6 +53,32 @@ def test_a_network_somebody_else_made_meanwhile_is_fine(
     stand_in.refuse("POST /networks/create", 409, "network with name lan already exists")
     ensure(client, "lan", {}, closed=False)
     assert len(stand_in.requests("networks/create")) == 1
+
+
+def test_podman_says_it_in_its_own_words(client: docker.APIClient, stand_in: StandIn) -> None:
+    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
+    words = "network name lan already used: network already exists"
+    stand_in.refuse("POST /networks/create", 500, words)
+    ensure(client, "lan", {}, closed=False)
+    assert len(stand_in.requests("networks/create")) == 1
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_podman_is_asked_for_a_closed_network_without_a_name_server(reachable: bool) -> None:
+    wanted = docker_podman.wish("own", IPv4Network("198.18.0.16/28"), {"a": "b"}, reachable)
+    assert (wanted["internal"], wanted["dns_enabled"]) == (True, False)
+    [place] = wanted["subnets"]
+    assert place["subnet"] == "198.18.0.16/28"
+    assert place.get("gateway") == ("198.18.0.17" if reachable else None)
+
+
+def test_what_podman_says_against_a_network_is_told(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    words = "subnet 198.18.0.0/28 is already used on the host or by another config"
+    stand_in.refuse("POST /libpod/networks/create", 500, words)
+    with pytest.raises(APIError, match="is already used on the host"):
+        docker_podman.make(client, "own", IPv4Network("198.18.0.0/28"), {}, reachable=True)
 
 
 def test_a_network_that_cannot_be_made_is_named(
@@ -206,6 +234,31 @@ def test_who_comes_anew_to_the_meeting_is_brought_to_all_servers(engine: FakeEng
     engine.members.add("another")
     networks.tend(["one"])
     assert engine.on[name] == {"proxy", "orchestrator", "another"}
+
+
+def test_a_subnet_that_the_engine_finds_taken_is_left_to_others(engine: FakeEngine) -> None:
+    refused: list[IPv4Network] = []
+
+    def make(client: object, name: str, subnet: IPv4Network, labels: object) -> None:
+        if not refused:
+            refused.append(subnet)
+            raise APIError(f"subnet {subnet} is already used on the host or by another config")
+        engine.made[name], engine.on[name] = {"Name": name, "Labels": labels}, set()
+
+    fake = cast("docker.APIClient", engine)
+    networks = OwnNetworks(fake, "pool", "", subnets("198.18.0.0/15"), {}, make)
+    networks.check()
+    name = networks.place("one")
+    assert len(refused) == 1
+    assert engine.on[name] == set(), "without a meeting nobody else is on it"
+
+
+def test_without_a_meeting_what_a_killed_orchestrator_left_is_removed(engine: FakeEngine) -> None:
+    left = own_networks(engine).place("left")
+    fake = cast("docker.APIClient", engine)
+    networks = OwnNetworks(fake, "pool", "", subnets("198.18.0.0/15"), {})
+    networks.tend([])
+    assert left not in engine.made
 
 
 def test_as_long_as_nobody_comes_nothing_is_looked_at(engine: FakeEngine) -> None:

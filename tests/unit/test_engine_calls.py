@@ -157,6 +157,7 @@ def test_the_code_has_no_call_that_is_not_listed() -> None:
             if isinstance(node, ast.Attribute) and is_client(node.value) and node.attr in public:
                 used.add(node.attr)
     used -= {"api_version", "base_url", "get", "mount", "trust_env"}  # of the client itself
+    used -= {"post"}  # to Podman's own API, which no filter is before
     assert used == set(METHODS)
     assert {call for call in METHODS.values() if call} == set.union(*documented())
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,14 +14,20 @@ from traitlets import Bool, Dict, Float, Int, List, Unicode, Union
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
-from tmpnb.spawners import docker_connection, docker_hardening, docker_networks, docker_options
+from tmpnb.spawners import (
+    docker_connection,
+    docker_fit,
+    docker_kind,
+    docker_networks,
+    docker_options,
+)
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
 from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_kit import KitVolume
-from tmpnb.spawners.docker_look import People, bounds_disk
+from tmpnb.spawners.docker_look import People
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import NOBODY
 from tmpnb.spawners.docker_ports import Ports
@@ -146,10 +151,12 @@ class DockerSpawner(Bounds, Spawner):
         about = await self._quickly(
             "asking Docker who it is", lambda _: docker_connection.about(client)
         )
-        self.engine_id = str(about.get("ID") or "")
+        self.engine_id = docker_kind.identity(about)
         await self._ensure_image(client, self.image)
-        options = await self._enforceable(client, options, about)
         pool = self.pool_name
+        options = await self._quickly(
+            "seeing what Docker enforces", lambda _: docker_fit.fit(client, pool, options, about)
+        )
         self._kit = kit = KitVolume(
             client, pool, options.labels, https=self.https, origins=self.script_origins
         )
@@ -314,25 +321,6 @@ class DockerSpawner(Bounds, Spawner):
         assert self._people is not None  # noqa: S101 - set together with what `_ready` returns
         look = partial(self._people.of, image)
         await self._quickly(f"looking into the image {image}", lambda _: look())
-
-    async def _enforceable(
-        self, client: docker.APIClient, options: Options, about: Mapping[str, Any]
-    ) -> Options:
-        """Return the options as this engine can enforce them; say once what it cannot."""
-        limits = options.limits
-        if reason := docker_hardening.missing_runtime(about, limits.runtime):
-            raise ConfigError(f"--runtime={limits.runtime}: {reason}")
-        for gap in docker_hardening.gaps(about, options.wanted):
-            log.warning("not enforced by this engine: %s", gap)
-        if not limits.disk or not docker_hardening.may_bound_disk(about):
-            return options
-        can = await self._quickly(
-            "seeing whether Docker bounds the disk",
-            lambda _: bounds_disk(client, self.pool_name, options),
-        )
-        if not can:
-            log.warning("not enforced by this engine: %s", docker_hardening.no_disk_bound(about))
-        return replace(options, limits=replace(limits, disk_by_engine=can))
 
     def _ready(self) -> Containers:
         if self._containers is None:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FIRST_ANSWER = 5.0  # seconds for the engine's first answer
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 REMEDY = "start Docker, set DOCKER_HOST, or try --spawner=local"
+PODMANS_REMEDY = "start podman.socket by systemctl, or set DOCKER_HOST"
 
 _REASONS = {
     errno.ENOENT: "there is no such socket",
@@ -80,7 +81,8 @@ def connect(
             first.close()
     except FAULTS as error:
         raise SpawnerError(
-            f"cannot reach Docker at {address}: {_reason(error)}; {REMEDY}"
+            f"cannot reach Docker at {address}: {_reason(error)};"
+            f" {PODMANS_REMEDY if 'podman' in address else REMEDY}"
         ) from error
     return client(_agreed_version(version, answer), timeout)
 

@@ -187,7 +187,7 @@ class Containers:
             labels={**options.labels, **own},
             environment=environment,
             user=options.user or None,
-            ports=[order.port] if self._publishes() else None,
+            ports=[order.port] if options.published else None,
             host_config=self.host_config(
                 order.port, person, kit.mounts, network, self._published_at(order)
             ),
@@ -213,7 +213,7 @@ class Containers:
     ) -> dict[str, Any]:
         """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
-        bounds = hardening.settings(options.limits, person)
+        bounds = hardening.settings(options.limits, person, podman=options.kind.podman)
         settings: dict[str, Any] = {**bounds, **options.extra_host_config}
         if options.memory:
             settings.setdefault("mem_limit", options.memory)
@@ -235,7 +235,7 @@ class Containers:
             settings["mounts"] = mounts
         if options.extra_hosts:
             settings["extra_hosts"] = list(options.extra_hosts)
-        if self._publishes():
+        if options.published:
             settings["port_bindings"] = {port: (published_at,)}
         else:
             settings["network_mode"] = "host" if options.host_network else network
@@ -247,9 +247,6 @@ class Containers:
     def _published_at(self, order: Order) -> str:
         own = self._options.own_addresses
         return own_loopback(order.server_id) if own else self._options.container_ip
-
-    def _publishes(self) -> bool:
-        return not (self._options.host_network or self._options.place)
 
     def _networking(self, network: str) -> dict[str, Any] | None:
         if not network:

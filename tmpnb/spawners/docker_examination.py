@@ -27,6 +27,8 @@ from tmpnb.spawners import docker_guard, docker_hardening, docker_reach
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
+from tmpnb.spawners.docker_fit import adapted, remarks
+from tmpnb.spawners.docker_kind import DOCKER, PODMAN, honest, kind_of, missing_runtime
 from tmpnb.spawners.docker_options import Options
 
 PATIENCE = 15.0  # seconds for one question
@@ -70,12 +72,14 @@ class DockerExamination(Examination):
                 yield skip(topic, "needs the engine")
             return
         where = _address()
-        yield ok("engine", f"{version} at {where}")
-        options = self._options
+        options = adapted(self._options, kind_of(about))
+        rootless = ", rootless," if options.kind.rootless else ""
+        yield ok("engine", f"{version}{rootless} at {where}")
+        honestly = honest(about)
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         yield await self._checked("network", lambda c: network_finding(c, options, where))
-        yield memory_finding(about, memory_limit(options), capacity)
-        for finding in limits_findings(about, options):
+        yield memory_finding(honestly, memory_limit(options), capacity)
+        for finding in (*limits_findings(honestly, options), *remarks(options)):
             yield finding
         yield disk_finding(about, where)
 
@@ -141,11 +145,17 @@ def image_finding(client: docker.APIClient, image: str) -> Finding:
     try:
         client.inspect_distribution(image)
     except APIError as error:
+        if "is not supported" in str(error):  # Podman 4 does not ask for us
+            return _not_there(image)
         return fail(
             "image",
             f"the engine does not have {image} and cannot fetch it: {explain(error)}",
             f"docker pull {image}, or docker build -t {image} DIRECTORY",
         )
+    return _not_there(image)
+
+
+def _not_there(image: str) -> Finding:
     return Finding(
         Level.WARN,
         "image",
@@ -159,15 +169,17 @@ def network_finding(client: docker.APIClient, options: Options, where: str) -> F
     """Say where the servers will be reached."""
     if options.host_network:
         return ok("network", f"servers listen at {options.container_ip} of the engine's machine")
-    if not options.network:
+    if options.apart and not options.place:
+        return ok("network", f"each server is on a network of its own, of {options.own_subnets}")
+    if not options.place:
         if options.own_addresses:
             return ok("network", "servers are published at loopback addresses of their own")
         return published_finding(options.container_ip, where)
     try:
-        driver = client.inspect_network(options.network).get("Driver")
+        driver = client.inspect_network(options.place).get("Driver")
     except NotFound:
-        return ok("network", f"{options.network} is not there yet; it is made when tmpnb starts")
-    return ok("network", f"{options.network} is there ({driver})")
+        return ok("network", f"{options.place} is not there yet; it is made when tmpnb starts")
+    return ok("network", f"{options.place} is there ({driver})")
 
 
 def published_finding(ip: str, where: str) -> Finding:
@@ -211,7 +223,7 @@ def memory_finding(about: Facts, limit: int, capacity: int) -> Finding:
 def limits_findings(about: Facts, options: Options) -> list[Finding]:
     """Say which bounds of a server the engine cannot enforce. Pure."""
     runtime = options.limits.runtime
-    if reason := docker_hardening.missing_runtime(about, runtime):
+    if reason := missing_runtime(about, runtime):
         return [fail("limits", reason, f"install {runtime} for the engine, or leave --runtime out")]
     gaps = docker_hardening.gaps(about, options.wanted)
     return [warn("limits", gap) for gap in gaps] or [
@@ -257,8 +269,10 @@ def _address() -> str:
 
 
 def _version(client: docker.APIClient) -> str:
-    engine = client.version().get("Version")
-    return f"Docker {engine} (API {client.api_version})"
+    said = client.version()
+    parts = {str(part.get("Name")) for part in said.get("Components") or ()}
+    name = PODMAN if "Podman Engine" in parts else DOCKER
+    return f"{name} {said.get('Version')} (API {client.api_version})"
 
 
 def _server_facts(client: docker.APIClient, wanted: Mapping[str, Any]) -> ServerFacts:

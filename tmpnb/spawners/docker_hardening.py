@@ -12,6 +12,8 @@ from tmpnb.spawners.docker_person import Person
 DEFAULT = "default"  # of `capabilities`: the engine's own set
 LOG_FILES = "2"  # of each container, the older of which goes
 TMP = "/tmp"  # noqa: S108 - in a container of its own
+EVERYBODYS = "mode=1777"  # of a tmpfs
+PODMANS_OWNER = "U,notmpcopyup"  # who runs the container; and empty at the start, as in Docker
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,13 @@ def capabilities(text: str) -> tuple[str, ...]:
     return found
 
 
-def settings(limits: Limits, person: Person) -> dict[str, Any]:
+def settings(limits: Limits, person: Person, *, podman: bool = False) -> dict[str, Any]:
     """Return keywords of docker-py's `create_host_config`, without the mounts.
 
     Args:
         limits: In force.
         person: Who the server runs as.
+        podman: Whether the engine is Podman, which has a word of its own for a tmpfs's owner.
     """
     found: dict[str, Any] = {
         "init": limits.init,  # reaps what the visitor leaves behind, and passes signals on
@@ -81,18 +84,19 @@ def settings(limits: Limits, person: Person) -> dict[str, Any]:
         found["log_config"] = {"Type": "json-file", "Config": bounds}
     if limits.runtime:
         found["runtime"] = limits.runtime
-    return found | _disk(limits, person)
+    return found | _disk(limits, person, podman=podman)
 
 
-def _disk(limits: Limits, person: Person) -> dict[str, Any]:
+def _disk(limits: Limits, person: Person, *, podman: bool) -> dict[str, Any]:
     size = f",size={limits.disk}" if limits.disk else ""
     found: dict[str, Any] = {}
     if limits.read_only or limits.home_in_memory:
-        found |= {"read_only": True, "tmpfs": {TMP: f"mode=1777{size}"}}
+        found |= {"read_only": True, "tmpfs": {TMP: f"{EVERYBODYS}{size}"}}
     elif limits.disk:
         found["storage_opt"] = {"size": str(limits.disk)}
     if limits.home_in_memory:
-        found["tmpfs"][person.home] = f"{_owner(person)},exec{size}"
+        owner = PODMANS_OWNER if podman else _owner(person)
+        found["tmpfs"][person.home] = f"{owner},exec{size}"
     return found
 
 
@@ -107,7 +111,7 @@ def home_volume(limits: Limits, person: Person) -> str | None:
 
 def _owner(person: Person) -> str:
     if person.user_id is None:
-        return "mode=1777"
+        return EVERYBODYS
     return f"uid={person.user_id},gid={person.group_id or 0},mode=755"
 
 
@@ -156,14 +160,6 @@ def no_disk_bound(about: Mapping[str, Any]) -> str:
         " --disk-limit the home and /tmp are in memory, empty at the start, and the rest is"
         " read-only"
     )
-
-
-def missing_runtime(about: Mapping[str, Any], runtime: str) -> str | None:
-    """Return why the engine cannot use `runtime`; None if it can, or does not tell."""
-    known = about.get("Runtimes")
-    if not runtime or not known or runtime in known or runtime.startswith("io.containerd."):
-        return None
-    return f"the engine has no runtime {runtime}, it has {', '.join(sorted(known))}"
 
 
 def may_bound_disk(about: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ INTERNET_NETWORK = "tmpnb-internet"  # leads out alone; servers are reached by o
 
 Entry = Mapping[str, Any]  # one container, as the engine lists it
 
-# Whether a server in this state serves. The engine knows no other states.
+# Whether a server in this state serves. Engines know no other states.
 SERVES = {
     "running": True,
     "created": False,  # being started, or its start failed
@@ -31,8 +31,14 @@ SERVES = {
     "removing": False,
     "exited": False,
     "dead": False,  # could not be removed in full
+    # Podman's own
+    "initialized": False,  # about to run
+    "stopping": False,
+    "stopped": False,  # ended, and not cleaned up yet
+    "unknown": False,
 }
-RETURNING = frozenset({"exited", "restarting"})  # its restart policy may bring it back
+# Its restart policy may bring it back.
+RETURNING = frozenset({"exited", "restarting", "initialized", "stopping", "stopped"})
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
 
@@ -82,7 +88,7 @@ def is_serving(entry: Entry) -> bool:
     """Return whether the container runs.
 
     Raises:
-        SpawnerError: Its state is none of Docker's.
+        SpawnerError: Its state is none of an engine's.
     """
     state = entry["State"]
     if state not in SERVES:

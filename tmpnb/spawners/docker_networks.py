@@ -13,31 +13,33 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import docker
-import requests
 from docker.errors import APIError, NotFound
 
 from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners import docker_podman
+from tmpnb.spawners.docker_bridges import ensure, make_network
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_guard import Guard
 from tmpnb.spawners.docker_options import Options
 
 log = logging.getLogger(__name__)
 
-ICC = "com.docker.network.bridge.enable_icc"  # traffic between containers
-BRIDGE = "com.docker.network.bridge.name"
-NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
 PREFIX = 28  # bits of a server's own network: 13 containers
 TRIES = 64  # subnets that may turn out to be taken
+TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker and of Podman
+JOINED = ("already exists", "already connected")  # a container there, in the same words
 
 Facts = Mapping[str, Any]  # what the engine says, as it says it
+Maker = Callable[[docker.APIClient, str, IPv4Network, Mapping[str, str]], None]
 
 
 def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
@@ -56,79 +58,12 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
         guard = Guard(client, pool, way_out, options)
     if not options.apart:
         return Networks(name, guard)
-    own = OwnNetworks(client, pool, name, options.own_subnets, labels, guard, way_out)
+    make: Maker = make_network
+    if options.kind.podman:
+        make = partial(docker_podman.make, reachable=not name)
+    own = OwnNetworks(client, pool, name, options.own_subnets, labels, make, guard, way_out)
     own.check()
     return own
-
-
-def ensure(
-    client: docker.APIClient,
-    name: str,
-    labels: Mapping[str, str],
-    *,
-    closed: bool,
-    bridge: str = "",
-) -> None:
-    """Make the network `name` unless it is there.
-
-    Args:
-        client: Of the engine.
-        name: Of the network.
-        labels: For one that is made.
-        closed: Whether nothing may lead out of it, nor from one container to another.
-        bridge: The interface of a network that leads out by the firewall's rules, and not from
-            one container to another; "" for another network.
-
-    Raises:
-        ConfigError: The engine will not have such a network, or has one that is not closed.
-    """
-    try:
-        found = client.inspect_network(name)
-    except NotFound:
-        log.info("network make name=%s", name)
-    else:
-        if closed and (reason := openness(found)):
-            raise ConfigError(
-                f"--docker-network={name}: it is there, and {reason}; for --egress=none remove it"
-                f" (docker network rm {name}), or name another"
-            )
-        if bridge and (reason := unguarded(found, bridge)):
-            raise ConfigError(
-                f"--docker-network={name}: it is there, and {reason}; for --egress=internet remove"
-                f" it (docker network rm {name}), or name another"
-            )
-        return
-    bounds: dict[str, Any] = {"internal": True, "options": {ICC: "false"}} if closed else {}
-    if bridge:
-        bounds = {"options": {ICC: "false", BRIDGE: bridge}}
-    try:
-        client.create_network(
-            name, driver="bridge", labels=dict(labels), check_duplicate=True, **bounds
-        )
-    except APIError as error:
-        if error.status_code != requests.codes.conflict:  # somebody was quicker
-            raise ConfigError(
-                f"--docker-network={name}: there is none, and it cannot be made: {explain(error)}"
-            ) from error
-
-
-def openness(network: Facts) -> str | None:
-    """Return why a network is not closed; None if it is. Pure."""
-    if not network.get("Internal"):
-        return "leads to the outside"
-    if (network.get("Options") or {}).get(ICC) != "false":
-        return "lets servers reach each other"
-    return None
-
-
-def unguarded(network: Facts, bridge: str) -> str | None:
-    """Return why the firewall's rules do not hold for a network; None if they do. Pure."""
-    options = network.get("Options") or {}
-    if network.get("Internal"):
-        return "does not lead out"
-    if options.get(BRIDGE) != bridge:
-        return "its interface has not the name that the firewall's rules go by"
-    return None if options.get(ICC) == "false" else "lets servers reach each other"
 
 
 class Networks:
@@ -171,7 +106,10 @@ class Networks:
 
 
 class OwnNetworks(Networks):
-    """A network for each server, on which are also all who are on the network `meeting`."""
+    """A network for each server, on which are also all who are on the network `meeting`.
+
+    Without such a network there is nobody else on it, and the machine reaches the server.
+    """
 
     def __init__(
         self,
@@ -180,17 +118,18 @@ class OwnNetworks(Networks):
         meeting: str,
         subnets: IPv4Network,
         labels: Mapping[str, str],
+        make: Maker = make_network,
         guard: Guard | None = None,
         beside: str = "",
     ) -> None:
         super().__init__(meeting, guard)
         self._client, self._pool, self._meeting = client, pool, meeting
-        self.beside = beside
+        self._make_network, self.beside = make, beside
         self._subnets, self._labels = subnets, labels
         self._next = subnets.subnets(new_prefix=max(PREFIX, subnets.prefixlen))
         self._lock = threading.Lock()  # over `_next` and `_placing`
         self._placing: set[str] = set()  # servers that are being made
-        self._seen: frozenset[str] = frozenset()  # who was on the meeting network last
+        self._seen: frozenset[str] | None = None  # who was on the meeting network last
 
     def check(self) -> None:
         """See that somebody can reach the servers.
@@ -198,7 +137,7 @@ class OwnNetworks(Networks):
         Raises:
             ConfigError: Nobody could.
         """
-        if not self._members():
+        if self._meeting and not self._members():
             raise ConfigError(
                 f"--own-networks: no container is on the network {self._meeting}; proxy and"
                 " orchestrator must be. Where they are no containers, leave it out"
@@ -261,6 +200,8 @@ class OwnNetworks(Networks):
         return found
 
     def _members(self) -> frozenset[str]:
+        if not self._meeting:
+            return frozenset()
         try:
             about = self._client.inspect_network(self._meeting)
         except NotFound as error:
@@ -275,21 +216,10 @@ class OwnNetworks(Networks):
     def _make(self, name: str, server_id: str) -> None:
         own = {listing.MANAGED: "true", listing.POOL: self._pool, listing.SERVER: server_id}
         for subnet in self._free_subnets():
-            pool = docker.types.IPAMPool(subnet=str(subnet))
             try:
-                self._client.create_network(
-                    name,
-                    driver="bridge",
-                    internal=True,
-                    options={
-                        NO_GATEWAY: "true",
-                        BRIDGE: firewall_rules.bridge(firewall_rules.OWN, name),
-                    },
-                    ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                    labels={**self._labels, **own},
-                )
+                self._make_network(self._client, name, subnet, {**self._labels, **own})
             except APIError as error:
-                if "overlaps" not in str(error):
+                if not any(words in str(error) for words in TAKEN):
                     raise
             else:
                 return
@@ -320,7 +250,7 @@ class OwnNetworks(Networks):
         except NotFound:  # it has just left
             log.debug("network join network=%s container=%s: gone", network, container[:12])
         except APIError as error:
-            if "already exists" not in str(error):
+            if not any(words in str(error) for words in JOINED):
                 raise
 
     def _remove(self, name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_hardening import Limits, Wanted
+from tmpnb.spawners.docker_kind import Kind
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 
 LOOPBACK = "127.0.0.1"
@@ -52,6 +53,7 @@ class Options:
     own_networks: bool = False  # unless egress is all: one for each server
     own_subnets: IPv4Network = OWN_SUBNETS
     limits: Limits = field(default_factory=Limits)
+    kind: Kind = field(default_factory=Kind)  # of the engine, once it has answered
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other.
@@ -70,7 +72,7 @@ class Options:
             raise ConfigError(
                 f"--host-network and --egress={self.egress} exclude each other; leave one out"
             )
-        if self.apart and not self.network:
+        if self.own_networks and self.egress != "all" and not self.network:
             raise ConfigError(
                 "--own-networks needs --docker-network: the network that proxy and orchestrator"
                 " are on"
@@ -89,13 +91,25 @@ class Options:
     @property
     def place(self) -> str:
         """The network that servers, or those who reach them, are on; "" for the engine's own."""
+        if self.host_network or (self.apart and not self.own_networks):
+            return ""
         unnamed = {"none": CLOSED_NETWORK, "internet": INTERNET_NETWORK}
         return self.network or unnamed.get(self.egress, "")
 
     @property
     def apart(self) -> bool:
-        """Whether each server has a network of its own."""
+        """Whether each server has a network of its own.
+
+        In Podman containers of one network always reach each other.
+        """
+        if self.egress == "none" and self.kind.podman:
+            return True
         return self.own_networks and self.egress != "all"
+
+    @property
+    def published(self) -> bool:
+        """Whether servers are found at ports of the engine's machine."""
+        return not (self.host_network or self.place or self.apart)
 
     @property
     def way_out(self) -> str:

@@ -1,0 +1,117 @@
+"""Fit the settings to the engine that answers, and say once what of them does not hold there.
+
+All of it blocks: call it through the door.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import docker
+
+from tmpnb.errors import ConfigError
+from tmpnb.finding import Finding, Level, fail, warn
+from tmpnb.spawners import docker_hardening, docker_look
+from tmpnb.spawners.docker_kind import Facts, Kind, honest, kind_of, missing_runtime
+from tmpnb.spawners.docker_options import Options
+
+log = logging.getLogger(__name__)
+
+
+def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> Options:
+    """Return the options as this engine can keep them; log what it cannot.
+
+    Args:
+        client: Of the engine.
+        pool: Whose servers they are for.
+        options: As the operator wants them.
+        about: What the engine says of itself.
+
+    Raises:
+        ConfigError: It can do nothing like it; the message says what to do.
+    """
+    options = adapted(options, kind_of(about))
+    limits = options.limits
+    if reason := missing_runtime(about, limits.runtime):
+        raise ConfigError(f"--runtime={limits.runtime}: {reason}")
+    for gap in docker_hardening.gaps(honest(about), options.wanted):
+        log.warning("not enforced by this engine: %s", gap)
+    for finding in remarks(options):
+        if finding.level is Level.FAIL:
+            raise ConfigError(f"{finding.words}; {finding.mend}")
+        log.warning("%s; %s", finding.words, finding.mend)
+    if not limits.disk or not docker_hardening.may_bound_disk(about):
+        return options
+    can = docker_look.bounds_disk(client, pool, options)
+    if not can:
+        log.warning("not enforced by this engine: %s", docker_hardening.no_disk_bound(about))
+    return replace(options, limits=replace(limits, disk_by_engine=can))
+
+
+def adapted(options: Options, kind: Kind) -> Options:
+    """Return the options for an engine of this kind. Pure.
+
+    Rootless Docker forwards ports by way of one address inside, so that two servers on
+    addresses of their own would want the same port of it.
+    """
+    own_addresses = options.own_addresses and (kind.podman or not kind.rootless)
+    return replace(options, kind=kind, own_addresses=own_addresses)
+
+
+def remarks(options: Options) -> list[Finding]:
+    """Return what an operator of this kind of engine should know. Pure."""
+    kind, found = options.kind, []
+    if options.egress == "internet" and (kind.podman or kind.rootless):
+        found.append(
+            fail(
+                "network",
+                f"--egress=internet: the rules of tmpnb firewall do not reach"
+                f" {'a rootless ' * kind.rootless}{kind.name}",
+                "use a Docker that runs as root, or --egress=none",
+            )
+        )
+    if kind.podman and kind.rootless and options.apart and not options.place:
+        found.append(
+            fail(
+                "network",
+                "--egress=none: nothing outside of a rootless Podman reaches such servers",
+                "add --own-networks and the --docker-network of tmpnb and the proxy in containers,"
+                " or use a Podman that runs as root",
+            )
+        )
+    elif kind.rootless and not options.published and not options.host_network:
+        found.append(
+            warn(
+                "network",
+                f"servers on a network of a rootless {kind.name} are reached from its own"
+                " containers only",
+                "leave --docker-network out, unless tmpnb and the proxy are containers there",
+            )
+        )
+    if kind.rootless and options.host_network and not kind.podman:
+        found.append(
+            warn(
+                "network",
+                "the host's network of a rootless Docker is its own and not this machine's",
+                "leave --host-network out",
+            )
+        )
+    if kind.podman and options.mounts:
+        found.append(
+            warn(
+                "mounts",
+                "Podman makes directories of --host-directories that are missing",
+                f"see that they are there: {', '.join(one.source for one in options.mounts)}",
+            )
+        )
+    if kind.podman:
+        found.append(
+            warn(
+                "restart",
+                "Podman starts visitors' servers again after a restart of the machine only if"
+                " it is told to",
+                f"systemctl{' --user' * kind.rootless} enable podman-restart.service",
+            )
+        )
+    return found
