@@ -28,6 +28,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.command": {"tmpnb.errors"},
     "tmpnb.settings": {"tmpnb.embedding", "tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
     "tmpnb.cors": {"tmpnb.errors"},
+    "tmpnb.subdomains": {"tmpnb.errors"},
     "tmpnb.openapi": {"tmpnb.openapi.pages", "tmpnb.openapi.programs", "tmpnb.openapi.schemas"},
     "tmpnb.openapi.beside": {"tmpnb.openapi.parts"},
     "tmpnb.openapi.pages": {"tmpnb.links", "tmpnb.openapi.beside", "tmpnb.openapi.parts"},

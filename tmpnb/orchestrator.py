@@ -32,7 +32,7 @@ from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
 from tmpnb.tasks import Tasks, supervise
-from tmpnb.tokens import TokenMaker, new_id
+from tmpnb.tokens import ALPHABET, LOWER_CASE, TokenMaker, new_id
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,11 @@ class Timing:
     reconcile_interval: float = 10.0  # seconds between passes that nothing woke
     shutdown_timeout: float = 20.0  # seconds at the end in which no server goes away
     user_length: int = 12  # characters of a server id
+    lower_case: bool = False  # whether an id has no capital letters, as the name of a host
+
+    def new_id(self) -> str:
+        """Return a random server id."""
+        return new_id(self.user_length, LOWER_CASE if self.lower_case else ALPHABET)
 
 
 class Orchestrator:
@@ -109,7 +114,7 @@ class Orchestrator:
             spawner=spawner,
             pool=self.pool,
             fleet=self._fleet,
-            user_length=self._timing.user_length,
+            new_id=self._timing.new_id,
         )
         self.claims = Claims(
             pool=self.pool,
@@ -284,7 +289,7 @@ class Orchestrator:
             self._tasks.spawn(self._proxy.delete_route(server_id), f"route of {server_id}")
         backoff, under_way = self._starter.backoff, self._fleet.starting
         for _ in range(backoff.allowed(todo.launch, under_way, self._clock())):
-            self._fleet.launch(new_id(self._timing.user_length), self.image)
+            self._fleet.launch(self._timing.new_id(), self.image)
 
     def _unclaimed(self) -> int:
         return sum(s.phase is not Phase.CLAIMED for s in self.pool.servers.values())

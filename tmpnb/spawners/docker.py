@@ -156,9 +156,7 @@ class DockerSpawner(Bounds, Spawner):
         await self._ensure_image(client, self.image)
         options = await self._enforceable(client, options, about)
         pool = self.pool_name
-        self._kit = kit = KitVolume(
-            client, pool, options.labels, https=self.https, origins=self.script_origins
-        )
+        self._kit = kit = KitVolume(client, pool, options.labels, **self.kit_settings)
         self._people = people = People(client, pool, options)
         networks = await self._quickly(
             "preparing the network", lambda _: docker_networks.prepare(client, pool, options)
