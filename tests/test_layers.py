@@ -132,6 +132,7 @@ def test_traitlets_stay_at_the_edge() -> None:
     users = users_of("traitlets")
     edge = {
         "tmpnb.access_settings",
+        "tmpnb.address_settings",
         "tmpnb.app",
         "tmpnb.branding",
         "tmpnb.config_file",
