@@ -36,7 +36,12 @@ SAMPLES = {
 }
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
 LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}
-FOREIGN_FLAGS = {"--internal", "--filter", "--error-target"}  # of Docker and the proxy
+FOREIGN_FLAGS = {
+    "--host-routing",
+    "--internal",
+    "--filter",
+    "--error-target",
+}  # of Docker and the proxy
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
 
