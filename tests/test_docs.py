@@ -37,10 +37,10 @@ SAMPLES = {
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
 LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}
 FOREIGN_FLAGS = {
-    "--host-routing",
     "--internal",
     "--filter",
     "--error-target",
+    "--host-routing",
 }  # of Docker and the proxy
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
