@@ -37,7 +37,8 @@ SAMPLES = {
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
 LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}
 FIREWALL_FLAGS = {flag for a in firewall.parser()._actions for flag in a.option_strings}
-FOREIGN_FLAGS = {"--internal", "--filter", "--error-target", "--rm", "--no-deps"}  # of Docker, CHP
+FOREIGN_FLAGS = {"--internal", "--filter", "--rm", "--no-deps"}  # of Docker
+FOREIGN_FLAGS |= {"--error-target", "--host-routing"}  # of the proxy
 FOREIGN_FLAGS |= {"--user"}  # of systemctl
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]

@@ -28,6 +28,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.command": {"tmpnb.errors"},
     "tmpnb.settings": {"tmpnb.embedding", "tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
     "tmpnb.cors": {"tmpnb.errors"},
+    "tmpnb.subdomains": {"tmpnb.errors"},
     "tmpnb.openapi": {"tmpnb.openapi.pages", "tmpnb.openapi.programs", "tmpnb.openapi.schemas"},
     "tmpnb.openapi.beside": {"tmpnb.openapi.parts"},
     "tmpnb.openapi.pages": {"tmpnb.links", "tmpnb.openapi.beside", "tmpnb.openapi.parts"},
@@ -132,6 +133,7 @@ def test_traitlets_stay_at_the_edge() -> None:
     users = users_of("traitlets")
     edge = {
         "tmpnb.access_settings",
+        "tmpnb.address_settings",
         "tmpnb.app",
         "tmpnb.branding",
         "tmpnb.config_file",

@@ -18,6 +18,7 @@ from traitlets.config import Application, Configurable
 
 from tmpnb import __version__, commands, config_file, cors, flags, logs, settings
 from tmpnb.access_settings import AccessSettings
+from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
@@ -51,7 +52,7 @@ def _port(value: int, help: str) -> Any:
     return Int(value, min=0, max=65535, help=help).tag(config=True)
 
 
-class Tmpnb(AccessSettings, Application):
+class Tmpnb(AccessSettings, AddressSettings, Application):
     """Temporary notebooks on demand: a pool of ready notebook servers behind one URL."""
 
     name = "tmpnb"
@@ -121,11 +122,6 @@ class Tmpnb(AccessSettings, Application):
     )
     embed_origins = Unicode(
         "", help="Sites whose pages may frame notebooks: https://journal.example,https://…"
-    ).tag(config=True)
-    public_url = Unicode(
-        "",
-        help="""Where visitors find the service: https://notebooks.example. With https, notebooks
-        set cookies that work in frames of other sites. Empty: as each visitor's request says.""",
     ).tag(config=True)
     template_path = Unicode(
         "", help="Directory whose templates take the place of ours of the same name."
@@ -233,8 +229,9 @@ class Tmpnb(AccessSettings, Application):
         spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
         branding = Branding(parent=self)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
-        public_url = settings.public_url(self.public_url)
+        public_url, subdomains = self.addresses()
         spawner.https = public_url.startswith("https:")
+        spawner.siblings = subdomains is not None
         spawner.script_origins = settings.script_origins(spawner.frame_ancestors, self.allow_origin)
         policy = Policy(
             capacity=self.pool_size,
@@ -253,8 +250,12 @@ class Tmpnb(AccessSettings, Application):
             policy=policy,
             listening=listening,
             secrets=secrets,
-            proxy=self._proxy_choice(),
-            timing=Timing(self.reconcile_interval, user_length=self.user_length),
+            proxy=self._proxy_choice(subdomains.domain if subdomains else ""),
+            timing=Timing(
+                self.reconcile_interval,
+                user_length=self.user_length,
+                lower_case=subdomains is not None,
+            ),
             starts=StartSettings(self.spawn_concurrency, self.start_timeout, self.ready_path),
             cull_period=self.cull_period,
             redirect_uri=settings.redirect_uri(self.redirect_uri),
@@ -263,6 +264,7 @@ class Tmpnb(AccessSettings, Application):
             notice=branding.notice(),
             frame_ancestors=spawner.frame_ancestors,
             public_url=public_url,
+            subdomains=subdomains,
             template_path=self._template_path(),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
@@ -275,13 +277,14 @@ class Tmpnb(AccessSettings, Application):
             self.log.warning(said)
         return allowed
 
-    def _proxy_choice(self) -> ProxyChoice:
+    def _proxy_choice(self, domain: str) -> ProxyChoice:
         return ProxyChoice(
             endpoint=os.environ.get("CONFIGPROXY_ENDPOINT") or None,
             command=self._proxy_words(),
             ip=self.proxy_ip,
             port=self.proxy_port,
             api_port=self.proxy_api_port,
+            domain=domain,
             state_dir=Path(self.state_dir),
         )
 

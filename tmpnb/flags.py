@@ -40,6 +40,7 @@ APPLICATION = (
     "template_path",
     "embed_origins",
     "public_url",
+    "subdomains",
     "client_servers",
     "client_rate",
     "exempt_networks",

@@ -33,7 +33,7 @@ from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
 from tmpnb.tasks import Tasks, supervise
-from tmpnb.tokens import TokenMaker, new_id
+from tmpnb.tokens import ALPHABET, LOWER_CASE, TokenMaker, new_id
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,11 @@ class Timing:
     reconcile_interval: float = 10.0  # seconds between passes that nothing woke
     shutdown_timeout: float = 20.0  # seconds at the end in which no server goes away
     user_length: int = 12  # characters of a server id
+    lower_case: bool = False  # whether an id has no capital letters, as the name of a host
+
+    def new_id(self) -> str:
+        """Return a random server id."""
+        return new_id(self.user_length, LOWER_CASE if self.lower_case else ALPHABET)
 
 
 class Orchestrator:
@@ -117,7 +122,7 @@ class Orchestrator:
             spawner=spawner,
             pool=self.pool,
             fleet=self._fleet,
-            user_length=self._timing.user_length,
+            new_id=self._timing.new_id,
         )
         self.claims = Claims(
             pool=self.pool,
@@ -296,7 +301,7 @@ class Orchestrator:
         backoff, under_way = self._starter.backoff, self._fleet.starting
         launch = 0 if self._barred() else todo.launch
         for _ in range(backoff.allowed(launch, under_way, self._clock())):
-            self._fleet.launch(new_id(self._timing.user_length), self.image)
+            self._fleet.launch(self._timing.new_id(), self.image)
 
     def _barred(self) -> bool:
         """Return whether no server may be started or given out now; tell why, once."""

@@ -14,12 +14,14 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.errors import ProxyAuthError, ProxyError, UnreachableError
+from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.observation import Route
+from tmpnb.subdomains import Subdomains
 from tmpnb.timestamps import unix_time
 
 OWNER = "tmpnb_pool"  # the field of a route that names the pool it belongs to
+PROBE, NOWHERE = "host-routing-check", "http://127.0.0.1:9"
 
 
 class Proxy(Protocol):
@@ -59,7 +61,14 @@ class ConfigurableHTTPProxy:
     """A running CHP, reached at its API's address. A `Proxy`."""
 
     def __init__(
-        self, client: Client, endpoint: str, token: str, pool_name: str, timeout: float = 5.0
+        self,
+        client: Client,
+        endpoint: str,
+        token: str,
+        pool_name: str,
+        timeout: float = 5.0,
+        *,
+        domain: str = "",
     ) -> None:
         """Keep what is needed to ask; nothing is sent yet.
 
@@ -69,14 +78,23 @@ class ConfigurableHTTPProxy:
             token: The API's secret, CONFIGPROXY_AUTH_TOKEN of both.
             pool_name: Marks the routes that are ours.
             timeout: Seconds for each request.
+            domain: Below which each server has a host of its own, by which the proxy finds
+                it; empty: all are at the same host.
         """
+        self._domain = domain
         self._client, self._endpoint = client, endpoint.rstrip("/")
         self._headers = {"Authorization": f"token {token}"}
         self._pool_name, self._timeout = pool_name, timeout
 
     async def setup(self) -> None:
-        """See `Proxy`."""
+        """See `Proxy`; with a domain, check as well that the proxy goes by hosts.
+
+        Raises:
+            ConfigError: It does not.
+        """
         await self.list_routes()
+        if self._domain:
+            await self._require_host_routing()
 
     async def list_routes(self) -> list[Route]:
         """See `Proxy`."""
@@ -91,17 +109,19 @@ class ConfigurableHTTPProxy:
 
     async def route_exists(self, server_id: str) -> bool:
         """See `Proxy`."""
-        answer = await self._ask("GET", _path(server_id), expected=(200, 404))
+        answer = await self._ask("GET", self._path(server_id), expected=(200, 404))
         return answer.code == 200
 
     async def add_route(self, server_id: str, target: str) -> None:
         """See `Proxy`."""
         route = {"target": target, OWNER: self._pool_name, "server_id": server_id}
-        await self._ask("POST", f"{_path(server_id)}/", expected=(201,), body=json.dumps(route))
+        await self._ask(
+            "POST", f"{self._path(server_id)}/", expected=(201,), body=json.dumps(route)
+        )
 
     async def delete_route(self, server_id: str) -> None:
         """See `Proxy`."""
-        await self._ask("DELETE", f"{_path(server_id)}/", expected=(204, 404))
+        await self._ask("DELETE", f"{self._path(server_id)}/", expected=(204, 404))
 
     async def close(self) -> None:
         """See `Proxy`."""
@@ -138,15 +158,34 @@ class ConfigurableHTTPProxy:
     def _parse(self, path: str, data: Mapping[str, Any]) -> Route:
         server_id, target = data.get("server_id"), data.get("target")
         seen = unix_time(data.get("last_activity"))
-        if not (isinstance(server_id, str) and path == f"/user/{server_id}"):
+        if not isinstance(server_id, str) or path != self._key(server_id):
             raise self._not_understood(f"the route at {path} carries another server's id")
         if not isinstance(target, str) or seen is None:
             raise self._not_understood(f"the route at {path} has no target or no last activity")
         return Route(server_id, last_activity=seen, target=target)
 
+    async def _require_host_routing(self) -> None:
+        """Add a route that leads nowhere: a proxy that goes by hosts notes its host."""
+        path = self._path(PROBE)
+        await self._ask("POST", f"{path}/", expected=(201,), body=json.dumps({"target": NOWHERE}))
+        answer = await self._ask("GET", path, expected=(200,))
+        await self._ask("DELETE", f"{path}/", expected=(204, 404))
+        if b'"host"' not in answer.body:
+            raise ConfigError(
+                f"--subdomains={self._domain} needs a proxy that goes by host names; "
+                f"start the one whose API is at {self._endpoint} with --host-routing"
+            )
+
+    def _parts(self, server_id: str) -> list[str]:
+        host = [Subdomains(self._domain).host_of(server_id)] if self._domain else []
+        return ["", *host, "user", server_id]
+
+    def _key(self, server_id: str) -> str:
+        """Return where a route stands in the proxy's table."""
+        return "/".join(self._parts(server_id))
+
+    def _path(self, server_id: str) -> str:
+        return "/".join(quote(part, safe="") for part in self._parts(server_id))
+
     def _not_understood(self, what: str) -> ProxyError:
         return ProxyError(f"the proxy's API at {self._endpoint} is not understood: {what}")
-
-
-def _path(server_id: str) -> str:
-    return f"/user/{quote(server_id, safe='')}"

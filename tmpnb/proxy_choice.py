@@ -33,6 +33,7 @@ class ProxyChoice:
     port: int
     api_port: int
     state_dir: Path
+    domain: str = ""  # below which servers have host names of their own; empty: they have none
 
 
 @asynccontextmanager
@@ -67,7 +68,9 @@ async def open_proxy(
     if choice.endpoint is None and token is None:
         settings = _settings(choice, default_target)
         async with _running(settings, on_restart, on_trouble):
-            yield ConfigurableHTTPProxy(Client(), settings.endpoint, settings.token, pool_name)
+            yield ConfigurableHTTPProxy(
+                Client(), settings.endpoint, settings.token, pool_name, domain=choice.domain
+            )
         return
     if token is None:
         raise ConfigError(
@@ -77,7 +80,7 @@ async def open_proxy(
     endpoint = choice.endpoint or DEFAULT_ENDPOINT
     if not endpoint.startswith(("http://", "https://")):
         raise ConfigError(f"CONFIGPROXY_ENDPOINT={endpoint} must begin with http:// or https://")
-    yield ConfigurableHTTPProxy(Client(), endpoint, token, pool_name)
+    yield ConfigurableHTTPProxy(Client(), endpoint, token, pool_name, domain=choice.domain)
 
 
 def _settings(choice: ProxyChoice, default_target: str) -> ManagedProxySettings:
@@ -90,6 +93,7 @@ def _settings(choice: ProxyChoice, default_target: str) -> ManagedProxySettings:
         state_dir=choice.state_dir,
         default_target=default_target,
         error_target=f"{default_target}/proxy-error",
+        host_routing=bool(choice.domain),
     )
 
 

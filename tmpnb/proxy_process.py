@@ -47,6 +47,7 @@ class ManagedProxySettings:
     api_ip: str = "127.0.0.1"
     default_target: str = ""  # http://host:port that gets all that has no route
     error_target: str = ""  # http://host:port that renders its error pages
+    host_routing: bool = False  # whether a route begins with the name of a host
 
     @property
     def endpoint(self) -> str:
@@ -65,7 +66,8 @@ class ManagedProxySettings:
             "--default-target": self.default_target,
             "--error-target": self.error_target,
         }
-        return [*self.command, *(f"{name}={value}" for name, value in options.items() if value)]
+        words = [f"{name}={value}" for name, value in options.items() if value]
+        return [*self.command, *words, *(["--host-routing"] if self.host_routing else [])]
 
     @property
     def listens(self) -> dict[int, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from tmpnb.errors import ConfigError, ImageFailedError, RolloutRefusedError, SpawnerError
 from tmpnb.fleet import Fleet
 from tmpnb.pool import Pool
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
-from tmpnb.tokens import new_id
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +21,12 @@ class Rollout:
         image: It; empty where engines have no images.
     """
 
-    def __init__(self, *, spawner: Spawner, pool: Pool, fleet: Fleet, user_length: int) -> None:
+    def __init__(
+        self, *, spawner: Spawner, pool: Pool, fleet: Fleet, new_id: Callable[[], str]
+    ) -> None:
         self.image = spawner.image
         self._spawner, self._pool, self._fleet = spawner, pool, fleet
-        self._user_length = user_length
+        self._new_id = new_id
         self._trying = ""
 
     async def to(self, image: str) -> None:
@@ -73,7 +75,7 @@ class Rollout:
                     "try again later, or raise --pool-size"
                 )
             leaving = self._fleet.stop(given_up, StopReason.SURPLUS)
-        await self._fleet.launch_on_trial(new_id(self._user_length), image, leaving)
+        await self._fleet.launch_on_trial(self._new_id(), image, leaving)
 
 
 def _is_unclaimed(server: NotebookServer) -> bool:

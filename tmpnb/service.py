@@ -32,6 +32,7 @@ from tmpnb.reconcile import Policy
 from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import StartSettings
+from tmpnb.subdomains import Subdomains
 from tmpnb.tokens import TokenMaker, load_key
 from tmpnb.trusted import TrustedProxies, host_of
 from tmpnb.visitors import Visitors
@@ -55,6 +56,7 @@ class Service:
     state_dir: Path
     frame_ancestors: str = "'self'"
     public_url: str = ""  # where visitors find it, without a slash at its end
+    subdomains: Subdomains | None = None  # where servers have host names of their own
     cors: Cors = field(default_factory=Cors)
     brand: Brand = field(default_factory=Brand)
     notice: Notice = field(default_factory=Notice)
@@ -138,6 +140,7 @@ class Service:
             version=__version__,
             frame_ancestors=self.frame_ancestors,
             public_url=self.public_url,
+            subdomains=self.subdomains,
             cors=self.cors,
             brand=self.brand,
             notice=self.notice,

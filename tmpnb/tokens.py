@@ -11,6 +11,7 @@ from pathlib import Path
 from tmpnb.errors import ConfigError
 
 SHORTEST_KEY = 16  # characters
+LOWER_CASE = "abcdefghijklmnopqrstuvwxyz0123456789"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -78,9 +79,9 @@ def _write_once(path: Path, mode: int) -> None:
         draft.unlink(missing_ok=True)
 
 
-def new_id(length: int) -> str:
+def new_id(length: int, alphabet: str = ALPHABET) -> str:
     """Return a random server id of letters and digits."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    return "".join(secrets.choice(alphabet) for _ in range(length))
 
 
 def same(given: str, expected: str) -> bool:

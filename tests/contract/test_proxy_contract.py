@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from fakes_proxy import FakeProxy
 from requirements import chp
 from spawner_engines import wait_until
+from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
 
-from tmpnb.errors import ProxyAuthError, ProxyError, UnreachableError
+from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
 TOKEN = "a-token-of-this-test"
+DOMAIN = "notebooks.example"
 TARGET = "http://127.0.0.1:9"
 
 # Makes a client of the one proxy under test, for a pool and with a token that is right or not.
@@ -34,9 +38,9 @@ def fake_proxies() -> Connect:
     return lambda pool="ours", right=True: FakeProxy(pool, table=table, token_is_right=right)
 
 
-def real_proxies(endpoint: str) -> Connect:
+def real_proxies(endpoint: str, domain: str = "") -> Connect:
     return lambda pool="ours", right=True: ConfigurableHTTPProxy(
-        Client(), endpoint, TOKEN if right else "wrong-token", pool
+        Client(), endpoint, TOKEN if right else "wrong-token", pool, domain=domain
     )
 
 
@@ -59,15 +63,13 @@ async def until_it_answers(endpoint: str) -> None:
     client.close()
 
 
-@pytest.fixture(params=["fake", pytest.param("chp", marks=pytest.mark.chp)])
-def connect(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> Iterator[Connect]:
-    if request.param == "fake":
-        yield fake_proxies()
-        return
+@contextmanager
+def running_proxy(io_loop: IOLoop, directory: Path, *options: str) -> Iterator[tuple[int, str]]:
+    """Run the real proxy; yield its port and the address of its API."""
     port, api_port = free_port(), free_port()
-    arguments = [chp(), "--ip=127.0.0.1", f"--port={port}"]
+    arguments = [chp(), "--ip=127.0.0.1", f"--port={port}", *options]
     arguments += ["--api-ip=127.0.0.1", f"--api-port={api_port}"]
-    with (tmp_path / "chp.log").open("wb") as output:
+    with (directory / "chp.log").open("wb") as output:
         child = subprocess.Popen(  # noqa: S603 - the proxy under test
             arguments,
             env=dict(os.environ, CONFIGPROXY_AUTH_TOKEN=TOKEN),
@@ -77,10 +79,27 @@ def connect(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> 
     try:
         endpoint = f"http://127.0.0.1:{api_port}"
         io_loop.run_sync(lambda: until_it_answers(endpoint))
-        yield real_proxies(endpoint)
+        yield port, endpoint
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("chp", marks=pytest.mark.chp),
+        pytest.param("chp-by-hosts", marks=pytest.mark.chp),
+    ]
+)
+def connect(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> Iterator[Connect]:
+    if request.param == "fake":
+        yield fake_proxies()
+        return
+    by_hosts = request.param == "chp-by-hosts"
+    options = ["--host-routing"] if by_hosts else []
+    with running_proxy(io_loop, tmp_path, *options) as (_, endpoint):
+        yield real_proxies(endpoint, DOMAIN if by_hosts else "")
 
 
 async def test_setup_succeeds_with_the_right_token(connect: Connect) -> None:
@@ -180,3 +199,52 @@ async def test_a_thousand_routes_are_listed_in_full(connect: Connect) -> None:
     for server_id in ids:
         await proxy.add_route(server_id, TARGET)
     assert {route.server_id for route in await proxy.list_routes()} == ids
+
+
+@pytest.mark.chp
+def test_by_hosts_a_server_is_found_at_its_own_host_and_no_other(
+    io_loop: IOLoop, tmp_path: Path
+) -> None:
+    with running_proxy(io_loop, tmp_path, "--host-routing") as (port, endpoint):
+        target, target_port = bind_unused_port()
+        server = HTTPServer(Application([(r"(.*)", Echo)]))
+        server.add_socket(target)
+
+        async def visit() -> dict[str, int]:
+            proxy, client = real_proxies(endpoint, DOMAIN)(), Client()
+            await proxy.setup()
+            assert await proxy.list_routes() == []
+            await proxy.add_route("ab3", f"http://127.0.0.1:{target_port}")
+            found = {}
+            for host in (f"ab3.{DOMAIN}:{port}", f"ab3.{DOMAIN}", f"other.{DOMAIN}", DOMAIN):
+                for path in ("/user/ab3/lab", "/lab"):
+                    url = f"http://127.0.0.1:{port}{path}"
+                    answer = await client.fetch(url, timeout=10, headers={"Host": host})
+                    found[host + path] = answer.code
+                    if answer.code == 200:
+                        assert json.loads(answer.body) == {"host": host, "path": path}
+            client.close()
+            return found
+
+        found = io_loop.run_sync(visit, timeout=30)
+        server.stop()
+        io_loop.run_sync(server.close_all_connections)
+    reached = {place for place, code in found.items() if code == 200}
+    assert reached == {f"ab3.{DOMAIN}:{port}/user/ab3/lab", f"ab3.{DOMAIN}/user/ab3/lab"}
+    assert len(found) == 8
+
+
+class Echo(RequestHandler):
+    def get(self, path: str) -> None:
+        self.write({"host": self.request.host, "path": path})
+
+
+@pytest.mark.chp
+def test_a_proxy_that_does_not_go_by_hosts_is_refused_with_what_to_do(
+    io_loop: IOLoop, tmp_path: Path
+) -> None:
+    with running_proxy(io_loop, tmp_path) as (_, endpoint):
+        proxy = real_proxies(endpoint, DOMAIN)()
+        with pytest.raises(ConfigError, match="--host-routing"):
+            io_loop.run_sync(proxy.setup, timeout=20)
+        assert io_loop.run_sync(proxy.list_routes, timeout=20) == []

@@ -226,8 +226,12 @@ class RunningProxy:
     token = "a-token-for-tests-only"
 
     def __init__(
-        self, default_target_port: int, environment: Mapping[str, str] | None = None
+        self,
+        default_target_port: int,
+        environment: Mapping[str, str] | None = None,
+        *options: str,
     ) -> None:
+        self._options = options
         self.port, self.api_port = free_ports(2)
         self._environment = dict(environment or {})
         self._default_target = f"http://127.0.0.1:{default_target_port}"
@@ -250,6 +254,7 @@ class RunningProxy:
             "--api-ip=127.0.0.1",
             f"--default-target={self._default_target}",
             f"--error-target={self._default_target}/proxy-error",
+            *self._options,
             env=os.environ | self._environment | {"CONFIGPROXY_AUTH_TOKEN": self.token},
             stdout=asyncio.subprocess.DEVNULL,
         )

@@ -68,6 +68,7 @@ def fails(*arguments: str) -> str:
         ("--admin-port=9999", "--port and --admin-port are both 9999"),
         ("--embed-origins=journal.example", "not an origin"),
         ("--embed-origins=https://a.example;script-src *", "not an origin"),
+        ("--subdomains=https://notebooks.example", "--subdomains"),
         ("--redirect-uri=//evil.example", "--redirect-uri"),
         ("--template-path=/no/such/place", "--template-path"),
         ("--config=/no/such/file.py", "no such file"),

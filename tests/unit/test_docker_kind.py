@@ -71,7 +71,9 @@ def test_servers_that_podman_cannot_keep_apart_on_one_network_have_one_each() ->
     podman = adapted(docker, Kind("Podman"))
     assert (docker.apart, docker.place, docker.published) == (False, "lan", False)
     assert (podman.apart, podman.place, podman.published) == (True, "", False)
-    meeting = adapted(Options("image", egress="none", network="lan", own_networks=True), podman.kind)
+    meeting = adapted(
+        Options("image", egress="none", network="lan", own_networks=True), podman.kind
+    )
     assert (meeting.apart, meeting.place) == (True, "lan")
     assert adapted(Options("image"), podman.kind).published
 

@@ -18,6 +18,7 @@ from tmpnb import kit
 
 HTTPS = kit.DIRECTORY / "https"
 CORS = kit.DIRECTORY / "origins"
+SIBLINGS = kit.DIRECTORY / "siblings"
 
 
 def members() -> dict[str, tarfile.TarInfo]:
@@ -38,6 +39,9 @@ def test_archive_has_what_a_server_reads_and_nothing_else() -> None:
         "share/labextensions/tmpnb/package.json",
         "share/labextensions/tmpnb/static/hint.js",
         "share/labextensions/tmpnb/static/remoteEntry.js",
+        "siblings/jupyter_server_config.d/tmpnb_siblings.json",
+        "siblings/jupyter_server_config.py",
+        "siblings/tmpnb_siblings.py",
     }
 
 
@@ -101,7 +105,7 @@ def test_what_a_server_has_already_comes_first() -> None:
 
 def test_json_is_json() -> None:
     texts = [path.read_text(encoding="utf-8") for path in kit.DIRECTORY.rglob("*.json")]
-    assert len([json.loads(text) for text in texts]) == 4
+    assert len([json.loads(text) for text in texts]) == 5
 
 
 # The part that runs in a notebook server
@@ -146,7 +150,7 @@ def test_a_cookie_of_this_python_can_be_partitioned_afterwards() -> None:
     assert "Partitioned" in cookie.output()
 
 
-@pytest.mark.parametrize("directory", [HTTPS, CORS], ids=lambda path: path.name)
+@pytest.mark.parametrize("directory", [HTTPS, CORS, SIBLINGS], ids=lambda path: path.name)
 def test_config_lets_the_server_find_the_module(
     monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
@@ -195,3 +199,41 @@ def test_nobodys_scripts_may_ask_where_nobody_is_named(
     monkeypatch: pytest.MonkeyPatch, pattern: str | None
 ) -> None:
     assert allow(pattern, monkeypatch, allow_origin="") == {"allow_origin": ""}
+
+
+def test_cookies_are_guarded_only_where_servers_have_hosts_of_one_site() -> None:
+    config = kit.environment("/kit", {}, https=True, siblings=True)["JUPYTER_CONFIG_PATH"]
+    assert config == "/kit/config:/kit/https:/kit/siblings"
+
+
+OWN = "me.notebooks.example:8000"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "keeps"),
+    [
+        ("GET", {}, True),  # no browser, or an old one
+        ("POST", {"Origin": f"http://{OWN}"}, True),
+        ("POST", {"Origin": "http://sibling.notebooks.example:8000"}, False),
+        ("POST", {"Origin": "http://me.notebooks.example"}, False),
+        ("POST", {"Origin": "null"}, False),
+        ("GET", {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, True),
+        ("GET", {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, True),
+        ("GET", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, True),
+        ("GET", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, False),
+        ("GET", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "websocket"}, False),
+        ("POST", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, False),
+        ("GET", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, False),
+    ],
+)
+def test_a_server_takes_no_cookies_from_pages_of_other_hosts(
+    method: str, headers: dict[str, str], keeps: bool
+) -> None:
+    module = runpy.run_path(str(SIBLINGS / "tmpnb_siblings.py"), run_name="tmpnb_siblings")
+    assert module["_jupyter_server_extension_points"]() == [{"module": "tmpnb_siblings"}]
+    application = SimpleNamespace(find_handler=lambda request, **kwargs: (request, kwargs))
+    module["_load_jupyter_server_extension"](SimpleNamespace(web_app=application))
+    sent = {"Host": OWN, "Cookie": "a=b", **headers}
+    request, more = application.find_handler(SimpleNamespace(method=method, headers=sent), x=1)
+    assert ("Cookie" in request.headers) is keeps
+    assert more == {"x": 1}

@@ -23,7 +23,7 @@ from tmpnb.server import NotebookServer
 from tmpnb.service import Service
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter
-from tmpnb.tokens import TokenMaker, new_id
+from tmpnb.tokens import TokenMaker
 
 POOL = "_check"  # no operator can name a pool so: `settings.pool_name` refuses it
 LOOK = 0.5  # seconds between two looks whether the server still runs
@@ -44,7 +44,7 @@ async def findings(
         examination: Of the engine.
         places: Try as well what a server reaches, and these, host:port. None: try nothing.
     """
-    server = NotebookServer(new_id(service.timing.user_length), since=time.time())
+    server = NotebookServer(service.timing.new_id(), since=time.time())
     trial = _Trial(service, examination, server, places)
     try:
         await service.spawner.setup()
@@ -121,7 +121,7 @@ class _Trial:
     async def _reach(self, places: Sequence[str]) -> AsyncGenerator[Finding, None]:
         """Yield what the server reaches; there is another one meanwhile."""
         service, server = self._service, self._server
-        other = NotebookServer(new_id(service.timing.user_length), since=time.time())
+        other = NotebookServer(service.timing.new_id(), since=time.time())
         async with _Removal(service.spawner, other.id):
             try:
                 await self._starter.start(other)

@@ -25,6 +25,7 @@ from tmpnb.handlers.pages import (
     SpawnHandler,
     UserRedirectHandler,
 )
+from tmpnb.handlers.server_hosts import server_host_table
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
 from tmpnb.handlers.session import FilesHandler, SessionHandler
 from tmpnb.handlers.static import PackageFileHandler
@@ -36,6 +37,7 @@ from tmpnb.logs import log_request
 __all__ = ["Site", "admin_application", "public_application"]
 
 HERE = Path(__file__).parent.parent
+STATIC = HERE / "static"
 _ID = r"([A-Za-z0-9_-]{1,64})"
 
 
@@ -75,7 +77,11 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/proxy-error/([0-9]{3})", ProxyErrorHandler, args),
     ]
     given = [] if site.api_token else pages
-    return _application(site, [*given, *always], template_path, has_pages=bool(given))
+    application = _application(site, [*given, *always], template_path, has_pages=bool(given))
+    if site.subdomains is not None:
+        table = server_host_table(args, _ID, str(STATIC))
+        application.add_handlers(site.subdomains.pattern, list(table))
+    return application
 
 
 def admin_application(site: Site) -> Application:
@@ -101,7 +107,7 @@ def _application(
         log_function=log_request,
         static_handler_class=PackageFileHandler,
         static_handler_args={"site": site},
-        static_path=str(HERE / "static"),  # robots.txt of it is served at the root as well
+        static_path=str(STATIC),  # robots.txt of it is served at the root as well
         template_path=str(template_path or HERE / "templates"),  # Tornado caches loaders by it
         template_loader=OverridingLoader(HERE / "templates", template_path),
     )

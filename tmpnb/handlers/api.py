@@ -54,10 +54,10 @@ class SpawnAPIHandler(BaseHandler):
         server = orchestrator.claims.live(arrival.server_id)
         self.write_json(
             {
-                "url": self.absolute(arrival.url),
+                "url": self.absolute_on_server(arrival.server_id, arrival.url),
                 "id": arrival.server_id,
                 "token": arrival.token,
-                "base_url": self.absolute(base_url(arrival.server_id)),
+                "base_url": self.absolute_on_server(arrival.server_id, base_url(arrival.server_id)),
                 "expires_at": server and orchestrator.lifetimes.expires_at(server),
             }
         )

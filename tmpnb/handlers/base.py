@@ -21,6 +21,7 @@ from tmpnb.gate import Gate
 from tmpnb.links import BadLinkError
 from tmpnb.logs import on_one_line
 from tmpnb.orchestrator import Orchestrator
+from tmpnb.subdomains import Subdomains
 from tmpnb.tokens import same
 from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor, Visitors
 
@@ -71,6 +72,7 @@ class Site:
     version: str
     remember_visitors: float = 14400.0  # seconds
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
+    subdomains: Subdomains | None = None  # where servers have host names of their own
     brand: Brand = field(default_factory=Brand)
     notice: Notice = field(default_factory=Notice)
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
@@ -110,9 +112,15 @@ class BaseHandler(RequestHandler):
             self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.set_header(
             "Content-Security-Policy",
-            "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+            "default-src 'self'; img-src 'self' data:; base-uri 'none'; "
+            f"form-action 'self'{self._form_policy()}; "
             f"frame-ancestors {self.site.frame_ancestors}{self._analytics_policy()}",
         )
+
+    def _form_policy(self) -> str:
+        """Let our forms lead to the servers, which browsers forbid if they are elsewhere."""
+        subdomains = self.site.subdomains
+        return f" {subdomains.all_origins(self.absolute(''))}" if subdomains else ""
 
     def analytics(self) -> Analytics | None:
         """Return whose script may count this visit: nobody's where the address has a token."""
@@ -146,20 +154,43 @@ class BaseHandler(RequestHandler):
         return self.absolute("").startswith("https:")
 
     def absolute(self, path: str) -> str:
-        """Return the address under which the visitor finds `path`."""
+        """Return the address under which the visitor finds `path` of our own pages."""
         if self.site.public_url:
             return self.site.public_url + path
         forwarded = self.request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip()
         scheme = "https" if forwarded == "https" else "http"
-        return f"{scheme}://{self.request.host}{path}"
+        subdomains, host = self.site.subdomains, self.request.host
+        return f"{scheme}://{subdomains.main_host(host) if subdomains else host}{path}"
+
+    def on_server(self, server_id: str, path: str) -> str:
+        """Return the address of a path on a server; the path itself if it is at our own host."""
+        subdomains = self.site.subdomains
+        return subdomains.origin_of(server_id, self.absolute("")) + path if subdomains else path
+
+    def absolute_on_server(self, server_id: str, path: str) -> str:
+        """Return the address of a path on a server in full."""
+        address = self.on_server(server_id, path)
+        return address if self.site.subdomains else self.absolute(address)
+
+    @property
+    def _visitor_cookie(self) -> tuple[str, str]:
+        """The name and the path of the cookie that says who a visitor is.
+
+        Where servers have hosts below ours, their pages can set cookies for ours as well, and
+        so lead a visitor to a server of theirs. They cannot set one of this name.
+        """
+        guarded = self.site.subdomains is not None and self.is_https
+        return (f"__Host-{COOKIE}", "/") if guarded else (COOKIE, COOKIE_PATH)
 
     def visitor(self) -> Visitor:
         """Return whose browser asks."""
-        return self.site.visitors.read(self.get_cookie(COOKIE))
+        return self.site.visitors.read(self.get_cookie(self._visitor_cookie[0]))
 
     def remember(self, visitor: Visitor) -> None:
         """Let the browser say next time who it is; in a foreign frame only https allows that."""
-        self.keep(COOKIE, self.site.visitors.write(visitor), int(self.site.remember_visitors))
+        name, path = self._visitor_cookie
+        value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
+        self.set_lasting_cookie(name, value, path=path, age=age)
 
     def keep(self, name: str, value: str, age: int) -> None:
         """Set a cookie of ours for so many seconds; no notebook server ever sees it."""

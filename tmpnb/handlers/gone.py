@@ -62,13 +62,39 @@ class UserHandler(BaseHandler):
 
     async def _answer(self, server_id: str, *_: str) -> None:
         orchestrator = self.site.orchestrator
-        if orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
+        if self._is_elsewhere(server_id):
+            self._point_to(server_id)
+        elif orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
             self._reconnecting()
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
             self.write_json(orchestrator.farewell(server_id).as_error(), 404)
         else:
             path = self.request.path.removeprefix(f"/user/{server_id}")
             say_goodbye(self, server_id, links.parse(path, self.request.query))
+
+    def _is_elsewhere(self, server_id: str) -> bool:
+        """Whether a person shall be sent to another host: our page is not at a server's host.
+
+        A page there would be taken for the notebook's own by a browser, and a notebook could
+        act on it.
+        """
+        subdomains, orchestrator = self.site.subdomains, self.site.orchestrator
+        if subdomains is None or self.wants_json() or self.request.method not in ("GET", "HEAD"):
+            return False
+        host = self.request.host_name.removesuffix(".")
+        if orchestrator.claims.live(server_id) is not None:
+            return host != subdomains.host_of(server_id)
+        return orchestrator.adopted and host.endswith(f".{subdomains.domain}")
+
+    def _point_to(self, server_id: str) -> None:
+        """Send on: to the server if it lives, else to our page that says why it does not."""
+        path, query = self.request.path, self.request.query
+        if self.site.orchestrator.claims.live(server_id) is not None:
+            address = self.on_server(server_id, f"{path}?{query}" if query else path)
+        else:
+            link = links.parse(path.removeprefix(f"/user/{server_id}"), query)
+            address = self.absolute(f"/user/{server_id}{link.suffix or '/'}")
+        self.redirect(address)
 
     def _reconnecting(self) -> None:
         self.site.orchestrator.wake()  # the pass adds the route again
@@ -107,7 +133,10 @@ class ProxyErrorHandler(BaseHandler):
             self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
             return
         if found and self.site.orchestrator.farewell(found.group(1)).reason is not None:
-            say_goodbye(self, found.group(1))
+            if self.site.subdomains:  # this body stands at the server's host: let it load again
+                self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
+            else:
+                say_goodbye(self, found.group(1))
             return
         code = int(status)
         raise HTTPError(code if 400 <= code <= 599 else 502)

@@ -14,6 +14,7 @@ from tmpnb.handlers.admission import admit
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
+from tmpnb.subdomains import is_label
 from tmpnb.visit import Autostart
 from tmpnb.visitors import Visitor
 from tmpnb.waiting import Place
@@ -138,10 +139,11 @@ class SpawnHandler(PageHandler):
             return
         self.remember(self.site.visitors.note(visitor, found.server_id))
         self.abandon_if_gone(found.server_id)
+        address = self.on_server(found.server_id, found.url)
         if self._by_script():
-            self.write_json({"url": found.url})
+            self.write_json({"url": address})
         else:
-            self.redirect(found.url, status=status)
+            self.redirect(address, status=status)
 
     async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
         return await self.site.arrivals.take(
@@ -180,6 +182,8 @@ class ReopenHandler(SpawnHandler):
         """Take the server's id from the path."""
         super().prepare()
         self.server_id = self.path_args[0]
+        if self.site.subdomains and not is_label(self.server_id):
+            raise HTTPError(404)
         self.spawn_path = f"/spawn/user/{self.server_id}"
 
     async def get(self, *_: str) -> None:

@@ -40,7 +40,7 @@ class OwnedServerHandler(BaseHandler):
     async def describe(self, server: NotebookServer) -> None:
         """Answer with what a visitor may know of a server."""
         lifetime = await self.site.orchestrator.lifetimes.of(server)
-        url = self.absolute(server.base_url)
+        url = self.absolute_on_server(server.id, server.base_url)
         self.write_json({"id": server.id, "url": url, "phase": "claimed"} | lifetime.as_dict())
 
 

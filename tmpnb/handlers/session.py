@@ -147,6 +147,7 @@ class SessionHandler(OwnPageHandler):
             "session.html",
             server_id=server_id,
             token=self.expected(server_id),
+            notebook=self.on_server(server_id, server.base_url),
             lifetime=lifetime,
             kept=kept,
             **outlook(lifetime),

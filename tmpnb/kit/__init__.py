@@ -4,6 +4,7 @@ share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages
 https/   cookies for frames of other sites; only where visitors come by https
 origins/ leave for scripts of other sites to ask the server; only where sites are named
+siblings/ no cookies for pages of other servers; only where each server has a host of its own
 
 Whatever a server cannot use of it, it leaves alone.
 """
@@ -18,12 +19,17 @@ from functools import cache
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent
-PARTS = ("share", "config", "https", "origins")
+PARTS = ("share", "config", "https", "origins", "siblings")
 ORIGINS = "TMPNB_ORIGINS"
 
 
 def environment(
-    directory: str, present: Mapping[str, str], *, https: bool, origins: str = ""
+    directory: str,
+    present: Mapping[str, str],
+    *,
+    https: bool,
+    origins: str = "",
+    siblings: bool = False,
 ) -> dict[str, str]:
     """Return the variables by which a server finds the kit, after what it has already.
 
@@ -32,8 +38,10 @@ def environment(
         present: The environment that the server would have without it.
         https: Whether visitors come by https.
         origins: Whose scripts may ask the server, as a regular expression; empty: nobody's.
+        siblings: Whether other servers have hosts of the same site.
     """
-    config = ["config", *(["https"] if https else []), *(["origins"] if origins else [])]
+    wanted = {"config": True, "https": https, "origins": origins, "siblings": siblings}
+    config = [part for part, is_wanted in wanted.items() if is_wanted]
     added = {"JUPYTER_PATH": ["share"], "JUPYTER_CONFIG_PATH": config}
     found = {
         name: ":".join(filter(None, [present.get(name), *(f"{directory}/{p}" for p in parts)]))

@@ -7,6 +7,7 @@ A new engine is one module with a `Spawner` subclass, one entry point in the gro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
@@ -24,6 +25,14 @@ class ServerSpec:
     base_url: str  # /user/<id>/, the path it must serve under
     token: str = field(repr=False)  # the secret it must ask for
     image: str = ""  # what to start it from, after `prepare`; empty: the spawner's own
+
+
+class KitSettings(TypedDict):
+    """What decides which parts of the kit a server uses."""
+
+    https: bool
+    origins: str
+    siblings: bool
 
 
 DEFAULT_COMMAND = (
@@ -57,6 +66,12 @@ class Spawner(LoggingConfigurable):
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
     https: bool = False  # whether visitors come by https, so that cookies work in frames
     script_origins: str = ""  # whose scripts may ask a notebook, as a regular expression
+    siblings: bool = False  # whether each server has a host name of its own, below one domain
+
+    @property
+    def kit_settings(self) -> KitSettings:
+        """What the kit of the servers must be told."""
+        return {"https": self.https, "origins": self.script_origins, "siblings": self.siblings}
 
     async def setup(self) -> None:
         """Check the engine, and fetch what a first start needs.

@@ -157,9 +157,7 @@ class DockerSpawner(Bounds, Spawner):
         options = await self._quickly(
             "seeing what Docker enforces", lambda _: docker_fit.fit(client, pool, options, about)
         )
-        self._kit = kit = KitVolume(
-            client, pool, options.labels, https=self.https, origins=self.script_origins
-        )
+        self._kit = kit = KitVolume(client, pool, options.labels, **self.kit_settings)
         self._people = people = People(client, pool, options)
         networks = await self._quickly(
             "preparing the network", lambda _: docker_networks.prepare(client, pool, options)

@@ -19,6 +19,7 @@ from docker.errors import APIError, NotFound
 
 from tmpnb import kit
 from tmpnb.errors import SpawnerError
+from tmpnb.spawners.base import KitSettings
 from tmpnb.spawners.docker_door import FAULTS, explain
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,11 @@ class KitVolume:
         *,
         https: bool,
         origins: str = "",
+        siblings: bool = False,
     ) -> None:
         self._client = client
         self._pool, self._labels = pool, {**labels, LABEL: pool}
-        self._https, self._origins = https, origins
+        self._settings: KitSettings = {"https": https, "origins": origins, "siblings": siblings}
         self._name = f"tmpnb-kit-{pool}-{kit.version()}"
         self._filling = threading.Lock()
         self._filled = self._warned = False
@@ -70,7 +72,7 @@ class KitVolume:
         mount = docker.types.Mount(
             DIRECTORY, self._name, type="volume", read_only=True, no_copy=True
         )
-        added = kit.environment(DIRECTORY, own, https=self._https, origins=self._origins)
+        added = kit.environment(DIRECTORY, own, **self._settings)
         return Supply(added, (mount,))
 
     def remove(self) -> None:

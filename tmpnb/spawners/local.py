@@ -27,7 +27,7 @@ from tmpnb.command import render
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
-from tmpnb.spawners.base import DEFAULT_COMMAND, ServerSpec, Spawner
+from tmpnb.spawners.base import DEFAULT_COMMAND, KitSettings, ServerSpec, Spawner
 from tmpnb.spawners.local_directory import (
     ADDRESS,
     MARKER,
@@ -206,7 +206,7 @@ class LocalProcessSpawner(Spawner):
             child = subprocess.Popen(  # noqa: S603 - the operator's own command
                 self._arguments(spec, record.port),
                 cwd=directory.home,
-                env=_environment(spec, directory, https=self.https, origins=self.script_origins),
+                env=_environment(spec, directory, kit_settings=self.kit_settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -256,11 +256,11 @@ def _search_path() -> str:
 
 
 def _environment(
-    spec: ServerSpec, directory: ServerDirectory, *, https: bool, origins: str
+    spec: ServerSpec, directory: ServerDirectory, *, kit_settings: KitSettings
 ) -> dict[str, str]:
     """Return all that a server learns of ours: no secret but its own, no place but its own."""
     kept = {n: v for n, v in os.environ.items() if n in KEPT or n.startswith("LC_")}
-    kept |= kit.environment(str(kit.DIRECTORY), {}, https=https, origins=origins)
+    kept |= kit.environment(str(kit.DIRECTORY), {}, **kit_settings)
     return kept | {
         "PATH": _search_path(),
         "HOME": str(directory.home),

@@ -45,12 +45,23 @@
     else place.prepend(button);
   };
 
+  // A service may have a host of its own for each notebook, below its own.
+  const belongs = (url, service) => {
+    const [notebook, { protocol, host }] = [new URL(url), new URL(service)];
+    return notebook.origin === service
+      || (notebook.protocol === protocol && notebook.host.endsWith(`.${host}`));
+  };
+
+  const isNotebook = (url, service) => URL.canParse(url) && belongs(url, service)
+    && new URL(url).pathname.startsWith('/user/');
+
   window.addEventListener('message', ({ source, origin, data }) => {
     const place = places.find(({ frame }) => frame.contentWindow === source);
-    if (!place || place.origin !== origin || !/^tmpnb:\w+$/.test(data?.type)) return;
+    if (!place || origin === 'null' || !belongs(origin, place.origin) || !/^tmpnb:\w+$/.test(data?.type)) return;
     place.frame.parentElement.dataset.tmpnbState = data.type.slice(6); // for the article's style
+    if (place.origin !== origin) return; // the rest is for the service itself to say
     if (data.type === 'tmpnb:waiting') memory((storage) => storage.setItem(`tmpnb-place:${place.key}`, data.ticket));
-    if (data.type !== 'tmpnb:ready' || !String(data.url).startsWith(`${origin}/user/`)) return;
+    if (data.type !== 'tmpnb:ready' || !isNotebook(String(data.url), origin)) return;
     memory((storage) => storage.setItem(`tmpnb:${place.key}`, data.url));
     memory((storage) => storage.removeItem(`tmpnb-place:${place.key}`));
     if (place.link) place.link.href = data.url;

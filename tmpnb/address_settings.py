@@ -1,0 +1,46 @@
+"""The settings of where visitors find the service, and the servers they are given."""
+
+from __future__ import annotations
+
+from traitlets import Unicode
+from traitlets.config import Configurable
+
+from tmpnb import settings, subdomains
+from tmpnb.subdomains import Subdomains
+
+
+class AddressSettings(Configurable):
+    """Where visitors find the service and the servers."""
+
+    user_length: int
+    allow_origin: str
+    embed_origins: str
+
+    public_url = Unicode(
+        "",
+        help="""Where visitors find the service: https://notebooks.example. With https, notebooks
+        set cookies that work in frames of other sites. Empty: as each visitor's request says.""",
+    ).tag(config=True)
+    subdomains = Unicode(
+        "",
+        help="""Domain below which each server gets a host name of its own, which keeps visitors
+        apart: notebooks.example. Needs wildcard DNS, and a wildcard certificate for https.""",
+    ).tag(config=True)
+
+    def addresses(self) -> tuple[str, Subdomains | None]:
+        """Return the public URL, without a slash at its end, and the domain of the servers.
+
+        Raises:
+            ConfigError: One of them cannot be, or does not go with the other settings.
+        """
+        public_url = settings.public_url(self.public_url)
+        chosen = subdomains.subdomains(self.subdomains)
+        if chosen is not None:
+            named = [*self.embed_origins.split(","), *self.allow_origin.split(",")]
+            subdomains.check(
+                chosen,
+                public_url=public_url,
+                user_length=self.user_length,
+                trusted_sites=[source.strip() for source in named],
+            )
+        return public_url, chosen
