@@ -100,6 +100,7 @@ class World:
         max_idle: float = 100.0,
         max_age: float = 1000.0,
         ready_max_age: float = float("inf"),
+        max_burning: float = float("inf"),
         start_timeout: float = 5.0,
         interval: float = 0.2,
         journal: Journal | None = None,
@@ -110,7 +111,12 @@ class World:
         self.spawner = spawner or FakeSpawner()
         self.spawner.engine, self.spawner.pool_name = self.engine, "test"
         self.policy = Policy(
-            capacity, min_ready or capacity, max_idle, max_age, ready_max_age=ready_max_age
+            capacity,
+            min_ready or capacity,
+            max_idle,
+            max_age,
+            max_burning=max_burning,
+            ready_max_age=ready_max_age,
         )
         self.orchestrator = Orchestrator(
             spawner=self.spawner,

@@ -70,6 +70,11 @@ class EngineUnderTest:
         with suppress(UnreachableError):
             await client.fetch(f"{address}{spec.base_url}exit", timeout=5)
 
+    async def compute(self, client: Client, spec: ServerSpec, address: str) -> None:
+        """Let the server compute without end. The stub does so when asked."""
+        await wait_until_it_answers(client, f"{address}{spec.base_url}api")
+        await client.fetch(f"{address}{spec.base_url}spin", timeout=20)
+
     async def close(self) -> None:
         """Remove what the engine still holds of this test."""
 
@@ -94,6 +99,11 @@ class Fake(EngineUnderTest):
         assert server is not None
         server.log.append("these are my last words")
         server.running = False
+
+    async def compute(self, client: Client, spec: ServerSpec, address: str) -> None:
+        server = self._engine.at(spec.base_url)
+        assert server is not None
+        server.cpu_seconds += 3600.0
 
     async def close(self) -> None:
         await self._engine.close()

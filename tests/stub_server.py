@@ -6,6 +6,7 @@ It must not hold a single quote, a dollar or a backtick: it travels inside a com
 import json
 import os
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,6 +18,11 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
+def spin() -> None:
+    while True:
+        pass
+
+
 class Stub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.removeprefix(BASE_URL)
@@ -24,7 +30,9 @@ class Stub(BaseHTTPRequestHandler):
         if path == "exit":
             say("these are my last words")
             os._exit(3)
-        if path == "api":
+        if path == "spin":
+            threading.Thread(target=spin, daemon=True).start()
+        if path in ("api", "spin"):
             self.answer(200, {"version": "stub"})
         elif not knows_token:
             self.answer(403, {})

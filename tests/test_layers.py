@@ -17,6 +17,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.errors": set(),
     "tmpnb.server": {"tmpnb.errors"},
     "tmpnb.observation": set(),
+    "tmpnb.burning": {"tmpnb.observation", "tmpnb.server"},
     "tmpnb.rotation": {"tmpnb.server"},
     "tmpnb.reconcile": {"tmpnb.observation", "tmpnb.rotation", "tmpnb.server"},
     "tmpnb.moments": set(),
@@ -137,6 +138,7 @@ def test_traitlets_stay_at_the_edge() -> None:
         "tmpnb.app",
         "tmpnb.branding",
         "tmpnb.config_file",
+        "tmpnb.culling_settings",
         "tmpnb.flags",
     }
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import shlex
 import sys
@@ -13,13 +12,14 @@ from logging import NullHandler
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, CaselessStrEnum, Enum, Float, Int, TraitError, Unicode, default
+from traitlets import Bool, CaselessStrEnum, Enum, Int, TraitError, Unicode, default
 from traitlets.config import Application, Configurable
 
 from tmpnb import __version__, commands, config_file, cors, flags, logs, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding
+from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
@@ -30,29 +30,13 @@ from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 
 CONFIG_FILE = "tmpnb_config.py"
-LONGEST = 365 * 24 * 3600.0  # seconds
-
-
-class Seconds(Float[float, Any]):
-    """A number of seconds; `nan` and infinity are none."""
-
-    def validate(self, obj: Any, value: Any) -> float:
-        """Return the value if it is finite and in range."""
-        seconds = super().validate(obj, value)
-        if not math.isfinite(seconds):
-            self.error(obj, value)
-        return float(seconds)
-
-
-def _seconds(value: float, help: str, *, least: float = 1.0) -> Any:
-    return Seconds(value, min=least, max=LONGEST, help=f"Seconds {help}").tag(config=True)
 
 
 def _port(value: int, help: str) -> Any:
     return Int(value, min=0, max=65535, help=help).tag(config=True)
 
 
-class Tmpnb(AccessSettings, AddressSettings, Application):
+class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
     """Temporary notebooks on demand: a pool of ready notebook servers behind one URL."""
 
     name = "tmpnb"
@@ -78,12 +62,6 @@ class Tmpnb(AccessSettings, AddressSettings, Application):
     pool_name = Unicode(
         "", help="Name that tells this pool's containers from others; from the image if empty."
     ).tag(config=True)
-    ready_max_age = _seconds(
-        86400, "from its start after which an unclaimed server is replaced by a new one."
-    )
-    cull_period = _seconds(600, "between looks for idle servers.", least=0.1)
-    cull_timeout = _seconds(3600, "without activity after which a claimed server is stopped.")
-    cull_max = _seconds(14400, "after its claim when a server is stopped, busy or not.")
     ip = Unicode("127.0.0.1", help="Address that the orchestrator listens on.").tag(config=True)
     port = _port(9999, "Port that the orchestrator listens on, for the proxy.")
     admin_ip = Unicode(
@@ -130,8 +108,8 @@ class Tmpnb(AccessSettings, AddressSettings, Application):
     stop_servers_on_exit = Bool(
         False, help="Stop claimed servers too when the orchestrator ends, instead of keeping them."
     ).tag(config=True)
-    reconcile_interval = _seconds(10, "between looks at engine and proxy.", least=0.1)
-    start_timeout = _seconds(60, "from the begin of a server's start to its first answer.")
+    reconcile_interval = seconds(10, "between looks at engine and proxy.", least=0.1)
+    start_timeout = seconds(60, "from the begin of a server's start to its first answer.")
     spawn_concurrency = Int(
         help="Servers started at once; more than two a core make each other late.", min=1, max=1000
     ).tag(config=True)
@@ -238,6 +216,7 @@ class Tmpnb(AccessSettings, AddressSettings, Application):
             min_ready=self.min_ready or self.pool_size,
             max_idle=self.cull_timeout,
             max_age=self.cull_max,
+            max_burning=self.max_burning(),
             ready_max_age=self.ready_max_age,
             replaced_at_once=max(1, min(self.spawn_concurrency, self.pool_size // 4)),
         )

@@ -15,6 +15,8 @@ REMEMBERED = 10_000  # servers whose end is kept in memory; about 3 MB
 _WORDS = {
     StopReason.IDLE: "Nobody had used it for {idle}, so it was closed.",
     StopReason.TOO_OLD: "It had reached the longest time for a notebook here, {age}.",
+    StopReason.BURNING: "It had kept a processor busy for long with nobody there, "
+    "so it was closed.",
     StopReason.CLOSED: "It was stopped by the one who had it.",
     StopReason.EXITED: "It ended by itself: it crashed, ran out of memory, or was shut down "
     "from inside.",

@@ -27,6 +27,7 @@ APPLICATION = (
     "cull_period",
     "cull_timeout",
     "cull_max",
+    "cull_burning",
     "ready_max_age",
     "port",
     "ip",

@@ -46,6 +46,8 @@ class Observation:
     # Only in a culling pass: last sign of life by server id, Unix time in seconds,
     # for the claimed servers that could be asked themselves.
     activity: Mapping[str, float] = field(default_factory=dict)
+    # Only in a culling pass: those that computed for too long with nobody there.
+    burning: frozenset[str] = frozenset()
     culling: bool = False  # whether idleness is judged in this pass
 
     def with_claims(self, claims: Mapping[str, float]) -> Self:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import logging
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from tmpnb import activity
+from tmpnb.burning import Burners, Reading, alone_since
 from tmpnb.clock import Clock
 from tmpnb.errors import ProxyError, SpawnerError
 from tmpnb.health import Health
@@ -16,6 +19,8 @@ from tmpnb.proxy import Proxy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 from tmpnb.tokens import TokenMaker
+
+log = logging.getLogger(__name__)
 
 READ_TIMEOUT = 30.0  # seconds for engine and proxy together
 ASKED_AT_ONCE = 50  # servers
@@ -38,6 +43,7 @@ class Observer:
         self._tokens, self._health, self._clock = tokens, health, clock
         self._down_since: dict[str, float] = {}  # by server id, Unix time in seconds
         self._slots = asyncio.Semaphore(ASKED_AT_ONCE)
+        self._burners = Burners()
 
     async def observe(self, servers: Iterable[NotebookServer]) -> Observation:
         """Read engine and proxy in full: unknown is not empty.
@@ -95,6 +101,37 @@ class Observer:
         answers = await asyncio.gather(*(ask(s) for s in asked))
         known = {s.id: t for s, t in zip(asked, answers, strict=True) if t is not None}
         return replace(seen, activity=known, culling=True)
+
+    async def with_burning(
+        self, seen: Observation, servers: Collection[NotebookServer], most: float
+    ) -> Observation:
+        """Add which servers have computed for longer than `most` seconds with nobody there.
+
+        The engine is asked only about those that nobody is at, and about none if `most` is
+        infinite. What cannot be read is not known, and ends nobody.
+        """
+        if math.isinf(most):
+            return seen
+        alone, full = alone_since(seen, servers), self._spawner.full_cpu()
+        reading = await self._cpu(alone.keys())
+        burning = self._burners.note(reading, alone, most=most, full=full)
+        if burning:  # whoever came back while all were asked is not thrown out
+            try:
+                async with asyncio.timeout(READ_TIMEOUT):
+                    routes = {route.server_id: route for route in await self._routes()}
+            except (ProxyError, TimeoutError):
+                routes = {}
+            burning &= alone_since(replace(seen, routes=routes), servers).keys()
+        return replace(seen, burning=burning)
+
+    async def _cpu(self, server_ids: Collection[str]) -> Reading:
+        asked_at, used = self._clock(), dict[str, float]()
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                used = dict(await self._spawner.cpu_seconds(server_ids)) if server_ids else {}
+        except (SpawnerError, TimeoutError) as error:
+            log.warning("who computes could not be read: %s", str(error) or "no answer in time")
+        return Reading(asked_at, self._clock(), used)
 
     async def _instances(self) -> list[Instance]:
         try:

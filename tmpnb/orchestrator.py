@@ -265,6 +265,7 @@ class Orchestrator:
         if culling:
             servers = tuple(self.pool.servers.values())
             seen = await self._observer.with_activity(seen, servers, self._policy.max_idle)
+            seen = await self._observer.with_burning(seen, servers, self._policy.max_burning)
             self._cull_due = False
         if not self._closing:
             self._apply(plan(seen, self.pool.servers, self._policy_after_adopting(seen)))

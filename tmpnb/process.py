@@ -33,6 +33,7 @@ class _Entry:
     process: Process
     parent: int  # pid
     session: int  # pid of its leader
+    ticks: int  # of CPU time, its own and that of children it has waited for
 
 
 def find(pid: int) -> Process | None:
@@ -59,6 +60,14 @@ def marked(variable: str) -> set[Process]:
             if wanted in environment.split(b"\0"):
                 found.add(entry.process)
     return found
+
+
+def cpu_seconds(roots: set[Process]) -> float:
+    """Return the CPU seconds that these processes and their kin have used since their start.
+
+    What ended without its parent waiting for it counts no more, so this may become less.
+    """
+    return sum(entry.ticks for entry in _kin(set(), lambda: roots, set())) / _ticks_a_second()
 
 
 def send(process: Process, number: signal.Signals) -> None:
@@ -144,7 +153,13 @@ def _read(pid: int) -> _Entry | None:
     if fields[0] in ("Z", "X"):
         return None
     process = Process(pid, born=f"{_boot_id()}/{fields[19]}")
-    return _Entry(process, parent=int(fields[1]), session=int(fields[3]))
+    ticks = sum(int(field) for field in fields[11:15])
+    return _Entry(process, parent=int(fields[1]), session=int(fields[3]), ticks=ticks)
+
+
+@cache
+def _ticks_a_second() -> int:
+    return os.sysconf("SC_CLK_TCK")
 
 
 @cache

@@ -26,6 +26,7 @@ class Policy:
     min_ready: int  # unclaimed servers to keep while there is room
     max_idle: float
     max_age: float
+    max_burning: float = float("inf")  # at full speed, with nobody there
     grace: float = 30.0  # an instance younger than this is never unknown
     comeback: float = 30.0  # for the engine to start a claimed server again by itself
     ready_max_age: float = float("inf")  # an unclaimed server older than this is replaced
@@ -118,6 +119,8 @@ def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> S
         return StopReason.TOO_OLD
     if seen.culling and seen.taken_at - _last_alive(server, seen) > policy.max_idle:
         return StopReason.IDLE
+    if server.id in seen.burning:
+        return StopReason.BURNING
     return None
 
 

@@ -29,6 +29,7 @@ class StopReason(enum.StrEnum):
     EXITED = "exited"
     IDLE = "idle"
     TOO_OLD = "too_old"
+    BURNING = "burning"  # at full speed for longer than --cull-burning, with nobody there
     SURPLUS = "surplus"
     UNROUTABLE = "unroutable"
     UNKNOWN = "unknown"  # carries our labels, but this process never started it

@@ -272,6 +272,41 @@ async def test_the_last_words_of_a_server_can_be_read(
     assert len((await spawner.logs(spec.server_id, lines=1)).splitlines()) == 1
 
 
+async def test_the_cpu_time_of_a_server_grows_while_it_computes(
+    spawner_of: SpawnerFactory, new_spec: SpecFactory, engine: EngineUnderTest, client: Client
+) -> None:
+    spawner, spec, other = await spawner_of(), new_spec(), new_spec()
+    address, beside = await spawner.start(spec), await spawner.start(other)
+    await wait_until_it_answers(client, f"{beside}{other.base_url}api")
+    await engine.compute(client, spec, address)
+    await spawner.list()  # as a pass does before it asks
+    both = {spec.server_id, other.server_id}
+    before = await spawner.cpu_seconds(both)
+    assert set(before) == both
+
+    async def has_grown() -> bool:
+        told = await spawner.cpu_seconds(both)
+        assert told[other.server_id] < before[other.server_id] + 1, "that is another's"
+        return told[spec.server_id] >= max(2.0, before[spec.server_id])
+
+    await wait_until(has_grown, "two seconds of CPU time are told")
+    assert await spawner.cpu_seconds({other.server_id, "never-was"}) == {
+        other.server_id: pytest.approx(before[other.server_id], abs=1)
+    }
+    assert await spawner.cpu_seconds(()) == {}
+    assert spawner.full_cpu() > 0
+
+
+async def test_a_server_that_is_gone_has_no_cpu_time(
+    spawner_of: SpawnerFactory, new_spec: SpecFactory
+) -> None:
+    spawner, spec = await spawner_of(), new_spec()
+    await spawner.start(spec)
+    await spawner.list()
+    await spawner.stop(spec.server_id)
+    assert await spawner.cpu_seconds({spec.server_id}) == {}
+
+
 async def test_a_missing_server_has_no_log(spawner_of: SpawnerFactory) -> None:
     spawner = await spawner_of()
     assert await spawner.logs("never-was") == ""

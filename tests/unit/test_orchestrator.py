@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import pytest
@@ -123,6 +123,106 @@ async def test_server_older_than_cull_max_is_stopped_though_in_use() -> None:
         world.engine.servers["test", server.id].last_activity = world.clock()
         await world.until_gone(server.id)
         assert server.reason is StopReason.TOO_OLD
+
+
+class Asked(FakeSpawner):
+    """Keeps whose CPU time was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[set[str]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.fails = False
+
+    async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
+        self.asked.append(set(server_ids))
+        self.meanwhile()
+        if self.fails:
+            raise SpawnerError("the engine is away")
+        return await super().cpu_seconds(server_ids)
+
+
+def burning_world(capacity: int, max_burning: float = 200.0) -> tuple[World, Asked]:
+    spawner = Asked()
+    return World(capacity, spawner=spawner, max_idle=900, max_burning=max_burning), spawner
+
+
+async def compute(world: World, seconds: float, *server_ids: str) -> None:
+    """Let time go by in which these servers use a processor, and look."""
+    world.clock.advance(seconds)
+    for server in world.engine.servers.values():
+        server.last_activity = world.clock()  # a busy kernel: not idle
+    for server_id in server_ids:
+        world.engine.servers["test", server_id].cpu_seconds += seconds
+    world.orchestrator.cull()
+    await world.passes(2)  # one may have been under way
+
+
+async def test_server_that_computes_for_long_with_nobody_there_is_stopped() -> None:
+    world, spawner = burning_world(3)
+    async with world.running():
+        await world.until_ready(3)
+        burning, visited = [await world.orchestrator.claims.claim() for _ in range(2)]
+        for _ in range(4):
+            assert burning.phase is Phase.CLAIMED
+            await compute(world, 90, burning.id, visited.id)
+            world.proxy.touch(visited.id, world.clock())
+        assert burning.reason is StopReason.BURNING
+        assert visited.phase is Phase.CLAIMED
+        assert world.orchestrator.farewell(burning.id).reason is StopReason.BURNING
+        assert {i for asked in spawner.asked for i in asked} <= {burning.id, visited.id}
+        await world.until_gone(burning.id)
+
+
+async def test_engine_is_asked_about_those_alone_that_nobody_is_at() -> None:
+    world, spawner = burning_world(4)
+    async with world.running():
+        await world.until_ready(4)
+        alone, visited = [await world.orchestrator.claims.claim() for _ in range(2)]
+        world.clock.advance(70)
+        world.proxy.touch(visited.id, world.clock())
+        await compute(world, 10)
+        assert spawner.asked == [{alone.id}]
+
+
+async def test_without_a_limit_no_cpu_time_is_asked_for() -> None:
+    world, spawner = burning_world(1, max_burning=float("inf"))
+    async with world.running():
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        for _ in range(4):
+            await compute(world, 90, server.id)
+        assert server.phase is Phase.CLAIMED
+        assert spawner.asked == []
+
+
+async def test_engine_that_tells_nothing_ends_nobody() -> None:
+    world, spawner = burning_world(1)
+    spawner.fails = True
+    async with world.running():
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        for _ in range(4):
+            await compute(world, 90, server.id)
+        assert server.phase is Phase.CLAIMED
+        assert len(spawner.asked) >= 3
+        assert world.orchestrator.health.problems == {}
+
+
+@pytest.mark.parametrize("what", ["the visitor comes back", "the proxy falls"])
+async def test_what_happens_while_the_engine_is_asked_can_keep_the_server(what: str) -> None:
+    world, spawner = burning_world(1)
+    async with world.running():
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        for _ in range(3):
+            await compute(world, 90, server.id)
+        if what == "the proxy falls":
+            spawner.meanwhile = world.proxy.restart
+        else:
+            spawner.meanwhile = lambda: world.proxy.touch(server.id, world.clock())
+        await compute(world, 90, server.id)
+        assert server.phase is Phase.CLAIMED
 
 
 async def test_restart_keeps_claimed_servers_and_stops_those_of_unknown_history() -> None:

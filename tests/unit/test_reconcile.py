@@ -51,6 +51,7 @@ def seen(
     launched: str = "",
     activity: dict[str, float] | None = None,
     culling: bool = True,
+    burning: str = "",
 ) -> Observation:
     """Return an observation taken at `NOW`, of a culling pass unless said otherwise."""
     instances = {t.server_id: t for t in things if isinstance(t, Instance)}
@@ -62,6 +63,7 @@ def seen(
         launched=frozenset(launched),
         activity=activity or {},
         culling=culling,
+        burning=frozenset(burning),
     )
 
 
@@ -291,6 +293,21 @@ def test_claimed_server_without_route_and_word_is_not_idle() -> None:
     done = planned(seen(instance("a")), claimed(since=LONG_AGO))
     assert done.stop == {}
     assert done.add_routes == {"a": HOME}
+
+
+def test_claimed_server_that_burns_is_stopped_though_it_is_not_idle() -> None:
+    world = seen(instance("a"), route("a", NOW - 50), activity={"a": NOW}, burning="a")
+    assert planned(world, claimed()).stop == {"a": StopReason.BURNING}
+
+
+def test_ready_server_never_burns() -> None:
+    assert planned(seen(instance("a"), burning="a"), ready()).stop == {}
+
+
+def test_server_that_burns_and_is_too_old_or_idle_ends_by_that() -> None:
+    world = seen(instance("a"), route("a", LONG_AGO), burning="a")
+    assert planned(world, claimed()).stop == {"a": StopReason.IDLE}
+    assert planned(world, claimed(since=NOW - 3601)).stop == {"a": StopReason.TOO_OLD}
 
 
 def test_claimed_server_without_route_may_be_idle_by_its_own_word() -> None:

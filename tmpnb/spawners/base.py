@@ -6,6 +6,7 @@ A new engine is one module with a `Spawner` subclass, one entry point in the gro
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -158,6 +159,22 @@ class Spawner(LoggingConfigurable):
             SpawnerError: The engine did not answer.
         """
         raise NotImplementedError
+
+    async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
+        """Return the CPU seconds that each server, with all it runs, has used since its start.
+
+        Who is missing in the answer is not known. Called in a culling pass, with
+        --cull-burning alone, for servers that nobody is at. An engine that cannot tell
+        leaves it as it is: then none of its servers ends by that.
+
+        Raises:
+            SpawnerError: The engine did not answer.
+        """
+        return {}
+
+    def full_cpu(self) -> float:
+        """Return the CPU seconds a second that are all one server may use; above 1 means 1."""
+        return 1.0
 
     async def close(self) -> None:
         """Let go of threads and connections. Leaves servers as they are."""

@@ -24,6 +24,7 @@ from tmpnb.spawners import (
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
+from tmpnb.spawners.docker_cpu import CpuReadings
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
 from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_kit import KitVolume
@@ -46,7 +47,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container; what is published is 
 T = TypeVar("T")
 
 
-class DockerSpawner(Bounds, Spawner):
+class DockerSpawner(Bounds, CpuReadings, Spawner):
     """Servers in containers of one Docker engine.
 
     DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say which engine.

@@ -165,6 +165,17 @@ class Containers:
         found = self._find(server_id)
         return self._said(found[0]["Id"], lines) if found else ""
 
+    def stats(self, server_id: str) -> object:
+        """Return what the engine says a server has used; None if there is no such server."""
+        known = self._ids.get(server_id)  # as of the latest listing
+        if known is None:
+            return None
+        try:
+            told: object = self._client.stats(known, stream=False, one_shot=True)
+        except NotFound:
+            return None
+        return told
+
     def _find(self, server_id: str | None = None) -> list[dict[str, Any]]:
         wanted = listing.selection(self._pool, server_id)
         found: list[dict[str, Any]] = self._client.containers(all=True, filters=wanted)

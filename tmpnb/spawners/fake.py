@@ -10,7 +10,7 @@ import hmac
 import html
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -46,6 +46,7 @@ class FakeServer:
     last_activity: float
     claimed_at: float | None = None
     running: bool = True
+    cpu_seconds: float = 0.0
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
 
@@ -155,6 +156,11 @@ class FakeSpawner(Spawner):
         """Return the last requests the server answered, or nothing."""
         server = self._ready_engine().servers.get((self.pool_name, server_id))
         return "\n".join(list(server.log)[-lines:]) if server else ""
+
+    async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
+        """Return what they pretend to have used."""
+        servers = {i: self._ready_engine().servers.get((self.pool_name, i)) for i in server_ids}
+        return {i: server.cpu_seconds for i, server in servers.items() if server}
 
     async def close(self) -> None:
         """Close the port, unless the engine belongs to somebody else."""

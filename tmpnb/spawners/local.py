@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -133,6 +133,11 @@ class LocalProcessSpawner(Spawner):
             text = text.replace(child.token, "[redacted]")
         return "\n".join(redact(text).splitlines()[-lines:] if lines > 0 else [])
 
+    async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
+        """See `Spawner`."""
+        directories = {server_id: self._directory_of(server_id) for server_id in server_ids}
+        return await self._in_thread(lambda: _cpu_seconds(directories))
+
     async def close(self) -> None:
         """See `Spawner`."""
         if self._threads is None:
@@ -239,6 +244,12 @@ class LocalProcessSpawner(Spawner):
             child.popen.poll()  # leaves no zombie behind
         found = [directory.instance() for directory in all_in(self._root)]
         return [instance for instance in found if instance is not None]
+
+
+def _cpu_seconds(directories: Mapping[str, ServerDirectory]) -> Mapping[str, float]:
+    """Return the CPU seconds of those that have processes."""
+    found = {server_id: directory.processes() for server_id, directory in directories.items()}
+    return {i: process.cpu_seconds(processes) for i, processes in found.items() if processes}
 
 
 def _check_program(program: str) -> None:
