@@ -224,6 +224,7 @@ async def test_a_pool_s_life_asks_what_is_listed_and_the_doctor_the_rest(engine:
     await spawner.list()
     await spawner.mark_claimed("abc", 1_900_000_000.0)
     await spawner.logs("abc")
+    await spawner.cpu_seconds(["abc"])
     await spawner.prepare("registry.example/lesson:2")
     await spawner.stop("abc")
     engine.new_state = "exited"
@@ -242,7 +243,7 @@ async def test_a_pool_s_life_asks_what_is_listed_and_the_doctor_the_rest(engine:
     await spawner.close()
 
     service, doctor = documented()
-    of_the_doctor = {"GET /distribution/<name>/json", "GET /containers/<id>/stats"} | doctor
+    of_the_doctor = {"GET /distribution/<name>/json"} | doctor
     at_the_end = {"GET /volumes", "DELETE /volumes/<id>"}
     assert life == service - of_the_doctor - at_the_end
     assert generalized(engine.asked) == service | doctor
