@@ -72,8 +72,8 @@ class Burners:
             if reading.told_at - streak.asked_at >= APART:
                 at_full = _at_full_speed(streak, reading.told_at, used, full)
                 streak = replace(streak, asked_at=reading.asked_at, used=used) if at_full else begun
-            if streak.since < alone_since[server_id] or used < streak.used:
-                streak = begun  # somebody came by, or it was started anew
+            if streak.since < alone_since[server_id]:
+                streak = begun  # somebody came by
             self._streaks[server_id] = streak
             if streak.asked_at - streak.since > most:
                 burning.add(server_id)

@@ -20,7 +20,7 @@ CONSTANTS = {
     "tmpnb.burning.FULL": 0.02,
     "tmpnb.culling_settings.SHORTEST": 1.0,
 }
-FLAGS = ("--spawner=local", "--pool-size=2", "--cull-period=1", "--cull-burning=8")
+FLAGS = ("--spawner=local", "--pool-size=2", "--cull-period=1", "--cull-burning=20")
 
 
 def request(kind: str, content: dict[str, Any]) -> str:

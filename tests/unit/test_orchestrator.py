@@ -209,7 +209,7 @@ async def test_engine_that_tells_nothing_ends_nobody() -> None:
         assert world.orchestrator.health.problems == {}
 
 
-@pytest.mark.parametrize("what", ["the visitor comes back", "the proxy falls"])
+@pytest.mark.parametrize("what", ["visitor is back", "proxy is anew", "proxy is away"])
 async def test_what_happens_while_the_engine_is_asked_can_keep_the_server(what: str) -> None:
     world, spawner = burning_world(1)
     async with world.running():
@@ -217,11 +217,19 @@ async def test_what_happens_while_the_engine_is_asked_can_keep_the_server(what: 
         server = await world.orchestrator.claims.claim()
         for _ in range(3):
             await compute(world, 90, server.id)
-        if what == "the proxy falls":
-            spawner.meanwhile = world.proxy.restart
-        else:
-            spawner.meanwhile = lambda: world.proxy.touch(server.id, world.clock())
-        await compute(world, 90, server.id)
+        looks = len(spawner.asked)
+        spawner.meanwhile = {
+            "visitor is back": lambda: world.proxy.touch(server.id, world.clock()),
+            "proxy is anew": world.proxy.restart,
+            "proxy is away": lambda: setattr(world.proxy, "failure", ProxyError("away")),
+        }[what]
+        world.clock.advance(90)
+        world.engine.servers["test", server.id].cpu_seconds += 90
+        world.engine.servers["test", server.id].last_activity = world.clock()
+        world.orchestrator.cull()
+        await wait_until(lambda: len(spawner.asked) > looks)
+        world.proxy.failure = None
+        await world.passes(2)
         assert server.phase is Phase.CLAIMED
 
 
