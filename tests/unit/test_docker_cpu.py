@@ -85,3 +85,11 @@ async def test_few_are_asked_about_at_once_and_who_is_not_told_of_is_left_out() 
     told = await told_of(spawner, ["a", "silent", "b", "gone", "c"])
     assert told == {"a": 1.5, "b": 1.5, "c": 1.5}
     assert spawner.most == ASKED_AT_ONCE
+
+
+@pytest.mark.gen_test
+async def test_an_engine_that_tells_of_nobody_is_told_of() -> None:
+    with pytest.raises(SpawnerError, match="no answer"):
+        await told_of(Slow(), ["silent", "silent"])
+    assert await told_of(Slow(), ["gone", "silent"]) == {}
+    assert await told_of(Slow(), []) == {}

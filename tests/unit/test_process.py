@@ -41,6 +41,16 @@ signal.pause()
 
 WAIT = "import signal; print('born', flush=True); signal.pause()"
 
+# One child uses half a second of CPU time and is waited for, another as much and lives on.
+BUSY = """
+import signal, subprocess, sys
+burn = "import time\\nwhile time.process_time() < 0.5: pass\\n"
+subprocess.run([sys.executable, "-c", burn], check=True)
+burn += "print('done', flush=True)\\nimport signal; signal.pause()"
+subprocess.Popen([sys.executable, "-c", burn])
+signal.pause()
+"""
+
 # Starts a Python with these arguments, in a session of its own and with the mark.
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -114,6 +124,14 @@ def test_a_signal_never_reaches_a_later_process_of_the_pid(start: Start) -> None
     process.send(born, signal.SIGKILL)
     assert child.wait(timeout=10) == -signal.SIGKILL
     process.send(born, signal.SIGKILL)  # gone: nothing happens
+
+
+def test_cpu_time_is_that_of_all_kin_also_of_those_that_ended(start: Start) -> None:
+    busy, idle = start(BUSY), start(WAIT)
+    assert (first_line(busy), first_line(idle)) == ("done", "born")
+    assert process.cpu_seconds({known(busy.pid)}) > 0.9
+    assert process.cpu_seconds({known(idle.pid)}) < 0.5
+    assert process.cpu_seconds(set()) == 0
 
 
 @pytest.mark.parametrize("word", ["mark", "session", "parent", "memory"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,8 +11,6 @@ from tmpnb.spawners.docker_options import Options
 
 if TYPE_CHECKING:
     from tmpnb.spawners.docker_containers import Containers
-
-log = logging.getLogger(__name__)
 
 ASKED_AT_ONCE = 2  # containers, so that listings and claims never wait behind these questions
 PERIOD = 100_000  # microseconds, of a quota that says no other
@@ -32,8 +29,13 @@ class CpuReadings:
     """The part of the Docker spawner that tells who computes."""
 
     async def cpu_seconds(self: Driver, server_ids: Collection[str]) -> Mapping[str, float]:
-        """See `Spawner`; one question each, and who does not answer is left out."""
+        """See `Spawner`; one question each.
+
+        Raises:
+            SpawnerError: The engine answered none of them.
+        """
         containers, slots = self._ready(), asyncio.Semaphore(ASKED_AT_ONCE)
+        faults: list[SpawnerError] = []
 
         async def ask(server_id: str) -> float | None:
             async with slots:
@@ -43,10 +45,12 @@ class CpuReadings:
                         lambda _: seconds_in(containers.stats(server_id)),
                     )
                 except SpawnerError as error:
-                    log.debug("%s", error)
+                    faults.append(error)
                     return None
 
         told = await asyncio.gather(*(ask(server_id) for server_id in server_ids))
+        if faults and len(faults) == len(told):
+            raise faults[0]
         return {i: used for i, used in zip(server_ids, told, strict=True) if used is not None}
 
     def full_cpu(self: Driver) -> float:
