@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection
+import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from docker.errors import DockerException
 
 from tmpnb.errors import SpawnerError
+from tmpnb.spawners import docker_cpu
 from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_cpu import ASKED_AT_ONCE, CpuReadings, seconds_in
+from tmpnb.spawners.docker_cpu import READERS, CpuReadings, seconds_in
+from tmpnb.spawners.docker_door import Lane
 
 
 @pytest.mark.parametrize(
@@ -52,44 +55,77 @@ def test_an_engine_counts_nanoseconds() -> None:
     assert seconds_in({"cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}}}) == 2.5
 
 
-class Slow(CpuReadings):
-    """Answers when told to, and keeps how many questions were open at once."""
+class Engine:
+    """Answers in a thread, once as many ask as can at a time."""
 
-    def __init__(self) -> None:
-        self.open = self.most = 0
+    def __init__(self, together: int = 1) -> None:
+        self.together = threading.Barrier(together)
+        self.asked: list[str] = []
+
+    def stats(self, server_id: str) -> object:
+        self.asked.append(server_id)
+        self.together.wait(timeout=20)
+        if server_id.startswith("silent"):
+            raise DockerException("no answer")
+        used = 0 if server_id == "gone" else 1_500_000_000
+        return {"cpu_stats": {"cpu_usage": {"total_usage": used}}}
+
+
+class Spawner(CpuReadings):
+    """Just the readings."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._readers = Lane("test", READERS)
 
     def _options(self) -> Any:
         raise NotImplementedError
 
     def _ready(self) -> Any:
-        return self
-
-    async def _quickly(self, what: str, job: object) -> float | None:
-        del job
-        self.open += 1
-        self.most = max(self.most, self.open)
-        await asyncio.sleep(0)
-        self.open -= 1
-        if what.endswith("silent"):
-            raise SpawnerError("no answer")
-        return None if what.endswith("gone") else 1.5
+        return self._engine
 
 
-async def told_of(spawner: Slow, server_ids: Collection[str]) -> dict[str, float]:
-    return dict(await spawner.cpu_seconds(server_ids))
+async def told_of(engine: Engine, *server_ids: str) -> dict[str, float]:
+    spawner = Spawner(engine)
+    try:
+        return dict(await spawner.cpu_seconds(server_ids))
+    finally:
+        spawner._readers.close()
 
 
-@pytest.mark.gen_test
-async def test_few_are_asked_about_at_once_and_who_is_not_told_of_is_left_out() -> None:
-    spawner = Slow()
-    told = await told_of(spawner, ["a", "silent", "b", "gone", "c"])
-    assert told == {"a": 1.5, "b": 1.5, "c": 1.5}
-    assert spawner.most == ASKED_AT_ONCE
+@pytest.mark.gen_test(timeout=30)
+async def test_as_many_are_asked_about_at_once_as_there_are_readers() -> None:
+    servers = [f"s{number}" for number in range(READERS)]
+    assert await told_of(Engine(READERS), *servers) == dict.fromkeys(servers, 1.5)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
+async def test_who_is_not_told_of_is_left_out() -> None:
+    assert await told_of(Engine(), "a", "silent", "b", "gone") == {"a": 1.5, "b": 1.5}
+    assert await told_of(Engine()) == {}
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_an_engine_that_tells_of_nobody_is_told_of() -> None:
     with pytest.raises(SpawnerError, match="no answer"):
-        await told_of(Slow(), ["silent", "silent"])
-    assert await told_of(Slow(), ["gone", "silent"]) == {}
-    assert await told_of(Slow(), []) == {}
+        await told_of(Engine(), "silent1", "silent2")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_who_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_cpu, "PATIENCE", 0.5)
+    released = threading.Event()
+
+    class Stuck(Engine):
+        def stats(self, server_id: str) -> object:
+            if server_id == "stuck":
+                released.wait(20)
+            return super().stats(server_id)
+
+    told: dict[str, float] = {}
+    try:
+        with suppress(SpawnerError):  # on a slow machine nobody may have answered
+            told = await told_of(Stuck(), "a", "stuck", "b")
+    finally:
+        released.set()
+    assert "stuck" not in told

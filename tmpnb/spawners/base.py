@@ -163,9 +163,10 @@ class Spawner(LoggingConfigurable):
     async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
         """Return the CPU seconds that each server, with all it runs, has used since its start.
 
-        Who is missing in the answer is not known. Called in a culling pass, with
-        --cull-burning alone, for servers that nobody is at. An engine that cannot tell
-        leaves it as it is: then none of its servers ends by that.
+        Who is missing in the answer is not known, and is asked for again. Called in a
+        culling pass, with --cull-burning alone, for servers that nobody is at; the pass
+        waits for it. An engine that cannot tell leaves it as it is: then none of its
+        servers ends by that.
 
         Raises:
             SpawnerError: The engine did not answer.

@@ -24,7 +24,7 @@ from tmpnb.spawners import (
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
-from tmpnb.spawners.docker_cpu import CpuReadings
+from tmpnb.spawners.docker_cpu import READERS, CpuReadings
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
 from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_kit import KitVolume
@@ -130,6 +130,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
         super().__init__(**settings)
         self._quick = Lane("docker-quick", QUICK_WORKERS)
         self._slow = Lane("docker-slow", self.max_dock_workers)
+        self._readers = Lane("docker-cpu", READERS)
         # Not all workers: many removals at once must not keep a start waiting.
         self._removals = asyncio.Semaphore(max(1, self.max_dock_workers // 2))
         self._last_words: dict[str, str] = {}  # of failed starts, by server id
@@ -257,6 +258,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
                 await self._quick.run("removing the kit", lambda _: remove(), seconds=LAST_DEADLINE)
         self._quick.close()
         self._slow.close()
+        self._readers.close()
         if self._client is not None:
             self._client.close()
 
@@ -303,7 +305,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
         return docker_connection.connect(
             self.docker_version,
             timeout=self.docker_timeout,
-            connections=QUICK_WORKERS + self.max_dock_workers,
+            connections=QUICK_WORKERS + self.max_dock_workers + READERS,
             assert_hostname=self.assert_hostname,
         )
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+import random
+import threading
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from tmpnb.errors import SpawnerError
+from tmpnb.spawners.docker_door import Lane
 from tmpnb.spawners.docker_options import Options
 
 if TYPE_CHECKING:
     from tmpnb.spawners.docker_containers import Containers
 
-ASKED_AT_ONCE = 2  # containers, so that listings and claims never wait behind these questions
+READERS = 16  # threads: an engine that measures once a second answers all who ask by then
+PATIENCE = 5.0  # seconds for all answers, since a pass waits for them
 PERIOD = 100_000  # microseconds, of a quota that says no other
 NANO = 1e9
 
@@ -20,38 +25,46 @@ NANO = 1e9
 class Driver(Protocol):
     """What the readings need of the spawner."""
 
+    _readers: Lane
+
     def _options(self) -> Options: ...
     def _ready(self) -> Containers: ...
-    async def _quickly(self, what: str, job: Callable[[Any], float | None]) -> float | None: ...
 
 
 class CpuReadings:
     """The part of the Docker spawner that tells who computes."""
 
     async def cpu_seconds(self: Driver, server_ids: Collection[str]) -> Mapping[str, float]:
-        """See `Spawner`; one question each.
+        """See `Spawner`; one question each, in another order each time, as time is short.
 
         Raises:
             SpawnerError: The engine answered none of them.
         """
-        containers, slots = self._ready(), asyncio.Semaphore(ASKED_AT_ONCE)
+        containers, slots = self._ready(), asyncio.Semaphore(READERS)
+        found: dict[str, float] = {}
         faults: list[SpawnerError] = []
 
-        async def ask(server_id: str) -> float | None:
+        async def ask(server_id: str) -> None:
+            def job(given_up: threading.Event) -> float | None:
+                return None if given_up.is_set() else seconds_in(containers.stats(server_id))
+
+            what = f"reading the CPU time of server {server_id}"
             async with slots:
                 try:
-                    return await self._quickly(
-                        f"reading the CPU time of server {server_id}",
-                        lambda _: seconds_in(containers.stats(server_id)),
-                    )
+                    used = await self._readers.run(what, job, seconds=PATIENCE)
                 except SpawnerError as error:
                     faults.append(error)
-                    return None
+                    return
+            if used is not None:
+                found[server_id] = used
 
-        told = await asyncio.gather(*(ask(server_id) for server_id in server_ids))
-        if faults and len(faults) == len(told):
+        shuffled = random.sample(tuple(server_ids), len(server_ids))
+        with suppress(TimeoutError):  # the others at another time
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*map(ask, shuffled))
+        if faults and not found:
             raise faults[0]
-        return {i: used for i, used in zip(server_ids, told, strict=True) if used is not None}
+        return found
 
     def full_cpu(self: Driver) -> float:
         """See `Spawner`."""
