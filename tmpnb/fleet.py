@@ -35,6 +35,7 @@ class Fleet:
         health: Health,
         clock: Clock,
         changed: Callable[[], None],
+        came_up: Callable[[], None],
     ) -> None:
         """Keep what is needed.
 
@@ -46,11 +47,12 @@ class Fleet:
             tasks: Where each start and stop runs.
             health: Is told when a server cannot be removed.
             clock: Unix time in seconds.
-            changed: Called when a server has left a phase.
+            changed: Called when a server has left a phase, unless it came up.
+            came_up: Called when a server is ready.
         """
         self._pool, self._spawner, self._proxy = pool, spawner, proxy
         self._starter, self._tasks, self._clock = starter, tasks, clock
-        self._health, self.changed = health, changed
+        self._health, self.changed, self._came_up = health, changed, came_up
         self._stuck: set[str] = set()  # servers whose removal has failed and goes on
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}  # starts that somebody waits for
@@ -163,7 +165,10 @@ class Fleet:
             self._tell(server.id, failure if server.phase is Phase.STARTING else None)
             if server.phase is Phase.STARTING:
                 self.stop(server, reason)
-            self.changed()
+            if server.phase is Phase.READY:
+                self._came_up()
+            else:
+                self.changed()
 
     def _make_ready(self, server: NotebookServer) -> None:
         self._pool.move(server, Phase.READY)

@@ -117,6 +117,7 @@ class Orchestrator:
             health=self.health,
             clock=clock,
             changed=self._changed,
+            came_up=self._came_up,
         )
         self._rollout = Rollout(
             spawner=spawner,
@@ -227,6 +228,16 @@ class Orchestrator:
         """Look again, and serve who waits: a server has entered another phase."""
         self.claims.look_again()
         self.wake()
+
+    def _came_up(self) -> None:
+        """Serve who waits for a ready server; while others start, passes come soon anyway.
+
+        A pass for each of many that come up would take from the engine what it needs to start
+        the next.
+        """
+        self.claims.look_again()
+        if not self._fleet.starting or any(s.drained for s in self.pool.servers.values()):
+            self.wake()
 
     # The loop
 
