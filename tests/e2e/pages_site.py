@@ -94,6 +94,7 @@ def session() -> dict[str, Any]:
     """Return the variables of the page beside a notebook, at the time of a stopped clock."""
     lifetime = Lifetime(now=1_000.0, claimed_at=0.0, expires_at=14_400.0, idle_at=4_120.0)
     who = {"server_id": "Zk3v0bq8rWq1mE5d", "token": "5ec2e7", "kept": False}
+    who |= {"notebook": "/user/Zk3v0bq8rWq1mE5d/"}
     return {**who, "lifetime": lifetime, **outlook(lifetime)}
 
 
