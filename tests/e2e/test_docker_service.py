@@ -5,25 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker_engine import LABEL, RealEngine
 from e2e.service import PERSON, START, RunningProxy, Service, ask, serving, until_true
-from requirements import missing
 
 from tmpnb.http import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
-
-
-@pytest.fixture
-def engine() -> Iterator[RealEngine]:
-    found = RealEngine.needed(missing)
-    yield found
-    found.remove_all()
 
 
 def pool_flags(engine: RealEngine, pool: str = "e2e", **flags: Any) -> list[str]:

@@ -15,7 +15,7 @@ import docker
 import pytest
 from docker.errors import NotFound
 from docker_engine import RealEngine, reached
-from requirements import TEST_IMAGE, missing
+from requirements import TEST_IMAGE
 from spawner_engines import (
     DEADLINE,
     stub_command,
@@ -34,13 +34,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
 SpawnerFactory = Callable[..., Awaitable[DockerSpawner]]
 PYTHON = "python3"  # in the test image
-
-
-@pytest.fixture
-def engine() -> Iterator[RealEngine]:
-    made = RealEngine.needed(missing)
-    yield made
-    made.remove_all()
 
 
 @pytest.fixture

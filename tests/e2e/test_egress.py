@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
 PORT = 8888  # of servers
 PUBLIC = f"{played_world.PUBLIC}:{played_world.PORT}"
+MEETING = "meeting"
 SLEEP = ["python3", "-c", "import time; time.sleep(600)"]
 
 
@@ -198,16 +199,27 @@ async def test_without_egress_a_server_reaches_the_machine_alone(
                 socket.create_connection((host, int(port)), timeout=10).close()
 
 
+@contextmanager
+def meeting(engine: OwnEngine) -> Iterator[str]:
+    """Have the network that proxies in containers are on; yield the id of one."""
+    client = engine.client
+    client.create_network(MEETING, driver="bridge", labels=engine.labels)
+    config = client.create_host_config(network_mode=MEETING)
+    proxy = client.create_container(TEST_IMAGE, SLEEP, labels=engine.labels, host_config=config)
+    client.start(proxy["Id"])
+    try:
+        yield str(proxy["Id"])
+    finally:
+        client.remove_container(proxy["Id"], force=True)
+        client.remove_network(MEETING)
+
+
 async def test_on_a_network_of_its_own_a_server_reaches_nobody_but_those_on_it(
     engine: OwnEngine, outside: list[str]
 ) -> None:
     client = engine.client
-    client.create_network("meeting", driver="bridge", labels=engine.labels)
-    config = client.create_host_config(network_mode="meeting")
-    proxy = client.create_container(TEST_IMAGE, SLEEP, labels=engine.labels, host_config=config)
-    client.start(proxy["Id"])
-    try:
-        settings = {"egress": "none", "own_networks": True, "docker_network": "meeting"}
+    with meeting(engine) as proxy:
+        settings = {"egress": "none", "own_networks": True, "docker_network": MEETING}
         async with two_servers(engine, **settings) as addresses:
             await all_listen(engine)
             (first, _), (_, other) = servers(engine).items()
@@ -216,15 +228,12 @@ async def test_on_a_network_of_its_own_a_server_reaches_nobody_but_those_on_it(
                 places = [*outside, *here, f"{other}:{PORT}"]
                 assert reached(client, first, *places) == [False] * len(places)
                 assert bound(client, first, *here) == [False] * len(here)
-            assert all(reached(client, proxy["Id"], *addresses))
-            client.restart(proxy["Id"], timeout=0)
-            assert all(reached(client, proxy["Id"], *addresses)), "also after a restart"
-            client.stop(proxy["Id"], timeout=0)
-        client.start(proxy["Id"])  # its servers' networks went while it was down
+            assert all(reached(client, proxy, *addresses))
+            client.restart(proxy, timeout=0)
+            assert all(reached(client, proxy, *addresses)), "also after a restart"
+            client.stop(proxy, timeout=0)
+        client.start(proxy)  # its servers' networks went while it was down
         assert not client.networks(filters={"label": "tmpnb.managed=true"})
-    finally:
-        client.remove_container(proxy["Id"], force=True)
-        client.remove_network("meeting")
 
 
 async def test_with_the_internet_alone_a_server_reaches_nothing_nearer(
@@ -250,12 +259,8 @@ async def test_with_the_internet_and_a_network_of_its_own_as_well(
     engine: OwnEngine, filtered: list[str]
 ) -> None:
     client = engine.client
-    client.create_network("meeting", driver="bridge", labels=engine.labels)
-    config = client.create_host_config(network_mode="meeting")
-    proxy = client.create_container(TEST_IMAGE, SLEEP, labels=engine.labels, host_config=config)
-    client.start(proxy["Id"])
-    try:
-        settings = {"egress": "internet", "own_networks": True, "docker_network": "meeting"}
+    with meeting(engine) as proxy:
+        settings = {"egress": "internet", "own_networks": True, "docker_network": MEETING}
         async with two_servers(engine, **settings) as addresses:
             first, second = (
                 entry for entry in client.containers(filters={"label": "tmpnb.managed=true"})
@@ -264,7 +269,7 @@ async def test_with_the_internet_and_a_network_of_its_own_as_well(
             assert len(others) == 2
 
             async def listen() -> bool:
-                return all(reached(client, proxy["Id"], *addresses))
+                return all(reached(client, proxy, *addresses))
 
             await wait_until(listen, "the proxy reaches both")
             assert reached(client, first["Id"], PUBLIC) == [True]
@@ -273,9 +278,6 @@ async def test_with_the_internet_and_a_network_of_its_own_as_well(
                 places = [*filtered, *here, *(f"{other}:{PORT}" for other in others)]
                 assert reached(client, first["Id"], *places) == [False] * len(places)
                 assert bound(client, first["Id"], *here) == [False] * 2 * len(here)
-    finally:
-        client.remove_container(proxy["Id"], force=True)
-        client.remove_network("meeting")
 
 
 async def test_a_private_name_server_is_asked_where_the_firewall_lets_it_and_only_for_names(

@@ -16,7 +16,7 @@ from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, frame_of, heard, on
 from e2e.service import PERSON
 from e2e.test_notebook import HOME, run_in_last_cell
 from playwright.async_api import Frame, Page, WebSocket, expect
-from requirements import ROOT, missing
+from requirements import ROOT
 from tornado.ioloop import IOLoop
 
 WAIT = 60_000  # milliseconds until a page shows what it should
@@ -47,13 +47,6 @@ def worlds(io_loop: IOLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (home / "pixel.png").write_bytes(PIXEL)
     pool = (f"--pool-name=embed-{os.getpid()}-{{scheme}}", "--pool-size=6", "--min-ready=1")
     yield from shared(io_loop, "--spawner=local", f"--notebook-dir={home}", *pool)
-
-
-@pytest.fixture
-def engine() -> Iterator[RealEngine]:
-    made = RealEngine.needed(missing)
-    yield made
-    made.remove_all()
 
 
 class Reader:

@@ -32,13 +32,6 @@ NOWHERE = "127.0.0.1:1/lesson:1"  # an image of a registry that nobody is
 
 
 @pytest.fixture
-def engine() -> Iterator[RealEngine]:
-    made = RealEngine.needed(missing)
-    yield made
-    made.remove_all()
-
-
-@pytest.fixture
 def filtered(engine: RealEngine, io_loop: IOLoop) -> Iterator[str]:
     """Return the address of the engine's API behind the filter."""
     if os.geteuid() != 0:

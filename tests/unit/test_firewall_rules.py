@@ -144,22 +144,20 @@ def test_without_more_the_rules_are_printed_with_how_to_keep_them(
     assert "Before=docker.service" in printed
 
 
-def test_where_there_is_no_nft_it_is_said_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("nft", "flag", "told"),
+    [
+        pytest.param("no-such-program", "--apply", "apt-get install nftables", id="there is none"),
+        pytest.param("false", "--remove", "is this root?", id="it complains"),
+    ],
+)
+def test_it_is_said_what_to_do_when_nft_fails(
+    monkeypatch: pytest.MonkeyPatch, nft: str, flag: str, told: str
 ) -> None:
-    monkeypatch.setattr(firewall, "NFT", "no-such-program")
+    monkeypatch.setattr(firewall, "NFT", nft)
     with pytest.raises(SystemExit) as ended:
-        main(["firewall", "--apply"])
-    assert "apt-get install nftables" in str(ended.value.code)
-
-
-def test_what_nft_complains_of_is_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(firewall, "NFT", "false")
-    with pytest.raises(SystemExit) as ended:
-        main(["firewall", "--remove"])
-    assert "is this root?" in str(ended.value.code)
+        main(["firewall", flag])
+    assert told in str(ended.value.code)
 
 
 def test_name_servers_that_could_not_be_asked_are_told_of() -> None:
