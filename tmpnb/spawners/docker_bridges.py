@@ -14,14 +14,13 @@ from docker.errors import APIError, NotFound
 from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_door import explain
+from tmpnb.spawners.docker_kind import Facts
 
 log = logging.getLogger(__name__)
 
 ICC = "com.docker.network.bridge.enable_icc"  # traffic between containers
 BRIDGE = "com.docker.network.bridge.name"
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
-
-Facts = Mapping[str, Any]  # what the engine says, as it says it
 
 
 def ensure(

@@ -8,7 +8,7 @@ from typing import Any
 
 DOCKER, PODMAN = "Docker", "Podman"
 
-Facts = Mapping[str, Any]  # what the engine says of itself, as it says it
+Facts = Mapping[str, Any]  # what the engine says of itself or of a thing, as it says it
 
 
 @dataclass(frozen=True, slots=True)

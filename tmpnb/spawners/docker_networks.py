@@ -29,6 +29,7 @@ from tmpnb.spawners import docker_podman
 from tmpnb.spawners.docker_bridges import ensure, make_network
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_guard import Guard
+from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,6 @@ TRIES = 64  # subnets that may turn out to be taken
 TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker and of Podman
 JOINED = ("already exists", "already connected")  # a container there, in the same words
 
-Facts = Mapping[str, Any]  # what the engine says, as it says it
 Maker = Callable[[docker.APIClient, str, IPv4Network, Mapping[str, str]], None]
 
 
