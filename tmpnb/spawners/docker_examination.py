@@ -28,7 +28,7 @@ from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
 from tmpnb.spawners.docker_fit import adapted, remarks
-from tmpnb.spawners.docker_kind import DOCKER, PODMAN, honest, kind_of, missing_runtime
+from tmpnb.spawners.docker_kind import DOCKER, PODMAN, Facts, honest, kind_of, missing_runtime
 from tmpnb.spawners.docker_options import Options
 
 PATIENCE = 15.0  # seconds for one question
@@ -39,7 +39,6 @@ SOCKETS = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]  # of the network a contain
 DOCKERS_OWN = "127.0.0.11"  # in each container of a network: its name server
 
 T = TypeVar("T")
-Facts = Mapping[str, Any]  # what the engine says, as it says it
 
 
 class DockerExamination(Examination):
