@@ -6,6 +6,7 @@ import gc
 import secrets
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
 
@@ -89,13 +90,21 @@ class RealEngine:
     def containers(self) -> list[dict[str, Any]]:
         """Return this run's containers as the engine describes them in full."""
         listed = self.client.containers(all=True, filters={"label": f"{LABEL}={self.run}"})
-        return [self.client.inspect_container(entry["Id"]) for entry in listed]
+        return [seen for entry in listed for seen in self._seen(entry["Id"])]
+
+    def _seen(self, container: str) -> list[dict[str, Any]]:
+        """Return the container in full, or nothing if it has gone since it was listed."""
+        try:
+            return [self.client.inspect_container(container)]
+        except NotFound:
+            return []
 
     def remove_all(self) -> None:
         """Remove everything that carries this run's label."""
         mine = {"label": f"{LABEL}={self.run}"}
         for entry in self.client.containers(all=True, filters=mine):
-            self.client.remove_container(entry["Id"], v=True, force=True)
+            with suppress(NotFound):  # it went by itself
+                self.client.remove_container(entry["Id"], v=True, force=True)
         for network in self.client.networks(filters=mine):
             self.client.remove_network(network["Id"])
         for volume in self.client.volumes(filters=mine)["Volumes"] or ():

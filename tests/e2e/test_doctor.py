@@ -369,9 +369,14 @@ async def test_an_interrupted_check_removes_its_server(
 ) -> None:
     flags = ("--command=sleep 600", *image_flags(engine))
     process = await start("check-image", TEST_IMAGE, *flags)
-    await until_true(lambda: states(engine) == ["running"], "a container")
-    process.send_signal(number)
-    answer = await ended(process)
+    try:
+        await until_true(lambda: states(engine) == ["running"], "a container")
+        process.send_signal(number)
+        answer = await ended(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert answer.code == 1
     assert answer.lines == ["tmpnb: interrupted; what was started is removed"]
 

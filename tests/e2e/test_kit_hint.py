@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -15,7 +16,17 @@ from tornado.ioloop import IOLoop
 
 DEADLINE = 60.0  # seconds to start or stop a browser
 MINUTE = 60
+SETTLED = 20.0  # seconds until a page has its answer
 QUERY = "?token=a%20b%26c"
+COUNT_QUESTIONS = """
+    window.unanswered = 0;
+    const count = (made) => function (...all) {
+        unanswered += 1;
+        return made.apply(this, all).finally(() => { unanswered -= 1; });
+    };
+    window.fetch = count(window.fetch);
+    Response.prototype.json = count(Response.prototype.json);
+"""
 
 pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=60)]
 
@@ -59,6 +70,7 @@ def hint(page: Page) -> Locator:
 
 async def open_page(browser: Browser, lab: KitSite, **options: object) -> Page:
     page = await browser.new_page(**options)  # type: ignore[arg-type]  # passed through
+    await page.add_init_script(COUNT_QUESTIONS)
     await stop_clock(page)
     async with page.expect_response("**/api/servers/*"):
         await page.goto(f"{lab.url}{PAGE}")
@@ -76,8 +88,10 @@ async def pass_time(page: Page, lab: KitSite, seconds: float) -> None:
 
 
 async def settle(page: Page) -> None:
-    """Return when what the page asked for before has been answered."""
-    assert await page.evaluate("fetch('/kit/hint.js').then(answer => answer.status)") == 200
+    """Return when what the page asked for has been answered, and it knows the answer."""
+    async with asyncio.timeout(SETTLED):
+        while await page.evaluate("unanswered"):
+            await asyncio.sleep(0.005)
 
 
 async def see(page: Page, *, visible: bool) -> None:
