@@ -21,6 +21,7 @@ from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
+from tmpnb.first_page import first_page
 from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
@@ -224,6 +225,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         secrets = Secrets.from_environment(os.environ)
         listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port)
         settings.check_listening(listening, secrets.admin_token)
+        landing = settings.redirect_uri(self.redirect_uri)
         return Service(
             spawner=spawner,
             policy=policy,
@@ -235,9 +237,11 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
                 user_length=self.user_length,
                 lower_case=subdomains is not None,
             ),
-            starts=StartSettings(self.spawn_concurrency, self.start_timeout, self.ready_path),
+            starts=StartSettings(
+                self.spawn_concurrency, self.start_timeout, self.ready_path, first_page(landing)
+            ),
             cull_period=self.cull_period,
-            redirect_uri=settings.redirect_uri(self.redirect_uri),
+            redirect_uri=landing,
             cors=self._cors(),
             brand=branding.checked(),
             notice=branding.notice(),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from tmpnb.crowd import Crowd
 from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.health import Health
 from tmpnb.http import Client
@@ -27,10 +28,11 @@ class HandOver:
         proxy: Proxy,
         client: Client,
         marks: Marks,
+        crowd: Crowd,
         health: Health,
         ready_url: Callable[[NotebookServer], str],
     ) -> None:
-        self._proxy, self._client, self._marks = proxy, client, marks
+        self._proxy, self._client, self._marks, self._crowd = proxy, client, marks, crowd
         self._health, self._ready_url = health, ready_url
 
     async def give(self, server: NotebookServer) -> bool:
@@ -43,7 +45,7 @@ class HandOver:
             ProxyError: The route could not be added.
             SpawnerError: Neither the server nor the engine answers: it is the engine that is down.
         """
-        with self._marks.visitor():
+        with self._crowd.visitor():
             noted = self._marks.soon(server)
             alive, refused, unmarked = await asyncio.gather(
                 self.answers(server),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from tmpnb.clock import Clock
+from tmpnb.crowd import Crowd
 from tmpnb.errors import NoInstanceError, SpawnerError
 from tmpnb.health import Health
 from tmpnb.journal import Journal
@@ -17,7 +17,6 @@ from tmpnb.tasks import Tasks
 
 WRITE_TIMEOUT = 2.0  # seconds; without an answer the mark is written later
 RETRY = 5.0  # seconds
-LOOK = 0.05  # seconds between two looks whether visitors still come
 LONGEST_WAIT = 5.0  # seconds that a crowd keeps a mark waiting
 FLUSH_TIMEOUT = 5.0  # seconds at the end; the journal has what is left
 
@@ -33,6 +32,7 @@ class Marks:
         health: Health,
         clock: Clock,
         journal: Journal | None,
+        crowd: Crowd,
     ) -> None:
         """Keep what is needed.
 
@@ -42,11 +42,11 @@ class Marks:
             health: Knows what is wrong.
             clock: Unix time in seconds.
             journal: Keeps them until then; None: visitors wait for the engine.
+            crowd: Those for whom the engine has to wait.
         """
         self._spawner, self._tasks, self._health = spawner, tasks, health
-        self._clock, self._journal = clock, journal
+        self._clock, self._journal, self._crowd = clock, journal, crowd
         self._waiting: deque[NotebookServer] = deque()
-        self._visitors = 0  # who are being given a server just now
         self._writing = False
         self._tried_again: set[str] = set()
 
@@ -61,15 +61,6 @@ class Marks:
             self._journal.begin({i: self._moment(server) for i, server in servers.items()})
         for server in servers.values():
             self.later(server)
-
-    @contextmanager
-    def visitor(self) -> Iterator[None]:
-        """Within the block a visitor is given a server, and marks wait."""
-        self._visitors += 1
-        try:
-            yield
-        finally:
-            self._visitors -= 1
 
     def soon(self, server: NotebookServer) -> bool:
         """Keep a claim in the journal and write it into the engine soon; False: not possible."""
@@ -116,9 +107,8 @@ class Marks:
         try:
             while self._waiting:
                 waited = self._clock() - self._waiting[0].since
-                if self._visitors and waited < LONGEST_WAIT:
-                    await asyncio.sleep(LOOK)
-                else:
+                await self._crowd.pause(LONGEST_WAIT - waited)
+                if self._waiting:  # `flush` writes too
                     await self._write_next()
         finally:
             self._writing = False

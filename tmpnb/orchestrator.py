@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from tmpnb import networks
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
+from tmpnb.crowd import Crowd
 from tmpnb.downloads import Downloads
 from tmpnb.endings import Farewell
 from tmpnb.fleet import Fleet
@@ -37,6 +38,7 @@ from tmpnb.tokens import ALPHABET, LOWER_CASE, TokenMaker, new_id
 
 log = logging.getLogger(__name__)
 
+LONGEST_CROWD = 1.0  # seconds that a pass, and the starts in it, wait for a pause of the visitors
 SHORTEST_PAUSE = 0.05  # seconds between passes
 PASS_SHARE = 0.2  # of the time, at most, that passes take
 EGRESS = "egress"  # topic of health: what servers reach is not as it must be
@@ -77,7 +79,7 @@ class Orchestrator:
         self._spawner, self._proxy = spawner, proxy
         self._policy, self._clock, self.tokens = policy, clock, tokens
         self._timing = timing or Timing()
-        self._client, self._tasks = Client(), Tasks()
+        self._client, self._tasks, self._crowd = Client(), Tasks(), Crowd()
         self._observer = Observer(
             spawner=spawner,
             proxy=proxy,
@@ -100,11 +102,13 @@ class Orchestrator:
             health=self.health,
             clock=clock,
             journal=journal,
+            crowd=self._crowd,
         )
         handover = HandOver(
             proxy=proxy,
             client=self._client,
             marks=self._marks,
+            crowd=self._crowd,
             health=self.health,
             ready_url=self._starter.ready_url,
         )
@@ -267,6 +271,7 @@ class Orchestrator:
                 await self._woken.wait()
         except TimeoutError:
             pass
+        await self._crowd.pause(LONGEST_CROWD, lambda: self._closing or self.claims.waiting > 0)
         self._woken.clear()
 
     async def _pass(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tmpnb.backoff import Backoff
 from tmpnb.clock import Clock
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
+from tmpnb.first_page import TIMEOUT, warm_up
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.readiness import wait_until_ready
@@ -28,6 +29,7 @@ class StartSettings:
     concurrency: int = 4  # starts at once; more than two a core make each other late
     timeout: float = 60.0  # seconds from the begin of a start to its first answer
     ready_path: str = "api"  # under the base URL; answers 200 once the server is up
+    first_page: str = ""  # under the base URL; asked for once before a visitor does
 
 
 class Starter:
@@ -76,7 +78,8 @@ class Starter:
         self._health.solved("start")
 
     async def _start(self, server: NotebookServer) -> None:
-        deadline = asyncio.get_running_loop().time() + self._settings.timeout
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.timeout
         token = self._tokens.token_for(server.id)
         spec = ServerSpec(server.id, server.base_url, token, server.image)
         try:
@@ -90,6 +93,9 @@ class Starter:
             deadline,
             has_exited=lambda: server.id in self._exited,
         )
+        patience = min(TIMEOUT, deadline - loop.time())
+        if self._settings.first_page and patience > 0:
+            await warm_up(self._client, server, self._settings.first_page, token, patience)
 
     def give_up(self, server_id: str) -> None:
         """Wait no longer for a server whose instance was seen to have ended."""

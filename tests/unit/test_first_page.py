@@ -1,0 +1,123 @@
+"""A fresh server is asked for its page once; whatever it answers, it is ready all the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from harness import FakeClock
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
+
+from tmpnb.first_page import first_page, warm_up
+from tmpnb.health import Health
+from tmpnb.http import Client
+from tmpnb.server import NotebookServer
+from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.fake import FakeSpawner
+from tmpnb.starter import Starter, StartSettings
+from tmpnb.tokens import TokenMaker
+
+ID = "Zk3v0bq8rWq1"
+BASE = f"/user/{ID}/"
+KEY = b"k" * 32
+
+pytestmark = pytest.mark.gen_test(timeout=20)
+
+
+class Lab:
+    """A notebook server that is up; None: it never sends its page."""
+
+    def __init__(self) -> None:
+        self.status: int | None = 200
+        self.asked: list[tuple[str, str | None]] = []  # path, Authorization
+
+
+class Page(RequestHandler):
+    def initialize(self, lab: Lab) -> None:
+        self.lab = lab
+
+    async def get(self) -> None:
+        self.lab.asked.append((self.request.uri or "", self.request.headers.get("Authorization")))
+        if self.request.path.endswith("/api"):
+            return
+        if self.lab.status is None:
+            await asyncio.Event().wait()
+        else:
+            self.set_status(self.lab.status)
+
+
+class Elsewhere(FakeSpawner):
+    """Its servers are where a test says."""
+
+    address = ""
+
+    async def start(self, spec: ServerSpec) -> str:
+        return self.address
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
+
+
+@pytest.fixture
+def app(lab: Lab) -> Application:
+    return Application([("/user/.*", Page, {"lab": lab})], log_function=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("redirect_uri", "path"),
+    [
+        ("/lab", "lab"),
+        ("/lab/", "lab"),
+        ("/lab/tree/x.ipynb?reset", "lab/tree/x.ipynb"),
+        ("/tree", "tree"),
+        ("/tree?a=/b", "tree"),
+        ("/voila/render/x.ipynb", ""),
+        ("/git-pull?repo=https://example.org/r&urlpath=lab", ""),
+        ("/notebooks/x.ipynb", ""),
+        ("/labyrinth", ""),
+        ("/", ""),
+        ("", ""),
+    ],
+)
+def test_only_pages_that_show_and_do_nothing_are_asked_for(redirect_uri: str, path: str) -> None:
+    assert first_page(redirect_uri) == path
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404, 500])
+async def test_a_server_that_is_up_has_made_its_page(
+    client: Client, http_server: HTTPServer, base_url: str, lab: Lab, status: int
+) -> None:
+    lab.status = status
+    spawner, clock, tokens = Elsewhere(), FakeClock(), TokenMaker(KEY)
+    spawner.address = base_url
+    starter = Starter(
+        StartSettings(first_page="lab"),
+        spawner=spawner,
+        client=client,
+        tokens=tokens,
+        health=Health(clock),
+        clock=clock,
+    )
+    await starter.start(NotebookServer(ID, clock(), created_at=clock()))
+    page = (f"{BASE}lab", f"token {tokens.token_for(ID)}")
+    assert lab.asked == [(f"{BASE}api", None), page]
+
+
+async def test_a_page_that_does_not_come_is_not_waited_for(
+    client: Client, http_server: HTTPServer, base_url: str, lab: Lab
+) -> None:
+    lab.status = None
+    server = NotebookServer(ID, 0.0, created_at=0.0)
+    server.address = base_url
+    await asyncio.wait_for(warm_up(client, server, "lab", "secret", 0.05), 10)
+    assert lab.asked == [(f"{BASE}lab", "token secret")]
+
+
+async def test_a_server_that_is_gone_again_is_no_error_here(client: Client) -> None:
+    server = NotebookServer(ID, 0.0, created_at=0.0)
+    server.address = "http://127.0.0.1:1"
+    await warm_up(client, server, "lab", "secret")
+    assert server.address == "http://127.0.0.1:1"
