@@ -1,4 +1,4 @@
-"""(c) A crowd on a full pool, (e) memory, (h) what a claim costs as the pool grows."""
+"""(c) A crowd on a full pool, (e) memory, (h) what grows with the pool."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from command import BenchmarkError, say
 from figures import HUB, OURS
 from gauges import Usage, cpu_exactly, descendants
 from hub import hub_running
+from part_proxy import requests_a_second, round_trips
 from program import Program
 from visitors import SCRIPT
 from wire import Wire
@@ -31,8 +32,12 @@ async def measure(world: World) -> None:
     """Measure at each size, the crowd on the largest pool; then the hub's memory."""
     for size in world.plan.pools:
         async with world.engine(TINY) as engine, world.tmpnb(engine, TINY, size) as program:
+            begun = time.monotonic()
             await filled(program, size)
+            pace = [size / (time.monotonic() - begun)]
             await asyncio.sleep(QUIET)
+            what = f"servers started a second, up to {size}"
+            world.figures.add(("h", what, OURS), "/s", pace, more_is_better=True)
             _memory(world, f"{size} servers", program.pid, descendants([program.pid]), OURS)
             await _cost(world, program, size)
             if size == world.plan.pools[-1]:
@@ -45,22 +50,37 @@ async def measure(world: World) -> None:
 async def _cost(world: World, program: Program, size: int) -> None:
     """Let visitors come one after the other; those of small pools leave, and their places fill."""
     door, tally, cpu = await recognised(Target.parse(program.url)), Tally(1), 0.0
-    left = world.plan.claims
+    left, whole, places = world.plan.claims, [], []
     while left > 0:
         group = min(left, size)
         left -= group
         before = cpu_exactly([program.pid])
+        begun = time.monotonic()
         places = [await _enter(door, tally, world) for _ in range(group)]
+        whole.append(1000 * (time.monotonic() - begun) / group)
         cpu += cpu_exactly([program.pid]) - before
         if left > 0:
             await _give_back(door, places)
             await filled(program, size)
             await asyncio.sleep(QUIET)
+    what = f"from GET `/` to the page with {size} servers"
+    world.figures.add(("h", what, OURS), "ms", whole)
     what = f"a claim with {size} servers"
     times = [1000 * seconds for seconds in tally.seconds.get("server", [])]
     world.figures.add(("h", f"{what}, the visitor waits", OURS), "ms", times)
     each = 1000 * cpu / world.plan.claims
     world.figures.add(("h", f"{what}, CPU of the orchestrator", OURS), "ms", [each])
+    for place in filter(None, places[:1]):
+        await _proxied(world, place, size)
+
+
+async def _proxied(world: World, place: Place, size: int) -> None:
+    """Ask one of the servers through the proxy, again and again."""
+    await asyncio.sleep(QUIET)
+    pace, what = await requests_a_second(place, world.plan.seconds), f"with {size} servers"
+    world.figures.add(("h", f"requests a second {what}", OURS), "/s", [pace], more_is_better=True)
+    echoes = await round_trips(place, world.plan.echoes)
+    world.figures.add(("h", f"websocket round trip {what}", OURS), "ms", echoes)
 
 
 async def _crowd(world: World, program: Program) -> None:

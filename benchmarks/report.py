@@ -26,7 +26,7 @@ HEADINGS = {
     "e": "Memory",
     "f": "Bytes that the browser is sent",
     "g": "Through the proxy, and direct",
-    "h": "What a claim costs as the pool grows, tiny servers",
+    "h": "The cost as the pool grows, tiny servers",
 }
 NOTES = {
     "a": """tmpnb has a full pool; JupyterHub starts a server for each visitor; `docker run` is one
