@@ -166,6 +166,7 @@ class Fleet:
             if server.phase is Phase.STARTING:
                 self.stop(server, reason)
             if server.phase is Phase.READY:
+                self._tasks.spawn(self._starter.make_first_page(server), f"page of {server.id}")
                 self._came_up()
             else:
                 self.changed()

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from tmpnb.backoff import Backoff
 from tmpnb.clock import Clock
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
-from tmpnb.first_page import TIMEOUT, warm_up
+from tmpnb.first_page import warm_up
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.readiness import wait_until_ready
-from tmpnb.server import NotebookServer
+from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.tokens import TokenMaker
 
@@ -78,8 +78,7 @@ class Starter:
         self._health.solved("start")
 
     async def _start(self, server: NotebookServer) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.timeout
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout
         token = self._tokens.token_for(server.id)
         spec = ServerSpec(server.id, server.base_url, token, server.image)
         try:
@@ -93,9 +92,13 @@ class Starter:
             deadline,
             has_exited=lambda: server.id in self._exited,
         )
-        patience = min(TIMEOUT, deadline - loop.time())
-        if self._settings.first_page and patience > 0:
-            await warm_up(self._client, server, self._settings.first_page, token, patience)
+
+    async def make_first_page(self, server: NotebookServer) -> None:
+        """Let a ready server make its first page, once no other has to be started."""
+        path = self._settings.first_page
+        async with self._slots:
+            if path and server.phase is Phase.READY:
+                await warm_up(self._client, server, path, self._tokens.token_for(server.id))
 
     def give_up(self, server_id: str) -> None:
         """Wait no longer for a server whose instance was seen to have ended."""

@@ -1,4 +1,4 @@
-"""A fresh server is asked for its page once; whatever it answers, it is ready all the same."""
+"""A ready server is asked for its page once; whatever it answers, it stays ready."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tornado.web import Application, RequestHandler
 from tmpnb.first_page import first_page, warm_up
 from tmpnb.health import Health
 from tmpnb.http import Client
-from tmpnb.server import NotebookServer
+from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.starter import Starter, StartSettings
@@ -47,13 +47,35 @@ class Page(RequestHandler):
             self.set_status(self.lab.status)
 
 
-class Elsewhere(FakeSpawner):
-    """Its servers are where a test says."""
+class Slow(FakeSpawner):
+    """Its servers are where a test says, when it says so."""
 
     address = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
     async def start(self, spec: ServerSpec) -> str:
+        self.begun.set()
+        await self.may_end.wait()
         return self.address
+
+
+def ready(address: str) -> NotebookServer:
+    return NotebookServer(ID, 0.0, phase=Phase.READY, created_at=0.0, address=address)
+
+
+def new_starter(client: Client, spawner: FakeSpawner | None = None) -> Starter:
+    clock = FakeClock()
+    return Starter(
+        StartSettings(concurrency=1, first_page="lab"),
+        spawner=spawner or FakeSpawner(),
+        client=client,
+        tokens=TokenMaker(KEY),
+        health=Health(clock),
+        clock=clock,
+    )
 
 
 @pytest.fixture
@@ -87,37 +109,51 @@ def test_only_pages_that_show_and_do_nothing_are_asked_for(redirect_uri: str, pa
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 500])
-async def test_a_server_that_is_up_has_made_its_page(
+async def test_a_ready_server_makes_its_page_and_stays_ready(
     client: Client, http_server: HTTPServer, base_url: str, lab: Lab, status: int
 ) -> None:
     lab.status = status
-    spawner, clock, tokens = Elsewhere(), FakeClock(), TokenMaker(KEY)
+    server, starter = ready(base_url), new_starter(client)
+    await starter.make_first_page(server)
+    assert lab.asked == [(f"{BASE}lab", f"token {TokenMaker(KEY).token_for(ID)}")]
+    assert server.phase is Phase.READY
+
+
+async def test_a_server_that_a_visitor_has_is_left_alone(
+    client: Client, http_server: HTTPServer, base_url: str, lab: Lab
+) -> None:
+    server, starter = ready(base_url), new_starter(client)
+    server.phase = Phase.CLAIMED
+    await starter.make_first_page(server)
+    assert lab.asked == []
+
+
+async def test_servers_that_have_to_be_started_go_first(
+    client: Client, http_server: HTTPServer, base_url: str, lab: Lab
+) -> None:
+    spawner = Slow()
     spawner.address = base_url
-    starter = Starter(
-        StartSettings(first_page="lab"),
-        spawner=spawner,
-        client=client,
-        tokens=tokens,
-        health=Health(clock),
-        clock=clock,
-    )
-    await starter.start(NotebookServer(ID, clock(), created_at=clock()))
-    page = (f"{BASE}lab", f"token {tokens.token_for(ID)}")
-    assert lab.asked == [(f"{BASE}api", None), page]
+    starter = new_starter(client, spawner)
+    start = asyncio.create_task(starter.start(NotebookServer(ID, 0.0, created_at=0.0)))
+    page = asyncio.create_task(starter.make_first_page(ready(base_url)))
+    await spawner.begun.wait()
+    await asyncio.sleep(0)
+    assert lab.asked == []
+    spawner.may_end.set()
+    await asyncio.gather(start, page)
+    assert [path for path, _ in lab.asked] == [f"{BASE}api", f"{BASE}lab"]
 
 
 async def test_a_page_that_does_not_come_is_not_waited_for(
     client: Client, http_server: HTTPServer, base_url: str, lab: Lab
 ) -> None:
     lab.status = None
-    server = NotebookServer(ID, 0.0, created_at=0.0)
-    server.address = base_url
+    server = ready(base_url)
     await asyncio.wait_for(warm_up(client, server, "lab", "secret", 0.05), 10)
     assert lab.asked == [(f"{BASE}lab", "token secret")]
 
 
 async def test_a_server_that_is_gone_again_is_no_error_here(client: Client) -> None:
-    server = NotebookServer(ID, 0.0, created_at=0.0)
-    server.address = "http://127.0.0.1:1"
+    server = ready("http://127.0.0.1:1")
     await warm_up(client, server, "lab", "secret")
-    assert server.address == "http://127.0.0.1:1"
+    assert server.phase is Phase.READY
