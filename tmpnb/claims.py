@@ -57,6 +57,12 @@ class Claims:
         """How many visitors wait in line."""
         return len(self._room.line)
 
+    @property
+    def urgent(self) -> bool:
+        """Whether visitors wait, or the next would have to though there is room for a server."""
+        short = self._pool.oldest_ready() is None and self._pool.has_room()
+        return self.waiting > 0 or short
+
     def live(self, server_id: str) -> NotebookServer | None:
         """Return the server of this id if a visitor has it now."""
         server = self._pool.servers.get(server_id)

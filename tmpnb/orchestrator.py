@@ -38,7 +38,7 @@ from tmpnb.tokens import ALPHABET, LOWER_CASE, TokenMaker, new_id
 
 log = logging.getLogger(__name__)
 
-LONGEST_CROWD = 1.0  # seconds that a pass, and the starts in it, wait for a pause of the visitors
+LONGEST_CROWD = 5.0  # seconds that a pass, and the starts in it, wait for a pause of the visitors
 SHORTEST_PAUSE = 0.05  # seconds between passes
 PASS_SHARE = 0.2  # of the time, at most, that passes take
 EGRESS = "egress"  # topic of health: what servers reach is not as it must be
@@ -271,7 +271,7 @@ class Orchestrator:
                 await self._woken.wait()
         except TimeoutError:
             pass
-        await self._crowd.pause(LONGEST_CROWD, lambda: self._closing or self.claims.waiting > 0)
+        await self._crowd.pause(LONGEST_CROWD, lambda: self._closing or self.claims.urgent)
         self._woken.clear()
 
     async def _pass(self) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from fakes_proxy import FakeProxy
+from harness import World
 
-from tmpnb import crowd
+from tmpnb import crowd, orchestrator
 from tmpnb.crowd import Crowd
+from tmpnb.server import NotebookServer, Phase
 
 DEADLINE = 10.0  # seconds
 
@@ -18,6 +21,28 @@ pytestmark = pytest.mark.gen_test(timeout=20)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "QUIET", 0.05)
     monkeypatch.setattr(crowd, "LOOK", 0.005)
+
+
+class SlowProxy(FakeProxy):
+    """Takes its time for the first route."""
+
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.asked, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def add_route(self, server_id: str, target: str) -> None:
+        first = not self.asked.is_set()
+        self.asked.set()
+        if first:
+            await self.may_end.wait()
+        await super().add_route(server_id, target)
+
+
+async def served(world: World, proxy: SlowProxy) -> asyncio.Task[NotebookServer]:
+    """Let a visitor come who is still being served."""
+    claim = asyncio.create_task(world.orchestrator.claims.claim())
+    await proxy.asked.wait()
+    return claim
 
 
 def now() -> float:
@@ -72,3 +97,42 @@ async def test_what_cannot_wait_does_not() -> None:
         assert not waiting.done()
         urgent.set()
         await asyncio.wait_for(waiting, DEADLINE)
+
+
+async def test_the_pool_fills_up_after_the_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orchestrator, "LONGEST_CROWD", float("inf"))
+    proxy = SlowProxy()
+    async with World(5, min_ready=2, proxy=proxy, interval=60).running() as world:
+        await world.until_ready(2)
+        claim = await served(world, proxy)
+        await turns(60)
+        assert len(world.pool.servers) == 2, "none is started while a visitor is served"
+        proxy.may_end.set()
+        await claim
+        await world.until_ready(2)
+
+
+async def test_the_pool_fills_up_at_once_when_the_last_server_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(orchestrator, "LONGEST_CROWD", float("inf"))
+    proxy = SlowProxy()
+    async with World(5, min_ready=2, proxy=proxy, interval=60).running() as world:
+        await world.until_ready(2)
+        claim = await served(world, proxy)
+        await world.orchestrator.claims.claim()
+        await world.until_ready(2)
+        assert not claim.done()
+        proxy.may_end.set()
+        await claim
+
+
+async def test_a_full_pool_without_a_ready_server_is_not_urgent() -> None:
+    async with World(1).running() as world:
+        await world.until_ready(1)
+        assert not world.orchestrator.claims.urgent
+        await world.orchestrator.claims.claim()
+        assert world.servers(Phase.READY) == []
+        assert not world.orchestrator.claims.urgent
+        world.orchestrator.claims.queue()
+        assert world.orchestrator.claims.urgent
