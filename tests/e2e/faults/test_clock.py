@@ -139,6 +139,16 @@ async def two_visitors(service: Service) -> tuple[str, str]:
     return first, second
 
 
+async def with_both_claims(run: Run) -> dict[str, bool]:
+    """Return the servers, and whether each is marked as claimed, once both claims are written."""
+
+    async def both() -> bool:
+        return sum(run.census.instances().values()) == 2
+
+    await wait_until(both, "both claims in the engine")
+    return run.census.instances()
+
+
 @pytest.mark.parametrize("hours", [1, -1], ids=["forward_and_back", "back_and_forward"])
 async def test_clock_that_jumps_ends_no_notebook(
     local_run: Run, clock: FakedClock, hours: int
@@ -146,7 +156,7 @@ async def test_clock_that_jumps_ends_no_notebook(
     run, environment = local_run, clock.environment
     async with run.serving(*flags(clock, HOUR // 4), env=environment) as service:
         urls = await two_visitors(service)
-        before = run.census.instances()
+        before = await with_both_claims(run)
         async with in_use(service, urls[0]):
             for away in (hours * HOUR, 0):
                 clock.jump_to(away)
