@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import requirements
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    async_playwright,
+)
 
 ARGS = (
     "--no-sandbox",  # which does not start for root or inside containers; the pages are ours
@@ -21,13 +31,23 @@ ARGS = (
     "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
+STEADY = Path(__file__).with_name("steady_chromium.py")
+
+
+def program() -> dict[str, Any]:
+    """Return how Playwright starts Chromium: undisturbed by containers that come and go."""
+    return {
+        "executable_path": STEADY,
+        "env": {**os.environ, "TMPNB_CHROMIUM": requirements.chromium()},
+    }
+
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Run a Chromium with an empty profile, without a window."""
-    executable = requirements.chromium()
+    started = program()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=list(ARGS))
+        browser = await playwright.chromium.launch(args=list(ARGS), **started)
         try:
             yield browser
         finally:
@@ -62,6 +82,17 @@ def watch(context: BrowserContext) -> Watch:
     context.on("console", hear)
     context.on("weberror", lambda error: seen.complaints.append(str(error.error)))
     return seen
+
+
+def tell_failures(context: BrowserContext) -> None:
+    """Print what the browser could not load; pytest shows it beside a failed test."""
+    context.on("requestfailed", lambda r: print("not loaded:", r.url.partition("?")[0], r.failure))
+
+    def tell_status(response: Response) -> None:
+        if response.status >= 400:
+            print("status", response.status, response.url.partition("?")[0])
+
+    context.on("response", tell_status)
 
 
 async def stop_clock(page: Page) -> None:

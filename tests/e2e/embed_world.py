@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import requirements
-from e2e.browser import ARGS, Watch, watch
+from e2e.browser import ARGS, Watch, program, tell_failures, watch
 from e2e.service import Service
-from playwright.async_api import BrowserContext, Error, Frame, Page, async_playwright
+from playwright.async_api import BrowserContext, Frame, Page, async_playwright
 from requirements import missing
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
@@ -31,9 +30,6 @@ ALLOWED = {"cookie_controls_mode": 0, "block_third_party_cookies": False}
 
 
 DEADLINE = 120.0  # seconds to put all away
-# What Chromium makes of containers that come and go, which change this machine's network.
-NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
-TRIES, SETTLING = 8, 500  # to load an article, and milliseconds between two of them
 
 
 @dataclass(frozen=True)
@@ -64,22 +60,10 @@ class World(Sites):
             before: A script that runs before each page's own.
         """
         self.articles["/"] = html
-        for left in reversed(range(TRIES)):
-            page = await self.context.new_page()
-            if before:
-                await page.add_init_script(before)
-            failed: list[str] = []
-            page.on("requestfailed", lambda r, failed=failed: failed.append(str(r.failure)))
-            try:
-                await page.goto(f"{origin or self.article}/")
-            except Error:  # perhaps of the browser's own second try
-                if not left:
-                    raise
-            else:
-                if not left or not any(NETWORK_CHANGED in failure for failure in failed):
-                    break
-            await page.wait_for_timeout(SETTLING)
-            await page.close()
+        page = await self.context.new_page()
+        if before:
+            await page.add_init_script(before)
+        await page.goto(f"{origin or self.article}/")
         return page
 
     def embedding(self, link: str = "", **more: Any) -> Embedding:
@@ -281,17 +265,18 @@ def certificate(directory: Path) -> tuple[Path, Path]:
 @asynccontextmanager
 async def visitor(profile: Path, cookies: dict[str, Any]) -> AsyncIterator[BrowserContext]:
     """Run a Chromium whose profile says what third parties may do."""
-    executable = requirements.chromium()
+    started = program()
     (profile / "Default").mkdir(parents=True)
     preferences = json.dumps({"profile": cookies})
     (profile / "Default" / "Preferences").write_text(preferences)
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=executable,
             args=[*ARGS, "--ignore-certificate-errors"],
             viewport={"width": 1100, "height": 800},
+            **started,
         )
+        tell_failures(context)
         try:
             yield context
         finally:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from docker_engine import LABEL, RealEngine
-from e2e.browser import watch
+from e2e.browser import tell_failures, watch
 from e2e.service import Service, serving
-from playwright.async_api import Browser, BrowserContext, FrameLocator, Page, Response, expect
+from playwright.async_api import Browser, FrameLocator, Page, expect
 from requirements import ROOT, missing
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
@@ -47,17 +47,6 @@ ENGINES = [
     pytest.param(docker_service, id="docker", marks=pytest.mark.docker),
     pytest.param(local_service, id="local", marks=pytest.mark.local),
 ]
-
-
-def tell_failures(context: BrowserContext) -> None:
-    """Print what the browser could not load; pytest shows it beside a failed test."""
-    context.on("requestfailed", lambda r: print("not loaded:", r.url.partition("?")[0], r.failure))
-
-    def tell_status(response: Response) -> None:
-        if response.status >= 400:
-            print("status", response.status, response.url.partition("?")[0])
-
-    context.on("response", tell_status)
 
 
 async def run_in_last_cell(page: Page | FrameLocator, keyboard: Page, code: str) -> None:

@@ -8,9 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from e2e.browser import tell_failures
 from e2e.embed_world import BLOCKED, embedding_world, frame_of
 from e2e.service import Service, serving
-from e2e.test_notebook import HOME, WAIT, local_service, run_in_last_cell, tell_failures
+from e2e.test_notebook import HOME, WAIT, local_service, run_in_last_cell
 from playwright.async_api import Browser, Frame, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]

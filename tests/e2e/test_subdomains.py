@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+from e2e.browser import tell_failures
 from e2e.embed_world import World, Worlds, frame_of, one_loop, shared
 from e2e.service import RunningProxy, Service
 from e2e.test_notebook import (
@@ -19,7 +20,6 @@ from e2e.test_notebook import (
     docker_service,
     local_service,
     run_in_last_cell,
-    tell_failures,
 )
 from playwright.async_api import Browser, Page, expect
 from tornado.httpclient import AsyncHTTPClient
