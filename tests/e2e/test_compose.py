@@ -142,6 +142,9 @@ class Installation:
             self.engine.remove_container(entry["Id"], v=True, force=True)
         for network in self.engine.networks(filters={"label": f"tmpnb.pool={self.name}"}):
             self.engine.remove_network(network["Id"])
+        kits = self.engine.volumes(filters={"label": f"tmpnb.kit={self.name}"})["Volumes"] or []
+        for volume in kits:  # kept with the servers that were kept
+            self.engine.remove_volume(volume["Name"])
         self.client.close()
 
     def _listed(self, label: str) -> list[dict[str, Any]]:
