@@ -2,8 +2,8 @@
 """Chromium that does not hear of this machine's network interfaces, as a reader's elsewhere.
 
 Each container that comes or goes adds or removes one. Chromium would learn that through a netlink
-socket and give up every open request with ERR_NETWORK_CHANGED. A seccomp filter refuses it, and
-what it starts, sockets of that family; then it takes the network for one that never changes.
+socket and give up the connections that it is making, with ERR_NETWORK_CHANGED. A seccomp filter
+refuses netlink sockets to it and to what it starts; without one it takes the network for steady.
 """
 
 from __future__ import annotations
@@ -45,9 +45,12 @@ def refuse_netlink() -> None:
     """Let this process, and all it starts, have no netlink socket.
 
     Raises:
-        OSError: The kernel takes no filter.
+        OSError: The kernel takes no filter, or none is known for this machine.
     """
-    steps = instructions(SOCKET_CALL[platform.machine()])
+    machine = platform.machine()
+    if machine not in SOCKET_CALL:
+        raise OSError(f"add the number of socket(2) on {machine} to SOCKET_CALL in {__file__}")
+    steps = instructions(SOCKET_CALL[machine])
     program = Program(len(steps), b"".join(struct.pack("=HBBI", *step) for step in steps))
     libc = ctypes.CDLL(None, use_errno=True)
     none = ctypes.c_ulong(0)
