@@ -2,13 +2,16 @@
 export PORT POOL_SIZE PYTHON BASE_IMAGE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults bench bench-quick check format images engine docs clean
+.PHONY: help run unit test test-faults bench bench-quick check format images engine docs clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## notebooks at http://127.0.0.1:8000/ from this folder, no Docker needed (PORT=8000 POOL_SIZE=3)
 	@exec scripts/run
+
+unit: ## the quick tests, or some of them: no engine, proxy or browser (ARGS="tests/unit/test_pool.py -k claim")
+	@exec scripts/unit $(ARGS)
 
 test: ## all tests, with a real engine, proxy, image and browser (ARGS="-k pool")
 	@exec scripts/test $(ARGS)
@@ -22,11 +25,11 @@ bench: ## measure beside JupyterHub and plain docker run, 20 minutes; writes doc
 bench-quick: ## a quick look at the same, 4 minutes; writes .cache/bench
 	@exec scripts/bench --quick $(ARGS)
 
-check: ## format, lint, types and the quick tests, in about a minute
+check: ## format, lint, types and the quick tests, in under a minute
 	@exec scripts/check
 
 format: ## put the code in its one format
-	@scripts/bootstrap local test && .venv/bin/ruff format . && .venv/bin/ruff check --fix .
+	@scripts/bootstrap --no-node test && .venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
 images: ## build the images that the tests use (BASE_IMAGE=python:3.12-slim)
 	@exec scripts/images
@@ -35,7 +38,7 @@ engine: ## start a Docker engine and leave it running, if none answers (root)
 	@scripts/engine >/dev/null
 
 docs: ## write the generated pages of docs/ anew
-	@scripts/bootstrap local test && .venv/bin/python docs/generate.py
+	@scripts/bootstrap --no-node test && .venv/bin/python docs/generate.py
 
 clean: ## remove the virtual environment and all caches
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -169,7 +169,7 @@ async def hub_running(engine: Engine, image: str) -> AsyncIterator[Hub]:
     """Run a hub until the end of the block; its containers are left to the engine's clean-up.
 
     Raises:
-        BenchmarkError: It is not installed, or does not come up.
+        BenchmarkError: It is not installed, servers would not find it, or it does not come up.
     """
     if not _is_installed():
         raise BenchmarkError("JupyterHub is not installed; scripts/bench does it: make bench")
@@ -200,13 +200,18 @@ def _is_installed() -> bool:
 
 
 def _configured(engine: Engine, image: str) -> tuple[Path, str, str]:
-    """Return a new directory with a configuration in it, the hub's URL, and a token of its API."""
+    """Return a new directory with a configuration in it, the hub's URL, and a token of its API.
+
+    Raises:
+        BenchmarkError: Servers would not find the hub.
+    """
+    gateway = engine.gateway()  # before there is a directory to be left behind
     directory = Path(tempfile.mkdtemp(prefix="tmpnb-benchmark-hub-"))
     public, api, own = free_ports(3)
     token, url = secrets.token_hex(16), f"http://127.0.0.1:{public}"
     given = {
         "url": url,
-        "gateway": engine.gateway(),
+        "gateway": gateway,
         "hub_port": own,
         "directory": str(directory),
         "token": token,

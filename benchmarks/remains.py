@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import secrets
+import socket
+import struct
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 from command import BenchmarkError
 from docker.errors import APIError, DockerException, NotFound
 from gauges import PROC
 
+from tmpnb.settings import is_loopback
+from tmpnb.spawners.docker_bridges import BRIDGE
 from tmpnb.timestamps import unix_time
 
 LABEL = "tmpnb.benchmark"
 IMAGE = "tmpnb-test/stub"
 REMOVED_AT_ONCE = 8  # containers
+OWN_NETWORK, OWN_BRIDGE = "bridge", "docker0"  # an engine's, where it is told nothing else
+SIOCGIFADDR = 0x8915  # asks Linux for the IPv4 address of an interface
 
 
 @dataclass(slots=True)
@@ -74,9 +83,39 @@ class Engine:
         return f"{LABEL}={self.run}"
 
     def gateway(self) -> str:
-        """Return the address at which containers find this machine."""
-        bridge = self.client.inspect_network("bridge")
-        return str(bridge["IPAM"]["Config"][0]["Gateway"])
+        """Return the address at which containers find this machine.
+
+        It is that of the bridge they hang on: an engine tells the gateway of its own network
+        only once it has been restarted.
+
+        Raises:
+            BenchmarkError: They do not find it; in words, with the mend.
+        """
+        host = urlsplit(self.client.base_url).hostname or ""
+        if not is_loopback(host):
+            raise BenchmarkError(
+                f"the engine is not on this machine ({host}), and its containers do not find this"
+                " one; measure on the engine's own machine"
+            )
+        bridge = self._bridge()
+        address = ipv4_of(bridge)
+        if address is None:
+            raise BenchmarkError(
+                f"there is no interface {bridge} with an IPv4 address here, by which containers"
+                " would find this machine; measure on the engine's own machine, in no container"
+            )
+        return address
+
+    def _bridge(self) -> str:
+        """Return the interface of the engine's own network."""
+        try:
+            options = self.client.inspect_network(OWN_NETWORK).get("Options")
+        except NotFound:
+            raise BenchmarkError(
+                f"the engine has no network {OWN_NETWORK}; start it without --bridge=none"
+            ) from None
+        named = options.get(BRIDGE) if isinstance(options, Mapping) else None
+        return str(named or OWN_BRIDGE)
 
     def containers(self) -> list[dict[str, Any]]:
         """Return the run's containers, as the engine lists them."""
@@ -129,6 +168,16 @@ class Engine:
                 if named and any(trace <= named for trace in self.traces):
                     found.append(int(entry.name))
         return found
+
+
+def ipv4_of(interface: str) -> str | None:
+    """Return the address of an interface of this machine; None if it has none in IPv4."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            answer = fcntl.ioctl(asking, SIOCGIFADDR, struct.pack("40s", interface.encode()[:15]))
+        except OSError:
+            return None
+    return socket.inet_ntoa(answer[20:24])
 
 
 def _port_proxies(entry: dict[str, Any]) -> set[frozenset[str]]:

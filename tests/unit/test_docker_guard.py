@@ -11,7 +11,15 @@ from docker.errors import APIError
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, unguarded
-from tmpnb.spawners.docker_guard import INTERVAL, LABEL, Guard, Refusal, fault_in, gateway_of
+from tmpnb.spawners.docker_guard import (
+    INTERVAL,
+    LABEL,
+    Guard,
+    Refusal,
+    fault_in,
+    gateway_of,
+    refused,
+)
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK, address_of
 from tmpnb.spawners.docker_networks import Networks
 from tmpnb.spawners.docker_options import Options
@@ -27,19 +35,20 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.answers: Any = WELL
+        self.ipam: Any = {"Config": [{"Gateway": "fd00::1"}, {"Gateway": GATEWAY}]}
         self.running: dict[str, dict[str, Any]] = {}
         self.asked = 0
         self.down = False
+        self.after_start = "running"
 
     def inspect_network(self, name: str) -> dict[str, Any]:
         if self.down:
             raise APIError("the engine is going down")
-        return {"Name": name, "IPAM": {"Config": [{"Gateway": "fd00::1"}, {"Gateway": GATEWAY}]}}
+        return {"Name": name, "IPAM": self.ipam}
 
-    def containers(self, *, all: bool, filters: dict[str, str]) -> list[dict[str, Any]]:
-        assert all
+    def containers(self, *, filters: dict[str, str], all: bool = False) -> list[dict[str, Any]]:
         assert filters == {"label": f"{LABEL}=pool"}
-        return list(self.running.values())
+        return [one for one in self.running.values() if all or one["State"] == "running"]
 
     def create_host_config(self, **settings: Any) -> dict[str, Any]:
         return settings
@@ -53,7 +62,13 @@ class FakeEngine:
         return {"Id": name}
 
     def start(self, container: str) -> None:
-        self.running[container]["State"] = "running"
+        self.running[container]["State"] = self.after_start
+        for place in self.running[container]["NetworkSettings"]["Networks"].values():
+            place["Gateway"] = GATEWAY
+
+    def inspect_container(self, container: str) -> dict[str, Any]:
+        about = self.running[container]
+        return {**about, "State": {"Running": about["State"] == "running"}}
 
     def remove_container(self, container: str, **_: Any) -> None:
         del self.running[container]
@@ -167,9 +182,73 @@ def test_a_sentry_that_ended_with_the_engine_is_made_anew(
     assert engine.running == {}
 
 
-def test_a_network_without_an_address_of_the_machine_cannot_be_judged() -> None:
-    with pytest.raises(LookupError):
-        gateway_of({"IPAM": {"Config": [{"Subnet": "10.0.0.0/8"}]}})
+def test_a_sentry_that_does_not_run_is_named_and_made_anew(
+    guard: Guard, engine: FakeEngine, clock: Clock
+) -> None:
+    engine.after_start = "exited"
+    guard.look()
+    assert "docker logs tmpnb-sentry-pool" in guard.fault
+    engine.after_start = "running"
+    clock.now += INTERVAL
+    guard.require()
+    assert len(engine.running) == 1
+
+
+def on(gateway: object) -> dict[str, Any]:
+    """Return a container on the network `out`, besides another one."""
+    elsewhere = {"Gateway": "198.18.0.1"}
+    return {"NetworkSettings": {"Networks": {"other": elsewhere, "out": {"Gateway": gateway}}}}
+
+
+UNTOLD = [
+    {"Config": [{"Subnet": "172.18.0.0/16"}]},  # until the engine is restarted
+    {"Config": [{"Subnet": "172.18.0.0/16", "Gateway": ""}]},
+    {"Config": [{"Subnet": "fd00::/64", "Gateway": "fd00::1"}]},
+    {"Config": [{"Gateway": "no address"}, {"Gateway": 7}, {"Gateway": "0.0.0.0"}]},  # noqa: S104 - read, not bound
+    {"Config": ["no config", None]},
+    {"Config": "no list"},
+    {"Config": []},
+    {"Config": None},
+    {},
+    None,
+    "no description",
+]
+
+
+@pytest.mark.parametrize("ipam", UNTOLD, ids=str)
+def test_a_gateway_that_a_network_does_not_tell_is_told_by_a_container_on_it(ipam: Any) -> None:
+    assert gateway_of({"Name": "out", "IPAM": ipam}, on(GATEWAY)) == GATEWAY
+
+
+@pytest.mark.parametrize("container", [on(""), on(None), on("fd00::1"), {}, {"NetworkSettings": 7}])
+def test_a_network_without_an_address_of_the_machine_cannot_be_judged(
+    container: dict[str, Any],
+) -> None:
+    with pytest.raises(LookupError, match="docker network rm out"):
+        gateway_of({"Name": "out", "IPAM": UNTOLD[0]}, container)
+
+
+def test_a_gateway_that_the_network_tells_goes_first_and_has_no_length() -> None:
+    network = {"Name": "out", "IPAM": {"Config": [{"Gateway": f"{GATEWAY}/16"}]}}
+    assert gateway_of(network, on("172.18.0.254")) == GATEWAY
+
+
+def test_rules_are_seen_on_a_network_that_was_made_with_a_subnet_alone(
+    guard: Guard, engine: FakeEngine, clock: Clock
+) -> None:
+    engine.ipam = {"Config": [{"Subnet": "172.18.0.0/16"}]}
+    guard.require()
+    clock.now += INTERVAL
+    guard.require()
+    assert engine.asked == 2, "also by a sentry that was there before"
+
+
+def test_a_server_tells_the_doctor_the_gateway_of_such_a_network(engine: FakeEngine) -> None:
+    engine.ipam = {"Config": [{"Subnet": "172.18.0.0/16"}]}
+    engine.running["server"] = {"Id": "server", "State": "running", **on(GATEWAY)}
+    client, wanted = cast("docker.APIClient", engine), {"label": f"{LABEL}=pool"}
+    places = [GATEWAY, "169.254.169.254", "192.0.2.254"]
+    assert refused(client, wanted, "out", places) == [True] * 3
 
 
 def test_no_place_is_given_to_a_server_without_the_rules(guard: Guard, engine: FakeEngine) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Interface
 from typing import Any
 
 import docker
@@ -23,6 +24,7 @@ from docker.utils.socket import SocketError
 from tmpnb.errors import SpawnerError
 from tmpnb.firewall_rules import SIGNS
 from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 
 log = logging.getLogger(__name__)
@@ -126,8 +128,9 @@ class Guard:
 
     def _look(self) -> str:
         try:
-            gateway = gateway_of(self._client.inspect_network(self._network))
-            answers = refusals(self._client, self._sentry(), [gateway, *map(str, SIGNS)])
+            network, sentry = self._client.inspect_network(self._network), self._sentry()
+            gateway = gateway_of(network, sentry)
+            answers = refusals(self._client, sentry["Id"], [gateway, *map(str, SIGNS)])
         except (*FAULTS, SocketError, LookupError, TypeError) as error:
             return FAULT.format(f"it cannot be tried: {explain(error)}")
         return fault_in(answers, gateway)
@@ -137,14 +140,21 @@ class Guard:
         found: list[dict[str, Any]] = self._client.containers(all=True, filters=wanted)
         return found
 
-    def _sentry(self) -> str:
-        """Return a container that runs on the network; made if need be."""
+    def _sentry(self) -> dict[str, Any]:
+        """Return what the engine says of a container on the network; made if need be.
+
+        Raises:
+            LookupError: It ended as soon as it was made.
+        """
         found = self._found()
         for entry in found:
             on = (entry.get("NetworkSettings") or {}).get("Networks") or {}
             if len(found) == 1 and entry["State"] == "running" and self._network in on:
-                return str(entry["Id"])
+                return entry
         self._remove(found)
+        return self._started(f"tmpnb-sentry-{self._pool}")
+
+    def _started(self, name: str) -> dict[str, Any]:
         options = self._options
         config = self._client.create_host_config(
             network_mode=self._network,
@@ -159,14 +169,17 @@ class Guard:
             image=options.image,
             entrypoint=["python3", "-c", WAIT],
             command=[],
-            name=f"tmpnb-sentry-{self._pool}",
+            name=name,
             labels={**options.labels, LABEL: self._pool},
             user=options.user or None,
             host_config=config,
         )
         self._client.start(made["Id"])
         log.info("sentry started network=%s", self._network)
-        return str(made["Id"])
+        about: dict[str, Any] = self._client.inspect_container(made["Id"])
+        if not about["State"]["Running"]:
+            raise LookupError(f"the container ended at once; see docker logs {name}")
+        return about
 
     def _remove(self, entries: Sequence[dict[str, Any]]) -> None:
         for entry in entries:
@@ -204,7 +217,7 @@ def refused(
         places: IPv4 addresses; the kernel answers about one a second.
     """
     [found, *_] = client.containers(filters=wanted)
-    gateway = gateway_of(client.inspect_network(network))
+    gateway = gateway_of(client.inspect_network(network), found)
     try:
         answers = refusals(client, found["Id"], places, tries=2 * len(places))
     except SocketError:
@@ -232,14 +245,40 @@ def fault_in(answers: Sequence[Refusal | None] | None, gateway: str) -> str:
     return ""
 
 
-def gateway_of(network: Any) -> str:
+def gateway_of(network: Facts, container: Facts) -> str:
     """Return the machine's IPv4 address on a network. Pure.
 
+    Of a network that was made with a subnet alone, an engine may tell no gateway until it is
+    restarted. Of a container on it, it always does.
+
+    Args:
+        network: As the engine describes it.
+        container: One that runs on it, in the same words.
+
     Raises:
-        LookupError: It has none.
+        LookupError: Neither tells it; in words, with the mend.
     """
-    for config in network["IPAM"]["Config"] or ():
-        gateway = str(config.get("Gateway") or "")
-        if gateway and ":" not in gateway:
-            return gateway.partition("/")[0]
-    raise LookupError("the machine has no address on the network")
+    name, configs = network.get("Name"), _within(network, "IPAM", "Config")
+    told = configs if isinstance(configs, list) else []
+    for place in (*told, _within(container, "NetworkSettings", "Networks", name)):
+        if address := _ipv4(_within(place, "Gateway")):
+            return address
+    raise LookupError(
+        f"the engine tells no IPv4 gateway of the network {name}; remove it (docker network rm"
+        f" {name}), and start tmpnb again, which makes it anew"
+    )
+
+
+def _within(facts: object, *names: object) -> object:
+    """Return what stands under these names, one in the other; None if there is no such thing."""
+    for name in names:
+        facts = facts.get(name) if isinstance(facts, Mapping) else None
+    return facts
+
+
+def _ipv4(told: object) -> str:
+    """Return an address without its length; "" if it is none of a machine's in IPv4."""
+    with suppress(ValueError):
+        address = IPv4Interface(str(told)).ip
+        return "" if address.is_unspecified else str(address)
+    return ""
