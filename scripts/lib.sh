@@ -19,6 +19,16 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 can_apt() { is_root && have apt-get; }
 engine_answers() { have docker && timeout 20 docker version >/dev/null 2>&1; }
 
+# until_engine_answers PID: whether it does so within half a minute, while the process lives.
+until_engine_answers() {
+  for ((tries = 0; tries < 300; tries++)); do
+    if engine_answers; then return; fi
+    kill -0 "$1" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  return 1
+}
+
 # quietly NAME COMMAND...: runs it with its output in a log, which is shown only if it fails.
 quietly() {
   local log=$CACHE/$1.log

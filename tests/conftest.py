@@ -14,14 +14,7 @@ from tornado.ioloop import IOLoop
 
 from tmpnb.http import Client
 
-REAL_PARTS = {"docker", "podman", "chp", "local", "browser"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test with real parts a second try, which the summary shows: decision 20."""
-    for item in items:
-        if REAL_PARTS & {mark.name for mark in item.iter_markers()}:
-            item.add_marker(pytest.mark.flaky(reruns=1))
+pytest_plugins = ["support.evidence", "support.shards.plugin"]
 
 
 @pytest.fixture(scope="session", autouse=True)

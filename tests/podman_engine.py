@@ -21,6 +21,7 @@ from docker.errors import DockerException
 from docker_engine import RealEngine
 from e2e.faults.own_engine import OwnEngine, _end, _lives, _start, _wait
 from requirements import TEST_IMAGE, missing
+from support import evidence
 
 from tmpnb.spawners.docker import DockerSpawner
 
@@ -99,6 +100,7 @@ class PodmanEngine(OwnEngine):
         names = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
         before = {name: os.environ.pop(name) for name in names if name in os.environ}
         os.environ["DOCKER_HOST"] = self.host
+        self.take_part()
         try:
             with self.network.inside():
                 yield
@@ -143,7 +145,7 @@ class PodmanEngine(OwnEngine):
     def tail(self) -> str:
         """Return the end of what it wrote."""
         log = self.directory / "podman.log"
-        return log.read_text()[-3000:] if log.exists() else ""
+        return evidence.last_lines(evidence.end_of(log)) if log.exists() else ""
 
 
 def ulimits() -> list[dict[str, Any]]:

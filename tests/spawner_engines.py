@@ -168,5 +168,15 @@ ENGINES = [
     pytest.param(Fake, id="fake"),
     pytest.param(Local, id="local", marks=pytest.mark.local),
     pytest.param(Docker, id="docker", marks=pytest.mark.docker),
-    pytest.param(Podman, id="podman", marks=[pytest.mark.docker, pytest.mark.podman]),
+    pytest.param(
+        Podman,
+        id="podman",
+        # One Podman for all of them, and so one after the other.
+        marks=[
+            pytest.mark.docker,
+            pytest.mark.podman,
+            pytest.mark.xdist_group("podman"),
+            pytest.mark.long,
+        ],
+    ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -46,8 +47,12 @@ Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
 
 def documents() -> list[Path]:
     hidden = (".", "build", "node_modules")
-    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
-    return sorted(p for p in found if not any(part.startswith(hidden) for part in p.parts))
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        # Not even looked at: there is far more in hidden folders than there is of ours.
+        folders[:] = [name for name in folders if not name.startswith(hidden)]
+        found += [Path(folder, name).relative_to(ROOT) for name in names if name.endswith(".md")]
+    return sorted(path for path in found if not path.name.startswith(hidden))
 
 
 def text(name: str | Path) -> str:

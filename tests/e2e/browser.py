@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requirements
 from playwright.async_api import (
     Browser,
@@ -18,6 +20,7 @@ from playwright.async_api import (
     Response,
     async_playwright,
 )
+from support import evidence
 
 ARGS = (
     "--no-sandbox",  # which does not start for root or inside containers; the pages are ours
@@ -48,8 +51,12 @@ async def chromium() -> AsyncIterator[Browser]:
     started = program()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(args=list(ARGS), **started)
+        browser.on("context", tell_failures)
         try:
             yield browser
+        except (Exception, asyncio.CancelledError, pytest.fail.Exception):
+            await evidence.take_pictures()  # while there is something to be seen
+            raise
         finally:
             await browser.close()
 
@@ -85,13 +92,24 @@ def watch(context: BrowserContext) -> Watch:
 
 
 def tell_failures(context: BrowserContext) -> None:
-    """Print what the browser could not load; pytest shows it beside a failed test."""
-    context.on("requestfailed", lambda r: print("not loaded:", r.url.partition("?")[0], r.failure))
+    """Have what pages of `context` say and look like shown beside a test that fails.
+
+    That is done already for every context of `chromium`.
+    """
+    if not evidence.opened(context):
+        return
+
+    def tell(line: str) -> None:
+        evidence.note("browser: console, errors and what was not loaded", line)
 
     def tell_status(response: Response) -> None:
         if response.status >= 400:
-            print("status", response.status, response.url.partition("?")[0])
+            tell(f"status {response.status}: {response.url}")
 
+    context.on("close", evidence.closed)
+    context.on("console", lambda message: tell(f"console {message.type}: {message.text}"))
+    context.on("weberror", lambda error: tell(f"uncaught: {error.error}"))
+    context.on("requestfailed", lambda asked: tell(f"not loaded: {asked.url} {asked.failure}"))
     context.on("response", tell_status)
 
 

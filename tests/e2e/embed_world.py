@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import ssl
@@ -13,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from e2e.browser import ARGS, Watch, program, tell_failures, watch
 from e2e.service import Service
 from playwright.async_api import BrowserContext, Frame, Page, async_playwright
 from requirements import missing
+from support import evidence
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
@@ -199,15 +202,6 @@ async def embedding_world(
         await worlds.close()
 
 
-def one_loop() -> Iterator[IOLoop]:
-    """Yield a loop; for a module's own `io_loop`, without which its tests cannot share."""
-    loop = IOLoop()
-    loop.make_current()
-    yield loop
-    loop.clear_current()
-    loop.close(all_fds=True)
-
-
 def shared(loop: IOLoop, *flags: str, static: Path | None = None) -> Iterator[Worlds]:
     """Yield worlds whose services have these flags; for a fixture of a module."""
     worlds = Worlds(*flags, static=static)
@@ -279,5 +273,8 @@ async def visitor(profile: Path, cookies: dict[str, Any]) -> AsyncIterator[Brows
         tell_failures(context)
         try:
             yield context
+        except (Exception, asyncio.CancelledError, pytest.fail.Exception):
+            await evidence.take_pictures()  # while there is something to be seen
+            raise
         finally:
             await context.close()

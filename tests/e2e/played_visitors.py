@@ -17,8 +17,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.faults.own_engine import Network
 from requirements import missing
+from support.network_namespace import Network
 
 NETWORKS = ("198.51.100", "203.0.113")  # those of documentation, one a cable
 

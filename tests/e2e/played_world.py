@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from e2e.faults.own_engine import Network
 from requirements import missing
+from support.network_namespace import Network
 
 from tmpnb.firewall_rules import OUT, OWN
 

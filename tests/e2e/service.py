@@ -11,12 +11,14 @@ import signal
 import socket
 import sys
 import tempfile
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from requirements import chp
+from support import evidence
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
@@ -61,14 +63,14 @@ class Service:
 
         Args:
             flags: Of the program, besides those of its ports and its state directory.
-            state_dir: A new temporary directory unless given.
+            state_dir: A new temporary directory unless given, which goes with the service.
             env: Variables besides this process's own, without its secrets.
             log: In the state directory unless given.
             constants: Numbers of the program by their dotted names, which no flag changes.
             proxy_options: Of the proxy, each with a space before it.
         """
         self._proxy_options = proxy_options
-        self.state_dir = state_dir or Path(tempfile.mkdtemp(prefix="tmpnb-test-"))
+        self.state_dir = state_dir or self._directory_of_its_own()
         self.visitors, self.api_port, self.port, self.admin_port = free_ports(4)
         self.flags = flags
         self._env = {n: v for n, v in os.environ.items() if n not in SECRETS} | dict(env or {})
@@ -76,6 +78,12 @@ class Service:
         self.log = log or self.state_dir / "service.log"
         self.process: asyncio.subprocess.Process | None = None
         self.client = Client()
+
+    def _directory_of_its_own(self) -> Path:
+        """Make a directory that is gone when nobody has the service any more, if not before."""
+        made = Path(tempfile.mkdtemp(prefix="tmpnb-test-"))
+        weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+        return made
 
     def add_environment(self, more: Mapping[str, str]) -> None:
         """Set variables for the next start."""
@@ -102,6 +110,7 @@ class Service:
             f"--state-dir={self.state_dir}",
             *self.flags,
         ]
+        evidence.of(self._title, self.tail)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self._program, *arguments, env=self._env, stdout=log, stderr=log
@@ -118,6 +127,8 @@ class Service:
             self.process.kill()
             await self.process.wait()
             raise AssertionError(f"it did not end within {STOP:g} s\n{self.tail()}") from None
+        finally:
+            evidence.keep(self._title)  # its log may be removed before the test has failed
 
     async def fetch(self, path: str, **options: Any) -> HTTPResponse:
         """Ask through the proxy."""
@@ -140,6 +151,7 @@ class Service:
 
     async def numbers(self) -> dict[str, Any]:
         """Return the pool in numbers, asked without a proxy."""
+        evidence.of(self._title, self.tail)  # it may have been started in another test
         answer = await self.client.fetch(f"{self.own_url}/stats", timeout=20)
         return dict(json.loads(answer.body))
 
@@ -194,10 +206,17 @@ class Service:
     async def until_ready(self, count: int) -> None:
         await self.until(lambda s: s["available"] == count, f"{count} ready")
 
+    @property
+    def _title(self) -> str:
+        """What its log is shown as beside a test that fails."""
+        both = "" if "CONFIGPROXY_ENDPOINT" in self._env else " and its proxy"
+        return f"orchestrator{both} (port {self.port}): last lines of the log"
+
     def tail(self) -> str:
         """Return the end of the log, without the answers to our own questions."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return "\n".join(line for line in lines if not OWN_QUESTIONS.search(line))[-4000:]
+        others = "\n".join(line for line in lines if not OWN_QUESTIONS.search(line))
+        return evidence.last_lines(others)  # whole ones: half a token is not known as one
 
 
 def _program(constants: Mapping[str, float]) -> list[str]:
@@ -220,6 +239,13 @@ def _proxy_token(proxy: Process) -> str:
     return token
 
 
+def _empty_file(prefix: str) -> Path:
+    """Make a file in a temporary place."""
+    handle, name = tempfile.mkstemp(prefix=prefix)
+    os.close(handle)
+    return Path(name)
+
+
 class RunningProxy:
     """A configurable-http-proxy that runs on its own, as in production."""
 
@@ -236,6 +262,8 @@ class RunningProxy:
         self._environment = dict(environment or {})
         self._default_target = f"http://127.0.0.1:{default_target_port}"
         self._process: asyncio.subprocess.Process | None = None
+        self._log: Path | None = None
+        self._said = ""  # in its former lives
         self._client = Client()
 
     @property
@@ -246,7 +274,7 @@ class RunningProxy:
 
     async def start(self) -> None:
         """Run it; return when its API answers."""
-        self._process = await asyncio.create_subprocess_exec(
+        command = [
             chp(),
             f"--port={self.port}",
             "--ip=127.0.0.1",
@@ -255,15 +283,21 @@ class RunningProxy:
             f"--default-target={self._default_target}",
             f"--error-target={self._default_target}/proxy-error",
             *self._options,
-            env=os.environ | self._environment | {"CONFIGPROXY_AUTH_TOKEN": self.token},
-            stdout=asyncio.subprocess.DEVNULL,
-        )
+        ]
+        env = os.environ | self._environment | {"CONFIGPROXY_AUTH_TOKEN": self.token}
+        evidence.of(self._title, self.tail)
+        self._log = self._log or _empty_file("tmpnb-proxy-")
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command, env=env, stdout=log, stderr=log
+            )
         try:
             async with asyncio.timeout(START):
                 while not await self._answers():
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise AssertionError("the proxy does not start") from None
+            await self.kill()
+            raise AssertionError(f"the proxy does not start\n{self.tail()}") from None
 
     @property
     def is_running(self) -> bool:
@@ -276,6 +310,20 @@ class RunningProxy:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
+        self._said = self.tail()
+        if self._log is not None:
+            self._log.unlink()
+            self._log = None
+
+    @property
+    def _title(self) -> str:
+        """What its log is shown as beside a test that fails."""
+        return f"proxy (port {self.port}): last lines of its log"
+
+    def tail(self) -> str:
+        """Return the end of what it wrote, in all its lives."""
+        now = evidence.end_of(self._log) if self._log else ""
+        return evidence.last_lines(self._said + now)
 
     async def routes(self) -> dict[str, Any]:
         """Return its table."""

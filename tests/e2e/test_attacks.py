@@ -9,12 +9,17 @@ from contextlib import asynccontextmanager
 import pytest
 from docker_engine import LABEL, RealEngine
 from e2e.attacks import Notebook, arm, open_in, script, told
-from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, one_loop
+from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds
 from e2e.test_notebook import HOME, run_in_last_cell
 from requirements import missing
 from tornado.ioloop import IOLoop
 
-pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=300)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.chp,
+    pytest.mark.xdist_group("attacks"),
+    pytest.mark.gen_test(timeout=300),
+]
 
 # What each attempt says when the browser has nothing of the victim, or is not let at it.
 SANDBOXED = {
@@ -34,16 +39,13 @@ FOREIGN = {**SANDBOXED, "cookies": "none", "storage": "none", "worker": "Securit
 
 
 @pytest.fixture(scope="module")
-def io_loop() -> Iterator[IOLoop]:
-    yield from one_loop()
-
-
-@pytest.fixture(scope="module")
-def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
+def worlds(browser_loop: IOLoop) -> Iterator[Worlds]:
     name = f"--pool-name=attacks-{os.getpid()}-{{scheme}}"
-    made = Worlds("--spawner=local", f"--notebook-dir={HOME}", name, "--pool-size=9")
+    made = Worlds(
+        "--spawner=local", f"--notebook-dir={HOME}", name, "--pool-size=9", "--min-ready=2"
+    )
     yield made
-    io_loop.run_sync(made.close, timeout=120.0)
+    browser_loop.run_sync(made.close, timeout=120.0)
 
 
 async def taken(world: World) -> Notebook:

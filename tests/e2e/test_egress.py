@@ -18,13 +18,19 @@ from docker_engine import reached
 from e2e import played_world
 from e2e.faults.own_engine import OwnEngine
 from e2e.service import Service
+from e2e.test_compose import machine_addresses
 from e2e.test_doctor import doctor, run
 from requirements import TEST_IMAGE, missing
 from spawner_engines import stub_command, wait_until
 
 from tmpnb.spawners.base import ServerSpec
 
-pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.xdist_group("egress"),
+    pytest.mark.long,
+    pytest.mark.gen_test(timeout=240),
+]
 
 PORT = 8888  # of servers
 PUBLIC = f"{played_world.PUBLIC}:{played_world.PORT}"
@@ -108,27 +114,29 @@ def machine(engine: OwnEngine) -> tuple[socket.socket, list[str]]:
     """Return something that listens on all addresses of the engine's machine, and where."""
     with engine.network.inside():
         listening = socket.create_server(("0.0.0.0", 0))  # noqa: S104 - to be reached, if it can
+        addresses = machine_addresses()
     port = listening.getsockname()[1]
-    networks = (engine.client.inspect_network(n["Id"]) for n in engine.client.networks())
-    configs = [config for network in networks for config in network["IPAM"]["Config"] or ()]
-    gateways = {config["Gateway"] for config in configs if config.get("Gateway")}
-    return listening, [f"{ip}:{port}" for ip in sorted({*gateways, played_world.MACHINE})]
+    assert played_world.MACHINE in addresses
+    return listening, [f"{ip}:{port}" for ip in sorted(addresses)]
 
 
 BOUND = """
-import socket, sys
-for place in sys.argv[1:]:
+import concurrent.futures, itertools, socket, sys
+def answers(asked):
+    place, name = asked
     host, _, port = place.rpartition(":")
-    for _, name in socket.if_nameindex():
-        if name != "lo":
-            one = socket.socket()
-            one.settimeout(3)
+    with socket.socket() as one:
+        one.settimeout(3)
+        try:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
-            try:
-                one.connect((host, int(port)))
-                print("open")
-            except OSError:
-                print("closed")
+            one.connect((host, int(port)))
+            return "open"
+        except OSError:
+            return "closed"
+names = [name for _, name in socket.if_nameindex() if name != "lo"]
+asked = list(itertools.product(sys.argv[1:], names))
+with concurrent.futures.ThreadPoolExecutor(len(asked) or 1) as pool:
+    print(*pool.map(answers, asked))
 """
 
 

@@ -6,24 +6,24 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from e2e.embed_world import ALLOWED, BLOCKED, Worlds, frame_of, one_loop, shared
+from e2e.embed_world import ALLOWED, BLOCKED, Worlds, frame_of, shared
 from playwright.async_api import Frame, Page, expect
 from tornado.ioloop import IOLoop
 
 FAKE = ("--spawner=fake", "--pool-size=100", "--min-ready=3")
 WAIT = 30_000  # milliseconds until a page shows what it should
 
-pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=120)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.chp,
+    pytest.mark.xdist_group("embed_articles"),
+    pytest.mark.gen_test(timeout=120),
+]
 
 
 @pytest.fixture(scope="module")
-def io_loop() -> Iterator[IOLoop]:
-    yield from one_loop()
-
-
-@pytest.fixture(scope="module")
-def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
-    yield from shared(io_loop, *FAKE)
+def worlds(browser_loop: IOLoop) -> Iterator[Worlds]:
+    yield from shared(browser_loop, *FAKE)
 
 
 async def launched(page: Page) -> Frame:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from docker_engine import LABEL, RealEngine
-from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, frame_of, heard, one_loop, shared
+from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds, frame_of, heard, shared
 from e2e.service import PERSON
 from e2e.test_notebook import HOME, run_in_last_cell
 from playwright.async_api import Frame, Page, WebSocket, expect
@@ -32,21 +32,21 @@ KEEP_SOCKETS = """
 """
 SCREENSHOT = ROOT / "docs" / "images" / "embedding.png"
 
-pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.chp,
+    pytest.mark.xdist_group("embed_matrix"),
+    pytest.mark.gen_test(timeout=240),
+]
 
 
 @pytest.fixture(scope="module")
-def io_loop() -> Iterator[IOLoop]:
-    yield from one_loop()
-
-
-@pytest.fixture(scope="module")
-def worlds(io_loop: IOLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+def worlds(browser_loop: IOLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
     home = tmp_path_factory.mktemp("notebooks") / "home"
     shutil.copytree(HOME, home)
     (home / "pixel.png").write_bytes(PIXEL)
     pool = (f"--pool-name=embed-{os.getpid()}-{{scheme}}", "--pool-size=6", "--min-ready=1")
-    yield from shared(io_loop, "--spawner=local", f"--notebook-dir={home}", *pool)
+    yield from shared(browser_loop, "--spawner=local", f"--notebook-dir={home}", *pool)
 
 
 class Reader:
@@ -208,6 +208,7 @@ async def test_our_pages_and_the_notebook_are_framed_by_the_named_sites_alone(
     assert [c for c in world.seen.complaints if "frame-ancestors" in c]
 
 
+@pytest.mark.long
 @pytest.mark.docker
 async def test_notebook_in_a_container_works_in_an_article_without_third_party_cookies(
     engine: RealEngine,

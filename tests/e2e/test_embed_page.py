@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from e2e.embed_world import World, Worlds, one_loop, shared
+from e2e.embed_world import World, Worlds, shared
 from playwright.async_api import Page, expect
 from tornado.ioloop import IOLoop
 
 WAIT = 30_000  # milliseconds until a page shows what it should
 
-pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=120)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.chp,
+    pytest.mark.xdist_group("embed_page"),
+    pytest.mark.gen_test(timeout=120),
+]
 
 
 @pytest.fixture(scope="module")
-def io_loop() -> Iterator[IOLoop]:
-    yield from one_loop()
-
-
-@pytest.fixture(scope="module")
-def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
-    yield from shared(io_loop, "--spawner=fake", "--pool-size=10", "--min-ready=2")
+def worlds(browser_loop: IOLoop) -> Iterator[Worlds]:
+    yield from shared(browser_loop, "--spawner=fake", "--pool-size=10", "--min-ready=2")
 
 
 async def authors_page(worlds: Worlds) -> tuple[World, Page]:

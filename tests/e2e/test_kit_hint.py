@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 
 import pytest
-from e2e.browser import axe_violations, chromium, scrolls_sideways, stop_clock, watch
-from e2e.embed_world import one_loop
+from e2e.browser import axe_violations, scrolls_sideways, stop_clock, watch
 from e2e.kit_site import BASE, HOUR, ID, PAGE, TOKEN, KitSite
 from playwright.async_api import Browser, Locator, Page, expect
 from tornado.ioloop import IOLoop
 
-DEADLINE = 60.0  # seconds to start or stop a browser
 MINUTE = 60
 SETTLED = 20.0  # seconds until a page has its answer
 QUERY = "?token=a%20b%26c"
@@ -28,27 +25,10 @@ COUNT_QUESTIONS = """
     Response.prototype.json = count(Response.prototype.json);
 """
 
-pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=60)]
-
-
-@pytest.fixture(scope="module")
-def io_loop() -> Iterator[IOLoop]:
-    yield from one_loop()
-
-
-@pytest.fixture(scope="module")
-def one_browser(io_loop: IOLoop) -> Iterator[Browser]:
-    stack = AsyncExitStack()
-    yield io_loop.run_sync(lambda: stack.enter_async_context(chromium()), timeout=DEADLINE)
-    io_loop.run_sync(stack.aclose, timeout=DEADLINE)
-
-
-@pytest.fixture
-def browser(io_loop: IOLoop, one_browser: Browser) -> Iterator[Browser]:
-    """Return the module's browser, in which nothing is open."""
-    yield one_browser
-    for context in one_browser.contexts:
-        io_loop.run_sync(context.close, timeout=DEADLINE)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.gen_test(timeout=60),
+]
 
 
 @pytest.fixture

@@ -28,7 +28,11 @@ from tmpnb.readiness import wait_until_ready
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.local import LocalProcessSpawner
 
-pytestmark = [pytest.mark.local, pytest.mark.gen_test(timeout=300)]
+pytestmark = [
+    pytest.mark.local,
+    pytest.mark.xdist_group("local_spawner"),
+    pytest.mark.gen_test(timeout=300),
+]
 
 BOOT = 90.0  # seconds until Jupyter answers, on a machine with much else to do
 SPEC = ServerSpec("a", "/user/a/", token="secret-of-the-server")

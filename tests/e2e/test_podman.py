@@ -24,6 +24,8 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.podman,
     pytest.mark.chp,
+    pytest.mark.xdist_group("podman"),
+    pytest.mark.long,
     pytest.mark.gen_test(timeout=240),
 ]
 

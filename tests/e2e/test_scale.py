@@ -15,6 +15,7 @@ from requirements import chp
 pytestmark = [pytest.mark.docker, pytest.mark.chp]
 
 
+@pytest.mark.long
 def test_a_hundred_servers_come_and_go_without_an_error_or_an_orphan(tmp_path: Path) -> None:
     benchmark.needs_stub()
     chp()

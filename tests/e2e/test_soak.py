@@ -6,6 +6,7 @@ import pytest
 from e2e import benchmark
 
 
+@pytest.mark.long
 def test_two_thousand_servers_leave_nothing_behind_in_the_process() -> None:
     code, printed = benchmark.run("soak", "--servers=2000")
     print(printed)
@@ -14,6 +15,7 @@ def test_two_thousand_servers_leave_nothing_behind_in_the_process() -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.long
 def test_thirty_containers_leave_nothing_behind_in_the_process() -> None:
     benchmark.needs_stub()
     code, printed = benchmark.run("soak", "--docker=30", "--at-once=8")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 from e2e.browser import tell_failures
-from e2e.embed_world import World, Worlds, frame_of, one_loop, shared
+from e2e.embed_world import World, Worlds, frame_of, shared
 from e2e.service import RunningProxy, Service
 from e2e.test_notebook import (
     HOME,
@@ -25,18 +25,18 @@ from playwright.async_api import Browser, Page, expect
 from tornado.httpclient import AsyncHTTPClient
 from tornado.ioloop import IOLoop
 
-pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.chp,
+    pytest.mark.xdist_group("subdomains"),
+    pytest.mark.gen_test(timeout=240),
+]
 
 DOMAIN = "notebooks.test"
 
 
 @pytest.fixture(scope="module")
-def io_loop() -> Iterator[IOLoop]:
-    yield from one_loop()
-
-
-@pytest.fixture(scope="module")
-def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
+def worlds(browser_loop: IOLoop) -> Iterator[Worlds]:
     """Yield a service at tmp.test, with https, and articles that may frame its notebooks."""
     flags = (
         "--spawner=local",
@@ -45,7 +45,7 @@ def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
         "--pool-size=3",
         "--subdomains=tmp.test",
     )
-    yield from shared(io_loop, *flags)
+    yield from shared(browser_loop, *flags)
 
 
 def at_own_host(base_url: str) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from e2e.embed_world import BLOCKED, Worlds, heard, one_loop, shared
+from e2e.embed_world import BLOCKED, Worlds, heard, shared
 from playwright.async_api import expect
 from requirements import thebe
 from tornado.ioloop import IOLoop
@@ -35,19 +35,15 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.chp,
     pytest.mark.local,
+    pytest.mark.xdist_group("thebe"),
     pytest.mark.gen_test(timeout=240),
 ]
 
 
 @pytest.fixture(scope="module")
-def io_loop() -> Iterator[IOLoop]:
-    yield from one_loop()
-
-
-@pytest.fixture(scope="module")
-def worlds(io_loop: IOLoop) -> Iterator[Worlds]:
+def worlds(browser_loop: IOLoop) -> Iterator[Worlds]:
     pool = ("--spawner=local", f"--pool-name=thebe-{os.getpid()}-{{scheme}}", "--pool-size=2")
-    yield from shared(io_loop, *pool, "--allow-origin={article}", static=thebe())
+    yield from shared(browser_loop, *pool, "--allow-origin={article}", static=thebe())
 
 
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])

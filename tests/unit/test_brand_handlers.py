@@ -196,7 +196,7 @@ async def test_agreement_lasts_in_a_frame_that_keeps_no_cookie(running: Running)
     (server, *_) = running.world.servers(Phase.CLAIMED)
     running.world.orchestrator.claims.close(server)
     answer = await fetch(
-        "/spawn/lab", method="POST", headers=SCRIPT | FORM, body=f"{agreed}&wait=15"
+        "/spawn/lab", method="POST", headers=SCRIPT | FORM, body=f"{agreed}&wait=1"
     )
     assert answer.code in (200, 503)
     assert "agreed" not in answer.body.decode()

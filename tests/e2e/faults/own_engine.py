@@ -7,19 +7,16 @@ proxy, the client. The machine's own engine is only asked for the image.
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
 import secrets
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -27,13 +24,14 @@ from typing import Any
 import docker
 from docker_engine import RealEngine
 from requirements import missing
+from support import evidence
+from support.network_namespace import Network
+from support.shards.engine import copy_images
 
 START = 60.0  # seconds until the engine answers
 END = 45.0  # seconds until a process of the engine has ended
 PAUSE = 0.05  # seconds between two looks
 CGROUPS = Path("/sys/fs/cgroup")
-CLONE_NEWNET = 0x40000000
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 NEEDED = ("dockerd", "containerd", "containerd-shim-runc-v2", "iptables", "docker")
 
 CONTAINERD = """\
@@ -46,48 +44,6 @@ address = "{0}/containerd.sock"
 """
 
 
-class Network:
-    """A network namespace with nothing but a loopback, for the calling thread to enter."""
-
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        try:
-            self._call(self._libc.unshare, CLONE_NEWNET)
-            self._own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-            _raise_loopback()
-        finally:
-            self._enter(before)
-            os.close(before)
-
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """Be in it: sockets made and processes started here belong to it."""
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        try:
-            self._enter(self._own)
-            yield
-        finally:
-            self._enter(before)
-            os.close(before)
-
-    @property
-    def path(self) -> str:
-        """A file that stands for it, in this process and its children."""
-        return f"/proc/{os.getpid()}/fd/{self._own}"
-
-    def close(self) -> None:
-        """Let go of it; the kernel removes it with its last process."""
-        os.close(self._own)
-
-    def _enter(self, namespace: int) -> None:
-        self._call(self._libc.setns, namespace, CLONE_NEWNET)
-
-    def _call(self, function: Callable[..., int], *arguments: int) -> None:
-        if function(*arguments):
-            raise OSError(ctypes.get_errno(), "network namespace")
-
-
 class OwnEngine(RealEngine):
     """An engine whose daemon may be ended and started again at will."""
 
@@ -95,7 +51,11 @@ class OwnEngine(RealEngine):
         self.run = secrets.token_hex(6)
         self.network = Network()
         self.directory = Path(tempfile.mkdtemp(prefix="tmpnb-engine-"))
-        self._cgroup = f"tmpnb-test-{self.run}"
+        self._cgroup, self._data = f"tmpnb-test-{self.run}", self.directory / "data"
+        if shard := os.environ.get("TMPNB_SHARD"):
+            # In the shard's places, which are removed when a run is interrupted.
+            self._cgroup = f"{os.environ['TMPNB_SHARD_NAME']}/{self._cgroup}"
+            self._data = Path(shard) / f"own-{self.run}"
         self._live_restore = False
         self._containerd: subprocess.Popen[bytes] | None = None
         self._dockerd: subprocess.Popen[bytes] | None = None
@@ -115,10 +75,12 @@ class OwnEngine(RealEngine):
         except OSError as error:
             missing(f"the right to make a network namespace ({error})")
         try:
+            is_prepared = engine.prepare()
             engine.start()
             engine.wait_until_it_answers()
             engine.client = docker.APIClient(base_url=engine.host, version="auto", timeout=20)
-            engine.fetch(*images)
+            if not is_prepared:
+                engine.fetch(*images)
         except BaseException:
             engine.close()
             raise
@@ -147,11 +109,11 @@ class OwnEngine(RealEngine):
             "dockerd",
             f"--config-file={config}",
             f"--containerd={self.directory}/containerd.sock",
-            f"--data-root={self.directory}/data",
+            f"--data-root={self._data}",
             f"--exec-root={self.directory}/run/docker",
             f"--pidfile={self.directory}/docker.pid",
             f"--host={self.host}",
-            f"--storage-driver={_storage_driver(self.directory)}",
+            f"--storage-driver={_storage_driver(self._data.parent)}",
             f"--cgroup-parent=/{self._cgroup}",
             "--exec-opt=native.cgroupdriver=cgroupfs",
             f"--live-restore={str(live_restore).lower()}",
@@ -168,6 +130,7 @@ class OwnEngine(RealEngine):
 
     def begin(self, *, live_restore: bool = False) -> None:
         """Have it run with nothing in it, whatever the last test left behind."""
+        self.take_part()
         if self._live_restore != live_restore and _lives(self._dockerd):
             self.stop()
         if not _lives(self._dockerd):
@@ -202,6 +165,14 @@ class OwnEngine(RealEngine):
         _wait(lambda: self.answers() or not _lives(self._dockerd), START, "the engine answers")
         assert self.answers(), f"the engine ended while starting:\n{self.tail()}"
 
+    def prepare(self) -> bool:
+        """Begin with the images that were prepared for shards; return whether this is one."""
+        if "TMPNB_SHARD_RUN" not in os.environ:
+            return False
+        self._data.mkdir()
+        copy_images(Path(os.environ["TMPNB_SHARD_RUN"]), self._data)
+        return True
+
     def fetch(self, *images: str) -> None:
         """Take images over from the machine's engine."""
         docker_save = _start("docker", "save", *images, stdout=subprocess.PIPE)
@@ -221,13 +192,18 @@ class OwnEngine(RealEngine):
         for group in _directories(self._cgroups()):
             with suppress(FileNotFoundError):
                 group.rmdir()
+        shutil.rmtree(self._data, ignore_errors=True)
         shutil.rmtree(self.directory)
         self.network.close()
+
+    def take_part(self) -> None:
+        """Have its last words shown if the test that runs fails."""
+        evidence.of("engine of the tests' own: last lines of its log", self.tail)
 
     def tail(self) -> str:
         """Return the end of what the daemon wrote."""
         log = self.directory / "dockerd.log"
-        return log.read_text()[-3000:] if log.exists() else ""
+        return evidence.last_lines(evidence.end_of(log)) if log.exists() else ""
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         with self.network.inside(), (self.directory / f"{program}.log").open("ab") as log:
@@ -262,16 +238,10 @@ class OwnEngine(RealEngine):
 
     def _unmount(self) -> None:
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        ours = [mount for mount in mounts if mount.startswith(f"{self.directory}/")]
+        places = (f"{self.directory}/", f"{self._data}/")
+        ours = [mount for mount in mounts if mount.startswith(places)]
         for mount in sorted(ours, reverse=True):
             _run("umount", "--lazy", mount)
-
-
-def _raise_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        answer = fcntl.ioctl(any_socket, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))
-        flags = struct.unpack("16sh14x", answer)[1] | IFF_UP
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags))
 
 
 def _storage_driver(directory: Path) -> str:

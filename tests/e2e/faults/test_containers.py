@@ -113,6 +113,7 @@ async def test_server_that_is_ended_while_it_starts_is_started_anew(run: Run, ha
         run.said_once(service, words)
 
 
+@pytest.mark.long
 async def test_claimed_servers_that_cannot_come_back_end_with_an_honest_page(run: Run) -> None:
     assert run.engine is not None
     async with run.serving("--pool-size=4", "--min-ready=1") as service:

@@ -21,6 +21,8 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.docker,
     pytest.mark.chp,
+    pytest.mark.xdist_group("dockerd_restart"),
+    pytest.mark.long,
     pytest.mark.gen_test(timeout=300),
 ]
 ENDINGS = [pytest.param(signal.SIGTERM, id="sigterm"), pytest.param(signal.SIGKILL, id="sigkill")]
