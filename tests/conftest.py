@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 
 from tmpnb.http import Client
 
-pytest_plugins = ["support.evidence", "support.shards.plugin"]
+pytest_plugins = ["support.evidence", "support.shards.plugin", "support.time_by_file"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,7 @@ from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 
 DEADLINE = 60.0  # seconds any one condition may take to come true
-PAUSE = 0.05  # seconds between two looks
+PAUSE = 0.1  # seconds between two looks, each of which costs those who run beside us
 STUB = Path(__file__).with_name("stub_server.py").read_text()
 
 

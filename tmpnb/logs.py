@@ -39,6 +39,15 @@ def on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
+def is_worth_saying(record: logging.LogRecord) -> bool:
+    """Whether a record concerns anybody.
+
+    Tornado logs, as an error with a traceback, what befell a request after it was given up; that
+    is how all of them end whose connection is closed at the same time.
+    """
+    return record.msg != "Exception after Future was cancelled"
+
+
 class RedactingFormatter(logging.Formatter):
     """Takes tokens out of what another formatter wrote, arguments and traceback included."""
 
@@ -66,6 +75,7 @@ def configure(**options: object) -> None:
     if not root.handlers:
         root.addHandler(logging.NullHandler())
     for handler in root.handlers:
+        handler.addFilter(is_worth_saying)
         handler.setFormatter(RedactingFormatter(handler.formatter or logging.Formatter()))
 
 

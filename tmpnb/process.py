@@ -150,7 +150,8 @@ def _read(pid: int) -> _Entry | None:
     except OSError:
         return None  # gone
     fields = stat.rpartition(")")[2].split()  # what precedes may hold any character
-    if fields[0] in ("Z", "X"):
+    # Its first thread may be dead while others still end, and hold its files and its ports.
+    if fields[0] in ("Z", "X") and int(fields[17]) <= 1:
         return None
     process = Process(pid, born=f"{_boot_id()}/{fields[19]}")
     ticks = sum(int(field) for field in fields[11:15])

@@ -48,7 +48,8 @@ def run(name: str, *arguments: str) -> tuple[int, str]:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """End a benchmark in order, if it still runs: it removes what it made."""
-    if process.poll() is None:
-        process.terminate()
-        process.communicate(timeout=DEADLINE)
+    """End a benchmark in order, if it still runs: it removes what it made. Closes its output."""
+    with process:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=DEADLINE)

@@ -179,6 +179,10 @@ class Service:
         """Return the words of a problem once it is open."""
         return str((await self._poll(self.problems, lambda p: topic in p, topic))[topic])
 
+    async def until_alone(self, topic: str) -> None:
+        """Return once this problem is the only one that is open."""
+        await self._poll(self.problems, lambda problems: set(problems) == {topic}, topic)
+
     async def until_well(self) -> None:
         """Return once no problem is open."""
         await self._poll(self.problems, lambda problems: not problems, "no problem")
@@ -199,7 +203,7 @@ class Service:
                             return answer
                     assert self.process is not None
                     assert self.process.returncode is None, self.tail()
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
         except TimeoutError:
             raise AssertionError(f"never: {what}; last {last}\n{self.tail()}") from None
 
@@ -294,7 +298,7 @@ class RunningProxy:
         try:
             async with asyncio.timeout(START):
                 while not await self._answers():
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
         except TimeoutError:
             await self.kill()
             raise AssertionError(f"the proxy does not start\n{self.tail()}") from None

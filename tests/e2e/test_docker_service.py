@@ -105,7 +105,7 @@ async def test_idle_server_is_culled_and_its_address_says_so(engine: RealEngine)
 
 @pytest.mark.long
 async def test_busy_kernel_without_a_tab_is_not_idle_until_cull_max(engine: RealEngine) -> None:
-    flags = pool_flags(engine, pool_size=1, cull_timeout=3, cull_max=20, cull_period=1)
+    flags = pool_flags(engine, pool_size=1, cull_timeout=8, cull_max=20, cull_period=1)
     async with serving(*flags) as service:
         await service.until_ready(1)
         url = await service.take("/lab")

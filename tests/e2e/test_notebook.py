@@ -114,13 +114,13 @@ async def test_open_page_in_which_nothing_happens_does_not_keep_its_server(
     browser: Browser,
 ) -> None:
     """It asks the server again and again, and its websocket pings: that is no use."""
-    flags = ("--pool-size=1", "--cull-timeout=12", "--cull-period=1", "--cull-max=3600")
+    flags = ("--pool-size=1", "--cull-timeout=20", "--cull-period=1", "--cull-max=3600")
     async with local_service(*flags) as service:
         await service.until_ready(1)
         context = await browser.new_context()
         page = await context.new_page()
         await page.goto(f"{service.url}/spawn/notebooks/x.ipynb")
-        for count in range(4):  # longer than the limit in all
+        for count in range(6):  # longer than the limit in all
             await run_in_last_cell(page, page, f"import time; time.sleep(4); {count} + 42")
             output = page.locator(".jp-OutputArea-output").last
             await expect(output).to_have_text(f"{count + 42}", timeout=WAIT)

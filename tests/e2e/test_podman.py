@@ -75,11 +75,13 @@ async def test_a_notebook_on_podman_outlives_the_orchestrator_and_ends_when_idle
         assert await kernel.says("print(6 * 7)") == "42"
 
         await service.stop(signal.SIGKILL)
-        service.flags += ("--cull-timeout=4",)
         await service.start()
         await service.until(lambda s: s["claimed"] == 1, "adopted")
         assert (await service.client.fetch(visitor.url, timeout=20)).code == 200
         kernel.close()
+        await service.stop(signal.SIGKILL)
+        service.flags += ("--cull-timeout=2",)
+        await service.start()
         await service.until(lambda s: s["available"] == 1 and not s["claimed"], "culled")
         ended = await service.fetch(f"/user/{visitor.id}/lab", headers=PERSON)
         assert (ended.code, b"ended" in ended.body) == (404, True)

@@ -38,16 +38,20 @@ def test_ctrl_c_removes_everything() -> None:
     process = benchmark.start("scale", "--servers=6", "--hold=600")
     try:
         assert process.stdout is not None
-        lines = iter(process.stdout.readline, "")
-        label = next(m[0] for line in lines if (m := re.search(r"tmpnb\.benchmark=\w+", line)))
-        assert any("hold" in line for line in lines), "it came so far"
+        printed = ""
+        for line in iter(process.stdout.readline, ""):
+            printed += line
+            if "hold" in line:
+                break
+        said = re.search(r"tmpnb\.benchmark=\w+", printed)
+        assert said, printed
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=benchmark.DEADLINE)
     finally:
         benchmark.end(process)
     assert process.returncode == 130, rest
     client = docker.APIClient(version="auto", **docker.utils.kwargs_from_env())
-    wanted = {"label": label}
+    wanted = {"label": said[0]}
     left = [*client.containers(all=True, filters=wanted), *client.networks(filters=wanted)]
     client.close()
     assert left == []

@@ -6,11 +6,13 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.concurrent import future_set_exception_unless_cancelled
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.log import access_log
 from tornado.web import Application, RequestHandler
@@ -254,6 +256,19 @@ def test_log_file_gets_lines_of_its_level_without_tokens(tmp_path: Path) -> None
         assert root.level == logging.INFO
     [line] = file.read_text().splitlines()
     assert line.endswith("claimed ?token=[redacted]")
+
+
+def test_what_befalls_a_request_after_it_was_given_up_concerns_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "tmpnb.log"
+    given_up: Future[None] = Future()
+    with bare_root():
+        logs.configure(logging="info", **{**OPTIONS, "log_file_prefix": str(path)})
+        given_up.cancel()
+        future_set_exception_unless_cancelled(given_up, ConnectionResetError("too late"))
+        logging.getLogger("tornado.application").error("it concerns somebody")
+    text = path.read_text()
+    assert "too late" not in text
+    assert "it concerns somebody" in text
 
 
 def test_every_handler_redacts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -109,6 +110,29 @@ def test_a_zombie_does_not_run(start: Start) -> None:
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and not reaped
     assert not process.is_running(born)
     assert process.find(child.pid) is None
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+exit_of_a_thread = {"x86_64": 60, "aarch64": 93}[platform.machine()]
+print("up", flush=True)
+ctypes.CDLL(None).syscall(exit_of_a_thread, 0)
+"""
+
+
+async def test_a_process_runs_until_its_last_thread_has_ended(start: Start) -> None:
+    """Its files and ports are still its own when the first has, as at the end of a busy one."""
+    child = start(FIRST_THREAD_ENDS)
+    first_line(child)
+    born = known(child.pid)
+    stat = process.PROC / str(child.pid) / "stat"
+    async with asyncio.timeout(30):
+        while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            await asyncio.sleep(0.01)
+    assert process.is_running(born)
+    assert await process.end(lambda: {born}, grace=5, patience=10) == set()
+    assert not process.is_running(born)
 
 
 def test_a_pid_of_nobody_is_found_by_nobody() -> None:
