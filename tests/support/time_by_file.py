@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import pytest
@@ -12,14 +12,15 @@ LEAST = 1.0  # seconds of a file that is worth a line
 
 def by_file(reports: Iterable[object]) -> list[tuple[str, float, int]]:
     """Return for each file its name, its seconds in all, set-up included, and its tests."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     tests: Counter[str] = Counter()
     for report in reports:
         if isinstance(report, pytest.TestReport):
             name = report.nodeid.partition("::")[0]
             seconds[name] += report.duration
             tests[name] += report.when == "call"
-    return [(name, took, tests[name]) for name, took in seconds.most_common()]
+    slowest_first = sorted(seconds.items(), key=lambda entry: -entry[1])
+    return [(name, took, tests[name]) for name, took in slowest_first]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -83,9 +83,9 @@ def until_engine() -> str:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
-) -> Iterator[None]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """End the whole run when a quick test has failed in a shard."""
-    report: pytest.TestReport = yield  # type: ignore[assignment, misc] - of a wrapper
+    report = yield
     if report.failed and in_shard() and not REAL_PARTS & marks(item):
         item.session.shouldfail = "a quick test failed, so those with real parts are left out"
-    return report  # type: ignore[return-value] - of a wrapper
+    return report
