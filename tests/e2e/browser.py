@@ -19,6 +19,7 @@ from playwright.async_api import (
     Page,
     Response,
     async_playwright,
+    expect,
 )
 from support import evidence
 
@@ -33,6 +34,9 @@ ARGS = (
     # Names under .test are this machine, so that tests have several sites; no other name exists.
     "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+
+# Of all that is expected of a page without a deadline of its own: other tests compute beside us.
+expect.set_options(timeout=30_000)
 
 STEADY = Path(__file__).with_name("steady_chromium.py")
 

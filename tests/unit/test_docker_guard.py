@@ -251,6 +251,11 @@ def test_a_server_tells_the_doctor_the_gateway_of_such_a_network(engine: FakeEng
     assert refused(client, wanted, "out", places) == [True] * 3
 
 
+def test_a_server_that_has_gone_tells_the_doctor_nothing(engine: FakeEngine) -> None:
+    client = cast("docker.APIClient", engine)
+    assert refused(client, {"label": f"{LABEL}=pool"}, "out", [GATEWAY]) is None
+
+
 def test_no_place_is_given_to_a_server_without_the_rules(guard: Guard, engine: FakeEngine) -> None:
     networks = Networks("out", guard)
     engine.answers = [None] * 3

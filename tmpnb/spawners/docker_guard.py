@@ -210,16 +210,20 @@ def refused(
 ) -> list[bool] | None:
     """Return for each address whether the firewall refuses it; None if it cannot be tried.
 
+    It cannot if no such container runs.
+
     Args:
         client: Of the engine.
         wanted: Selects the container that asks.
         network: On which the machine has the address that the refusal comes from.
         places: IPv4 addresses; the kernel answers about one a second.
     """
-    [found, *_] = client.containers(filters=wanted)
-    gateway = gateway_of(client.inspect_network(network), found)
+    found = client.containers(filters=wanted)
+    if not found:
+        return None
+    gateway = gateway_of(client.inspect_network(network), found[0])
     try:
-        answers = refusals(client, found["Id"], places, tries=2 * len(places))
+        answers = refusals(client, found[0]["Id"], places, tries=2 * len(places))
     except SocketError:
         return None
     return None if answers is None else [is_refused(answer, gateway) for answer in answers]
