@@ -13,7 +13,12 @@ from tmpnb.errors import ConfigError
 from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec
 
-pytestmark = [pytest.mark.docker, pytest.mark.podman, pytest.mark.gen_test(timeout=120)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.podman,
+    pytest.mark.long,
+    pytest.mark.gen_test(timeout=240),
+]
 
 
 @pytest.fixture
