@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from e2e.service import RunningProxy, Service, free_ports
+from project.test_evidence import SECRET, run, shown
 from support import evidence
-from unit.test_evidence import SECRET, run, shown
 
 PAGES = """
 import pytest
