@@ -11,13 +11,11 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from docker_engine import RealEngine
 from requirements import missing
 from support import evidence
 from support.network_namespace import Network
-from support.shards.engine import copy_images
+from support.shards.engine import answers, copy_images
 
 START = 60.0  # seconds until the engine answers
 END = 45.0  # seconds until a process of the engine has ended
@@ -149,17 +147,7 @@ class OwnEngine(RealEngine):
 
     def answers(self) -> bool:
         """Whether the daemon answers now."""
-        connection = HTTPConnection("localhost", timeout=2)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(2)
-        try:
-            connection.sock.connect(self._socket)
-            connection.request("GET", "/_ping")
-            return connection.getresponse().status == 200
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
+        return answers(self._socket)
 
     def wait_until_it_answers(self) -> None:
         _wait(lambda: self.answers() or not _lives(self._dockerd), START, "the engine answers")

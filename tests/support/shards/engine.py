@@ -70,13 +70,13 @@ def driver(data: Path) -> str:
     return "vfs" if (data / "vfs").exists() else "overlay2"
 
 
-def answers() -> bool:
-    """Whether the daemon answers now."""
+def answers(at: str) -> bool:
+    """Whether a daemon answers now at a unix socket."""
     connection = http.client.HTTPConnection("localhost", timeout=2)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(2)
     try:
-        connection.sock.connect(SOCKET)
+        connection.sock.connect(at)
         connection.request("GET", "/_ping")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
@@ -91,7 +91,7 @@ def until_it_answers(daemon: subprocess.Popen[bytes]) -> str:
     while time.monotonic() < deadline:
         if daemon.poll() is not None:
             return f"it ended with {daemon.returncode}"
-        if answers():
+        if answers(SOCKET):
             return ""
         time.sleep(PAUSE)
     return f"it does not answer after {START:g} s"
