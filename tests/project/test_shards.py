@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from requirements import ROOT
-from support.shards import enter, plugin
+from support.shards import engine, enter, plugin
 
 CONFTEST = """
 from support.shards import plugin
@@ -38,15 +39,15 @@ def test_quick(): assert {quick}
 MARKS = "".join(f"\n    {name}: of this test" for name in (*sorted(plugin.REAL_PARTS), "long"))
 
 
-def run(folder: Path, *, quick: bool = True, engine: str = "ready") -> tuple[int, str]:
+def run(folder: Path, *, quick: bool = True, said: str = "ready") -> tuple[int, str]:
     """Run the little suite as the worker of a shard does; return exit code and output."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "pytest.ini").write_text(
         f"[pytest]\npythonpath = {ROOT / 'tests'}\nmarkers ={MARKS}\n"
     )
     (folder / "test_it.py").write_text(SUITE.format(quick=quick))
-    if engine:
-        (folder / "engine").write_text(engine)
+    if said:
+        (folder / "engine").write_text(said)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--tb=short", "."],
         cwd=folder,
@@ -75,9 +76,7 @@ def test_quick_ones_run_first_and_long_ones_before_the_others(tmp_path: Path) ->
     ]
 
 
-def test_a_quick_one_that_fails_ends_the_run(
-    tmp_path: Path,
-) -> None:
+def test_a_quick_one_that_fails_ends_the_run(tmp_path: Path) -> None:
     code, output = run(tmp_path, quick=False)
     assert code != 0
     assert ran(output) == ["test_quick"]
@@ -86,16 +85,35 @@ def test_a_quick_one_that_fails_ends_the_run(
 
 
 def test_why_a_shard_has_no_engine_is_told_by_each_test_that_needs_it(tmp_path: Path) -> None:
-    code, output = run(tmp_path, engine="the images could not be built")
+    code, output = run(tmp_path, said="the images could not be built")
     assert code == 1
     assert output.count("\nthe images could not be built") == 2, "a line for each, no traceback"
     assert re.search(r"2 passed, .*2 errors, 2 rerun", output), "real parts have a second try"
 
 
 def test_an_engine_of_which_nothing_is_known_is_not_waited_for_without_end(tmp_path: Path) -> None:
-    code, output = run(tmp_path, engine="")
+    code, output = run(tmp_path, said="")
     assert code == 1
     assert "nothing is known of the shard's engine after 0.2 s" in output
+
+
+def test_images_are_not_copied_while_another_run_builds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "IMAGES", 0.1)
+    kept, data = tmp_path / "kept", tmp_path / "data"
+    (kept / "overlay2").mkdir(parents=True)
+    data.mkdir()
+    (kept / "overlay2" / "layer").write_text("a file of an image")
+    (kept / "names.db").write_text("what an engine writes to")
+    (tmp_path / "prepared").write_text(str(kept))
+    with (tmp_path / "kept.lock").open("a") as builder:
+        fcntl.flock(builder, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError, match="is still built"):
+            engine.copy_images(tmp_path, data)
+    engine.copy_images(tmp_path, data)
+    assert (data / "overlay2" / "layer").samefile(kept / "overlay2" / "layer")
+    assert not (data / "names.db").samefile(kept / "names.db")
 
 
 def test_two_shards_never_have_one_number(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The copy is of links: layers of images are never written to, so all engines shar
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import shutil
@@ -12,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SOCKET = "/run/docker.sock"
@@ -37,9 +40,30 @@ def copy_images(run: Path, data: Path) -> None:
     What an engine writes to is copied; layers are linked.
     """
     prepared = Path((run / "prepared").read_text().strip())
-    for entry in sorted(prepared.iterdir()):
-        how = "-al" if entry.name in ("overlay2", "vfs") else "-a"
-        subprocess.run(["cp", how, str(entry), str(data / entry.name)], check=True)  # noqa: S603, S607 - our own words
+    with unchanged(prepared):
+        for entry in sorted(prepared.iterdir()):
+            how = "-al" if entry.name in ("overlay2", "vfs") else "-a"
+            subprocess.run(["cp", how, str(entry), str(data / entry.name)], check=True)  # noqa: S603, S607 - our own words
+
+
+@contextmanager
+def unchanged(prepared: Path) -> Iterator[None]:
+    """Let nobody build there meanwhile; the builder of another run in this folder holds the lock.
+
+    Raises:
+        TimeoutError: It does not end.
+    """
+    deadline = time.monotonic() + IMAGES
+    with prepared.with_suffix(".lock").open("a") as lock:
+        while True:  # until the deadline
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{prepared} is still built after {IMAGES:g} s") from None
+                time.sleep(PAUSE)
+        yield
 
 
 def start(shard: Path, name: str) -> subprocess.Popen[bytes]:

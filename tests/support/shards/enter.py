@@ -2,7 +2,7 @@
 
 A shard is a world of its own: namespaces of network, mounts, processes and System V objects, its
 own Docker engine, and its own places for temporary files. All of it ends with this process, even
-where this process is killed; only directories and control groups stay, for `scripts/shards`.
+where this process is killed; only directories and control groups stay, for `scripts/shard-sweep`.
 """
 
 from __future__ import annotations
