@@ -10,6 +10,7 @@ THEBE_VERSION=0.9.3
 export CHP_VERSION AXE_VERSION THEBE_VERSION NODE_DIR
 
 PATH=$PWD/$VENV/bin:$PATH
+unset PYTHONDONTWRITEBYTECODE # each worker and each server of a test would compile everything anew
 
 say() { printf 'tmpnb: %s\n' "$*"; }
 warn() { say "$*" >&2; }

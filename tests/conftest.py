@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from tornado.ioloop import IOLoop
 from tmpnb.http import Client
 
 pytest_plugins = ["support.evidence", "support.shards.plugin", "support.time_by_file"]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lasts as long as the run: the tests and their modules."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
