@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 
 from tmpnb.errors import UnreachableError
 
 MAX_CONNECTIONS = 1000  # at once; requests above it wait, and waiting counts as time
-MAX_ANSWER = 16 * 1024 * 1024  # bytes
+SMALL = 64 * 1024  # bytes of an answer that says one thing, as `api/status` does
+LISTING = 1024 * 1024  # bytes of an answer that lists what a server has
+MAX_ANSWER = 16 * 1024 * 1024  # bytes of what a part of the service itself answers
 
 
 class Client:
@@ -19,9 +21,8 @@ class Client:
     """
 
     def __init__(self) -> None:
-        self._client = AsyncHTTPClient(
-            force_instance=True, max_clients=MAX_CONNECTIONS, max_body_size=MAX_ANSWER
-        )
+        self._clients: dict[int, AsyncHTTPClient] = {}  # by the bytes that an answer may have
+        self._closed = False
 
     async def fetch(
         self,
@@ -31,8 +32,12 @@ class Client:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
+        most: int = MAX_ANSWER,
     ) -> HTTPResponse:
         """Return the answer whatever its status; redirects are not followed.
+
+        Whatever else an answer does is caught here: whoever runs a server may have it send
+        anything at all, and that must cost nobody but them.
 
         Args:
             url: Where to ask.
@@ -40,26 +45,45 @@ class Client:
             method: HTTP method.
             headers: Sent as they are.
             body: Sent as it is.
+            most: Bytes that the answer may have; a larger one is no answer.
 
         Raises:
             UnreachableError: There was no answer. The message leaves out the query.
         """
-        request = HTTPRequest(
-            url,
-            method=method,
-            headers=dict(headers or {}),
-            body=body,
-            connect_timeout=timeout,
-            request_timeout=timeout,
-            follow_redirects=False,
-            allow_nonstandard_methods=True,
-            decompress_response=False,
-        )
         try:
-            return await self._client.fetch(request, raise_error=False)
-        except (HTTPClientError, OSError, ValueError) as error:
-            raise UnreachableError(f"{url.partition('?')[0]}: {error}") from error
+            request = _request(url, timeout, method, headers, body)
+            return await self._client(most).fetch(request, raise_error=False)
+        except Exception as error:
+            said = str(error) or type(error).__name__
+            raise UnreachableError(f"{url.partition('?')[0]}: {said}") from error
 
     def close(self) -> None:
         """Close every connection; requests under way fail."""
-        self._client.close()
+        self._closed = True
+        for client in self._clients.values():
+            client.close()
+
+    def _client(self, most: int) -> AsyncHTTPClient:
+        if self._closed:
+            raise UnreachableError("nobody asks any more")
+        if most not in self._clients:
+            self._clients[most] = AsyncHTTPClient(
+                force_instance=True, max_clients=MAX_CONNECTIONS, max_body_size=most
+            )
+        return self._clients[most]
+
+
+def _request(
+    url: str, timeout: float, method: str, headers: Mapping[str, str] | None, body: str | None
+) -> HTTPRequest:
+    return HTTPRequest(
+        url,
+        method=method,
+        headers=dict(headers or {}),
+        body=body,
+        connect_timeout=timeout,
+        request_timeout=timeout,
+        follow_redirects=False,
+        allow_nonstandard_methods=True,
+        decompress_response=False,
+    )

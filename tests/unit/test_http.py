@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
@@ -109,14 +110,84 @@ async def test_what_is_no_address_is_unreachable(client: Client, url: str) -> No
         await client.fetch(url, timeout=5)
 
 
-async def test_an_endless_answer_is_cut_off(
-    http_server: HTTPServer, base_url: str, monkeypatch: pytest.MonkeyPatch
+OK = b"HTTP/1.1 200 OK\r\n"
+ODD = {
+    "headers of 200 kB": OK + b"X-Pad: " + b"x" * 200_000 + b"\r\n\r\n",
+    "10,000 headers": OK + b"X: y\r\n" * 10_000 + b"Content-Length: 0\r\n\r\n",
+    "no header": OK + b"no colon here\r\n\r\n",
+    "bytes that are no text": OK + b"X: \xff\xfe\x00\r\nContent-Length: 0\r\n\r\n\x00",
+    "a length that is none": OK + b"Content-Length: many\r\n\r\n",
+    "a negative length": OK + b"Content-Length: -1\r\n\r\n",
+    "two lengths": OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a length of a thousand digits": OK + b"Content-Length: " + b"9" * 1000 + b"\r\n\r\n",
+    "both lengths": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+    "bad chunks": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+    "a huge chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffff\r\nabc",
+    "endless interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+    "another protocol": b"SSH-2.0-x\r\n\r\n",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "a status that is none": b"HTTP/1.1 two OK\r\n\r\n",
+    "a switch of protocols": b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + b"\x81\x02ab" * 100,
+    "a length for no content": b"HTTP/1.1 204 No\r\nContent-Length: 9\r\n\r\n123456789",
+}
+
+
+@pytest.mark.parametrize("words", ODD.values(), ids=ODD.keys())
+async def test_an_answer_may_be_odd_in_any_way_and_is_told_as_no_answer(
+    client: Client, words: bytes
 ) -> None:
-    monkeypatch.setattr(http, "MAX_ANSWER", 10)
-    small = Client()
+    server = NotHttp()
+    server.words = words
+    sock, port = bind_unused_port()
+    server.add_socket(sock)
+    try:
+        answer = await client.fetch(f"http://127.0.0.1:{port}/", timeout=2, most=http.SMALL)
+    except UnreachableError as error:
+        assert str(error).startswith(f"http://127.0.0.1:{port}/: ")
+        assert not str(error).endswith(": ")
+    else:
+        assert answer.code in (200, 204)
+        assert len(answer.body) <= http.SMALL
+    server.stop()
+
+
+@pytest.mark.parametrize("fault", [KeyError("x"), RecursionError(), RuntimeError("")])
+async def test_whatever_the_library_raises_is_told_as_no_answer(
+    client: Client, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fetch(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(AsyncHTTPClient, "fetch", fetch)
+    with pytest.raises(UnreachableError, match=r"x\.example/: \S"):
+        await client.fetch("http://x.example/?secret", timeout=1)
+
+
+@pytest.mark.parametrize("most", [10, http.SMALL])
+async def test_an_answer_may_have_as_many_bytes_as_the_asker_says(
+    client: Client, most: int
+) -> None:
+    server = NotHttp()
+    sock, port = bind_unused_port()
+    server.add_socket(sock)
+    for size in (most, most + 1):
+        server.words = OK + f"Content-Length: {size}\r\n\r\n".encode() + b"x" * size
+        asked = client.fetch(f"http://127.0.0.1:{port}/", timeout=5, most=most)
+        if size == most:
+            assert len((await asked).body) == most
+        else:
+            with pytest.raises(UnreachableError):
+                await asked
+    server.stop()
+
+
+async def test_nobody_asks_any_more_once_it_is_closed(
+    http_server: HTTPServer, base_url: str
+) -> None:
+    client = Client()
+    client.close()
     with pytest.raises(UnreachableError):
-        await small.fetch(f"{base_url}/a-path-longer-than-ten", timeout=5)
-    small.close()
+        await client.fetch(f"{base_url}/x", timeout=5)
 
 
 async def test_waiting_for_a_connection_counts_as_time(
