@@ -14,12 +14,13 @@ from tmpnb.client_limits import Allowance, ClientLimits
 from tmpnb.gate import Gate
 from tmpnb.handlers import Site
 from tmpnb.journal import Journal
-from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes
 from tmpnb.reconcile import Policy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
+from tmpnb.timing import Timing
 from tmpnb.tokens import TokenMaker
 from tmpnb.visitors import Visitors
 
@@ -142,6 +143,12 @@ class World:
             last = self.orchestrator.health.last_pass
             self.orchestrator.wake()
             await wait_until(lambda last=last: self.orchestrator.health.last_pass != last)
+
+    async def cull(self) -> None:
+        """Have all servers asked whether they are in use, and judged by it."""
+        self.orchestrator.cull()
+        await wait_until(lambda: not self.orchestrator.culling.asking, "all were asked")
+        await self.passes(2)  # one may have been under way
 
     async def until_gone(self, server_id: str) -> None:
         await wait_until(lambda: server_id not in self.pool.servers, f"{server_id} gone")

@@ -175,6 +175,7 @@ class PoolWorld:
             launched=view.launched,
             down_since=self.down_since,
             activity=used,
+            silent=frozenset(i for i, c in self.engine.items() if not c.talks),
             culling=culling,
         )
         policy, self.first_pass = self.policy, not self.adopted

@@ -9,8 +9,13 @@ from typing import Any, NoReturn
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]", re.ASCII)  # may be half a character
 
 
-def loads(source: bytes) -> Any:
+def loads(source: bytes, *, halves: bool = False) -> Any:
     """Return the value of a text in UTF-8, whose strings can be written as UTF-8 again.
+
+    Args:
+        source: The text.
+        halves: Whether a string may have half a character, as the name of a file that is not
+            UTF-8 has. Who lets it pass must mind what such a string is put into.
 
     Raises:
         ValueError: It is no JSON, nested too deeply, or has half a character in a string,
@@ -18,7 +23,7 @@ def loads(source: bytes) -> Any:
     """
     try:
         value = json.loads(source, parse_constant=_refuse)
-        if _HALF.search(source):
+        if not halves and _HALF.search(source):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None

@@ -21,6 +21,7 @@ class Instance:
     address: str | None = None  # http://host:port where it serves; None: not known
     paused: bool = False  # not running: held by somebody, and serves on once resumed
     returning: bool = False  # not running: the engine may start it again by itself
+    ended: bool = False  # by itself, with exit status 0; the engine may have started it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,10 @@ class Observation:
     # Since when those were seen not running that did not run at the last look either.
     down_since: Mapping[str, float] = field(default_factory=dict)  # Unix time in seconds
     # Only in a culling pass: last sign of life by server id, Unix time in seconds,
-    # for the claimed servers that could be asked themselves.
+    # for the claimed servers that told it themselves, just before.
     activity: Mapping[str, float] = field(default_factory=dict)
+    # Only in a culling pass: those that were asked again and again and never told.
+    silent: frozenset[str] = frozenset()
     # Only in a culling pass: those that computed for too long with nobody there.
     burning: frozenset[str] = frozenset()
     culling: bool = False  # whether idleness is judged in this pass

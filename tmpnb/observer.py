@@ -8,22 +8,19 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from tmpnb import activity
 from tmpnb.burning import Burners, Reading, alone_since
 from tmpnb.clock import Clock
 from tmpnb.errors import ProxyError, SpawnerError
 from tmpnb.health import Health
-from tmpnb.http import Client
 from tmpnb.observation import Instance, Observation, Route
 from tmpnb.proxy import Proxy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
-from tmpnb.tokens import TokenMaker
 
 log = logging.getLogger(__name__)
 
 READ_TIMEOUT = 30.0  # seconds for engine and proxy together
-ASKED_AT_ONCE = 50  # servers
+CPU_TIMEOUT = 15.0  # seconds to find out who computes
 
 
 class Observer:
@@ -34,15 +31,12 @@ class Observer:
         *,
         spawner: Spawner,
         proxy: Proxy,
-        client: Client,
-        tokens: TokenMaker,
         health: Health,
         clock: Clock,
     ) -> None:
-        self._spawner, self._proxy, self._client = spawner, proxy, client
-        self._tokens, self._health, self._clock = tokens, health, clock
+        self._spawner, self._proxy = spawner, proxy
+        self._health, self._clock = health, clock
         self._down_since: dict[str, float] = {}  # by server id, Unix time in seconds
-        self._slots = asyncio.Semaphore(ASKED_AT_ONCE)
         self._burners = Burners()
 
     async def observe(self, servers: Iterable[NotebookServer]) -> Observation:
@@ -74,34 +68,6 @@ class Observer:
             down_since=self._down_since,
         )
 
-    async def with_activity(
-        self, seen: Observation, servers: Iterable[NotebookServer], max_idle: float
-    ) -> Observation:
-        """Add what the claimed servers say themselves, so that idleness can be judged.
-
-        Only those are asked that a visitor has had for longer than `max_idle` seconds.
-        """
-        asked = [
-            s
-            for s in servers
-            if s.phase is Phase.CLAIMED and seen.taken_at - s.since > max_idle and s.address
-        ]
-
-        async def ask(server: NotebookServer) -> float | None:
-            async with self._slots:
-                used = await activity.last_activity(
-                    self._client,
-                    f"{server.address}{server.base_url}",
-                    self._tokens.token_for(server.id),
-                    now=self._clock.to_system(seen.taken_at),
-                    max_idle=max_idle,
-                )
-            return None if used is None else self._clock.from_system(used)
-
-        answers = await asyncio.gather(*(ask(s) for s in asked))
-        known = {s.id: t for s, t in zip(asked, answers, strict=True) if t is not None}
-        return replace(seen, activity=known, culling=True)
-
     async def with_burning(
         self, seen: Observation, servers: Collection[NotebookServer], most: float
     ) -> Observation:
@@ -113,21 +79,22 @@ class Observer:
         if math.isinf(most):
             return seen
         alone, full = alone_since(seen, servers), self._spawner.full_cpu()
-        reading = await self._cpu(alone.keys())
+        deadline = asyncio.get_running_loop().time() + CPU_TIMEOUT
+        reading = await self._cpu(alone.keys(), deadline)
         burning = self._burners.note(reading, alone, most=most, full=full)
         if burning:  # whoever came back while all were asked is not thrown out
             try:
-                async with asyncio.timeout(READ_TIMEOUT):
+                async with asyncio.timeout_at(deadline):
                     routes = {route.server_id: route for route in await self._routes()}
             except (ProxyError, TimeoutError):
                 routes = {}
             burning &= alone_since(replace(seen, routes=routes), servers).keys()
         return replace(seen, burning=burning)
 
-    async def _cpu(self, server_ids: Collection[str]) -> Reading:
+    async def _cpu(self, server_ids: Collection[str], deadline: float) -> Reading:
         asked_at, used = self._clock(), dict[str, float]()
         try:
-            async with asyncio.timeout(READ_TIMEOUT):
+            async with asyncio.timeout_at(deadline):
                 used = dict(await self._spawner.cpu_seconds(server_ids)) if server_ids else {}
         except (SpawnerError, TimeoutError) as error:
             log.warning("who computes could not be read: %s", str(error) or "no answer in time")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tmpnb import networks
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
+from tmpnb.culling import Culling
 from tmpnb.downloads import Downloads
 from tmpnb.endings import Farewell
+from tmpnb.errors import TmpnbError
 from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
@@ -30,11 +32,14 @@ from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
 from tmpnb.reconcile import Plan, Policy, adopt, plan
 from tmpnb.rollout import Rollout
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
-from tmpnb.tasks import Tasks, supervise
-from tmpnb.tokens import ALPHABET, LOWER_CASE, TokenMaker, new_id
+from tmpnb.tasks import Tasks
+from tmpnb.timing import Timing
+from tmpnb.tokens import TokenMaker
+from tmpnb.usage import Usage
+from tmpnb.wind_down import wind_down
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +47,8 @@ LONGEST_CROWD = 5.0  # seconds that a pass, and the starts in it, wait for a pau
 SHORTEST_PAUSE = 0.05  # seconds between passes
 PASS_SHARE = 0.2  # of the time, at most, that passes take
 EGRESS = "egress"  # topic of health: what servers reach is not as it must be
+BROKEN = "pass"  # topic of health: a pass broke off for a reason that nobody foresaw
 STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing could be read yet
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How the loop runs."""
-
-    reconcile_interval: float = 10.0  # seconds between passes that nothing woke
-    shutdown_timeout: float = 20.0  # seconds at the end in which no server goes away
-    user_length: int = 12  # characters of a server id
-    lower_case: bool = False  # whether an id has no capital letters, as the name of a host
-
-    def new_id(self) -> str:
-        """Return a random server id."""
-        return new_id(self.user_length, LOWER_CASE if self.lower_case else ALPHABET)
 
 
 class Orchestrator:
@@ -83,8 +75,6 @@ class Orchestrator:
         self._observer = Observer(
             spawner=spawner,
             proxy=proxy,
-            client=self._client,
-            tokens=tokens,
             health=self.health,
             clock=clock,
         )
@@ -139,16 +129,25 @@ class Orchestrator:
             image=lambda: self.image,
             serving=lambda: self._adopted and not self._closing and not self._barred(),
         )
-        self.lifetimes = Lifetimes(
+        usage = Usage(
             client=self._client,
             tokens=tokens,
+            clock=clock,
+            tasks=self._tasks,
+            max_idle=policy.max_idle,
+            live=self.claims.live,
+        )
+        self.lifetimes = Lifetimes(
+            usage=usage,
             clock=clock,
             max_idle=policy.max_idle,
             max_age=policy.max_age,
         )
+        self.culling = Culling(usage, self.pool, self._tasks, self.health, self.wake)
         self.downloads = Downloads(self._client, tokens, self.claims.live)
         self._woken = asyncio.Event()
-        self._cull_due = self._adopted = self._closing = self._stop_claimed = False
+        self._looking: asyncio.Task[None] | None = None  # the pass that is under way
+        self._adopted = self._closing = self._stop_claimed = False
 
     # For visitors and operators
 
@@ -215,9 +214,12 @@ class Orchestrator:
         return count
 
     def cull(self) -> None:
-        """Look for idle servers in a pass that begins now. Called on a periodic callback."""
-        self._cull_due = True
-        self.wake()
+        """Ask servers whether they are in use, and end idle ones in passes that follow.
+
+        Called on a periodic callback; does nothing while servers are still being asked.
+        """
+        if self._adopted and not self._closing:
+            self.culling.begin()
 
     def wake(self) -> None:
         """Begin the next pass now instead of at the end of the interval."""
@@ -226,6 +228,8 @@ class Orchestrator:
     def shutdown(self, *, stop_claimed: bool) -> None:
         """End `run`: unclaimed servers are stopped, claimed ones only if `stop_claimed`."""
         self._closing, self._stop_claimed = True, stop_claimed
+        if self._looking is not None:
+            self._looking.cancel()
         self.wake()
 
     def _changed(self) -> None:
@@ -250,7 +254,8 @@ class Orchestrator:
         async with self._tasks:
             while not self._closing:
                 begun = asyncio.get_running_loop().time()
-                await supervise(self._pass(), "pass")
+                self._looking = self._tasks.spawn(self._reported_pass(), "pass")
+                await asyncio.wait({self._looking})
                 await self._pause(asyncio.get_running_loop().time() - begun)
             await self._wind_down()
         self._client.close()
@@ -274,15 +279,28 @@ class Orchestrator:
         await self._crowd.pause(LONGEST_CROWD, lambda: self._closing or self.claims.urgent)
         self._woken.clear()
 
+    async def _reported_pass(self) -> None:
+        """Make a pass; one that dies shows in `Health`, and is followed by another."""
+        try:
+            await self._pass()
+        except TmpnbError:
+            raise  # reported where it came up
+        except Exception as error:
+            known = BROKEN in self.health.problems
+            self.health.report(BROKEN, f"it broke off, and is tried again: {error!r}")
+            if not known:
+                raise  # with all of it into the log
+        else:
+            self.health.solved(BROKEN)
+
     async def _pass(self) -> None:
-        culling = self._cull_due and self._adopted
+        culling = self.culling.take_due()
         seen = await self._observer.observe(self.pool.servers.values())
         self._barred()
         if culling:
             servers = tuple(self.pool.servers.values())
-            seen = await self._observer.with_activity(seen, servers, self._policy.max_idle)
+            seen = self.culling.added_to(seen)
             seen = await self._observer.with_burning(seen, servers, self._policy.max_burning)
-            self._cull_due = False
         if not self._closing:
             self._apply(plan(seen, self.pool.servers, self._policy_after_adopting(seen)))
             self.health.passed()
@@ -326,25 +344,16 @@ class Orchestrator:
         self.health.state(EGRESS, reason)
         return bool(reason)
 
-    def _unclaimed(self) -> int:
-        return sum(s.phase is not Phase.CLAIMED for s in self.pool.servers.values())
-
     async def _wind_down(self) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step would clean up nothing
         self._fleet.cancel_starts()
         if not self._stop_claimed:
             await self._marks.flush()
-        leaving = {Phase.READY, Phase.CLAIMED} if self._stop_claimed else {Phase.READY}
-        for server in tuple(self.pool.servers.values()):
-            if server.phase in leaving:
-                self._fleet.stop(server, StopReason.SHUTDOWN)
-        try:
-            while count := self._unclaimed():
-                async with asyncio.timeout(self._timing.shutdown_timeout):
-                    while self._unclaimed() >= count:
-                        self._woken.clear()
-                        await self._woken.wait()
-        except TimeoutError:
-            left = [s.id for s in self.pool.servers.values() if s.phase is not Phase.CLAIMED]
-            log.warning("could not remove in time: %s; the next start will", ", ".join(left))
+        await wind_down(
+            self.pool,
+            self._fleet,
+            stop_claimed=self._stop_claimed,
+            news=self._woken,
+            patience=self._timing.shutdown_timeout,
+        )
         self._tasks.cancel_all()

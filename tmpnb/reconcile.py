@@ -138,13 +138,14 @@ def _is_lost(server: NotebookServer, seen: Observation, policy: Policy) -> bool:
 
 
 def _last_alive(server: NotebookServer, seen: Observation) -> float:
-    """Return the last sign of life: the server's own word, else the proxy's clock."""
+    """Return the last sign of life: the server's own word; the proxy's clock if it never tells."""
     known = max(server.claimed_at or server.since, server.kept_at or 0.0)
     if server.id in seen.activity:
         return max(known, seen.activity[server.id])
     route = seen.routes.get(server.id)
-    # Without either, nothing says it is idle; the route comes back in this pass.
-    return seen.taken_at if route is None else max(known, route.last_activity)
+    if server.id not in seen.silent or route is None:
+        return seen.taken_at  # nothing says that it is idle; a lost route comes back in this pass
+    return max(known, route.last_activity)
 
 
 def _surplus(

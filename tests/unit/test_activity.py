@@ -10,8 +10,8 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from tmpnb import activity
-from tmpnb.activity import last_activity
-from tmpnb.http import Client
+from tmpnb.activity import Word, ask_for_use
+from tmpnb.http import SMALL, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -28,8 +28,10 @@ class Server:
         self.status = json.dumps({"last_activity": RECENT, "connections": 1})
         self.kernels = "[]"
         self.others: dict[str, str] = {}  # by path below api/
+        self.kit = ""  # what it says of use elsewhere; empty: it has no kit
         self.code = 200
-        self.hangs = False
+        self.codes: dict[str, int] = {}  # of single paths
+        self.hangs: set[str] = set()  # paths; "" is all
         self.asked: list[str] = []
 
 
@@ -39,7 +41,7 @@ class Api(RequestHandler):
 
     async def get(self, what: str) -> None:
         self.server.asked.append(self.request.uri or "")
-        if self.server.hangs:
+        if self.server.hangs & {"", what}:
             await asyncio.Event().wait()
         if self.request.headers.get("Authorization") != f"token {TOKEN}":
             self.set_status(403)
@@ -47,8 +49,21 @@ class Api(RequestHandler):
         self.set_status(self.server.code)
         known = {"status": self.server.status, "kernels": self.server.kernels}
         answer = (known | self.server.others).get(what)
-        self.set_status(self.server.code if answer is not None else 404)
+        code = self.server.codes.get(what, self.server.code)
+        self.set_status(code if answer is not None or code >= 400 else 404)
         self.finish(answer or "{}")
+
+
+class Kit(RequestHandler):
+    def initialize(self, server: Server) -> None:
+        self.server = server
+
+    async def get(self) -> None:
+        self.server.asked.append(self.request.uri or "")
+        if "kit" in self.server.hangs:
+            await asyncio.Event().wait()
+        self.set_status(200 if self.server.kit else 404)
+        self.finish(self.server.kit)
 
 
 @pytest.fixture
@@ -58,7 +73,8 @@ def server() -> Server:
 
 @pytest.fixture
 def app(server: Server) -> Application:
-    return Application([("/user/a/api/(.*)", Api, {"server": server})])
+    args = {"server": server}
+    return Application([("/user/a/api/(.*)", Api, args), ("/user/a/tmpnb/use", Kit, args)])
 
 
 @pytest.fixture
@@ -67,7 +83,11 @@ def url(http_server: HTTPServer, base_url: str) -> str:
 
 
 async def asked(client: Client, url: str, token: str = TOKEN) -> float | None:
-    return await last_activity(client, url, token, now=NOW, max_idle=MAX_IDLE)
+    return (await word_of(client, url, token)).last_use
+
+
+async def word_of(client: Client, url: str, token: str = TOKEN) -> Word:
+    return await ask_for_use(client, url, token, now=NOW, max_idle=MAX_IDLE)
 
 
 async def test_a_server_in_use_says_when(client: Client, url: str) -> None:
@@ -90,16 +110,16 @@ async def test_asking_for_kernels_is_no_activity_itself(
 ) -> None:
     server.status = json.dumps({"last_activity": OLD})
     await asked(client, url)
-    assert server.asked[1:] == ["/user/a/api/kernels?no_track_activity=1"]
+    assert server.asked[1:] == [
+        "/user/a/api/kernels?no_track_activity=1",
+        "/user/a/tmpnb/use?no_track_activity=1",
+    ]
 
 
 @pytest.mark.parametrize(
     "kernels",
     [
         "[]",
-        "{}",
-        "not json",
-        "[" * 100_000,
         "null",
         "[null, 3]",
         '[{"execution_state": "idle"}]',
@@ -110,6 +130,29 @@ async def test_kernels_that_are_not_busy_do_not_keep_a_server(
     client: Client, url: str, server: Server, kernels: str
 ) -> None:
     server.status, server.kernels = json.dumps({"last_activity": OLD}), kernels
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+@pytest.mark.parametrize("kernels", ["{}", "not json", "[" * 100_000, '"busy"', "[]" * 600_000])
+async def test_kernels_that_it_does_not_tell_may_be_computing(
+    client: Client, url: str, server: Server, kernels: str
+) -> None:
+    server.status, server.kernels = json.dumps({"last_activity": OLD}), kernels
+    assert await asked(client, url) == NOW
+
+
+@pytest.mark.parametrize("code", [403, 500, 503])
+async def test_a_question_about_kernels_that_fails_ends_nobody(
+    client: Client, url: str, server: Server, code: int
+) -> None:
+    server.status, server.codes = json.dumps({"last_activity": OLD}), {"kernels": code}
+    assert await asked(client, url) == NOW
+
+
+async def test_a_server_that_knows_no_kernels_has_none(
+    client: Client, url: str, server: Server
+) -> None:
+    server.status, server.codes = json.dumps({"last_activity": OLD}), {"kernels": 404}
     assert await asked(client, url) == NOW - 3600 + 0.5
 
 
@@ -136,7 +179,7 @@ async def test_an_answer_without_a_time_is_not_knowing(
 @pytest.mark.parametrize("code", [302, 404, 500])
 async def test_an_error_is_not_knowing(client: Client, url: str, server: Server, code: int) -> None:
     server.code = code
-    assert await asked(client, url) is None
+    assert await word_of(client, url) == Word(None, answered=True)
 
 
 async def test_a_wrong_token_is_not_knowing(client: Client, url: str) -> None:
@@ -147,8 +190,32 @@ async def test_a_silent_server_is_not_knowing_after_the_deadline(
     client: Client, url: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activity, "TIMEOUT", 0.1)
-    server.hangs = True
-    assert await asked(client, url) is None
+    server.hangs = {""}
+    assert await word_of(client, url) == Word(None, answered=False)
+
+
+@pytest.mark.parametrize("path", ["kernels", "terminals", "contents/", "kit"])
+async def test_one_question_without_an_answer_ends_nobody(
+    client: Client, url: str, server: Server, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(activity, "TIMEOUT", 0.1)
+    page_is_open(server)
+    server.hangs = {path}
+    assert await word_of(client, url) == Word(NOW - 300)
+
+
+async def test_all_questions_together_have_a_deadline(
+    client: Client, url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "LOOK_TIMEOUT", 0.2)
+    page_is_open(server)
+    server.hangs = {"contents/"}  # for `TIMEOUT`, which is longer
+    assert await word_of(client, url) == Word(NOW - 300)
+
+
+async def test_a_status_is_small(client: Client, url: str, server: Server) -> None:
+    server.status = json.dumps({"last_activity": RECENT, "pad": "x" * SMALL})
+    assert await word_of(client, url) == Word(None, answered=False)
 
 
 async def test_a_server_that_is_gone_is_not_knowing(
@@ -211,7 +278,6 @@ LISTINGS = (
     "[]",
     "{}",
     '{"content": null}',
-    '{"content": [{"type": "directory", "path": "\\ud800"}]}',
 )
 
 
@@ -229,8 +295,84 @@ async def test_endless_folders_are_looked_at_only_so_far(
 ) -> None:
     page_is_open(server, entry("directory", "loop", OLD))
     server.others["contents/loop"] = server.others["contents/"]
-    assert await asked(client, url) == NOW - 3600 + 0.5
+    assert await asked(client, url) == NOW - 300, "what was not seen counts as used"
     assert sum("contents" in path for path in server.asked) == activity.MOST_FOLDERS
+
+
+async def test_many_folders_are_looked_at_one_and_all(
+    client: Client, url: str, server: Server
+) -> None:
+    names = [f"d{n}" for n in range(45)]
+    page_is_open(server, *(entry("directory", name, OLD) for name in names))
+    for name in names:
+        server.others[f"contents/{name}"] = json.dumps({"content": []})
+    last = json.dumps({"content": [entry("file", "d44/x", "2026-11-22T15:54:00Z")]})
+    server.others["contents/d44"] = last
+    assert await asked(client, url) == NOW - 360
+
+
+ODD_ENTRIES = [
+    entry("file", "caf\udce9.txt", OLD),
+    entry("directory", "half \ud800", OLD),
+    entry("directory", "caf\udce9", OLD),  # nobody can ask for it: 404
+    {"type": "directory"},
+    {"type": "directory", "path": 7, "last_modified": 7},
+    {"last_modified": "9" * 400},
+    {"last_modified": "-0001-01-01T00:00:00Z"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_ENTRIES)
+async def test_one_odd_entry_costs_no_more_than_itself(
+    client: Client, url: str, server: Server, odd: dict[str, object]
+) -> None:
+    page_is_open(server)
+    saved = entry("file", "x", "2026-11-22T15:54:00Z")
+    server.others["contents/"] = json.dumps({"content": [odd, None, "x", saved]})
+    assert await asked(client, url) == NOW - 360
+
+
+@pytest.mark.parametrize("code", [400, 403, 404])
+async def test_a_folder_that_it_does_not_show_costs_only_itself(
+    client: Client, url: str, server: Server, code: int
+) -> None:
+    page_is_open(server, entry("directory", "closed", OLD))
+    server.codes["contents/closed"] = code
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+async def test_a_start_is_no_use(client: Client, url: str, server: Server) -> None:
+    page_is_open(server, entry("file", "x", OLD))
+    server.status = json.dumps({"last_activity": RECENT, "started": RECENT})
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+async def test_use_of_pages_that_are_not_jupyters_is_told_by_the_kit(
+    client: Client, url: str, server: Server
+) -> None:
+    page_is_open(server, entry("file", "x", OLD))
+    server.kit = json.dumps({"last_use": NOW - 100})
+    assert await asked(client, url) == NOW - 300, "never later than the server itself says"
+    server.status = json.dumps({"last_activity": OLD})
+    assert await asked(client, url) == NOW - 100
+
+
+@pytest.mark.parametrize(
+    "said", ["", "[]", "not json", "{}", '{"last_use": "now"}', '{"last_use": -1e400}', "[" * 9999]
+)
+async def test_without_a_word_of_the_kit_the_others_count(
+    client: Client, url: str, server: Server, said: str
+) -> None:
+    page_is_open(server, entry("file", "x", OLD))
+    server.kit = said
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+async def test_the_kits_word_is_never_of_the_future(
+    client: Client, url: str, server: Server
+) -> None:
+    server.status, server.kit = json.dumps({"last_activity": OLD}), '{"last_use": 9e10}'
+    assert await asked(client, url) == NOW
 
 
 async def test_no_question_is_activity_itself(client: Client, url: str, server: Server) -> None:

@@ -52,8 +52,12 @@ def seen(
     activity: dict[str, float] | None = None,
     culling: bool = True,
     burning: str = "",
+    silent: str | None = None,
 ) -> Observation:
-    """Return an observation taken at `NOW`, of a culling pass unless said otherwise."""
+    """Return an observation taken at `NOW`, of a culling pass unless said otherwise.
+
+    Servers whose activity is not given never tell it, unless said otherwise.
+    """
     instances = {t.server_id: t for t in things if isinstance(t, Instance)}
     routes = {t.server_id: t for t in things if isinstance(t, Route)}
     return Observation(
@@ -62,6 +66,7 @@ def seen(
         routes,
         launched=frozenset(launched),
         activity=activity or {},
+        silent=frozenset(instances.keys() if silent is None else silent),
         culling=culling,
         burning=frozenset(burning),
     )
@@ -267,6 +272,11 @@ def test_servers_own_word_beats_the_proxys_traffic() -> None:
     """An open tab in which nothing happens is idle."""
     world = seen(instance("a"), route("a", NOW - 1), activity={"a": NOW - 61})
     assert planned(world, claimed()).stop == {"a": StopReason.IDLE}
+
+
+def test_server_that_has_not_told_yet_is_not_judged_by_the_proxy() -> None:
+    world = seen(instance("a"), route("a", LONG_AGO), silent="")
+    assert not planned(world, claimed("a")).stop
 
 
 def test_word_of_one_server_says_nothing_about_another() -> None:

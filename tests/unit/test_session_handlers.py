@@ -140,8 +140,7 @@ class TestPage:
         assert b'<span id="left">2 minutes</span> left' in answer.body
         assert b"It is kept until <time" in answer.body
         running.world.clock.advance(95)
-        running.world.orchestrator.cull()
-        await running.world.passes(2)
+        await running.world.cull()
         assert owner.server.phase is Phase.CLAIMED
 
     async def test_what_cannot_be_kept_offers_no_keeping(self, running: Running) -> None:

@@ -47,6 +47,7 @@ class FakeServer:
     claimed_at: float | None = None
     running: bool = True
     cpu_seconds: float = 0.0
+    address: str = ""  # where it answers, if not where all do
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
 
@@ -135,7 +136,7 @@ class FakeSpawner(Spawner):
                 running=server.running,
                 created_at=server.created_at,
                 claimed_at=server.claimed_at,
-                address=engine.address if server.running else None,
+                address=(server.address or engine.address) if server.running else None,
             )
             for (pool, server_id), server in engine.servers.items()
             if pool == self.pool_name

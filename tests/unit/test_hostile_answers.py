@@ -1,0 +1,159 @@
+"""Whatever one visitor's server answers, the loop serves all the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from harness import World, wait_until
+
+from tmpnb import observer, orchestrator
+from tmpnb.observation import Instance
+from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.spawners.fake import FakeSpawner
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+OK = b"HTTP/1.1 200 OK\r\n"
+HOSTILE = {
+    "200 kB of headers": OK + b"X-Pad: " + b"x" * 200_000 + b"\r\n\r\n",
+    "16 MB": OK + b"Content-Length: 16777216\r\n\r\n" + b" " * 16_777_216,
+    "a path that is no text": OK + b'Content-Length: 3\r\n\r\n"\xff"',
+    "endless interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+    "no answer": b"",
+}
+
+
+@asynccontextmanager
+async def taken_over(server: NotebookServer, words: bytes) -> AsyncIterator[list[bytes]]:
+    """Have a server answer everything with `words`, or hang if there are none."""
+    asked: list[bytes] = []
+    hanging = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        try:
+            writer.write(words)
+            await (writer.drain() if words else hanging.wait())
+        except OSError:
+            pass
+        writer.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    server.address = f"http://127.0.0.1:{port}"
+    try:
+        yield asked
+    finally:
+        hanging.set()
+        listening.close()
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE.keys())
+async def test_others_are_culled_and_the_pool_is_filled_beside_it(words: bytes) -> None:
+    async with World(3, min_ready=1, max_idle=100, interval=60).running() as world:
+        await world.until_ready(1)
+        bad = await world.orchestrator.claims.claim()
+        await world.until_ready(1)
+        idle = await world.orchestrator.claims.claim()
+        world.clock.advance(101)
+        instance = world.engine.servers["test", bad.id]
+        async with taken_over(bad, words) as asked:
+            instance.address = str(bad.address)
+            world.orchestrator.cull()
+            await world.until_gone(idle.id)
+            assert idle.reason is StopReason.IDLE
+            assert asked
+            await world.until_ready(1)
+            assert "pass" not in world.orchestrator.health.problems
+            world.clock.advance(1000)
+            world.orchestrator.wake()
+            await world.until_gone(bad.id)
+            assert bad.reason is StopReason.TOO_OLD, "that needs nobody's word"
+
+
+async def test_no_pass_waits_for_a_server_that_hangs() -> None:
+    async with World(1, max_idle=100, interval=0.05).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        world.clock.advance(101)
+        async with taken_over(server, b"") as asked:
+            world.engine.servers["test", server.id].address = str(server.address)
+            world.orchestrator.cull()
+            await wait_until(lambda: asked)
+            await world.passes(3)
+            assert world.orchestrator.culling.asking, "it hangs still"
+            world.orchestrator.cull()
+            await world.passes(1)
+            assert len(asked) == 1, "one question at a time"
+            assert server.phase is Phase.CLAIMED
+
+
+async def test_the_end_does_not_wait_for_a_server_that_hangs() -> None:
+    world = World(1, max_idle=100)
+    async with world.running(stop_claimed=False):
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        world.clock.advance(101)
+        async with taken_over(server, b"") as asked:
+            world.engine.servers["test", server.id].address = str(server.address)
+            world.orchestrator.cull()
+            await wait_until(lambda: asked)
+            world.orchestrator.shutdown(stop_claimed=False)
+            await wait_until(lambda: not world.orchestrator.culling.asking)
+
+
+class Stalled(FakeSpawner):
+    """An engine that does not answer once it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stalls = False
+
+    async def list(self) -> list[Instance]:
+        if self.stalls:
+            await asyncio.Event().wait()
+        return await super().list()
+
+
+async def test_the_end_does_not_wait_for_an_engine_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(observer, "READ_TIMEOUT", 3600.0)
+    spawner = Stalled()
+    world = World(1, spawner=spawner)
+    await spawner.setup()
+    run = asyncio.create_task(world.orchestrator.run())
+    await world.until_ready(1)
+    spawner.stalls = True
+    last = world.orchestrator.health.last_pass
+    world.orchestrator.wake()
+    await asyncio.sleep(0)
+    assert world.orchestrator.health.last_pass == last
+    world.orchestrator.shutdown(stop_claimed=True)
+    await asyncio.wait_for(run, 10)
+    await spawner.close()
+
+
+async def test_a_pass_that_dies_shows_and_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("nobody foresaw this")
+
+    async with World(1).running() as world:
+        await world.until_ready(1)
+        health = world.orchestrator.health
+        with monkeypatch.context() as broken:
+            broken.setattr(orchestrator, "plan", fails)
+            await wait_until(lambda: "pass" in health.problems)
+            assert "nobody foresaw this" in health.problems["pass"].message
+            since = caplog.text.count("Traceback")
+            world.orchestrator.wake()
+            await asyncio.sleep(0)
+        await wait_until(lambda: "pass" not in health.problems)
+        assert since == caplog.text.count("Traceback") == 1, "told once"
+        server = await world.orchestrator.claims.claim()
+        assert server.phase is Phase.CLAIMED
