@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from tmpnb.clock import Clock
 from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
 from tmpnb.fleet import Fleet
-from tmpnb.handover import HandOver
+from tmpnb.handover import QUESTION_TIMEOUT, HandOver
 from tmpnb.health import Health
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
@@ -17,6 +17,7 @@ from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.waiting import Place, WaitingRoom
 
 LONGEST_LINE = 1000  # visitors
+CLAIM_TIMEOUT = 12.0  # seconds of a claim, with all servers that turn out to be dead on the way
 
 
 class Claims:
@@ -84,10 +85,12 @@ class Claims:
             ProxyError: The proxy does not answer, or refuses the route.
         """
         self._require_service()
+        deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
         await self._require_answer_if_engine_is_down()
         while True:
             if self._room.must_wait():
                 self._pool.refuse()
+            self._require_time(deadline)
             server = self._pool.claim()
             try:
                 if await self._give(server):
@@ -127,8 +130,10 @@ class Claims:
             ProxyError: The proxy does not answer, or refuses the route; the place is kept.
         """
         self._require_service()
+        deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
         await self._require_answer_if_engine_is_down()
         while True:
+            self._require_time(deadline)
             server, given = self._room.claim(ticket), False
             try:
                 given = await self._give(server)
@@ -192,6 +197,15 @@ class Claims:
         problem = self._health.problems.get("proxy")
         if problem is not None:
             raise ProxyError(problem.message)
+
+    def _require_time(self, deadline: float) -> None:
+        """Refuse rather than ask one more server that may hang, and end it for that.
+
+        Raises:
+            PoolEmptyError: There is not enough time left for an answer.
+        """
+        if asyncio.get_running_loop().time() + QUESTION_TIMEOUT > deadline:
+            self._pool.refuse()
 
     async def _require_answer_if_engine_is_down(self) -> None:
         """While the engine is away, spend no server on a visitor that no server could answer."""

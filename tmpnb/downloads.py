@@ -31,6 +31,7 @@ MOST_REMARKS = 1000  # lines of the text file
 MOST_FILES = 10_000
 MOST_FOLDERS = 2_000
 LONGEST_LIST = 4_000_000  # bytes of what a server says of one folder
+LARGEST_ANSWER = 8_000_000  # bytes of it that are read at all
 DEEPEST = 30  # folders in each other; a link may lead to a folder above it
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -98,7 +99,9 @@ class _Source:
         """
         query = "type=directory&content=1&no_track_activity=1"
         url = f"{self.url}api/contents/{_quoted(folder)}?{query}"
-        answer = await self.client.fetch(url, timeout=PATIENCE, headers=self.headers)
+        answer = await self.client.fetch(
+            url, timeout=PATIENCE, headers=self.headers, most=LARGEST_ANSWER
+        )
         if answer.code != 200:
             return f"the server answered {answer.code}"
         if len(answer.body) > LONGEST_LIST:

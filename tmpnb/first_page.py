@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import LISTING, Client
 from tmpnb.server import NotebookServer
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,10 @@ async def warm_up(
     url = f"{server.address}{server.base_url}{path}"
     try:
         answer = await client.fetch(
-            url, timeout=timeout, headers={"Authorization": f"token {token}"}
+            url,
+            timeout=timeout,
+            headers={"Authorization": f"token {token}"},
+            most=LISTING,
         )
     except UnreachableError as error:
         log.debug("server %s has made no page yet: %s", server.id, error)

@@ -32,7 +32,7 @@ class Client:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
-        most: int = MAX_ANSWER,
+        most: int = SMALL,
     ) -> HTTPResponse:
         """Return the answer whatever its status; redirects are not followed.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from harness import World, wait_until
 
-from tmpnb import observer, orchestrator
+from tmpnb import claims, handover, observer, orchestrator
+from tmpnb.errors import PoolEmptyError
 from tmpnb.observation import Instance
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.fake import FakeSpawner
@@ -157,3 +158,23 @@ async def test_a_pass_that_dies_shows_and_is_followed_by_another(
         assert since == caplog.text.count("Traceback") == 1, "told once"
         server = await world.orchestrator.claims.claim()
         assert server.phase is Phase.CLAIMED
+
+
+@pytest.mark.parametrize("in_line", [False, True], ids=["at once", "in line"])
+async def test_a_claim_has_a_deadline_and_ends_a_few_that_hang_at_most(
+    monkeypatch: pytest.MonkeyPatch, *, in_line: bool
+) -> None:
+    monkeypatch.setattr(handover, "QUESTION_TIMEOUT", 0.2)
+    monkeypatch.setattr(claims, "QUESTION_TIMEOUT", 0.2)
+    monkeypatch.setattr(claims, "CLAIM_TIMEOUT", 0.5)
+    async with World(8, interval=60).running() as world, AsyncExitStack() as hanging:
+        await world.until_ready(8)
+        for server in world.servers(Phase.READY):
+            await hanging.enter_async_context(taken_over(server, b""))
+        ours = world.orchestrator.claims
+        with pytest.raises(PoolEmptyError):
+            await (ours.claim_in_turn(ours.queue()) if in_line else ours.claim())
+        ended = [s for s in world.pool.servers.values() if s.reason is StopReason.EXITED]
+        assert len(ended) <= 2
+        assert len(world.servers(Phase.READY)) >= 6
+        assert ours.waiting == in_line, "a place in line is kept"

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from tmpnb import open_files
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, open_proxy
 from tmpnb.service import Service
 from tmpnb.settings import Secrets
@@ -93,9 +93,11 @@ async def _lets_anybody_in(endpoint: str) -> bool:
     try:
         url = f"{endpoint.rstrip('/')}/api/routes"
         headers = {"Authorization": "token none-at-all"}
-        return (await client.fetch(url, timeout=TIMEOUT, headers=headers)).code == 200
+        answer = await client.fetch(url, timeout=TIMEOUT, headers=headers, most=MAX_ANSWER)
     except UnreachableError:
         return False
+    else:
+        return answer.code == 200
     finally:
         client.close()
 

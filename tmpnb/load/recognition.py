@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmpnb.errors import ConfigError, UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.load.doors import Door, HubDoor, JupyterDoor, TmpnbDoor
 from tmpnb.load.session import reason
 from tmpnb.load.target import Target
@@ -52,7 +52,7 @@ def door(target: Target, answers: Mapping[str, Answer]) -> Door:
 
 
 async def _ask(client: Client, url: str) -> Answer:
-    answer = await client.fetch(url, timeout=TIMEOUT)
+    answer = await client.fetch(url, timeout=TIMEOUT, most=MAX_ANSWER)
     try:
         return answer.code, json.loads(answer.body)
     except ValueError:

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from tornado.httpclient import HTTPError, HTTPResponse
 
 from tmpnb.errors import UnreachableError, VisitError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.load.cookies import Cookies
 
 MOST_REDIRECTS = 20
@@ -50,7 +50,12 @@ class Session:
             sent["Cookie"] = cookie
         try:
             answer = await self._client.fetch(
-                url, timeout=self.patience, method=method, headers=sent, body=body
+                url,
+                timeout=self.patience,
+                method=method,
+                headers=sent,
+                body=body,
+                most=MAX_ANSWER,
             )
         except UnreachableError as error:
             raise VisitError(reason(error)) from error
