@@ -21,7 +21,7 @@ from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.websocket import websocket_connect
 
 from tmpnb import process
-from tmpnb.activity import last_activity
+from tmpnb.activity import ask_for_use
 from tmpnb.http import Client
 from tmpnb.process import Process
 from tmpnb.readiness import wait_until_ready
@@ -229,7 +229,14 @@ async def test_only_who_knows_the_token_gets_in(shared: Notebook) -> None:
 async def test_it_says_when_it_was_used(shared: Notebook) -> None:
     before = (await shared.spawner.list())[0].created_at
     client = Client()
-    seen = await last_activity(client, shared.url, SPEC.token, now=before + 3600, max_idle=1e9)
+    now = before + 3600
+    word = await ask_for_use(client, shared.url, SPEC.token, now=now, max_idle=1e9)
     client.close()
-    assert seen is not None
-    assert seen >= before
+    assert word.last_use is not None
+    assert word.last_use <= now
+
+
+async def test_the_kit_says_when_other_pages_were_used(shared: Notebook) -> None:
+    assert (await shared.fetch("tmpnb/use")).code == 403
+    told = await shared.fetch("tmpnb/use?no_track_activity=1", headers=AUTHORIZATION)
+    assert json.loads(told.body) == {"last_use": None}

@@ -78,7 +78,7 @@ async def test_messages_come_back_and_count_as_use(client: Client, url: str) -> 
     kernels = await client.fetch(f"{url}api/kernels", timeout=10, headers=WITH_TOKEN)
     assert [k["connections"] for k in json.loads(kernels.body)] == [1]
     now = time.time()
-    used = await activity.last_activity(client, url, TOKEN, now=now, max_idle=60)
+    used = (await activity.ask_for_use(client, url, TOKEN, now=now, max_idle=60)).last_use
     assert used is not None
     assert used <= now < used + 30
     opened.close()

@@ -42,6 +42,9 @@ def test_archive_has_what_a_server_reads_and_nothing_else() -> None:
         "siblings/jupyter_server_config.d/tmpnb_siblings.json",
         "siblings/jupyter_server_config.py",
         "siblings/tmpnb_siblings.py",
+        "use/jupyter_server_config.d/tmpnb_use.json",
+        "use/jupyter_server_config.py",
+        "use/tmpnb_use.py",
     }
 
 
@@ -78,7 +81,8 @@ def test_archive_is_the_same_each_time_and_named_by_its_contents(
 
 
 @pytest.mark.parametrize(
-    ("https", "config"), [(False, "/kit/config"), (True, "/kit/config:/kit/https")]
+    ("https", "config"),
+    [(False, "/kit/config:/kit/use"), (True, "/kit/config:/kit/use:/kit/https")],
 )
 def test_cookies_for_frames_are_for_https_alone(https: bool, config: str) -> None:
     assert kit.environment("/kit", {}, https=https) == {
@@ -90,7 +94,7 @@ def test_cookies_for_frames_are_for_https_alone(https: bool, config: str) -> Non
 def test_leave_for_scripts_is_given_only_where_sites_are_named() -> None:
     assert kit.environment("/kit", {}, https=True, origins="https://a") == {
         "JUPYTER_PATH": "/kit/share",
-        "JUPYTER_CONFIG_PATH": "/kit/config:/kit/https:/kit/origins",
+        "JUPYTER_CONFIG_PATH": "/kit/config:/kit/use:/kit/https:/kit/origins",
         "TMPNB_ORIGINS": "https://a",
     }
 
@@ -99,13 +103,13 @@ def test_what_a_server_has_already_comes_first() -> None:
     present = {"JUPYTER_PATH": "/own:/more", "JUPYTER_CONFIG_PATH": "/conf", "PATH": "/bin"}
     assert kit.environment("/kit", present, https=False) == {
         "JUPYTER_PATH": "/own:/more:/kit/share",
-        "JUPYTER_CONFIG_PATH": "/conf:/kit/config",
+        "JUPYTER_CONFIG_PATH": "/conf:/kit/config:/kit/use",
     }
 
 
 def test_json_is_json() -> None:
     texts = [path.read_text(encoding="utf-8") for path in kit.DIRECTORY.rglob("*.json")]
-    assert len([json.loads(text) for text in texts]) == 5
+    assert len([json.loads(text) for text in texts]) == 6
 
 
 # The part that runs in a notebook server
@@ -203,7 +207,7 @@ def test_nobodys_scripts_may_ask_where_nobody_is_named(
 
 def test_cookies_are_guarded_only_where_servers_have_hosts_of_one_site() -> None:
     config = kit.environment("/kit", {}, https=True, siblings=True)["JUPYTER_CONFIG_PATH"]
-    assert config == "/kit/config:/kit/https:/kit/siblings"
+    assert config == "/kit/config:/kit/use:/kit/https:/kit/siblings"
 
 
 OWN = "me.notebooks.example:8000"

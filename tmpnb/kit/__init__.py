@@ -2,6 +2,7 @@
 
 share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages
+use/     notes when a person used a page that is not Jupyter's own
 https/   cookies for frames of other sites; only where visitors come by https
 origins/ leave for scripts of other sites to ask the server; only where sites are named
 siblings/ no cookies for pages of other servers; only where each server has a host of its own
@@ -19,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent
-PARTS = ("share", "config", "https", "origins", "siblings")
+PARTS = ("share", "config", "use", "https", "origins", "siblings")
 ORIGINS = "TMPNB_ORIGINS"
 
 
@@ -40,7 +41,13 @@ def environment(
         origins: Whose scripts may ask the server, as a regular expression; empty: nobody's.
         siblings: Whether other servers have hosts of the same site.
     """
-    wanted = {"config": True, "https": https, "origins": origins, "siblings": siblings}
+    wanted = {
+        "config": True,
+        "use": True,
+        "https": https,
+        "origins": origins,
+        "siblings": siblings,
+    }
     config = [part for part, is_wanted in wanted.items() if is_wanted]
     added = {"JUPYTER_PATH": ["share"], "JUPYTER_CONFIG_PATH": config}
     found = {

@@ -1,0 +1,6 @@
+"""Lets the notebook server find `tmpnb_use`, which lies beside this file."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))
