@@ -37,9 +37,20 @@ LITTLE = "--mem-limit=200m"
 
 def container(run: Run, server_id: str) -> dict[str, Any]:
     """Return the container of a server, described in full."""
+    found = containers(run, server_id)
+    assert found, f"there is no container of {server_id}"
+    return found[0]
+
+
+def containers(run: Run, server_id: str) -> list[dict[str, Any]]:
+    """Return the container of a server; none while it is being made, or comes back."""
     assert run.engine is not None
     found = run.engine.containers()
-    return next(c for c in found if c["Config"]["Labels"]["tmpnb.server"] == server_id)
+    return [c for c in found if c["Config"]["Labels"]["tmpnb.server"] == server_id]
+
+
+def runs(run: Run, server_id: str) -> bool:
+    return any(c["State"]["Pid"] for c in containers(run, server_id))
 
 
 def crash(engine: RealEngine, of: dict[str, Any]) -> None:
@@ -105,7 +116,7 @@ async def test_server_that_is_ended_while_it_starts_is_started_anew(run: Run, ha
     async with run.serving(JUPYTER, "--pool-size=1") as service:
         await service.until(lambda _: run.census.instances(), "one is made")
         [server_id] = run.census.instances()
-        await service.until(lambda _: container(run, server_id)["State"]["Pid"], "it runs")
+        await service.until(lambda _: runs(run, server_id), "it runs")
         harm(run.engine, container(run, server_id))
         words = await service.until_trouble("start")
         await run.whole(service, available=1)
@@ -178,7 +189,7 @@ async def test_claimed_server_that_dies_comes_back_with_its_files(run: Run, caus
 
 async def until_restarted(run: Run, visitor: Visitor) -> None:
     async def restarted() -> bool:
-        return bool(container(run, visitor.id)["RestartCount"])
+        return any(c["RestartCount"] for c in containers(run, visitor.id))
 
     await wait_until(restarted, "the engine has started it again")
 
