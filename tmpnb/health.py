@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from tmpnb.errors import TmpnbError
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,25 @@ class Health:
         known = self.problems.pop(topic, None)
         if known is not None:
             log.info("%s: well again after %.0f s", topic, self._clock() - known.since)
+
+    async def watch(self, work: Awaitable[None], topic: str) -> None:
+        """Await `work`; if it dies of what nobody foresaw, that is the problem of a topic.
+
+        Raises:
+            TmpnbError: As `work` does, which has reported it.
+            Exception: What nobody foresaw, the first time, so that all of it is logged.
+        """
+        try:
+            await work
+        except TmpnbError:
+            raise
+        except Exception as error:
+            is_known = topic in self.problems
+            self.report(topic, f"it broke off, and is tried again: {error!r}")
+            if not is_known:
+                raise
+        else:
+            self.solved(topic)
 
     def passed(self) -> None:
         """Note a pass of the reconcile loop that could read everything."""

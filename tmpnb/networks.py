@@ -55,6 +55,12 @@ def host_address(url: str) -> Address | None:
     return address(urlsplit(url).hostname or "")
 
 
+def host_addresses(urls: Iterable[str]) -> set[Address]:
+    """Return the addresses of the hosts in URLs, but for names and this machine's own."""
+    found = {host_address(url) for url in urls}
+    return {a for a in found if a is not None and not a.is_loopback}
+
+
 def _shift(version: int, bits: int) -> int:
     return (32 if version == 4 else 128) - bits
 

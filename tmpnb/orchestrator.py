@@ -17,7 +17,6 @@ from tmpnb.crowd import Crowd
 from tmpnb.culling import Culling
 from tmpnb.downloads import Downloads
 from tmpnb.endings import Farewell
-from tmpnb.errors import TmpnbError
 from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
@@ -69,6 +68,7 @@ class Orchestrator:
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
         self._spawner, self._proxy = spawner, proxy
+        spawner.on_news = self.wake
         self._policy, self._clock, self.tokens = policy, clock, tokens
         self._timing = timing or Timing()
         self._client, self._tasks, self._crowd = Client(), Tasks(), Crowd()
@@ -181,8 +181,7 @@ class Orchestrator:
     def server_addresses(self) -> set[Address]:
         """Return where on the network the notebook servers are that visitors have."""
         claimed = (s.address for s in self.pool.servers.values() if s.phase is Phase.CLAIMED)
-        found = {networks.host_address(address) for address in claimed if address}
-        return {a for a in found if a is not None and not a.is_loopback}
+        return networks.host_addresses(address for address in claimed if address)
 
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""
@@ -254,7 +253,7 @@ class Orchestrator:
         async with self._tasks:
             while not self._closing:
                 begun = asyncio.get_running_loop().time()
-                self._looking = self._tasks.spawn(self._reported_pass(), "pass")
+                self._looking = self._tasks.spawn(self.health.watch(self._pass(), BROKEN), "pass")
                 await asyncio.wait({self._looking})
                 await self._pause(asyncio.get_running_loop().time() - begun)
             await self._wind_down()
@@ -278,20 +277,6 @@ class Orchestrator:
             pass
         await self._crowd.pause(LONGEST_CROWD, lambda: self._closing or self.claims.urgent)
         self._woken.clear()
-
-    async def _reported_pass(self) -> None:
-        """Make a pass; one that dies shows in `Health`, and is followed by another."""
-        try:
-            await self._pass()
-        except TmpnbError:
-            raise  # reported where it came up
-        except Exception as error:
-            known = BROKEN in self.health.problems
-            self.health.report(BROKEN, f"it broke off, and is tried again: {error!r}")
-            if not known:
-                raise  # with all of it into the log
-        else:
-            self.health.solved(BROKEN)
 
     async def _pass(self) -> None:
         culling = self.culling.take_due()

@@ -127,7 +127,7 @@ def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> S
 def _is_lost(server: NotebookServer, seen: Observation, policy: Policy) -> bool:
     """Whether a ready server is not to be handed out, or a visitor's will not come back."""
     instance = seen.instances.get(server.id)
-    if instance is None:
+    if instance is None or instance.ended:
         return True
     if server.phase is Phase.READY:  # at another address: the engine has started it anew
         return not instance.running or instance.address != server.address

@@ -45,6 +45,7 @@ METHODS = {
     "exec_create": "POST /containers/<id>/exec",
     "exec_start": "POST /exec/<id>/start",
     "get_archive": "GET /containers/<id>/archive",
+    "events": "GET /events",
     "info": "GET /info",
     "inspect_container": "GET /containers/<id>/json",
     "inspect_distribution": "GET /distribution/<name>/json",

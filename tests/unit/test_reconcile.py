@@ -357,6 +357,12 @@ def test_claimed_server_without_claim_time_ages_from_its_phase() -> None:
     assert planned(seen(instance("a"), route("a")), lost).stop == {"a": StopReason.TOO_OLD}
 
 
+@pytest.mark.parametrize("running", [False, True])
+def test_claimed_server_that_ended_by_itself_does_not_come_back(running: bool) -> None:
+    it = replace(instance("a"), running=running, returning=not running, ended=True)
+    assert planned(seen(it, route("a", NOW)), claimed("a")).stop == {"a": StopReason.EXITED}
+
+
 def test_exited_server_is_called_exited_even_when_too_old() -> None:
     assert planned(seen(), claimed(since=NOW - 3601)).stop == {"a": StopReason.EXITED}
 

@@ -48,6 +48,7 @@ _SERVER = {
     "claimed_at": 1790000000.0,
     "expires_at": 1790014400.0,
     "idle_at": 1790003650.0,
+    "answers": True,
 }
 _STATS = {
     "capacity": 12,

@@ -76,6 +76,10 @@ SCHEMAS: Schema = {
                     "the server does not say when it was used last."
                 )
             ),
+            "answers": {
+                "type": "boolean",
+                "description": "Whether the server answered when it was asked a moment ago.",
+            },
         },
         description="A server that is in use, and how long it has.",
     ),

@@ -6,7 +6,7 @@ A new engine is one module with a `Spawner` subclass, one entry point in the gro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -68,6 +68,8 @@ class Spawner(LoggingConfigurable):
     https: bool = False  # whether visitors come by https, so that cookies work in frames
     script_origins: str = ""  # whose scripts may ask a notebook, as a regular expression
     siblings: bool = False  # whether each server has a host name of its own, below one domain
+    # Called on the loop when `list` has something to tell that should not wait.
+    on_news: Callable[[], None] = staticmethod(lambda: None)
 
     @property
     def kit_settings(self) -> KitSettings:

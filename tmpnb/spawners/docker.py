@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,7 @@ from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_cpu import READERS, CpuReadings
 from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
+from tmpnb.spawners.docker_events import EndWatch
 from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
@@ -125,6 +127,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
     _kit: KitVolume | None = None
     _people: People | None = None
     _ports: Ports | None = None
+    _ends: EndWatch | None = None
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -170,6 +173,8 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
         except (*FAULTS, TypeError, ValueError, LookupError) as error:
             raise ConfigError(f"extra_host_config: {explain(error)}") from error
         await self._see_who(self.image)
+        self._ends = EndWatch(client, pool, lambda: self.on_news())
+        self._ends.start()
 
     async def prepare(self, image: str) -> None:
         """Pull `image` if the engine does not have it.
@@ -210,6 +215,8 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
         async with self._removals:  # to wait for one's turn is no fault of the engine
             await self._slowly("removing", server_id, partial(containers.remove, server_id))
         self._last_words.pop(server_id, None)
+        if self._ends:
+            self._ends.forget(server_id)
         if self._ports:
             self._ports.give_back(server_id)
 
@@ -220,7 +227,9 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
             SpawnerError: The engine refused, did not answer, or was not understood.
         """
         containers = self._ready()
-        return await self._quickly("listing servers", lambda _: containers.all())
+        found = await self._quickly("listing servers", lambda _: containers.all())
+        ended = self._ends or ()
+        return [replace(i, ended=True) if i.server_id in ended else i for i in found]
 
     def barred(self) -> str:
         """See `Spawner`."""
@@ -252,6 +261,8 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
 
     async def close(self) -> None:
         """Let go of threads and connections; a thread that hangs is left to end by itself."""
+        if self._ends is not None:
+            self._ends.close()
         if self._kit is not None:
             remove = self._containers.put_away if self._containers else self._kit.remove
             with suppress(SpawnerError):
@@ -305,7 +316,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
         return docker_connection.connect(
             self.docker_version,
             timeout=self.docker_timeout,
-            connections=QUICK_WORKERS + self.max_dock_workers + READERS,
+            connections=QUICK_WORKERS + self.max_dock_workers + READERS + 1,  # the events'
             assert_hostname=self.assert_hostname,
         )
 

@@ -240,10 +240,10 @@ class LocalProcessSpawner(Spawner):
         return arguments
 
     def _look(self) -> Sequence[Instance]:
-        for child in tuple(self._children.values()):
-            child.popen.poll()  # leaves no zombie behind
+        # Asking leaves no zombie behind.
+        ended = {i for i, child in tuple(self._children.items()) if child.popen.poll() == 0}
         found = [directory.instance() for directory in all_in(self._root)]
-        return [instance for instance in found if instance is not None]
+        return [replace(i, ended=i.server_id in ended) for i in found if i is not None]
 
 
 def _cpu_seconds(directories: Mapping[str, ServerDirectory]) -> Mapping[str, float]:

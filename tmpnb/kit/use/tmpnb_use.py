@@ -52,7 +52,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
         return found
 
     application.find_handler = find_and_note
-    path = f"{server.base_url.rstrip('/')}/tmpnb/use"
+    path = f"{server.base_url}tmpnb/use"
     application.add_handlers(".*$", [(path, _answering(watch))])
 
 
