@@ -38,6 +38,7 @@ class StandIn:
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # "METHOD /path?query"
+    listeners: list[str] = field(default_factory=list)  # the same, of those who want its events
     bodies: list[dict[str, Any]] = field(default_factory=list)  # of creations
     new_state: str = "running"  # of a container that was started
     new_ports: list[dict[str, Any]] | None = None  # published; None: one on 127.0.0.1
@@ -97,6 +98,7 @@ class StandIn:
         url = urlsplit(target)
         path = re.sub(r"^/v[\d.]+", "", unquote(url.path))
         if path == "/events":  # asked for again and again, beside whatever a test looks at
+            self.listeners.append(f"{method} {target}")
             return 404, {"message": "this engine tells of none"}
         with self.changed:
             self.asked.append(f"{method} {target}")
