@@ -16,7 +16,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 from visitors import BROWSER, SCRIPT
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 
 TIMEOUT = 60.0  # seconds for one request, one handshake, one echo
 WEBSOCKETS_AT_ONCE = 50  # handshakes
@@ -67,7 +67,7 @@ class Crowd:
         self.visitors: list[Visitor] = []
         self.tally = Tally()
         self._url = url
-        self._client = Client()
+        self._client = Client(MAX_ANSWER)
         self._quiet = asyncio.Event()
 
     async def arrive(self, count: int, at_once: int) -> None:

@@ -22,7 +22,7 @@ from program import OF_OTHERS, free_ports
 from remains import LABEL, Engine
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 
 PYTHON = (
     Path(__file__).parent.parent / ".cache" / "hub" / "bin" / "python"
@@ -80,7 +80,7 @@ class Hub:
     ) -> None:
         self.url = url  # where visitors go
         self.pid = process.pid
-        self.client = Client()
+        self.client = Client(MAX_ANSWER)
         self._process, self._log = process, log
         self._headers = {"Authorization": f"token {token}"}
 

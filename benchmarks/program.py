@@ -19,7 +19,7 @@ from typing import Any
 from command import BenchmarkError
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 
 POLL = 0.5  # seconds between two looks at the numbers
 ASK_TIMEOUT = 60.0  # seconds for one request
@@ -39,7 +39,7 @@ class Program:
     def __init__(self, process: asyncio.subprocess.Process, url: str, state_dir: Path) -> None:
         self.url = url  # where visitors go
         self.pid = process.pid
-        self.client = Client()
+        self.client = Client(MAX_ANSWER)
         self._process = process
         self._state_dir = state_dir
 

@@ -15,7 +15,7 @@ from sample import Sample, take
 
 from tmpnb.endings import Endings
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.reconcile import Policy
@@ -180,7 +180,7 @@ async def turning_over(
     """Run an orchestrator until the end of the block, and stop all of its servers."""
     table = RouteTable(clock)
     table.start()
-    proxy = ConfigurableHTTPProxy(Client(), table.endpoint, "a token", spawner.pool_name)
+    proxy = ConfigurableHTTPProxy(Client(MAX_ANSWER), table.endpoint, "a token", spawner.pool_name)
     orchestrator = Orchestrator(
         spawner=spawner,
         proxy=proxy,

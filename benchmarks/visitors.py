@@ -16,7 +16,7 @@ import statistics
 import time
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 
 TIMEOUT = 120.0  # seconds for one request
 BROWSER = {"Accept": "text/html", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
@@ -47,7 +47,7 @@ async def reach_notebook(client: Client, url: str) -> float | str:
 
 async def measure(url: str, visitors: int) -> None:
     """Let so many come at once, and print a line."""
-    client = Client()
+    client = Client(MAX_ANSWER)
     results = await asyncio.gather(*(visit(client, url) for _ in range(visitors)))
     times = sorted(r for r in results if isinstance(r, float))
     faults = [r for r in results if isinstance(r, str)]

@@ -13,7 +13,7 @@ import pytest
 from running_site import Running
 from tornado.ioloop import IOLoop
 
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 
 pytest_plugins = ["support.evidence", "support.shards.plugin", "support.time_by_file"]
 
@@ -53,7 +53,7 @@ def client(io_loop: IOLoop) -> Iterator[Client]:
     """Return an HTTP client of the test's own loop."""
 
     async def make() -> Client:
-        return Client()
+        return Client(MAX_ANSWER)
 
     made: Client = io_loop.run_sync(make)
     yield made

@@ -20,7 +20,13 @@ class Client:
     One for each purpose, so that slow servers cannot keep the proxy waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = SMALL) -> None:
+        """Begin without connections.
+
+        Args:
+            most: Bytes that an answer may have if it is not said otherwise.
+        """
+        self._most = most
         self._clients: dict[int, AsyncHTTPClient] = {}  # by the bytes that an answer may have
         self._closed = False
 
@@ -32,7 +38,7 @@ class Client:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
-        most: int = SMALL,
+        most: int = 0,
     ) -> HTTPResponse:
         """Return the answer whatever its status; redirects are not followed.
 
@@ -45,14 +51,14 @@ class Client:
             method: HTTP method.
             headers: Sent as they are.
             body: Sent as it is.
-            most: Bytes that the answer may have; a larger one is no answer.
+            most: Bytes that the answer may have, a larger one is no answer; 0: the client's own.
 
         Raises:
             UnreachableError: There was no answer. The message leaves out the query.
         """
         try:
             request = _request(url, timeout, method, headers, body)
-            return await self._client(most).fetch(request, raise_error=False)
+            return await self._client(most or self._most).fetch(request, raise_error=False)
         except Exception as error:
             said = str(error) or type(error).__name__
             raise UnreachableError(f"{url.partition('?')[0]}: {said}") from error

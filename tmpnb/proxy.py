@@ -15,7 +15,7 @@ from urllib.parse import quote
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.http import Client
 from tmpnb.observation import Route
 from tmpnb.subdomains import Subdomains
 from tmpnb.timestamps import unix_time
@@ -137,7 +137,6 @@ class ConfigurableHTTPProxy:
                 method=method,
                 headers=self._headers,
                 body=body,
-                most=MAX_ANSWER,
             )
         except UnreachableError as error:
             raise ProxyError(f"the proxy's API does not answer: {error}") from error

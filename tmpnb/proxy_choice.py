@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmpnb.errors import ConfigError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 from tmpnb.settings import Secrets
@@ -69,7 +69,11 @@ async def open_proxy(
         settings = _settings(choice, default_target)
         async with _running(settings, on_restart, on_trouble):
             yield ConfigurableHTTPProxy(
-                Client(), settings.endpoint, settings.token, pool_name, domain=choice.domain
+                Client(MAX_ANSWER),
+                settings.endpoint,
+                settings.token,
+                pool_name,
+                domain=choice.domain,
             )
         return
     if token is None:
@@ -80,7 +84,9 @@ async def open_proxy(
     endpoint = choice.endpoint or DEFAULT_ENDPOINT
     if not endpoint.startswith(("http://", "https://")):
         raise ConfigError(f"CONFIGPROXY_ENDPOINT={endpoint} must begin with http:// or https://")
-    yield ConfigurableHTTPProxy(Client(), endpoint, token, pool_name, domain=choice.domain)
+    yield ConfigurableHTTPProxy(
+        Client(MAX_ANSWER), endpoint, token, pool_name, domain=choice.domain
+    )
 
 
 def _settings(choice: ProxyChoice, default_target: str) -> ManagedProxySettings:
@@ -103,7 +109,7 @@ async def _running(
     on_restart: Callable[[], None],
     on_trouble: Callable[[str], None],
 ) -> AsyncIterator[None]:
-    managed = ManagedProxy(settings, Client(), on_restart, on_trouble)
+    managed = ManagedProxy(settings, Client(MAX_ANSWER), on_restart, on_trouble)
     try:
         await managed.start()
         host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound

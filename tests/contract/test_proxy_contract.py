@@ -20,7 +20,7 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -40,7 +40,7 @@ def fake_proxies() -> Connect:
 
 def real_proxies(endpoint: str, domain: str = "") -> Connect:
     return lambda pool="ours", right=True: ConfigurableHTTPProxy(
-        Client(), endpoint, TOKEN if right else "wrong-token", pool, domain=domain
+        Client(MAX_ANSWER), endpoint, TOKEN if right else "wrong-token", pool, domain=domain
     )
 
 
@@ -51,7 +51,7 @@ def free_port() -> int:
 
 
 async def until_it_answers(endpoint: str) -> None:
-    client = Client()
+    client = Client(MAX_ANSWER)
 
     async def answers() -> bool:
         with suppress(UnreachableError):
@@ -211,7 +211,7 @@ def test_by_hosts_a_server_is_found_at_its_own_host_and_no_other(
         server.add_socket(target)
 
         async def visit() -> dict[str, int]:
-            proxy, client = real_proxies(endpoint, DOMAIN)(), Client()
+            proxy, client = real_proxies(endpoint, DOMAIN)(), Client(MAX_ANSWER)
             await proxy.setup()
             assert await proxy.list_routes() == []
             await proxy.add_route("ab3", f"http://127.0.0.1:{target_port}")

@@ -22,7 +22,7 @@ from support import evidence
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.process import Process
 
 START = 90.0  # seconds until the service serves or a condition has come true
@@ -77,7 +77,7 @@ class Service:
         self._program = _program(constants or {})
         self.log = log or self.state_dir / "service.log"
         self.process: asyncio.subprocess.Process | None = None
-        self.client = Client()
+        self.client = Client(MAX_ANSWER)
 
     def _directory_of_its_own(self) -> Path:
         """Make a directory that is gone when nobody has the service any more, if not before."""
@@ -268,7 +268,7 @@ class RunningProxy:
         self._process: asyncio.subprocess.Process | None = None
         self._log: Path | None = None
         self._said = ""  # in its former lives
-        self._client = Client()
+        self._client = Client(MAX_ANSWER)
 
     @property
     def env(self) -> dict[str, str]:

@@ -24,7 +24,7 @@ from requirements import ROOT, TEST_IMAGE, missing
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
@@ -44,7 +44,7 @@ class Installation:
         [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self.engine = engine
-        self.client = Client()
+        self.client = Client(MAX_ANSWER)
         self._compose = [*compose, "--project-name", self.name, "--env-file", str(env_file)]
         values = {
             "TMPNB_PORT": f"127.0.0.1:{port}",

@@ -22,7 +22,7 @@ from spawner_engines import stub_command, wait_until_it_answers
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.spawners.base import ServerSpec
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
@@ -77,7 +77,7 @@ async def test_a_spawner_works_through_the_filter_as_without_it(
     monkeypatch.setenv("DOCKER_HOST", filtered)
     caplog.set_level(logging.WARNING)
     spawner = engine.new_spawner("filtered", stub_command("python3"))
-    client = Client()
+    client = Client(MAX_ANSWER)
     spec = ServerSpec(secrets.token_hex(6), "/user/a/", secrets.token_urlsafe(24))
     try:
         await spawner.setup()

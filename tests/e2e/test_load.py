@@ -17,7 +17,7 @@ from e2e.service import START, free_ports, serving, until_true
 from requirements import ROOT, missing
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 
 pytestmark = [pytest.mark.local, pytest.mark.gen_test(timeout=240)]
 
@@ -62,7 +62,7 @@ async def jupyter_server(home: Path) -> AsyncIterator[str]:
             stdout=log,
             stderr=log,
         )
-    client = Client()
+    client = Client(MAX_ANSWER)
     try:
         await until_answers(client, f"http://127.0.0.1:{port}/api", process)
         yield f"http://127.0.0.1:{port}/lab?token={TOKEN}"
@@ -114,7 +114,7 @@ async def test_visitors_of_a_jupyter_server_leave_neither_kernels_nor_files(
         assert (result["served"], result["errors"]) == (2, {})
         assert TOKEN not in printed + (tmp_path / "r.json").read_text()
         await until_true(lambda: not list(home.glob("*.ipynb")), "no notebook is left")
-        client = Client()
+        client = Client(MAX_ANSWER)
         kernels = await client.fetch(url.replace("/lab?", "/api/kernels?"), timeout=START)
         assert json.loads(kernels.body) == []
         client.close()

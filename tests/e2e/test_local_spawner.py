@@ -22,7 +22,7 @@ from tornado.websocket import websocket_connect
 
 from tmpnb import process
 from tmpnb.activity import ask_for_use
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.process import Process
 from tmpnb.readiness import wait_until_ready
 from tmpnb.spawners.base import ServerSpec
@@ -61,7 +61,7 @@ class Notebook:
         return self.directory.exists()
 
     async def fetch(self, path: str, **how: Any) -> HTTPResponse:
-        client = Client()
+        client = Client(MAX_ANSWER)
         try:
             return await client.fetch(f"{self.url}{path}", timeout=30, **how)
         finally:
@@ -117,7 +117,7 @@ def start(directory: Path) -> Notebook:
         await spawner.setup()
         address = await spawner.start(SPEC)
         deadline = asyncio.get_running_loop().time() + BOOT
-        await wait_until_ready(Client(), f"{address}{SPEC.base_url}api", deadline)
+        await wait_until_ready(Client(MAX_ANSWER), f"{address}{SPEC.base_url}api", deadline)
         return address
 
     try:
@@ -228,7 +228,7 @@ async def test_only_who_knows_the_token_gets_in(shared: Notebook) -> None:
 
 async def test_it_says_when_it_was_used(shared: Notebook) -> None:
     before = (await shared.spawner.list())[0].created_at
-    client = Client()
+    client = Client(MAX_ANSWER)
     now = before + 3600
     word = await ask_for_use(client, shared.url, SPEC.token, now=now, max_idle=1e9)
     client.close()

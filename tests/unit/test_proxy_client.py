@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 
 from tmpnb.errors import ProxyAuthError, ProxyError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -59,7 +59,7 @@ def proxy(
     http_server: HTTPServer, base_url: str, io_loop: IOLoop
 ) -> Iterator[ConfigurableHTTPProxy]:
     async def make() -> ConfigurableHTTPProxy:
-        return ConfigurableHTTPProxy(Client(), f"{base_url}/", TOKEN, "ours", timeout=1.0)
+        return ConfigurableHTTPProxy(Client(MAX_ANSWER), f"{base_url}/", TOKEN, "ours", timeout=1.0)
 
     made: ConfigurableHTTPProxy = io_loop.run_sync(make)
     yield made

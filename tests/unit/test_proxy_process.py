@@ -26,7 +26,7 @@ from tornado.testing import bind_unused_port
 from tmpnb import process, proxy_process
 from tmpnb.backoff import Backoff
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
@@ -40,7 +40,7 @@ STUB = (sys.executable, "-c", STAND_IN)
 ORCHESTRATOR = """
 import asyncio, sys
 from pathlib import Path
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 *command, port, api_port, state_dir = sys.argv[1:]
 settings = ManagedProxySettings(
@@ -48,7 +48,7 @@ settings = ManagedProxySettings(
     token="a-token-of-this-test", state_dir=Path(state_dir),
 )
 async def main():
-    proxy = ManagedProxy(settings, Client(), lambda: None, lambda _: None)
+    proxy = ManagedProxy(settings, Client(MAX_ANSWER), lambda: None, lambda _: None)
     await proxy.start()
     print("started", flush=True)
     await proxy.run()
@@ -121,7 +121,7 @@ def new_proxy(
     def make(**changes: object) -> ManagedProxy:
         changed = replace(settings, **changes)  # type: ignore[arg-type]  # the fields' own types
         backoff = Backoff(random_factor=lambda: 0.0)
-        made.append(ManagedProxy(changed, Client(), restarts, tell, backoff))
+        made.append(ManagedProxy(changed, Client(MAX_ANSWER), restarts, tell, backoff))
         return made[-1]
 
     async def close_all() -> None:
@@ -137,7 +137,7 @@ async def test_it_serves_once_started_and_leaves_nothing_behind(
 ) -> None:
     proxy = new_proxy(command=command)
     await proxy.start()
-    await ConfigurableHTTPProxy(Client(), settings.endpoint, TOKEN, "tmpnb").setup()
+    await ConfigurableHTTPProxy(Client(MAX_ANSWER), settings.endpoint, TOKEN, "tmpnb").setup()
     child = child_of(settings)
     assert process.is_running(child)
 
@@ -145,7 +145,7 @@ async def test_it_serves_once_started_and_leaves_nothing_behind(
     assert not process.is_running(child)
     assert list(settings.state_dir.iterdir()) == []
     with pytest.raises(ProxyError):
-        await ConfigurableHTTPProxy(Client(), settings.endpoint, TOKEN, "tmpnb").setup()
+        await ConfigurableHTTPProxy(Client(MAX_ANSWER), settings.endpoint, TOKEN, "tmpnb").setup()
 
 
 async def test_it_comes_back_when_it_dies_and_says_so(
@@ -164,7 +164,7 @@ async def test_it_comes_back_when_it_dies_and_says_so(
     for before in (0, 1):
         process.send(child_of(settings), signal.SIGKILL)
         await wait_until(is_back, f"the proxy is back after {before} times")
-    await ConfigurableHTTPProxy(Client(), settings.endpoint, TOKEN, "tmpnb").setup()
+    await ConfigurableHTTPProxy(Client(MAX_ANSWER), settings.endpoint, TOKEN, "tmpnb").setup()
     assert not running.done()
 
     last = child_of(settings)
@@ -195,7 +195,7 @@ async def test_one_that_hangs_is_ended_and_started_again(
 
     await wait_until(is_back, "another one serves")
     assert not process.is_running(hanging)
-    await ConfigurableHTTPProxy(Client(), settings.endpoint, TOKEN, "tmpnb").setup()
+    await ConfigurableHTTPProxy(Client(MAX_ANSWER), settings.endpoint, TOKEN, "tmpnb").setup()
     assert caplog.text.count("has not answered for 1.2 s") == 1
     await cancelled(running)
 
@@ -271,7 +271,7 @@ async def cancelled(running: asyncio.Future[None]) -> None:
 
 async def test_run_starts_it_as_well(new_proxy: NewProxy, settings: ManagedProxySettings) -> None:
     running = asyncio.ensure_future(new_proxy().run())
-    api = ConfigurableHTTPProxy(Client(), settings.endpoint, TOKEN, "tmpnb")
+    api = ConfigurableHTTPProxy(Client(MAX_ANSWER), settings.endpoint, TOKEN, "tmpnb")
 
     async def answers() -> bool:
         with suppress(ProxyError):
@@ -444,7 +444,7 @@ async def test_what_a_killed_orchestrator_left_is_ended_and_replaced(
     await new_proxy(command=command).start()
     assert not process.is_running(left)
     assert child_of(settings) != left
-    await ConfigurableHTTPProxy(Client(), settings.endpoint, TOKEN, "tmpnb").setup()
+    await ConfigurableHTTPProxy(Client(MAX_ANSWER), settings.endpoint, TOKEN, "tmpnb").setup()
 
 
 async def test_the_proxy_of_a_living_orchestrator_is_left_alone(

@@ -18,7 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from tmpnb.handlers import public_application
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
@@ -84,7 +84,7 @@ async def slowest_answer(url: str) -> float:
 
     The best of a few rounds: a busy machine is late once, a blocked loop each time.
     """
-    client, rounds = Client(), []
+    client, rounds = Client(MAX_ANSWER), []
     for _ in range(ROUNDS):
         longest = 0.0
         for _ in range(LOOKS):
@@ -131,7 +131,7 @@ async def test_stats_answer_while_the_proxys_api_is_silent() -> None:
     async with silence() as port:
         world = World(2)
         endpoint = f"http://127.0.0.1:{port}"
-        proxy = ConfigurableHTTPProxy(Client(), endpoint, "token", "test", timeout=0.5)
+        proxy = ConfigurableHTTPProxy(Client(MAX_ANSWER), endpoint, "token", "test", timeout=0.5)
         world = World(2, proxy=as_fake(proxy), clock=FakeClock())
         async with world.running(), public_port(world) as url:
             assert await slowest_answer(url) < PROMISE

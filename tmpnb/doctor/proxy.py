@@ -89,11 +89,11 @@ async def _running(choice: ProxyChoice, given: Secrets, pool_name: str) -> Findi
 
 
 async def _lets_anybody_in(endpoint: str) -> bool:
-    client = Client()
+    client = Client(MAX_ANSWER)
     try:
         url = f"{endpoint.rstrip('/')}/api/routes"
         headers = {"Authorization": "token none-at-all"}
-        answer = await client.fetch(url, timeout=TIMEOUT, headers=headers, most=MAX_ANSWER)
+        answer = await client.fetch(url, timeout=TIMEOUT, headers=headers)
     except UnreachableError:
         return False
     else:

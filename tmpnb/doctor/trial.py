@@ -18,7 +18,7 @@ from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, failure, ok, skip, warn
 from tmpnb.health import Health
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.server import NotebookServer
 from tmpnb.service import Service
 from tmpnb.spawners.base import Spawner
@@ -78,7 +78,7 @@ class _Trial:
     ) -> None:
         self._service, self._examination, self._server = service, examination, server
         self._places = places
-        self._client = Client()
+        self._client = Client(MAX_ANSWER)
         self._tokens = TokenMaker(secrets.token_bytes(32))  # for this server alone
         clock = SteadyClock()
         self._starter = Starter(

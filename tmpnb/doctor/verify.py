@@ -12,7 +12,7 @@ from tmpnb import sizes
 from tmpnb.errors import UnreachableError
 from tmpnb.examination import ServerFacts
 from tmpnb.finding import Finding, Level, fail, ok, skip, warn
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.http import Client
 
 TIMEOUT = 10.0  # seconds for one answer
 HOPS = 5  # redirects on the way to a page
@@ -34,7 +34,7 @@ class Visited:
         headers = {"Authorization": f"token {self.token}"} if with_token else {}
         try:
             return await self.client.fetch(
-                f"{self.address}{path}", timeout=TIMEOUT, headers=headers, most=MAX_ANSWER
+                f"{self.address}{path}", timeout=TIMEOUT, headers=headers
             )
         except UnreachableError:
             return None

@@ -25,7 +25,7 @@ async def recognised(target: Target) -> Door:
     Raises:
         ConfigError: Nothing answers there, or none of the three; in one line.
     """
-    client = Client()
+    client = Client(MAX_ANSWER)
     try:
         paths = (HUB, OURS, JUPYTER)
         found = await asyncio.gather(*(_ask(client, target.root + path) for path in paths))
@@ -52,7 +52,7 @@ def door(target: Target, answers: Mapping[str, Answer]) -> Door:
 
 
 async def _ask(client: Client, url: str) -> Answer:
-    answer = await client.fetch(url, timeout=TIMEOUT, most=MAX_ANSWER)
+    answer = await client.fetch(url, timeout=TIMEOUT)
     try:
         return answer.code, json.loads(answer.body)
     except ValueError:

@@ -30,7 +30,7 @@ class Session:
 
     def __init__(self, patience: float) -> None:
         self.cookies, self.patience = Cookies(), patience
-        self._client = Client()
+        self._client = Client(MAX_ANSWER)
 
     async def ask(
         self,
@@ -55,7 +55,6 @@ class Session:
                 method=method,
                 headers=sent,
                 body=body,
-                most=MAX_ANSWER,
             )
         except UnreachableError as error:
             raise VisitError(reason(error)) from error
