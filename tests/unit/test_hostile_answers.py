@@ -30,6 +30,13 @@ HOSTILE = {
 @asynccontextmanager
 async def taken_over(server: NotebookServer, words: bytes) -> AsyncIterator[list[bytes]]:
     """Have a server answer everything with `words`, or hang if there are none."""
+    async with answering(words) as (address, asked):
+        server.address = address
+        yield asked
+
+
+@asynccontextmanager
+async def answering(words: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
     asked: list[bytes] = []
     hanging = asyncio.Event()
 
@@ -44,9 +51,8 @@ async def taken_over(server: NotebookServer, words: bytes) -> AsyncIterator[list
 
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    server.address = f"http://127.0.0.1:{port}"
     try:
-        yield asked
+        yield f"http://127.0.0.1:{port}", asked
     finally:
         hanging.set()
         listening.close()
@@ -90,6 +96,25 @@ async def test_no_pass_waits_for_a_server_that_hangs() -> None:
             await world.passes(1)
             assert len(asked) == 1, "one question at a time"
             assert server.phase is Phase.CLAIMED
+
+
+@pytest.mark.parametrize("for_long", [False, True])
+async def test_a_server_that_hangs_shows_until_it_answers_again(*, for_long: bool) -> None:
+    async with World(1, max_idle=1e6, max_age=1e9).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        problems, address = world.orchestrator.health.problems, server.address
+        world.clock.advance(2e6 if for_long else 1.0)
+        world.engine.servers["test", server.id].last_activity = world.clock()
+        server.address = "http://127.0.0.1:1"
+        await world.cull()
+        assert not problems, "once may be chance"
+        await world.cull()
+        assert problems["silent"].message.startswith("1 of the servers that visitors have")
+        assert server.id not in problems["silent"].message
+        server.address = address
+        await world.cull()
+        assert not problems
 
 
 async def test_the_end_does_not_wait_for_a_server_that_hangs() -> None:
@@ -162,19 +187,18 @@ async def test_a_pass_that_dies_shows_and_is_followed_by_another(
 
 @pytest.mark.parametrize("in_line", [False, True], ids=["at once", "in line"])
 async def test_a_claim_has_a_deadline_and_ends_a_few_that_hang_at_most(
-    monkeypatch: pytest.MonkeyPatch, *, in_line: bool
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, in_line: bool
 ) -> None:
     monkeypatch.setattr(handover, "QUESTION_TIMEOUT", 0.2)
     monkeypatch.setattr(claims, "QUESTION_TIMEOUT", 0.2)
     monkeypatch.setattr(claims, "CLAIM_TIMEOUT", 0.5)
     async with World(8, interval=60).running() as world, AsyncExitStack() as hanging:
         await world.until_ready(8)
-        for server in world.servers(Phase.READY):
-            await hanging.enter_async_context(taken_over(server, b""))
+        addresses = [(await hanging.enter_async_context(answering(b"")))[0] for _ in range(8)]
+        for server, address in zip(world.servers(Phase.READY), addresses, strict=True):
+            world.engine.servers["test", server.id].address = server.address = address
         ours = world.orchestrator.claims
         with pytest.raises(PoolEmptyError):
             await (ours.claim_in_turn(ours.queue()) if in_line else ours.claim())
-        ended = [s for s in world.pool.servers.values() if s.reason is StopReason.EXITED]
-        assert len(ended) <= 2
-        assert len(world.servers(Phase.READY)) >= 6
+        assert 1 <= caplog.text.count("was ready and is dead") <= 2
         assert ours.waiting == in_line, "a place in line is kept"

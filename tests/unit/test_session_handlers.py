@@ -20,6 +20,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError
 
 from tmpnb.downloads import AT_ONCE, Send
 from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.usage import FRESH
 
 FORM = {
     **PERSON,
@@ -142,6 +143,17 @@ class TestPage:
         running.world.clock.advance(95)
         await running.world.cull()
         assert owner.server.phase is Phase.CLAIMED
+
+    async def test_it_says_that_the_server_does_not_answer(self, running: Running) -> None:
+        fetch, owner = running.public(), await owner_in(running)
+        said = b"does not answer at the moment"
+        shown = await fetch(owner.path, headers=PERSON | owner.cookie)
+        assert said not in shown.body
+        running.world.clock.advance(FRESH + 1)
+        owner.server.address = "http://127.0.0.1:1"
+        shown = await fetch(owner.path, headers=PERSON | owner.cookie)
+        assert shown.code == 200
+        assert said in shown.body
 
     async def test_what_cannot_be_kept_offers_no_keeping(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)
