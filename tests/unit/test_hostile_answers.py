@@ -194,6 +194,7 @@ async def test_a_claim_has_a_deadline_and_ends_a_few_that_hang_at_most(
     monkeypatch.setattr(claims, "CLAIM_TIMEOUT", 0.5)
     async with World(8, interval=60).running() as world, AsyncExitStack() as hanging:
         await world.until_ready(8)
+        await world.passes(2)
         addresses = [(await hanging.enter_async_context(answering(b"")))[0] for _ in range(8)]
         for server, address in zip(world.servers(Phase.READY), addresses, strict=True):
             world.engine.servers["test", server.id].address = server.address = address

@@ -187,6 +187,23 @@ async def test_claimed_server_that_dies_comes_back_with_its_files(run: Run, caus
         await run.whole(service, visitor.url, available=1)
 
 
+async def test_server_that_its_visitor_shuts_down_ends_for_good(run: Run) -> None:
+    async with run.serving(JUPYTER, "--pool-size=2", "--min-ready=1") as service:
+        await service.until_ready(1)
+        visitor, other = await Visitor.arriving(service), await Visitor.arriving(service)
+        await visitor.save(WORK)
+        await other.save(WORK)
+        crash(run.engine, container(run, other.id))  # type: ignore[arg-type]  # there is one
+        assert (await visitor.ask("api/shutdown", method="POST", body="")).code == 200
+        await service.until(lambda s: s["claimed"] == 1, "it has ended")
+        await service.until(lambda _: visitor.id not in run.census.instances(), "it is gone")
+        page = await visitor.look()
+        assert page.code == 404
+        assert b"ended by itself" in page.body
+        await wait_until(other.is_back, "the one that crashed came back")
+        assert await other.saved() == WORK
+
+
 async def until_restarted(run: Run, visitor: Visitor) -> None:
     async def restarted() -> bool:
         return any(c["RestartCount"] for c in containers(run, visitor.id))
