@@ -16,13 +16,14 @@ from sample import Sample, take
 from tmpnb.endings import Endings
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
 from tmpnb.http import Client
-from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.orchestrator import Orchestrator
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.reconcile import Policy
 from tmpnb.server import Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.starter import StartSettings
+from tmpnb.timing import Timing
 from tmpnb.tokens import TokenMaker
 
 MAX_IDLE = 100.0  # seconds of the leaping clock

@@ -14,12 +14,13 @@ from tmpnb.client_limits import Allowance, ClientLimits
 from tmpnb.gate import Gate
 from tmpnb.handlers import Site
 from tmpnb.journal import Journal
-from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes
 from tmpnb.reconcile import Policy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
+from tmpnb.timing import Timing
 from tmpnb.tokens import TokenMaker
 from tmpnb.visitors import Visitors
 

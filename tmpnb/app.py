@@ -22,13 +22,13 @@ from tmpnb.branding import Branding
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.first_page import first_page
-from tmpnb.orchestrator import Timing
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
 from tmpnb.service import Service
 from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
+from tmpnb.timing import Timing
 
 CONFIG_FILE = "tmpnb_config.py"
 

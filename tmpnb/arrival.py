@@ -118,14 +118,19 @@ class Arrivals:
     async def reopen(self, server_id: str, wanted: Link, admission: Admission) -> Arrival:
         """Start an empty server under an id of the past and return the address on it.
 
+        Only for the browser that had that id: the secret is the same. While the server is
+        alive they are led to it, and none is started.
+
         Raises:
             ClientLimitError: They may take none.
-            ServerExistsError: A server of this id is alive.
+            ServerExistsError: A server of this id is starting or being removed.
             PoolEmptyError: There is no room for it.
             SpawnerError: It did not start.
             ProxyError: The proxy does not answer.
         """
-        server = await admission.take(lambda: self._claims.claim_as(server_id))
+        server = self._claims.live(server_id)
+        if server is None:
+            server = await admission.take(lambda: self._claims.claim_as(server_id))
         return await self._arrive(server, wanted)
 
     async def plain(self, admission: Admission, patience: float = 0.0) -> Arrival:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tmpnb import networks
 from tmpnb.claims import Claims
@@ -34,7 +34,8 @@ from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
 from tmpnb.tasks import Tasks, supervise
-from tmpnb.tokens import ALPHABET, LOWER_CASE, TokenMaker, new_id
+from tmpnb.timing import Timing
+from tmpnb.tokens import TokenMaker
 
 log = logging.getLogger(__name__)
 
@@ -43,20 +44,6 @@ SHORTEST_PAUSE = 0.05  # seconds between passes
 PASS_SHARE = 0.2  # of the time, at most, that passes take
 EGRESS = "egress"  # topic of health: what servers reach is not as it must be
 STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing could be read yet
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How the loop runs."""
-
-    reconcile_interval: float = 10.0  # seconds between passes that nothing woke
-    shutdown_timeout: float = 20.0  # seconds at the end in which no server goes away
-    user_length: int = 12  # characters of a server id
-    lower_case: bool = False  # whether an id has no capital letters, as the name of a host
-
-    def new_id(self) -> str:
-        """Return a random server id."""
-        return new_id(self.user_length, LOWER_CASE if self.lower_case else ALPHABET)
 
 
 class Orchestrator:
@@ -188,6 +175,10 @@ class Orchestrator:
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""
         return self.tokens.token_for(server_id)
+
+    def is_id(self, text: str) -> bool:
+        """Whether a text has the form of the ids that are made here, no more and no less."""
+        return self._timing.is_id(text)
 
     def drain(self) -> int:
         """Replace every unclaimed server by a new one, a few at a time; return how many.

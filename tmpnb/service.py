@@ -23,7 +23,7 @@ from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.gate import Gate
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
-from tmpnb.orchestrator import Orchestrator, Timing
+from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
 from tmpnb.proxy import Proxy
@@ -33,6 +33,7 @@ from tmpnb.settings import Listening, Secrets
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import StartSettings
 from tmpnb.subdomains import Subdomains
+from tmpnb.timing import Timing
 from tmpnb.tokens import TokenMaker, load_key
 from tmpnb.trusted import TrustedProxies, host_of
 from tmpnb.visitors import Visitors

@@ -65,6 +65,13 @@ class Visitors:
         """Return the server a visitor has; None if there is none any more."""
         return self._live(self._latest.get(visitor.key) or visitor.server_id)
 
+    def had(self, visitor: Visitor, server_id: str) -> bool:
+        """Whether a visitor's cookie says that they were given a server, which may have ended.
+
+        Memory does not count: a browser that has the cookie has had the answer.
+        """
+        return bool(server_id) and visitor.server_id == server_id
+
     def note(self, visitor: Visitor, server_id: str) -> Visitor:
         """Keep that a visitor was given a server; return what their cookie is to say."""
         _remember(self._latest, visitor.key, server_id)

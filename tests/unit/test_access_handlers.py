@@ -29,7 +29,7 @@ TAKING = [
     ("POST", "/spawn/a/b.ipynb"),
     ("GET", "/spawn"),
     ("GET", "/spawn/a/b.ipynb"),
-    ("POST", "/spawn/user/Ab12Cd34/a/b.ipynb"),
+    ("POST", "/spawn/user/Ab12Cd34Ef56/a/b.ipynb"),
     ("POST", "/api/spawn"),
 ]
 

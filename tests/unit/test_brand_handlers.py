@@ -26,7 +26,15 @@ WITH_TERMS = Brand(terms=TERMS)
 AGREED = {"Cookie": f"tmpnb-terms={TERMS.version}"}
 STATS = "https://stats.example"
 COUNTED = Brand(analytics=brand.analytics(f"{STATS}/s.js", "data-site=7"))
-PAGES = ["/", "/lab", "/info", "/embed", "/nothing", "/user/gone/lab", "/spawn/user/gone/lab"]
+PAGES = [
+    "/",
+    "/lab",
+    "/info",
+    "/embed",
+    "/nothing",
+    "/user/gone/lab",
+    "/spawn/user/gonegonegone/lab",
+]
 
 
 def body(answer: HTTPResponse) -> Any:
@@ -170,7 +178,7 @@ async def test_agreement_takes_a_server_and_is_remembered(running: Running) -> N
 
 
 @pytest.mark.parametrize("given", ["", "agree=", "agree=yes", "agree=0123456789abcdef"])
-@pytest.mark.parametrize("path", ["/spawn/lab", "/spawn/user/gone/lab"])
+@pytest.mark.parametrize("path", ["/spawn/lab", "/spawn/user/gonegonegone/lab"])
 async def test_without_agreement_nothing_is_taken(running: Running, path: str, given: str) -> None:
     fetch = running.public(brand=WITH_TERMS)
     stale = {"Cookie": "tmpnb-terms=0123456789abcdef"}

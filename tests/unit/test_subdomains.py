@@ -10,9 +10,9 @@ import pytest
 from tmpnb import subdomains
 from tmpnb.app import Tmpnb
 from tmpnb.errors import ConfigError
-from tmpnb.orchestrator import Timing
 from tmpnb.proxy_process import ManagedProxySettings
 from tmpnb.subdomains import Subdomains, is_label
+from tmpnb.timing import Timing
 
 HERE = Subdomains("notebooks.example")
 

@@ -89,6 +89,7 @@ class BaseHandler(RequestHandler):
     site: Site
     visitor_left = False
     for_pages_of = "same-origin"  # whose pages may load this as a part, unseen by their scripts
+    proof = ""  # the token of an ended server, from one who had it: carried on by our pages
     measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
@@ -225,6 +226,7 @@ class BaseHandler(RequestHandler):
             analytics=self.analytics(),
             static=self.static_url,
             parents=self.site.frame_ancestors,
+            proof=self.proof,
             status=status,
             **values,
         )

@@ -57,7 +57,7 @@ class OwnPageHandler(BaseHandler):
             raise HTTPError(403, reason=NO_KEY)
 
     def claimed(self, server_id: str) -> NotebookServer | None:
-        """Return the live server; else the answer is sent.
+        """Return the live server, to one who has shown its token; else the answer is sent.
 
         Raises:
             HTTPError: 503, it is not known yet which servers there are.
@@ -67,7 +67,7 @@ class OwnPageHandler(BaseHandler):
         if server is not None:
             return server
         if orchestrator.adopted:
-            say_goodbye(self, server_id)
+            say_goodbye(self, server_id, token=self.expected(server_id))
         elif self.request.method == "POST":
             raise HTTPError(503, reason=NOT_YET)
         else:
@@ -110,7 +110,7 @@ class SessionHandler(OwnPageHandler):
             await self._show(server_id, kept=True)
         else:
             self.site.orchestrator.claims.close(server)
-            say_goodbye(self, server_id, status=200)
+            say_goodbye(self, server_id, status=200, token=self.expected(server_id))
 
     def _let_in(self, server_id: str, token: str) -> None:
         """Take the token out of the address; a fragment stays, as browsers have it.
