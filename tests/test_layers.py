@@ -26,6 +26,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.backoff": set(),
     "tmpnb.links": {"tmpnb.errors", "tmpnb.server"},
     "tmpnb.visit": set(),
+    "tmpnb.cookie_names": set(),
     "tmpnb.command": {"tmpnb.errors"},
     "tmpnb.settings": {"tmpnb.embedding", "tmpnb.errors", "tmpnb.links", "tmpnb.reconcile"},
     "tmpnb.cors": {"tmpnb.errors"},

@@ -145,6 +145,11 @@ class Orchestrator:
         return self._rollout.image
 
     @property
+    def name(self) -> str:
+        """The name of the pool, which no other has in the same engine."""
+        return self._spawner.pool_name
+
+    @property
     def adopted(self) -> bool:
         """Whether it knows by now which servers a former orchestrator gave out."""
         return self._adopted

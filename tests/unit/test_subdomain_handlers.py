@@ -207,18 +207,18 @@ class TestOurHost:
         https = FORM | {"X-Forwarded-Proto": "https"}
         first = await site.at("notebooks.test", "/spawn", method="POST", headers=https, body="")
         cookie = first.headers["Set-Cookie"]
-        assert cookie.startswith("__Host-tmpnb-visitor=")
+        assert cookie.startswith("__Host-tmpnb-visitor-test-443=")
         assert "; Path=/;" in cookie
         assert "; Secure" in cookie
-        value = cookie.partition("=")[2].partition(";")[0]
-        for name, is_same in (("__Host-tmpnb-visitor", True), ("tmpnb-visitor", False)):
+        sent, _, value = cookie.partition(";")[0].partition("=")
+        for name, is_same in ((sent, True), (sent.removeprefix("__Host-"), False)):
             headers = https | {"Cookie": f"{name}={value}"}
             again = await site.at(
                 "notebooks.test", "/spawn", method="POST", headers=headers, body=""
             )
             assert (location(again) == location(first)) is is_same
 
-    async def test_over_http_the_cookie_is_as_it_always_was(self, running: Running) -> None:
+    async def test_over_http_the_cookie_is_as_without_subdomains(self, running: Running) -> None:
         answer = await Site(running).at(MAIN, "/spawn", method="POST", headers=FORM, body="")
-        assert answer.headers["Set-Cookie"].startswith("tmpnb-visitor=")
+        assert answer.headers["Set-Cookie"].startswith("tmpnb-visitor-test-8000=")
         assert "; Path=/spawn;" in answer.headers["Set-Cookie"]
