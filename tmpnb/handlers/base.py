@@ -13,7 +13,7 @@ from typing import Any
 
 from tornado.web import HTTPError, RequestHandler
 
-from tmpnb import errors
+from tmpnb import errors, visit
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cookie_names import GUARD, as_sent, own
@@ -149,6 +149,10 @@ class BaseHandler(RequestHandler):
         """Stop a server that was taken for somebody who has left meanwhile."""
         if self.visitor_left:
             self.site.orchestrator.claims.abandon(server_id)
+
+    def is_own_page(self) -> bool:
+        """Whether a request comes from our own page or from no page at all."""
+        return visit.is_own_page(self.request.headers, self.site.public_url)
 
     @property
     def is_https(self) -> bool:

@@ -98,7 +98,7 @@ class SpawnHandler(PageHandler):
         `{"status", "retry_after", "ticket", "position", "estimate", …}`, and asks again
         with `ticket` and, if it likes, `wait` (seconds) in the body.
         """
-        if not visit.is_own_page(self.request.headers):
+        if not self.is_own_page():
             sandboxed = self.request.headers.get("Origin") == "null"
             raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
         if not self.must_agree():
@@ -113,7 +113,8 @@ class SpawnHandler(PageHandler):
         """Take a server for a person who follows a link, as the original did."""
         if visit.is_prefetch(self.request.headers):
             raise HTTPError(503, reason="Notebooks are not fetched ahead.")
-        if self.must_agree() or not visit.may_take(self.request.headers):
+        may_take = visit.may_take(self.request.headers, self.site.public_url)
+        if self.must_agree() or not may_take:
             self.show_loading(Autostart.NO)
             return
         await self._take(status=302)

@@ -13,7 +13,6 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
-from tmpnb import visit
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.gone import RETRY_AFTER, say_goodbye
 from tmpnb.handlers.pages import IN_A_SANDBOX
@@ -51,7 +50,7 @@ class OwnPageHandler(BaseHandler):
         Raises:
             HTTPError: 403.
         """
-        if not visit.is_own_page(self.request.headers):
+        if not self.is_own_page():
             sandboxed = self.request.headers.get("Origin") == "null"
             raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
         if not same(self.get_body_argument("token", ""), self.expected(server_id)):
