@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -88,6 +89,38 @@ class TestWhoHadIt:
             assert (await browser.post(f"/spawn/user/{had}/lab")).code == 303
             assert browser.id == had
         assert running.taken == 2
+
+    async def test_a_double_press_starts_one_server_though_the_first_is_dropped(
+        self, running: Running
+    ) -> None:
+        url = running.serve_public()
+        browser = await ended(running, lambda path, **options: running.fetch(url + path, **options))
+        had, may_start, start = browser.id, asyncio.Event(), running.world.spawner.start
+
+        async def start_later(spec: ServerSpec) -> str:
+            if spec.server_id == had:
+                await may_start.wait()
+            return await start(spec)
+
+        running.world.spawner.start = start_later  # type: ignore[method-assign]  # a slow engine
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        said = f"Host: x\r\nCookie: {browser.cookie['Cookie']}\r\nContent-Length: 0\r\n\r\n"
+        writer.write(f"POST /spawn/user/{had}/lab HTTP/1.1\r\n{said}".encode())
+        await wait_until(lambda: had in running.world.pool.servers)
+        writer.transport.abort()
+        del reader
+        async with asyncio.TaskGroup() as group:
+            path = f"/spawn/user/{had}/lab"
+            pressed = [group.create_task(browser.post(path)) for _ in "ab"]
+            assert (await running.fetch(f"{url}/health/ready")).code in (200, 503), "they wait"
+            may_start.set()
+        assert [task.result().code for task in pressed] == [303, 303]
+        assert browser.id == had
+        assert running.taken == 2
+        server = running.world.orchestrator.claims.live(had)
+        await running.world.passes(2)
+        assert server is not None
+        assert running.world.orchestrator.claims.live(had) is server
 
     async def test_a_get_takes_nothing(self, running: Running) -> None:
         fetch = running.public()

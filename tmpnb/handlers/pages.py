@@ -211,6 +211,11 @@ class ReopenHandler(SpawnHandler):
             return await self.site.arrivals.reopen(self.server_id, link, admission)
         return await super()._arrive(link, visitor, admission)
 
+    def abandon_if_gone(self, server_id: str) -> None:
+        """Keep what was reopened: who presses twice drops the first request, and is led there."""
+        if server_id != self.server_id:
+            super().abandon_if_gone(server_id)
+
 
 class InfoHandler(BaseHandler):
     """`/info`: the pool in numbers, for people."""

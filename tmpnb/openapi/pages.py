@@ -101,7 +101,7 @@ def _reopening() -> Part:
         "303": empty("To the server."),
         "403": problem(_ELSEWHERE, "forbidden"),
         "404": unknown,
-        "409": problem("A server of this id is starting or ending.", "server_exists"),
+        "409": problem("The server of this id is just being removed.", "server_exists"),
         "429": _ENOUGH,
         "503": problem("There is no room.", "pool_empty"),
     }
