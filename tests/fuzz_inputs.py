@@ -20,11 +20,12 @@ FORM: Pair = (b"Content-Type", b"application/x-www-form-urlencoded")
 PUBLIC = (
     b"/", b"/lab", b"/lab/tree/a.ipynb", b"/notebooks/a.ipynb", b"/tree/x", b"/files/x", b"/doc",
     b"/edit/x", b"/hub/user-redirect/lab", b"/spawn", b"/spawn/lab", b"/spawn/tree/a",
-    b"/spawn/user/Ab12Cd34", b"/spawn/user/Ab12Cd34/lab", b"/wait/t1", b"/invite", b"/invite/lab",
-    b"/info", b"/embed", b"/terms", b"/badge.svg", b"/embed.js", b"/api/spawn", b"/api/spawn/",
-    b"/api/servers/Ab12Cd34", b"/api/servers/Ab12Cd34/extend", b"/session/Ab12Cd34",
-    b"/session/Ab12Cd34/files.zip", b"/stats", b"/api/stats", b"/api/openapi.json", b"/health",
-    b"/health/ready", b"/logo", b"/user/Ab12Cd34", b"/user/Ab12Cd34/api/contents/x",
+    b"/spawn/user/Ab12Cd34Ef56", b"/spawn/user/Ab12Cd34Ef56/lab", b"/wait/t1", b"/invite",
+    b"/invite/lab", b"/info", b"/embed", b"/terms", b"/badge.svg", b"/embed.js", b"/api/spawn",
+    b"/api/spawn/", b"/api/servers/Ab12Cd34Ef56", b"/api/servers/Ab12Cd34Ef56/extend",
+    b"/session/Ab12Cd34Ef56", b"/session/Ab12Cd34Ef56/files.zip", b"/stats", b"/api/stats",
+    b"/api/openapi.json", b"/health", b"/health/ready", b"/logo", b"/user/Ab12Cd34Ef56",
+    b"/user/Ab12Cd34Ef56/api/contents/x",
     b"/proxy-error/404", b"/proxy-error/503", b"/static/tmpnb.css", b"/static/favicon.svg",
     b"/robots.txt", b"/favicon.ico", b"/nothing",
 )  # fmt: skip
@@ -104,7 +105,7 @@ HEADERS: tuple[Pair, ...] = (
 def addresses(site: FuzzedSite, paths: tuple[bytes, ...]) -> list[bytes]:
     """Return addresses, with those of the server in use beside those of none."""
     mine = site.claimed.encode()
-    alive = [path.replace(b"Ab12Cd34", mine) for path in paths if b"Ab12Cd34" in path]
+    alive = [path.replace(b"Ab12Cd34Ef56", mine) for path in paths if b"Ab12Cd34Ef56" in path]
     return [*paths, *alive]
 
 

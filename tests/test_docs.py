@@ -29,7 +29,7 @@ from tmpnb.pool import PoolStats
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 SAMPLES = {
-    "<id>": "Ab12Cd34",
+    "<id>": "Ab12Cd34Ef56",
     "<path>": "a/b.ipynb",
     "<status>": "503",
     "<file>": "tmpnb.css",

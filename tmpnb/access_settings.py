@@ -30,9 +30,9 @@ class AccessSettings(Configurable):
         help="""Servers that one address (in IPv6 one /64) may have or wait for at a time; 0: no
         limit. Raise it for a class behind one address.""",
     ).tag(config=True)
-    client_rate = Int(min=0, help="Servers that one address may take a minute; 0: no limit.").tag(
-        config=True
-    )
+    client_rate = Int(
+        min=0, help="Servers that one address may take, or try to take, a minute; 0: no limit."
+    ).tag(config=True)
     exempt_networks = Unicode(
         LOOPBACK,
         help="""Networks without these limits, as a school's: 192.0.2.0/24,2001:db8::/32. In a

@@ -19,7 +19,8 @@ class AddressSettings(Configurable):
     public_url = Unicode(
         "",
         help="""Where visitors find the service: https://notebooks.example. With https, notebooks
-        set cookies that work in frames of other sites. Empty: as each visitor's request says.""",
+        set cookies that work in frames of other sites. Pages there are ours, whatever host a proxy
+        before this one asks for. Empty: as each visitor's request says.""",
     ).tag(config=True)
     subdomains = Unicode(
         "",

@@ -118,14 +118,20 @@ class Arrivals:
     async def reopen(self, server_id: str, wanted: Link, admission: Admission) -> Arrival:
         """Start an empty server under an id of the past and return the address on it.
 
+        Only for the browser that had that id: the secret is the same. While the server is
+        alive, or once another request has started it, they are led to it.
+
         Raises:
             ClientLimitError: They may take none.
-            ServerExistsError: A server of this id is alive.
+            ServerExistsError: A server of this id is being removed.
             PoolEmptyError: There is no room for it.
             SpawnerError: It did not start.
             ProxyError: The proxy does not answer.
         """
-        server = await admission.take(lambda: self._claims.claim_as(server_id))
+        holder = Visitor(f"of {server_id}", server_id)  # its requests wait for each other
+        server = await self._visitors.server_for(
+            holder, lambda: admission.take(lambda: self._claims.claim_as(server_id))
+        )
         return await self._arrive(server, wanted)
 
     async def plain(self, admission: Admission, patience: float = 0.0) -> Arrival:

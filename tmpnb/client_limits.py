@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tmpnb.client import Client
-from tmpnb.errors import ClientLimitError
+from tmpnb.errors import ClientLimitError, PoolEmptyError
 from tmpnb.holdings import Holdings
 from tmpnb.line import Ticket
 from tmpnb.server import NotebookServer
@@ -80,8 +80,8 @@ class ClientLimits:
         if allowed.a_minute and self._taken.count(key) + coming >= allowed.a_minute:
             seconds = 1 + int(self._taken.seconds_until_fewer(key))
             raise self._refusal(
-                f"Your address has taken the {allowed.a_minute} notebooks that one address may "
-                f"take a minute. Try again in {seconds} s. {SHARED} --client-rate.",
+                f"Your address has taken, or tried to take, the {allowed.a_minute} notebooks that "
+                f"one address may take a minute. Try again in {seconds} s. {SHARED} --client-rate.",
                 seconds,
             )
 
@@ -101,6 +101,16 @@ class ClientLimits:
         self._servers.add(client.key, server_id)
         if self._allowance.a_minute:
             self._taken.add(client.key)
+
+    def tried(self, client: Client) -> None:
+        """Note that a client tried in vain to take a server: an attempt counts like a success."""
+        if self._allowance.a_minute:
+            self._taken.add(client.key)
+
+    def tried_not(self, client: Client) -> None:
+        """Forget an attempt that became a place in line, which counts in its stead."""
+        if self._allowance.a_minute:
+            self._taken.take_back(client.key)
 
     def has(self, client: Client, server_id: str) -> None:
         """Note whose a server is that nobody was known to hold, as after a restart."""
@@ -141,6 +151,7 @@ class Admission:
         """
         self.by_passphrase = by_passphrase
         self._limits, self._client, self._exempt = limits, client, exempt
+        self._found_none = False  # the attempt was counted, and may become a place in line
 
     def require(self, *, closing: int = 0) -> None:
         """Let pass who may take one more, when `closing` of theirs have ended.
@@ -152,20 +163,31 @@ class Admission:
             self._limits.require(self._client, closing=closing)
 
     async def take(self, claim: Callable[[], Awaitable[NotebookServer]]) -> NotebookServer:
-        """Return what `claim` returns, counted from now on.
+        """Return what `claim` returns, counted from now on; an attempt that fails counts too.
 
         Raises:
             ClientLimitError: They may not take one more; `claim` is not called.
         """
         self.require()
-        return await self._counted(claim)
+        try:
+            return await self._counted(claim)
+        except BaseException as error:
+            if not self._exempt:
+                self._limits.tried(self._client)
+                self._found_none = isinstance(error, PoolEmptyError)
+            raise
 
     def queue(self, join: Callable[[], Ticket]) -> Ticket:
         """Return the place in line that `join` returns, counted from now on.
 
+        It counts instead of the attempt that found no server ready.
+
         Raises:
             ClientLimitError: They may not take one more; `join` is not called.
         """
+        if self._found_none:
+            self._limits.tried_not(self._client)
+            self._found_none = False
         self.require()
         ticket = join()
         if not self._exempt:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tmpnb.errors import ConfigError
+from tmpnb.origins import canonical
 
 ANYBODY = "*"
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
@@ -23,7 +24,7 @@ class Cors:
     """What the operator allows, checked.
 
     Attributes:
-        origins: Who may read: nobody, anybody (`*`), one, or several.
+        origins: Who may read: nobody, anybody (`*`), one, or several, as browsers write them.
         always: Headers of every answer.
         preflight: Headers of answers to OPTIONS, where they are not among those of every answer.
     """
@@ -44,13 +45,13 @@ class Cors:
             found["Access-Control-Allow-Origin"] = self.origins[0]
         elif self.origins:
             found["Vary"] = "Origin"
-            if origin in self.origins:
-                found["Access-Control-Allow-Origin"] = origin
+            if canonical(origin) in self.origins:
+                found["Access-Control-Allow-Origin"] = canonical(origin)
         return {**self.preflight, **found} if preflight else found
 
     def names(self, origin: str) -> bool:
         """Whether pages of `origin` may read our answers."""
-        return ANYBODY in self.origins or origin in self.origins
+        return ANYBODY in self.origins or canonical(origin) in self.origins
 
     def and_origin(self, origin: str) -> Cors:
         """Return the same for an answer that `origin` may read, whoever else may."""
@@ -108,7 +109,7 @@ def _origins(given: str) -> tuple[str, ...]:
                 f"--allow-origin: {origin!r} is not an origin; write https://journal.example, "
                 "without a path, several with commas between them, or * alone for anybody"
             )
-    return origins
+    return tuple(dict.fromkeys(map(canonical, origins)))
 
 
 def _checked(name: str, value: str) -> str:

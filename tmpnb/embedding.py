@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from tmpnb import links
 from tmpnb.links import BadLinkError
+from tmpnb.origins import canonical
+from tmpnb.origins import source as without_own_port
 
 TITLE = "Live notebook"
 HEIGHT = 600  # pixels
@@ -36,7 +38,8 @@ def origins(frame_ancestors: str) -> tuple[str, ...]:
 
 def may_embed(frame_ancestors: str, origin: str) -> bool:
     """Whether a page of `origin` may show notebooks, by the rules of a browser."""
-    return any(_pattern(source).fullmatch(origin.lower()) for source in origins(frame_ancestors))
+    page = canonical(origin)
+    return any(_pattern(source).fullmatch(page) for source in origins(frame_ancestors))
 
 
 def _pattern(source: str) -> re.Pattern[str]:
@@ -47,7 +50,7 @@ def _pattern(source: str) -> re.Pattern[str]:
 
 def expression(source: str) -> str:
     """Return a source of the Content-Security-Policy as a regular expression of origins."""
-    pattern = re.escape(source.lower())
+    pattern = re.escape(without_own_port(source))
     return pattern.replace(r"://\*\.", r"://[^/:]+\.").replace(r":\*", r"(:\d+)?")
 
 

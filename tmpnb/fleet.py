@@ -77,9 +77,11 @@ class Fleet:
             after: The stop that makes place for it, if one has to.
 
         Raises:
-            SpawnerError: It did not start, and is being removed.
+            SpawnerError: It did not start, and is being removed. This counts for nobody but
+                the visitor: the pool's own starts go on.
         """
-        return await self._launch_awaited(server_id, image, self._pool.claim_this, after)
+        up = self._pool.claim_this
+        return await self._launch_awaited(server_id, image, up, after, trial=True)
 
     async def launch_on_trial(
         self, server_id: str, image: str, after: asyncio.Task[None] | None = None

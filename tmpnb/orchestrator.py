@@ -157,6 +157,11 @@ class Orchestrator:
         return self._rollout.image
 
     @property
+    def name(self) -> str:
+        """The name of the pool, which no other has in the same engine."""
+        return self._spawner.pool_name
+
+    @property
     def adopted(self) -> bool:
         """Whether it knows by now which servers a former orchestrator gave out."""
         return self._adopted
@@ -186,6 +191,10 @@ class Orchestrator:
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""
         return self.tokens.token_for(server_id)
+
+    def is_id(self, text: str) -> bool:
+        """Whether a text has the form of the ids that are made here, no more and no less."""
+        return self._timing.is_id(text)
 
     def drain(self) -> int:
         """Replace every unclaimed server by a new one, a few at a time; return how many.

@@ -13,6 +13,7 @@ from tmpnb import links
 from tmpnb.embedding import expression
 from tmpnb.errors import ConfigError
 from tmpnb.links import BadLinkError
+from tmpnb.origins import source
 from tmpnb.reconcile import Policy
 
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
@@ -141,7 +142,7 @@ def frame_ancestors(origins: str) -> str:
                 f"--embed-origins: {origin!r} is not an origin; write https://journal.example, "
                 "without a path"
             )
-        sources.append(origin)
+        sources.append(source(origin))
     return " ".join(sources)
 
 

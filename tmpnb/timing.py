@@ -1,10 +1,10 @@
-"""How the orchestrator's loop runs, and what the ids are like that it makes."""
+"""How the loop of an orchestrator runs, and the form of the ids it gives its servers. Values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tmpnb.tokens import ALPHABET, LOWER_CASE, new_id
+from tmpnb.tokens import ALPHABET, LOWER_CASE, is_id, new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +18,12 @@ class Timing:
 
     def new_id(self) -> str:
         """Return a random server id."""
-        return new_id(self.user_length, LOWER_CASE if self.lower_case else ALPHABET)
+        return new_id(self.user_length, self._alphabet)
+
+    def is_id(self, text: str) -> bool:
+        """Whether `new_id` could have made a text: no other names a server to be started."""
+        return is_id(text, self.user_length, self._alphabet)
+
+    @property
+    def _alphabet(self) -> str:
+        return LOWER_CASE if self.lower_case else ALPHABET

@@ -84,6 +84,11 @@ def new_id(length: int, alphabet: str = ALPHABET) -> str:
     return "".join(secrets.choice(alphabet) for _ in range(length))
 
 
+def is_id(text: str, length: int, alphabet: str = ALPHABET) -> bool:
+    """Whether `new_id` of the same arguments could have made a text."""
+    return len(text) == length and all(character in alphabet for character in text)
+
+
 def same(given: str, expected: str) -> bool:
     """Compare two secrets in constant time."""
     return hmac.compare_digest(given.encode(), expected.encode())

@@ -10,6 +10,8 @@ import enum
 import re
 from collections.abc import Mapping
 
+from tmpnb import origins
+
 _PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 # Not: phones named CUBOT, and the browsers inside the apps of Telegram, Pinterest and the like.
@@ -40,16 +42,20 @@ def is_crawler(headers: Mapping[str, str]) -> bool:
     return bool(_CRAWLER.search(headers.get("User-Agent", "")))
 
 
-def may_take(headers: Mapping[str, str]) -> bool:
+def may_take(headers: Mapping[str, str], public_url: str = "") -> bool:
     """Whether a GET of `/spawn` with these headers may take a server.
 
     A frame may only if a click loaded it, a script only if it is our own page's.
+
+    Args:
+        headers: Of the request.
+        public_url: Where visitors find us; empty: at the host they ask.
     """
     destination = headers.get("Sec-Fetch-Dest")
     if destination in _FRAMES:
         wanted = _clicked(headers)
     elif destination == "empty":
-        wanted = is_own_page(headers)
+        wanted = is_own_page(headers, public_url)
     elif destination is None:
         wanted = not _for_image(headers)
     else:
@@ -57,13 +63,24 @@ def may_take(headers: Mapping[str, str]) -> bool:
     return wanted and not is_prefetch(headers) and not is_crawler(headers)
 
 
-def is_own_page(headers: Mapping[str, str]) -> bool:
-    """Whether a POST comes from our own page or from no page at all, not from a foreign site."""
+def is_own_page(headers: Mapping[str, str], public_url: str = "") -> bool:
+    """Whether a POST comes from our own page or from no page at all, not from a foreign site.
+
+    Args:
+        headers: Of the request.
+        public_url: Where visitors find us, whatever host a proxy before us asks; empty: at the
+            host that is asked.
+    """
     site = headers.get("Sec-Fetch-Site")
     if site is not None:
         return site in ("same-origin", "none")
-    origin, host = headers.get("Origin"), headers.get("Host")
-    return origin is None or (bool(host) and origin.partition("://")[2] == host)
+    origin = headers.get("Origin")
+    if origin is None:
+        return True
+    found = origins.canonical(origin)
+    return bool(found) and (
+        found == origins.canonical(public_url) or origins.is_at(origin, headers.get("Host", ""))
+    )
 
 
 def is_for_a_page(headers: Mapping[str, str]) -> bool:

@@ -50,11 +50,11 @@ class Visitors:
 
     def read(self, cookie: str | None) -> Visitor:
         """Return who sent the cookie; somebody new if it is absent or not ours."""
-        key, _, rest = (cookie or "").partition(".")
-        server_id, _, signature = rest.partition(".")
-        if key and same(signature, self._sign(key, server_id)):
-            return Visitor(key, server_id)
-        return Visitor(secrets.token_urlsafe(16))
+        return self._known(cookie or "") or Visitor(secrets.token_urlsafe(16))
+
+    def is_ours(self, cookie: str) -> bool:
+        """Whether we signed a cookie."""
+        return self._known(cookie) is not None
 
     def write(self, visitor: Visitor) -> str:
         """Return the cookie's value."""
@@ -64,6 +64,13 @@ class Visitors:
     def server_of(self, visitor: Visitor) -> NotebookServer | None:
         """Return the server a visitor has; None if there is none any more."""
         return self._live(self._latest.get(visitor.key) or visitor.server_id)
+
+    def had(self, visitor: Visitor, server_id: str) -> bool:
+        """Whether a visitor's cookie says that they were given a server, which may have ended.
+
+        Memory does not count: a browser that has the cookie has had the answer.
+        """
+        return bool(server_id) and visitor.server_id == server_id
 
     def note(self, visitor: Visitor, server_id: str) -> Visitor:
         """Keep that a visitor was given a server; return what their cookie is to say."""
@@ -104,6 +111,13 @@ class Visitors:
             done.set_result(None)
         self.note(visitor, server.id)
         return server
+
+    def _known(self, cookie: str) -> Visitor | None:
+        key, _, rest = cookie.partition(".")
+        server_id, _, signature = rest.partition(".")
+        if key and same(signature, self._sign(key, server_id)):
+            return Visitor(key, server_id)
+        return None
 
     def _sign(self, key: str, server_id: str) -> str:
         return self._tokens.sign(f"visitor:{key}:{server_id}")

@@ -33,6 +33,11 @@ class Windows:
         while len(self._moments) > REMEMBERED:
             self._moments.popitem(last=False)
 
+    def take_back(self, name: str) -> None:
+        """Forget the latest time, if it counts still."""
+        if self.count(name):
+            self._moments[name].pop()
+
     def count(self, name: str) -> int:
         """Return how often it happened of late."""
         moments = self._moments.get(name)

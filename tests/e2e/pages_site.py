@@ -189,6 +189,7 @@ class _Handler(RequestHandler):
             "logo": self.static_url("favicon.svg"),
             "static": self.static_url,
             "parents": self.site.parents,
+            "proof": "",
             "has_terms": False,
             "has_pages": True,
             "agree": "",

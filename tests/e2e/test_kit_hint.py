@@ -191,7 +191,7 @@ async def test_the_end_is_told_when_it_is_certain(browser: Browser, lab: KitSite
     assert len(lab.asked) == 3
     await expect(hint(page).get_by_role("status")).to_contain_text("This notebook has ended")
     again = hint(page).get_by_role("link", name="Start again, or rescue what is here")
-    await expect(again).to_have_attribute("href", BASE)
+    await expect(again).to_have_attribute("href", f"{BASE}{QUERY}")
     lab.status = 200  # reopened at the same address
     await pass_time(page, lab, MINUTE)
     await expect(hint(page).get_by_role("link", name="Temporary")).to_be_visible()

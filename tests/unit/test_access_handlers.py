@@ -29,7 +29,7 @@ TAKING = [
     ("POST", "/spawn/a/b.ipynb"),
     ("GET", "/spawn"),
     ("GET", "/spawn/a/b.ipynb"),
-    ("POST", "/spawn/user/Ab12Cd34/a/b.ipynb"),
+    ("POST", "/spawn/user/Ab12Cd34Ef56/a/b.ipynb"),
     ("POST", "/api/spawn"),
 ]
 
@@ -233,7 +233,7 @@ async def test_a_form_says_it_and_need_not_again(running: Running) -> None:
     said = urlencode({"passphrase": WORDS})
     taken = await fetch("/spawn/lab", method="POST", headers=HTML | FORM, body=said)
     assert taken.code == 303
-    kept = [c for c in taken.headers.get_list("Set-Cookie") if c.startswith("tmpnb-pass=")]
+    kept = [c for c in taken.headers.get_list("Set-Cookie") if c.startswith("tmpnb-pass-test-")]
     assert len(kept) == 1
     assert "; Path=/spawn; Max-Age=86400; HttpOnly; SameSite=Lax" in kept[0]
     only = {"Cookie": kept[0].partition(";")[0]}

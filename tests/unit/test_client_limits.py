@@ -12,7 +12,7 @@ from harness import FakeClock
 from tmpnb import windows
 from tmpnb.client import Client
 from tmpnb.client_limits import Admission, Allowance, ClientLimits
-from tmpnb.errors import ClientLimitError, PoolEmptyError
+from tmpnb.errors import ClientLimitError, PoolEmptyError, ProxyError, SpawnerError
 from tmpnb.holdings import SPARE, Holdings
 from tmpnb.line import Line, Ticket
 from tmpnb.server import NotebookServer
@@ -166,6 +166,33 @@ class TestAtATime:
 
 @pytest.mark.gen_test
 class TestAMinute:
+    @pytest.mark.parametrize("error", [SpawnerError("no"), ProxyError("no"), PoolEmptyError("no")])
+    async def test_an_attempt_that_fails_counts(self, error: Exception) -> None:
+        desk, tries = Desk(a_minute=2), 0
+
+        async def fail() -> NotebookServer:
+            nonlocal tries
+            tries += 1
+            raise error
+
+        for expected in (type(error), type(error), ClientLimitError, ClientLimitError):
+            with pytest.raises(expected):
+                await desk.admission().take(fail)
+        assert tries == 2
+        await desk.admission(exempt=True).take(desk.claim)
+        desk.clock.advance(60)
+        await desk.take()
+
+    async def test_an_attempt_that_became_a_place_counts_once(self) -> None:
+        desk = Desk(a_minute=2)
+        for _ in "ab":
+            admission = desk.admission()
+            with pytest.raises(PoolEmptyError):
+                await admission.take(fail)
+            admission.queue(desk.line.join)
+        with pytest.raises(ClientLimitError):
+            desk.admission().require()
+
     async def test_so_many_a_minute_even_if_they_end_at_once(self) -> None:
         desk = Desk(a_minute=2)
         for _ in "ab":

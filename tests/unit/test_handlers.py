@@ -227,18 +227,6 @@ async def test_ready_server_is_not_betrayed_by_its_path(running: Running) -> Non
     assert answer.code == 404
 
 
-async def test_reopening_takes_a_click_and_gives_the_same_address(running: Running) -> None:
-    fetch = running.public()
-    shown = await fetch("/spawn/user/oldoldold/lab", headers=PERSON)
-    assert shown.code == 200
-    assert running.taken == 0
-    answer = await fetch("/spawn/user/oldoldold/lab", method="POST", headers=PERSON)
-    assert answer.code == 303
-    assert answer.headers["Location"].startswith("/user/oldoldold/lab?token=")
-    again = await fetch("/spawn/user/oldoldold/lab", method="POST", headers=PERSON)
-    assert again.code == 409
-
-
 async def test_page_of_the_proxys_error_target_is_honest(running: Running) -> None:
     fetch = running.public()
     answer = await fetch("/proxy-error/503?url=%2Fuser%2Fx%2Flab%3Ftoken%3Dabc", headers=HTML)

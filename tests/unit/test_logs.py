@@ -59,6 +59,7 @@ OPTIONS: dict[str, object] = {
         "the token is token: {}",
         "token '{}' refused",
         "Cookie: tmpnb-session={}",
+        "Cookie: tmpnb-visitor-minimal-notebook-8000={}",
         "Invalid header value 'tmpnb-pass={}; a=\\x00'",
         "passphrase={}",
     ],

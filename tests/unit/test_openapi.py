@@ -23,7 +23,7 @@ from tmpnb.handlers.base import Site
 from tmpnb.openapi import document
 
 METHODS = ("get", "post", "put", "patch", "delete")
-SAMPLES = {"{id}": "Ab12Cd34", "{path}": "a/b.ipynb", "{ticket}": "t1"}
+SAMPLES = {"{id}": "Ab12Cd34Ef56", "{path}": "a/b.ipynb", "{ticket}": "t1"}
 # For the proxy alone, and files that the pages name themselves.
 UNSPOKEN = (r"/proxy-error/([0-9]{3})$", r"/static/(.*)$", r"/(robots\.txt)$", r"/(favicon\.ico)$")
 TOKEN = "s3cret-s3cret"

@@ -468,11 +468,11 @@ async def test_claim_is_given_though_the_engine_cannot_be_marked_and_marked_late
 async def test_old_id_is_reopened_with_the_same_token_and_never_over_capacity() -> None:
     async with World(2).running() as world:
         await world.until_ready(2)
-        token = world.orchestrator.token_for("oldoldold")
-        server = await world.orchestrator.claims.claim_as("oldoldold")
+        token = world.orchestrator.token_for("oldoldoldold")
+        server = await world.orchestrator.claims.claim_as("oldoldoldold")
         assert world.orchestrator.token_for(server.id) == token
-        assert world.orchestrator.claims.live("oldoldold") is server
-        assert "/user/oldoldold" in world.proxy.table
+        assert world.orchestrator.claims.live("oldoldoldold") is server
+        assert "/user/oldoldoldold" in world.proxy.table
         await wait_until(lambda: len(world.pool.servers) == 2)
         assert len(world.instances()) == 2
 
@@ -503,7 +503,7 @@ async def test_reopening_needs_room_or_a_ready_server_to_give_up() -> None:
         await world.until_ready(1)
         await world.orchestrator.claims.claim()
         with pytest.raises(PoolEmptyError):
-            await world.orchestrator.claims.claim_as("oldoldold")
+            await world.orchestrator.claims.claim_as("oldoldoldold")
 
 
 async def test_nothing_is_reopened_before_the_servers_of_the_former_run_are_known() -> None:
@@ -537,7 +537,7 @@ async def test_nothing_is_reopened_before_the_servers_of_the_former_run_are_know
 async def test_failed_reopening_is_told_and_the_pool_is_whole_again() -> None:
     class Picky(FakeSpawner):
         async def start(self, spec: ServerSpec) -> str:
-            if spec.server_id == "oldoldold":
+            if spec.server_id == "oldoldoldold":
                 raise SpawnerError("no")
             return await super().start(spec)
 
@@ -545,7 +545,7 @@ async def test_failed_reopening_is_told_and_the_pool_is_whole_again() -> None:
     async with world.running():
         await world.until_ready(2)
         with pytest.raises(SpawnerError):
-            await world.orchestrator.claims.claim_as("oldoldold")
+            await world.orchestrator.claims.claim_as("oldoldoldold")
         world.clock.advance(120)
         world.orchestrator.wake()
         await world.until_ready(2)

@@ -356,6 +356,7 @@ class TestEnd:
     async def test_reopened_address_is_alive_again(self, running: Running) -> None:
         fetch = running.public()
         server_id = await self.end(running, StopReason.IDLE)
-        await fetch(f"/spawn/user/{server_id}/lab", method="POST", headers=PERSON)
+        form = urlencode({"token": running.world.orchestrator.token_for(server_id)})
+        await fetch(f"/spawn/user/{server_id}/lab", method="POST", headers=FORM, body=form)
         answer = await fetch(f"/user/{server_id}/api/kernels", headers=PERSON)
         assert json.loads(answer.body)["error"]["code"] == "route_lost"

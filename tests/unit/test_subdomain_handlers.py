@@ -12,6 +12,7 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb.server import NotebookServer
 from tmpnb.subdomains import Subdomains
+from tmpnb.timing import Timing
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -188,29 +189,36 @@ class TestOurHost:
 
     async def test_only_an_id_that_can_name_a_host_is_reopened(self, running: Running) -> None:
         site = Site(running)
-        for server_id in ("Ab3", "a_b", "a-"):
+        timing = Timing(user_length=6, lower_case=True)
+        running.world.orchestrator._timing = timing
+        token_for = running.world.orchestrator.token_for
+        for server_id, is_one in (("Ab3cde", False), ("a_bcde", False), ("ab3cde", True)):
+            body = urlencode({"token": token_for(server_id)})
             path = f"/spawn/user/{server_id}"
-            assert (await site.at(MAIN, path, method="POST", headers=FORM, body="")).code == 404
-        answer = await site.at(MAIN, "/spawn/user/ab3", method="POST", headers=FORM, body="")
-        assert location(answer).startswith(f"http://ab3.{MAIN}/user/ab3/")
+            answer = await site.at(MAIN, path, method="POST", headers=FORM, body=body)
+            if is_one:
+                place = f"http://{server_id}.{MAIN}/user/{server_id}/"
+                assert location(answer).startswith(place)
+            else:
+                assert answer.code == 404
 
     async def test_no_server_can_say_over_https_who_a_visitor_is(self, running: Running) -> None:
         site = Site(running)
         https = FORM | {"X-Forwarded-Proto": "https"}
         first = await site.at("notebooks.test", "/spawn", method="POST", headers=https, body="")
         cookie = first.headers["Set-Cookie"]
-        assert cookie.startswith("__Host-tmpnb-visitor=")
+        assert cookie.startswith("__Host-tmpnb-visitor-test-443=")
         assert "; Path=/;" in cookie
         assert "; Secure" in cookie
-        value = cookie.partition("=")[2].partition(";")[0]
-        for name, is_same in (("__Host-tmpnb-visitor", True), ("tmpnb-visitor", False)):
+        sent, _, value = cookie.partition(";")[0].partition("=")
+        for name, is_same in ((sent, True), (sent.removeprefix("__Host-"), False)):
             headers = https | {"Cookie": f"{name}={value}"}
             again = await site.at(
                 "notebooks.test", "/spawn", method="POST", headers=headers, body=""
             )
             assert (location(again) == location(first)) is is_same
 
-    async def test_over_http_the_cookie_is_as_it_always_was(self, running: Running) -> None:
+    async def test_over_http_the_cookie_is_as_without_subdomains(self, running: Running) -> None:
         answer = await Site(running).at(MAIN, "/spawn", method="POST", headers=FORM, body="")
-        assert answer.headers["Set-Cookie"].startswith("tmpnb-visitor=")
+        assert answer.headers["Set-Cookie"].startswith("tmpnb-visitor-test-8000=")
         assert "; Path=/spawn;" in answer.headers["Set-Cookie"]

@@ -20,7 +20,7 @@ def knock(
         peer=request.remote_ip or "",
         forwarded=request.headers.get("X-Forwarded-For", ""),
         passphrase=typed or _from_header(request.headers.get(HEADER, "")),
-        held=handler.get_cookie(COOKIE) or "",
+        held=next(filter(handler.site.gate.passes.seconds_left, handler.told(COOKIE)), ""),
         is_program=is_program,
         is_known=is_known,
     )

@@ -18,9 +18,7 @@ class AgreementHandler(BaseHandler):
     def must_agree(self) -> bool:
         """Whether there are terms that this visitor has not agreed to yet."""
         terms = self.site.brand.terms
-        return terms is not None and not (
-            self.get_cookie(COOKIE) == terms.version or self.agreed_now
-        )
+        return terms is not None and not (terms.version in self.told(COOKIE) or self.agreed_now)
 
     @property
     def agreed_now(self) -> str:

@@ -6,7 +6,7 @@ import re
 
 from tornado.web import HTTPError
 
-from tmpnb import foreign_json, visit
+from tmpnb import foreign_json
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
@@ -64,8 +64,8 @@ class SpawnAPIHandler(BaseHandler):
 
     def _is_welcome(self) -> bool:
         """Whether a program sends this, our own page, or one of a site that the operator named."""
-        headers = self.request.headers
-        return visit.is_own_page(headers) or self.site.cors.names(headers.get("Origin", ""))
+        origin = self.request.headers.get("Origin", "")
+        return self.is_own_page() or self.site.cors.names(origin)
 
 
 class StatsHandler(BaseHandler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses
@@ -13,9 +13,10 @@ from typing import Any
 
 from tornado.web import HTTPError, RequestHandler
 
-from tmpnb import errors
+from tmpnb import errors, visit
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
+from tmpnb.cookie_names import GUARD, as_sent, own
 from tmpnb.cors import Cors
 from tmpnb.gate import Gate
 from tmpnb.links import BadLinkError
@@ -89,6 +90,7 @@ class BaseHandler(RequestHandler):
     site: Site
     visitor_left = False
     for_pages_of = "same-origin"  # whose pages may load this as a part, unseen by their scripts
+    proof = ""  # the token of an ended server, from one who had it: carried on by our pages
     measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
@@ -148,6 +150,10 @@ class BaseHandler(RequestHandler):
         if self.visitor_left:
             self.site.orchestrator.claims.abandon(server_id)
 
+    def is_own_page(self) -> bool:
+        """Whether a request comes from our own page or from no page at all."""
+        return visit.is_own_page(self.request.headers, self.site.public_url)
+
     @property
     def is_https(self) -> bool:
         """Whether the visitor speaks https with whatever stands before us."""
@@ -174,33 +180,43 @@ class BaseHandler(RequestHandler):
 
     @property
     def _visitor_cookie(self) -> tuple[str, str]:
-        """The name and the path of the cookie that says who a visitor is.
+        """The kind and the path of the cookie that says who a visitor is.
 
         Where servers have hosts below ours, their pages can set cookies for ours as well, and
-        so lead a visitor to a server of theirs. They cannot set one of this name.
+        so lead a visitor to a server of theirs. They cannot set one that is guarded.
         """
         guarded = self.site.subdomains is not None and self.is_https
-        return (f"__Host-{COOKIE}", "/") if guarded else (COOKIE, COOKIE_PATH)
+        return (f"{GUARD}{COOKIE}", "/") if guarded else (COOKIE, COOKIE_PATH)
 
     def visitor(self) -> Visitor:
         """Return whose browser asks."""
-        return self.site.visitors.read(self.get_cookie(self._visitor_cookie[0]))
+        visitors, sent = self.site.visitors, self.told(self._visitor_cookie[0])
+        return visitors.read(next(filter(visitors.is_ours, sent), None))
+
+    def told(self, kind: str) -> Iterator[str]:
+        """Yield what cookies of a kind say, ours first; each has to be checked by its signature."""
+        name = self.cookie_name(kind)
+        return (self.get_cookie(n) or "" for n in as_sent(kind, name, self.request.cookies))
+
+    def cookie_name(self, kind: str) -> str:
+        """Return the name of a cookie of this service."""
+        return own(kind, self.site.orchestrator.name, self.absolute(""))
 
     def remember(self, visitor: Visitor) -> None:
         """Let the browser say next time who it is; in a foreign frame only https allows that."""
-        name, path = self._visitor_cookie
+        kind, path = self._visitor_cookie
         value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
-        self.set_lasting_cookie(name, value, path=path, age=age)
+        self.set_lasting_cookie(kind, value, path=path, age=age)
 
-    def keep(self, name: str, value: str, age: int) -> None:
+    def keep(self, kind: str, value: str, age: int) -> None:
         """Set a cookie of ours for so many seconds; no notebook server ever sees it."""
-        self.set_lasting_cookie(name, value, path=COOKIE_PATH, age=age)
+        self.set_lasting_cookie(kind, value, path=COOKIE_PATH, age=age)
 
-    def set_lasting_cookie(self, name: str, value: str, *, path: str, age: int) -> None:
+    def set_lasting_cookie(self, kind: str, value: str, *, path: str, age: int) -> None:
         """Set a cookie for `age` seconds, in a frame of another site too if https allows that."""
         site = "Secure; SameSite=None; Partitioned" if self.is_https else "SameSite=Lax"
         # By hand: `set_cookie` knows of no partitions before Python 3.14.
-        cookie = f"{name}={value}; Path={path}; Max-Age={age}; HttpOnly; {site}"
+        cookie = f"{self.cookie_name(kind)}={value}; Path={path}; Max-Age={age}; HttpOnly; {site}"
         self.add_header("Set-Cookie", cookie)
 
     def options(self, *_: str) -> None:
@@ -225,6 +241,7 @@ class BaseHandler(RequestHandler):
             analytics=self.analytics(),
             static=self.static_url,
             parents=self.site.frame_ancestors,
+            proof=self.proof,
             status=status,
             **values,
         )

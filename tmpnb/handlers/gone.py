@@ -10,6 +10,7 @@ from tornado.web import HTTPError, stream_request_body
 
 from tmpnb import links
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.tokens import same
 
 NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
@@ -19,7 +20,12 @@ _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
 
 
 def say_goodbye(
-    handler: BaseHandler, server_id: str, link: links.Link = NOWHERE, status: int = 404
+    handler: BaseHandler,
+    server_id: str,
+    link: links.Link = NOWHERE,
+    status: int = 404,
+    *,
+    token: str = "",
 ) -> None:
     """Finish with the page that says why a server is no more, and offers a new one.
 
@@ -28,14 +34,18 @@ def say_goodbye(
         server_id: Of the server that has ended.
         link: Where on it the visitor wanted to be, and shall be on a new one.
         status: Of the answer.
+        token: The server's, where the request has shown it: the page can reopen it then even if
+            the browser keeps no cookie.
     """
     may_start = not handler.site.api_token
+    may_reopen = may_start and handler.site.orchestrator.is_id(server_id)
+    handler.proof = token
     handler.page(
         "ended.html",
         status,
         farewell=handler.site.orchestrator.farewell(server_id),
         spawn_url=f"/spawn{link.suffix}" if may_start else "",
-        reopen_url=f"/spawn/user/{server_id}{link.suffix}" if may_start else "",
+        reopen_url=f"/spawn/user/{server_id}{link.suffix}" if may_reopen else "",
         server_id=server_id,
     )
 
@@ -70,7 +80,13 @@ class UserHandler(BaseHandler):
             self.write_json(orchestrator.farewell(server_id).as_error(), 404)
         else:
             path = self.request.path.removeprefix(f"/user/{server_id}")
-            say_goodbye(self, server_id, links.parse(path, self.request.query))
+            link = links.parse(path, self.request.query)
+            say_goodbye(self, server_id, link, token=self._shown_token(server_id))
+
+    def _shown_token(self, server_id: str) -> str:
+        """Return the server's token if the address has it, as that of a frame or an old tab."""
+        token = self.get_query_argument("token", "")
+        return token if same(token, self.site.orchestrator.token_for(server_id)) else ""
 
     def _is_elsewhere(self, server_id: str) -> bool:
         """Whether a person shall be sent to another host: our page is not at a server's host.
@@ -93,7 +109,9 @@ class UserHandler(BaseHandler):
             address = self.on_server(server_id, f"{path}?{query}" if query else path)
         else:
             link = links.parse(path.removeprefix(f"/user/{server_id}"), query)
-            address = self.absolute(f"/user/{server_id}{link.suffix or '/'}")
+            token = self._shown_token(server_id)
+            shown = links.on_server(server_id, link, token) if token else ""
+            address = self.absolute(shown or f"/user/{server_id}{link.suffix or '/'}")
         self.redirect(address)
 
     def _reconnecting(self) -> None:

@@ -14,7 +14,7 @@ from tmpnb.handlers.admission import admit
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
-from tmpnb.subdomains import is_label
+from tmpnb.tokens import same
 from tmpnb.visit import Autostart
 from tmpnb.visitors import Visitor
 from tmpnb.waiting import Place
@@ -98,7 +98,7 @@ class SpawnHandler(PageHandler):
         `{"status", "retry_after", "ticket", "position", "estimate", …}`, and asks again
         with `ticket` and, if it likes, `wait` (seconds) in the body.
         """
-        if not visit.is_own_page(self.request.headers):
+        if not self.is_own_page():
             sandboxed = self.request.headers.get("Origin") == "null"
             raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
         if not self.must_agree():
@@ -113,7 +113,8 @@ class SpawnHandler(PageHandler):
         """Take a server for a person who follows a link, as the original did."""
         if visit.is_prefetch(self.request.headers):
             raise HTTPError(503, reason="Notebooks are not fetched ahead.")
-        if self.must_agree() or not visit.may_take(self.request.headers):
+        may_take = visit.may_take(self.request.headers, self.site.public_url)
+        if self.must_agree() or not may_take:
             self.show_loading(Autostart.NO)
             return
         await self._take(status=302)
@@ -176,15 +177,28 @@ class SpawnHandler(PageHandler):
 
 
 class ReopenHandler(SpawnHandler):
-    """`/spawn/user/<id>/…`: a new, empty server under the address of one that has ended."""
+    """`/spawn/user/<id>/…`: an empty server at the address of one that this browser had.
+
+    That server keeps its secret, so that an open tab can save there. Anybody else is sent to
+    a server of their own, or to their place in line, as by `/spawn`.
+    """
+
+    measured = False  # its pages may carry the secret
 
     def prepare(self) -> None:
-        """Take the server's id from the path."""
+        """Take the server's id from the path, and its token from a form that carries it.
+
+        Raises:
+            HTTPError: 404, no server here has an id of this form.
+        """
         super().prepare()
         self.server_id = self.path_args[0]
-        if self.site.subdomains and not is_label(self.server_id):
+        if not self.site.orchestrator.is_id(self.server_id):
             raise HTTPError(404)
         self.spawn_path = f"/spawn/user/{self.server_id}"
+        token = self.get_body_argument("token", "")
+        if same(token, self.site.orchestrator.token_for(self.server_id)):
+            self.proof = token
 
     async def get(self, *_: str) -> None:
         """Show the button; a GET starts nothing here."""
@@ -193,7 +207,14 @@ class ReopenHandler(SpawnHandler):
     head = get
 
     async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
-        return await self.site.arrivals.reopen(self.server_id, link, admission)
+        if self.proof or self.site.visitors.had(self.visitor(), self.server_id):
+            return await self.site.arrivals.reopen(self.server_id, link, admission)
+        return await super()._arrive(link, visitor, admission)
+
+    def abandon_if_gone(self, server_id: str) -> None:
+        """Keep what was reopened: who presses twice drops the first request, and is led there."""
+        if server_id != self.server_id:
+            super().abandon_if_gone(server_id)
 
 
 class InfoHandler(BaseHandler):

@@ -13,7 +13,6 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
-from tmpnb import visit
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.gone import RETRY_AFTER, say_goodbye
 from tmpnb.handlers.pages import IN_A_SANDBOX
@@ -42,7 +41,8 @@ class OwnPageHandler(BaseHandler):
 
     def has_cookie(self, server_id: str) -> bool:
         """Whether the browser was let in before."""
-        return same(self.get_cookie(COOKIE) or "", self.expected(server_id))
+        expected = self.expected(server_id)
+        return any(same(sent, expected) for sent in self.told(COOKIE))
 
     def check_form(self, server_id: str) -> None:
         """Let a POST pass only from our own page and with the token in its body.
@@ -50,14 +50,14 @@ class OwnPageHandler(BaseHandler):
         Raises:
             HTTPError: 403.
         """
-        if not visit.is_own_page(self.request.headers):
+        if not self.is_own_page():
             sandboxed = self.request.headers.get("Origin") == "null"
             raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
         if not same(self.get_body_argument("token", ""), self.expected(server_id)):
             raise HTTPError(403, reason=NO_KEY)
 
     def claimed(self, server_id: str) -> NotebookServer | None:
-        """Return the live server; else the answer is sent.
+        """Return the live server, to one who has shown its token; else the answer is sent.
 
         Raises:
             HTTPError: 503, it is not known yet which servers there are.
@@ -67,7 +67,7 @@ class OwnPageHandler(BaseHandler):
         if server is not None:
             return server
         if orchestrator.adopted:
-            say_goodbye(self, server_id)
+            say_goodbye(self, server_id, token=self.expected(server_id))
         elif self.request.method == "POST":
             raise HTTPError(503, reason=NOT_YET)
         else:
@@ -110,7 +110,7 @@ class SessionHandler(OwnPageHandler):
             await self._show(server_id, kept=True)
         else:
             self.site.orchestrator.claims.close(server)
-            say_goodbye(self, server_id, status=200)
+            say_goodbye(self, server_id, status=200, token=self.expected(server_id))
 
     def _let_in(self, server_id: str, token: str) -> None:
         """Take the token out of the address; a fragment stays, as browsers have it.

@@ -94,16 +94,18 @@ def _taking(name: str, *parameters: Part) -> Part:
 
 
 def _reopening() -> Part:
-    page = {"200": file("A page with a button.", _HTML)}
+    unknown = problem("No server here has an id of this form.", "not_found")
+    page = {"200": file("A page with a button.", _HTML), "404": unknown}
     taken = {
         "200": file("For a script the address, else the terms of use.", _HTML),
         "303": empty("To the server."),
         "403": problem(_ELSEWHERE, "forbidden"),
-        "409": problem("A server of this id is in use.", "server_exists"),
+        "404": unknown,
+        "409": problem("The server of this id is just being removed.", "server_exists"),
         "429": _ENOUGH,
         "503": problem("There is no room.", "pool_empty"),
     }
-    summary = "An empty server at an address of the past"
+    summary = "An empty server at an address that this browser had; for others an ordinary one"
     return _with(
         (SERVER_ID, PATH),
         {

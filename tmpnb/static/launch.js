@@ -94,9 +94,11 @@
   const ask = async () => {
     const signal = AbortSignal.timeout(DEADLINE * 1000);
     const headers = { Accept: 'application/json' };
-    const { agree } = form.elements; // to the terms of use, where no cookie can say so
+    // To the terms of use, and the proof that this browser had a server: no cookie may say so.
+    const { agree, token } = form.elements;
     const place = new URLSearchParams({ ticket: line.ticket, wait: patience });
     if (agree) place.set('agree', agree.value);
+    if (token) place.set('token', token.value);
     const answer = await fetch(form.action, { method: 'POST', headers, body: place, signal });
     const body = (await answer.json().catch(() => null)) ?? {};
     const asked = Number(body.retry_after ?? answer.headers.get('Retry-After')) || 5;

@@ -36,4 +36,14 @@ def is_foreign(method: str, headers: Any) -> bool:
         followed = headers.get("Sec-Fetch-Mode") == "navigate" and method in ("GET", "HEAD")
         return site not in ("same-origin", "none") and not followed
     origin = headers.get("Origin")
-    return origin is not None and origin.partition("://")[2] != headers.get("Host")
+    return origin is not None and not is_at(origin, headers.get("Host") or "")
+
+
+def is_at(origin: str, host: str) -> bool:
+    """Whether an origin is at the host that was asked, with or without its scheme's own port."""
+    scheme, _, place = origin.lower().partition("://")
+    port = {"http": "80", "https": "443"}.get(scheme)
+    if not port or not host:
+        return False
+    given, asked = (p.lower().removesuffix(f":{port}") for p in (place, host))
+    return given == asked

@@ -66,7 +66,7 @@
   const keep = make('button', { type: 'button' }, 'Keep it');
   const files = link('Download my files', `${calm.href}#download`);
   const more = link('More', calm.href);
-  const again = link('Start again, or rescue what is here', base);
+  const again = link('Start again, or rescue what is here', `${base}${query}`);
   const close = make('button', { type: 'button', className: 'close', ariaLabel: 'Close' }, '×');
   const box = make('section', { ariaLabel: 'Temporary notebook' });
   const host = make('tmpnb-hint', { hidden: true });

@@ -1,0 +1,43 @@
+"""The names of our cookies. Pure.
+
+A browser keeps cookies by host and not by port. So that two services on one host do not take
+each other's, a name says whose it is: the pool, and the port at which visitors find it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+GUARD = "__Host-"  # a browser takes a cookie of such a name from nobody but the host itself
+MOST = 10  # cookies of other names that are looked at
+_PORT = re.compile(r"[^:]:0*([0-9]{1,5})\Z")
+_STANDARD = {"http": "80", "https": "443"}
+
+
+def own(kind: str, pool: str, site: str) -> str:
+    """Return the name of a cookie.
+
+    Args:
+        kind: What it is for, as `tmpnb-visitor`, which was the whole name once.
+        pool: The name of the pool.
+        site: Where visitors find the service, `https://notebooks.example`.
+    """
+    scheme, _, host = site.partition("://")
+    found = _PORT.search(host)
+    return f"{kind}-{pool}-{found.group(1) if found else _STANDARD[scheme]}"
+
+
+def as_sent(kind: str, name: str, sent: Iterable[str]) -> list[str]:
+    """Return under which of the names of its cookies a browser may tell what we told it.
+
+    The own one comes first. Then those of before an update or a move: the kind alone, or
+    another pool or port. They may be another service's too, so what they say must be checked.
+
+    Args:
+        kind: What the cookie is for.
+        name: Its own name.
+        sent: The names of all cookies that came.
+    """
+    others = [n for n in sent if n != name and (n == kind or n.startswith(f"{kind}-"))]
+    return [name, *others[:MOST]]
