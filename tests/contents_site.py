@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,14 @@ class ContentsSite:
     statuses: dict[str, int] = field(default_factory=dict)  # of files and folders, by path
     breaks: set[str] = field(default_factory=set)  # files that end too early
     endless: set[str] = field(default_factory=set)  # files that never end
+    dies_with: str | None = None  # path at which it closes all connections, and from then on
+    heard: Callable[[str], object] = lambda _: None  # told of each path that is asked for
     mute: bool = False  # whether connections for files are closed without an answer
     sent: int = 0  # bytes of endless files
     left: bool = False  # whether somebody stopped reading an endless file
     asked: list[str] = field(default_factory=list)  # addresses, without the base
     port: int = 0
+    _dead: bool = False
 
     @property
     def address(self) -> str:
@@ -54,6 +57,11 @@ class ContentsSite:
         server.add_socket(socket)
         return server
 
+    def dies(self, path: str) -> bool:
+        """Whether it is dead from this request on."""
+        self._dead = self._dead or path == self.dies_with
+        return self._dead
+
     def entries(self, folder: str) -> Iterator[dict[str, Any]]:
         """Yield what is directly in a folder."""
         start, folders = f"{folder}/" if folder else "", set()
@@ -74,6 +82,7 @@ class _Handler(RequestHandler):
 
     def check(self, path: str) -> None:
         self.site.asked.append((self.request.uri or "").removeprefix(BASE))
+        self.site.heard(path)
         if self.request.headers.get("Authorization") != f"token {self.site.token}":
             raise HTTPError(403)
         if path in self.site.statuses:
@@ -83,6 +92,9 @@ class _Handler(RequestHandler):
 class _Contents(_Handler):
     def get(self, folder: str) -> None:
         self.check(folder)
+        if self.site.dies(folder):
+            self.detach().close()
+            return
         entries = self.site.listed.get(folder) or list(self.site.entries(folder))
         self.finish(self.site.lists.get(folder, {"type": "directory", "content": entries}))
 
@@ -90,7 +102,8 @@ class _Contents(_Handler):
 class _Files(_Handler):
     async def get(self, path: str) -> None:
         self.check(path)
-        if self.site.mute:
+        dies = self.site.dies(path)
+        if self.site.mute or (dies and path not in self.site.breaks):
             self.detach().close()
         elif path in self.site.breaks:
             self.set_header("Content-Length", "100")

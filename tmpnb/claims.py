@@ -17,6 +17,7 @@ from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.waiting import Place, WaitingRoom
 
 LONGEST_LINE = 1000  # visitors
+USE_COUNTS = 2.0  # seconds in which use counts once
 
 
 class Claims:
@@ -174,6 +175,11 @@ class Claims:
     def keep(self, server: NotebookServer) -> None:
         """Let the idle clock of a claimed server begin anew; its age goes on."""
         server.kept_at = self._clock()
+
+    def use(self, server: NotebookServer) -> None:
+        """Keep a server that is in use just now. It may be called often."""
+        if self._clock() - (server.kept_at or 0.0) >= USE_COUNTS:
+            self.keep(server)
 
     def close(self, server: NotebookServer) -> None:
         """Stop a claimed server because its visitor says so."""

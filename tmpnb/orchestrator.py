@@ -146,7 +146,7 @@ class Orchestrator:
             max_idle=policy.max_idle,
             max_age=policy.max_age,
         )
-        self.downloads = Downloads(self._client, tokens, self.claims.live)
+        self.downloads = Downloads(self._client, tokens, self.claims.live, self.claims.use)
         self._woken = asyncio.Event()
         self._cull_due = self._adopted = self._closing = self._stop_claimed = False
 
