@@ -26,9 +26,11 @@ class ContentsSite:
     lists: dict[str, Any] = field(default_factory=dict)  # whole answers, by folder
     statuses: dict[str, int] = field(default_factory=dict)  # of files and folders, by path
     breaks: set[str] = field(default_factory=set)  # files that end too early
+    cut: set[str] = field(default_factory=set)  # files that end too early, and do not say it
     endless: set[str] = field(default_factory=set)  # files that never end
     dies_with: str | None = None  # path at which it closes all connections, and from then on
     heard: Callable[[str], object] = lambda _: None  # told of each path that is asked for
+    silent: set[str] = field(default_factory=set)  # files for which it closes connections
     mute: bool = False  # whether connections for files are closed without an answer
     sent: int = 0  # bytes of endless files
     left: bool = False  # whether somebody stopped reading an endless file
@@ -103,12 +105,20 @@ class _Files(_Handler):
     async def get(self, path: str) -> None:
         self.check(path)
         dies = self.site.dies(path)
-        if self.site.mute or (dies and path not in self.site.breaks):
+        if (
+            self.site.mute
+            or path in self.site.silent
+            or (dies and path not in self.site.breaks | self.site.cut)
+        ):
             self.detach().close()
         elif path in self.site.breaks:
             self.set_header("Content-Length", "100")
             self.write(self.site.files[path])
             await self.flush()
+            self.detach().close()
+        elif path in self.site.cut:
+            self.write(self.site.files[path][:-1])
+            await self.flush()  # before its length is known
             self.detach().close()
         elif path in self.site.endless:
             await self.pour()

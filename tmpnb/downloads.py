@@ -248,11 +248,12 @@ class _Packing:
             self._folders.append((path, name, depth))
 
     async def _pack_file(self, path: str, wanted: str, entry: dict[str, Any]) -> None:
-        size = entry.get("size")
+        said = entry.get("size")
+        size = said if isinstance(said, int) and said >= 0 else None
         if self._files >= MOST_FILES:
             self._leave_out(path, f"more than {MOST_FILES} files")
             return
-        if self._too_large(path, size if isinstance(size, int) and size > 0 else 0):
+        if self._too_large(path, size or 0):
             return
         self._files += 1
         try:
@@ -263,18 +264,24 @@ class _Packing:
                 elif not self._too_large(path, content.length or 0):
                     name = self._zip.begin(wanted, unix_time(entry.get("last_modified")))
                     self._note_name(path, wanted, name)
-                    await self._copy(path, content)
+                    await self._copy(path, content, size)
         except UnreachableError:
             self._miss()
             self._leave_out(path, "no answer")
 
-    async def _copy(self, path: str, content: pieces.Pieces) -> None:
+    async def _copy(self, path: str, content: pieces.Pieces, size: int | None) -> None:
+        start = self._bytes
         try:
             while piece := await content.read():
                 if self._too_large(path, len(piece), "only its beginning is there: "):
-                    break
+                    return
                 self._bytes += len(piece)
                 await self._do(self._zip.write, piece)
+            # Without a length, a server that dies looks like the end of the file.
+            if content.length is None and (size is None or self._bytes - start < size):
+                self._in_doubt = True
+                if size is not None:
+                    self._leave_out(path, "shorter here than in the server's list")
         except UnreachableError:
             self._in_doubt = True
             self._leave_out(path, "only its beginning is there: the server stopped sending it")

@@ -306,6 +306,16 @@ async def test_archive_is_bounded_to_the_last_one_and_says_so(
     assert ("a" in contents(archive)) == (said[0] != "/")
 
 
+async def test_folders_are_counted_one_by_one(
+    site: ContentsSite, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MOST_FOLDERS", 2)
+    site.files = {"x/1": b"1", "x/y/2": b"2", "z/3": b"3"}
+    archive = await visitor.archive()
+    assert set(contents(archive)) == {"x/1", "z/3", "LEFT OUT.txt"}
+    assert note(archive).splitlines()[2:] == ["x/y/: more than 2 folders"]
+
+
 async def test_a_file_that_grows_while_it_is_read_is_bounded_to_the_byte(
     site: ContentsSite, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,15 +370,49 @@ async def test_few_files_without_an_answer_are_left_out_by_a_server_that_lives(
     assert lines == [f"f{n}: no answer" for n in range(downloads.MOST_MISSES - 1)]
 
 
-async def test_server_that_dies_in_its_last_file_breaks_the_archive(
-    site: ContentsSite, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("between", [{"b": b"1"}, {}])
+async def test_each_answer_lets_the_counting_of_silence_begin_anew(
+    site: ContentsSite, visitor: Visitor, between: dict[str, bytes]
+) -> None:
+    """The answer is a file between them, or the list of a folder."""
+    folder = "" if between else "z/"
+    first = [f"a{n}" for n in range(downloads.MOST_MISSES - 1)]
+    last = [f"{folder}c{n}" for n in range(downloads.MOST_MISSES - 1)]
+    site.files = dict.fromkeys(first, b"") | between | dict.fromkeys(last, b"")
+    site.silent = {*first, *last}
+    lines = note(await visitor.archive()).splitlines()[2:]
+    assert lines == [f"{name}: no answer" for name in first + last]
+
+
+@pytest.mark.parametrize("breaks", [{"last"}, set()])
+async def test_server_that_dies_at_its_last_file_breaks_the_archive(
+    site: ContentsSite, visitor: Visitor, breaks: set[str]
 ) -> None:
     """There is nothing left to ask for, so it is asked whether it lives."""
-    monkeypatch.setattr(downloads, "PATIENCE", 5.0)
-    site.files, site.breaks = {"a": b"1", "last": b"half"}, {"last"}
+    site.files, site.breaks = {"a": b"1", "last": b"half"}, breaks
     site.dies_with = "last"
     with pytest.raises(DownloadBrokenError, match="answers no more"):
         await visitor.archive()
+
+
+@pytest.mark.parametrize("size", [4, None])
+async def test_server_that_dies_in_a_file_of_unknown_length_breaks_the_archive(
+    site: ContentsSite, visitor: Visitor, size: int | None
+) -> None:
+    """The end of the connection is the end of the file, as notebook servers send it."""
+    site.files, site.cut, site.dies_with = {"last": b"four"}, {"last"}, "last"
+    site.listed[""] = [{"name": "last", "size": size}]
+    with pytest.raises(DownloadBrokenError, match="answers no more"):
+        await visitor.archive()
+
+
+async def test_file_that_is_shorter_than_its_server_said_is_named(
+    site: ContentsSite, visitor: Visitor
+) -> None:
+    site.files, site.cut = {"a": b"four", "b": b""}, {"a"}
+    archive = await visitor.archive()
+    assert (contents(archive)["a"], contents(archive)["b"]) == (b"fou", b"")
+    assert note(archive).splitlines()[2:] == ["a: shorter here than in the server's list"]
 
 
 async def test_server_that_never_answered_sends_nothing(
