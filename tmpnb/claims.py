@@ -17,7 +17,6 @@ from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.waiting import Place, WaitingRoom
 
 LONGEST_LINE = 1000  # visitors
-USE_COUNTS = 2.0  # seconds in which use counts once
 
 
 class Claims:
@@ -177,9 +176,11 @@ class Claims:
         server.kept_at = self._clock()
 
     def use(self, server: NotebookServer) -> None:
-        """Keep a server that is in use just now. It may be called often."""
-        if self._clock() - (server.kept_at or 0.0) >= USE_COUNTS:
-            self.keep(server)
+        """Let the idle clock begin anew for what its visitor does just now.
+
+        It may be called often: unlike `keep` it promises nothing that outlives this process.
+        """
+        server.kept_at = self._clock()
 
     def close(self, server: NotebookServer) -> None:
         """Stop a claimed server because its visitor says so."""

@@ -221,6 +221,9 @@ async def test_entries_beyond_what_there_may_be_are_counted(
     site.listed[""] = [{"name": "a"}, 5, 6, 7]  # type: ignore[list-item]  # it may send anything
     lines = note(await visitor.archive()).splitlines()[2:]
     assert lines == ["/: the server names something that is no file", "/: 2 of 4 files and folders"]
+    visitor.taken.clear()
+    del site.listed[""][2:]
+    assert len(note(await visitor.archive()).splitlines()[2:]) == 1
 
 
 async def test_names_that_windows_refuses_are_replaced_and_listed(
