@@ -27,6 +27,7 @@ class ContentsSite:
     statuses: dict[str, int] = field(default_factory=dict)  # of files and folders, by path
     breaks: set[str] = field(default_factory=set)  # files that end too early
     cut: set[str] = field(default_factory=set)  # files that end too early, and do not say it
+    unsized: set[str] = field(default_factory=set)  # files that come whole, without a length
     endless: set[str] = field(default_factory=set)  # files that never end
     dies_with: str | None = None  # path at which it closes all connections, and from then on
     heard: Callable[[str], object] = lambda _: None  # told of each path that is asked for
@@ -120,6 +121,10 @@ class _Files(_Handler):
             self.write(self.site.files[path][:-1])
             await self.flush()  # before its length is known
             self.detach().close()
+        elif path in self.site.unsized:
+            self.write(self.site.files[path])
+            await self.flush()
+            self.finish()
         elif path in self.site.endless:
             await self.pour()
         else:

@@ -418,6 +418,14 @@ async def test_file_that_is_shorter_than_its_server_said_is_named(
     assert note(archive).splitlines()[2:] == ["a: shorter here than in the server's list"]
 
 
+async def test_file_that_is_whole_is_not_doubted(site: ContentsSite, visitor: Visitor) -> None:
+    """It has the length that it says, or as much as the list says."""
+    site.files, site.unsized = {"a": b"four", "b": b"", "c": b"short"}, {"a", "b"}
+    site.listed[""] = [{"name": "a", "size": 4}, {"name": "b", "size": 0}, {"name": "c", "size": 9}]
+    assert contents(await visitor.archive()) == site.files
+    assert len([address for address in site.asked if address.startswith("api/")]) == 1
+
+
 async def test_server_that_never_answered_sends_nothing(
     site: ContentsSite, visitor: Visitor
 ) -> None:
