@@ -153,6 +153,7 @@ def test_thousands_of_one_name_take_no_time() -> None:
     [
         ("Größe/a b.txt", "Größe/a b.txt"),
         ("caf\udce9.txt", "caf\\xe9.txt"),
+        ("\udc80\udcff", "\\x80\\xff"),
         ("a\nb\x7f\u2028", "a\\u000ab\\u007f\\u2028"),
         ("\ud800\udc7f\udd00", "\\ud800\\udc7f\\udd00"),
         ("x" * 301, "x" * 150 + "…" + "x" * 75),
