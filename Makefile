@@ -2,7 +2,7 @@
 export PORT POOL_SIZE PYTHON BASE_IMAGE
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit test test-faults bench bench-quick check format images engine docs clean
+.PHONY: help run unit test test-faults mutants bench bench-quick check format images engine docs clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: ## all tests, with a real engine, proxy, image and browser (ARGS="-k pool"
 
 test-faults: ## the tests in which parts fail: engine, proxy, servers, disk, clock (ARGS="-k proxy")
 	@exec scripts/test tests/e2e/faults $(ARGS)
+
+mutants: ## change one line at a time and see which tests notice, hours for all (ARGS="claims pool")
+	@exec scripts/mutants $(ARGS)
 
 bench: ## measure beside JupyterHub and plain docker run, 20 minutes; writes docs/benchmarks (ARGS="--only a d")
 	@exec scripts/bench $(ARGS)

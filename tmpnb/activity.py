@@ -224,6 +224,6 @@ async def _get(client: Client, url: str, token: str, most: int) -> Any:
     if answer.code != HTTPStatus.OK:
         raise NotToldError(answer.code)
     try:
-        return foreign_json.loads(answer.body, halves=True)
+        return foreign_json.loads(answer.body, lenient=True)
     except ValueError as error:
         raise NotToldError(answer.code) from error

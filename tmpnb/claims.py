@@ -180,6 +180,13 @@ class Claims:
         """Let the idle clock of a claimed server begin anew; its age goes on."""
         server.kept_at = self._clock()
 
+    def use(self, server: NotebookServer) -> None:
+        """Let the idle clock begin anew for what its visitor does just now.
+
+        It may be called often: unlike `keep` it promises nothing that outlives this process.
+        """
+        server.kept_at = self._clock()
+
     def close(self, server: NotebookServer) -> None:
         """Stop a claimed server because its visitor says so."""
         self._fleet.stop(server, StopReason.CLOSED)

@@ -1,7 +1,8 @@
 """All files of a notebook server in one archive, read from it while the visitor takes it away.
 
 Nothing of it is kept: a file goes piece by piece from the server into the archive and on
-to the visitor. What cannot be read is named in a text file at the archive's end.
+to the visitor. What cannot be read is named in a text file at the archive's end; when the
+server itself is gone, there is no end, so that nobody takes the archive for whole.
 """
 
 from __future__ import annotations
@@ -9,29 +10,37 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from tornado.httpclient import HTTPResponse
+
 from tmpnb import foreign_json, pieces
-from tmpnb.errors import TooManyDownloadsError, UnreachableError
-from tmpnb.http import Client
+from tmpnb.archive_names import shown
+from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError, UnreachableError
+from tmpnb.http import SMALL, Client
+from tmpnb.notes import Note
 from tmpnb.server import NotebookServer
 from tmpnb.timestamps import unix_time
 from tmpnb.tokens import TokenMaker
-from tmpnb.zip_stream import LARGEST, ZipStream, part_name
+from tmpnb.zip_stream import LARGEST, ZipStream
 
 ROOT = "notebook-files"  # the folder in the archive that holds everything
-NOTE = f"{ROOT}/LEFT OUT.txt"
+LEFT_OUT = "LEFT OUT.txt"
+NAMES = "NAMES.txt"
 AT_ONCE = 2  # archives of one server
 PATIENCE = 30.0  # seconds for one answer of the server, or one piece of it
-MOST_MISSES = 5  # times in a row that the server gave no answer: then it is left in peace
-MOST_REMARKS = 1000  # lines of the text file
+MOST_MISSES = 5  # times in a row that the server gave no answer: then it counts as gone
+MOST_REMARKS = 1000  # lines of a text file
 MOST_FILES = 10_000
 MOST_FOLDERS = 2_000
 LONGEST_LIST = 4_000_000  # bytes of what a server says of one folder
 LARGEST_ANSWER = 8_000_000  # bytes of it that are read at all
+MOST_VALUES = 400_000  # in it; each costs the loop time
+LONGEST_NAME = 1024  # bytes; file systems have 255
+KEEP_EVERY = 3.0  # seconds in which a download says that its server is in use
 DEEPEST = 30  # folders in each other; a link may lead to a folder above it
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -45,6 +54,7 @@ class Downloads:
         client: Client,
         tokens: TokenMaker,
         live: Callable[[str], NotebookServer | None],
+        use: Callable[[NotebookServer], None] = lambda _: None,
     ) -> None:
         """Keep what is needed.
 
@@ -52,8 +62,9 @@ class Downloads:
             client: Asks servers for their lists of files.
             tokens: Opens them.
             live: Returns a server by its id while a visitor has it.
+            use: Told again and again of a server whose files are taken away.
         """
-        self._client, self._tokens, self._live = client, tokens, live
+        self._client, self._tokens, self._live, self._use = client, tokens, live, use
         self._running: Counter[str] = Counter()
 
     @contextmanager
@@ -73,10 +84,31 @@ class Downloads:
             self._running += Counter()  # forgets who has none
 
     async def pack(self, server: NotebookServer, send: Send) -> None:
-        """Send all files of a server as a zip file. Whatever `send` raises ends it."""
+        """Send all files of a server as a zip file. Whatever `send` raises ends it.
+
+        The server counts as used meanwhile: each wait in here has its end.
+
+        Raises:
+            DownloadBrokenError: The server ended or answers no more, before all was told;
+                what was sent is no whole archive.
+        """
         url = f"{server.address}{server.base_url}"
         source = _Source(self._client, url, self._tokens.token_for(server.id))
-        await _Packing(source, send, lambda: self._live(server.id) is server).run()
+
+        async def send_and_use(piece: bytes) -> None:
+            self._use(server)
+            await send(piece)
+
+        using = asyncio.create_task(self._use_on(server))
+        try:
+            await _Packing(source, send_and_use, lambda: self._live(server.id) is server).run()
+        finally:
+            using.cancel()
+
+    async def _use_on(self, server: NotebookServer) -> None:
+        while True:
+            self._use(server)
+            await asyncio.sleep(KEEP_EVERY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +123,36 @@ class _Source:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"token {self.token}"}
 
-    async def entries(self, folder: str) -> list[dict[str, Any]] | str:
-        """Return what is in a folder, or why that is not known.
+    async def entries(self, folder: str) -> list[Any] | str:
+        """Return what the server says is in a folder, or why that is not known.
 
         Raises:
             UnreachableError: The server does not answer.
         """
-        query = "type=directory&content=1&no_track_activity=1"
-        url = f"{self.url}api/contents/{_quoted(folder)}?{query}"
-        answer = await self.client.fetch(
-            url, timeout=PATIENCE, headers=self.headers, most=LARGEST_ANSWER
-        )
+        answer = await self._ask(folder, content=1)
         if answer.code != 200:
             return f"the server answered {answer.code}"
-        if len(answer.body) > LONGEST_LIST:
+        if len(answer.body) > LONGEST_LIST or answer.body.count(b",") > MOST_VALUES:
             return f"more files in one folder than the {MOST_FILES} there may be in an archive"
         try:
-            found = foreign_json.loads(answer.body)["content"]
+            found = foreign_json.loads(answer.body, lenient=True)["content"]
         except (ValueError, KeyError, TypeError):
             found = None
-        if not isinstance(found, list):
-            return "the server's answer is no list of files"
-        return [e for e in found if isinstance(e, dict) and isinstance(e.get("name"), str)]
+        return found if isinstance(found, list) else "the server's answer is no list of files"
+
+    async def check(self) -> None:
+        """See that there is a server.
+
+        Raises:
+            UnreachableError: It does not answer.
+        """
+        await self._ask("", content=0)
+
+    async def _ask(self, folder: str, *, content: int) -> HTTPResponse:
+        query = f"type=directory&content={content}&no_track_activity=1"
+        url = f"{self.url}api/contents/{_quoted(folder)}?{query}"
+        most = LARGEST_ANSWER if content else SMALL
+        return await self.client.fetch(url, timeout=PATIENCE, headers=self.headers, most=most)
 
     def file(self, path: str) -> AbstractAsyncContextManager[pieces.Pieces]:
         """Return a context with the contents of a file."""
@@ -126,88 +166,127 @@ class _Packing:
     def __init__(self, source: _Source, send: Send, goes_on: Callable[[], bool]) -> None:
         self._source, self._send, self._goes_on = source, send, goes_on
         self._zip = ZipStream()
-        self._folders: deque[tuple[str, str, int]] = deque()  # path, name in the archive, depth
+        self._folders: deque[tuple[str, str, int]] = deque()  # path, path in the archive, depth
         self._files = self._seen_folders = self._bytes = self._misses = 0
-        self._remarks: list[str] = []
-        self._why_over = ""  # before everything was packed
-        self._unsaid = 0  # remarks there was no room for
+        self._in_doubt = False  # whether the server was silent or broke off, once
+        self._left_out = Note("This archive does not hold everything. Left out:", MOST_REMARKS)
+        self._renamed = Note(
+            "Not every system can have these names. In the notebook, and here:", MOST_REMARKS
+        )
 
     async def run(self) -> None:
         try:
             self._folders.append(("", self._zip.folder(ROOT), 0))
-            while self._folders and not self._over():
+            while self._folders:
                 await self._pack_folder(*self._folders.popleft())
-            await self._say_what_is_missing()
+            await self._require_server_after_silence()
+            await self._add_note(LEFT_OUT, self._left_out)
+            await self._add_note(NAMES, self._renamed)
             await self._do(self._zip.close)
         finally:
             self._zip.close()
 
-    def _over(self) -> bool:
-        """Whether there is no use in going on, of which the last remark tells."""
-        if not self._why_over and not self._goes_on():
-            self._why_over = "the notebook ended meanwhile"
-        elif not self._why_over and self._misses >= MOST_MISSES:
-            self._why_over = "the notebook server answers no more"
-        return bool(self._why_over)
+    def _require_server(self) -> None:
+        if not self._goes_on():
+            raise DownloadBrokenError("the notebook ended before all its files were out")
+        if self._misses >= MOST_MISSES:
+            raise DownloadBrokenError("the notebook server answers no more")
+
+    async def _require_server_after_silence(self) -> None:
+        """See that what is left out is the fault of single files."""
+        if not self._in_doubt:
+            return
+        try:
+            await self._source.check()
+        except UnreachableError:
+            self._misses = MOST_MISSES
+        self._require_server()
+
+    def _miss(self) -> None:
+        self._misses, self._in_doubt = self._misses + 1, True
 
     async def _pack_folder(self, path: str, name: str, depth: int) -> None:
+        self._require_server()
         try:
             found = await self._source.entries(path)
             self._misses = 0
-        except UnreachableError:
-            found, self._misses = "no answer", self._misses + 1
+        except UnreachableError as error:
+            self._miss()
+            if not path:  # so there is nothing, and nothing was sent
+                raise DownloadBrokenError("the notebook server does not answer") from error
+            found = "no answer"
         if isinstance(found, str):
-            self._remark(f"{path}/", found)
+            self._leave_out(f"{path}/", found)
             return
-        for entry in found:
-            if self._over():
-                return
-            inner = f"{path}/{entry['name']}".lstrip("/")
-            inner_name = f"{name}/{part_name(entry['name'])}"
-            if entry.get("type") == "directory":
-                await self._see_folder(inner, inner_name, depth + 1, entry)
-            else:
-                await self._pack_file(inner, inner_name, entry)
+        most = MOST_FILES + MOST_FOLDERS
+        for entry in found[:most]:
+            await self._pack_entry(path, name, depth, entry)
+        if len(found) > most:
+            self._leave_out(f"{path}/", f"{len(found) - most} of {len(found)} files and folders")
 
-    async def _see_folder(self, path: str, name: str, depth: int, entry: dict[str, Any]) -> None:
+    async def _pack_entry(self, folder: str, folder_name: str, depth: int, entry: object) -> None:
+        self._require_server()
+        named = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or not isinstance(named, str):
+            self._leave_out(f"{folder}/", "the server names something that is no file")
+            return
+        path, wanted = f"{folder}/{named}".lstrip("/"), f"{folder_name}/{named}"
+        if not _can_be(named):
+            self._leave_out(f"{folder}/{named}", "no file can have this name")
+        elif entry.get("type") == "directory":
+            self._see_folder(path, wanted, depth + 1, entry)
+        else:
+            await self._pack_file(path, wanted, entry)
+
+    def _see_folder(self, path: str, wanted: str, depth: int, entry: dict[str, Any]) -> None:
         if depth > DEEPEST:
-            self._remark(f"{path}/", f"more than {DEEPEST} folders in each other")
+            self._leave_out(f"{path}/", f"more than {DEEPEST} folders in each other")
         elif self._seen_folders >= MOST_FOLDERS:
-            self._remark(f"{path}/", f"more than {MOST_FOLDERS} folders")
+            self._leave_out(f"{path}/", f"more than {MOST_FOLDERS} folders")
         else:
             self._seen_folders += 1
-            name = self._zip.folder(name, unix_time(entry.get("last_modified")))
+            name = self._zip.folder(wanted, unix_time(entry.get("last_modified")))
+            self._note_name(f"{path}/", f"{wanted}/", f"{name}/")
             self._folders.append((path, name, depth))
 
-    async def _pack_file(self, path: str, name: str, entry: dict[str, Any]) -> None:
-        size = entry.get("size")
+    async def _pack_file(self, path: str, wanted: str, entry: dict[str, Any]) -> None:
+        said = entry.get("size")
+        size = said if isinstance(said, int) and said >= 0 else None
         if self._files >= MOST_FILES:
-            self._remark(path, f"more than {MOST_FILES} files")
+            self._leave_out(path, f"more than {MOST_FILES} files")
             return
-        if self._too_large(path, size if isinstance(size, int) else 0):
+        if self._too_large(path, size or 0):
             return
         self._files += 1
         try:
             async with self._source.file(path) as content:
                 self._misses = 0
                 if content.status != 200:
-                    self._remark(path, f"the server answered {content.status}")
+                    self._leave_out(path, f"the server answered {content.status}")
                 elif not self._too_large(path, content.length or 0):
-                    self._zip.begin(name, unix_time(entry.get("last_modified")))
-                    await self._copy(path, content)
+                    name = self._zip.begin(wanted, unix_time(entry.get("last_modified")))
+                    self._note_name(path, wanted, name)
+                    await self._copy(path, content, size)
         except UnreachableError:
-            self._misses += 1
-            self._remark(path, "no answer")
+            self._miss()
+            self._leave_out(path, "no answer")
 
-    async def _copy(self, path: str, content: pieces.Pieces) -> None:
+    async def _copy(self, path: str, content: pieces.Pieces, size: int | None) -> None:
+        start = self._bytes
         try:
             while piece := await content.read():
                 if self._too_large(path, len(piece), "only its beginning is there: "):
-                    break
+                    return
                 self._bytes += len(piece)
                 await self._do(self._zip.write, piece)
+            # Without a length, a server that dies looks like the end of the file.
+            if content.length is None and (size is None or self._bytes - start < size):
+                self._in_doubt = True
+                if size is not None:
+                    self._leave_out(path, "shorter here than in the server's list")
         except UnreachableError:
-            self._remark(path, "only its beginning is there: the server stopped sending it")
+            self._in_doubt = True
+            self._leave_out(path, "only its beginning is there: the server stopped sending it")
         finally:
             self._zip.end()
 
@@ -215,7 +294,7 @@ class _Packing:
         fits = self._bytes + size <= LARGEST
         if not fits:
             limit = f"{LARGEST // 10**6} MB"
-            self._remark(path, f"{how}the archive would be larger than {limit}")
+            self._leave_out(path, f"{how}the archive would be larger than {limit}")
         return not fits
 
     async def _do(self, act: Callable[..., None], *data: bytes) -> None:
@@ -228,28 +307,27 @@ class _Packing:
         if taken := self._zip.take():
             await self._send(taken)
 
-    def _remark(self, path: str, why: str) -> None:
-        if len(self._remarks) < MOST_REMARKS:
-            self._remarks.append(f"{part_by_part(path)}: {why}")
-        else:
-            self._unsaid += 1
+    def _leave_out(self, path: str, why: str) -> None:
+        self._left_out.add(f"{shown(path)}: {why}")
 
-    async def _say_what_is_missing(self) -> None:
-        if not self._remarks and not self._why_over:
-            return
-        lines = ["This archive does not hold everything. Left out:", "", *self._remarks]
-        if self._unsaid:
-            lines.append(f"and {self._unsaid} more")
-        if self._why_over:
-            lines.append(f"everything that follows: {self._why_over}")
-        self._zip.begin(NOTE)
-        await self._do(self._zip.write, ("\r\n".join(lines) + "\r\n").encode())
-        self._zip.end()
+    def _note_name(self, path: str, wanted: str, name: str) -> None:
+        if name != wanted:
+            self._renamed.add(f"{shown(path)} -> {name.removeprefix(f'{ROOT}/')}")
+
+    async def _add_note(self, name: str, note: Note) -> None:
+        if text := note.text():
+            self._zip.begin(f"{ROOT}/{name}")
+            await self._do(self._zip.write, text.encode())
+            self._zip.end()
 
 
-def part_by_part(path: str) -> str:
-    """Return a path as text that can be written and shown."""
-    return "/".join(part_name(part) if part else "" for part in path.split("/"))
+def _can_be(name: str) -> bool:
+    """Whether a file can have this name, and another folder cannot be meant by it."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        return False
+    with suppress(UnicodeEncodeError):
+        return len(name.encode(errors="surrogateescape")) <= LONGEST_NAME
+    return False
 
 
 def _quoted(path: str) -> str:

@@ -10,6 +10,8 @@
   + ClientLimitError      who has taken as many as one client may     (HTTP 429)
     - TooManyTriesError   who has tried too many passphrases          (HTTP 429)
   + ServerExistsError     the asked-for id is in use                  (HTTP 409)
+  + TooManyDownloadsError archives of a server are under way          (HTTP 429)
+  + DownloadBrokenError   a server was gone before its files were out (HTTP 503)
   + RolloutRefusedError   the image cannot be changed right now       (HTTP 409)
   + ImageFailedError      a new image did not prove itself            (HTTP 409)
   + SpawnerError          the engine refused or did not answer        (HTTP 503)
@@ -75,6 +77,10 @@ class ServerExistsError(TmpnbError):
 
 class TooManyDownloadsError(TmpnbError):
     """The files of this server are being downloaded as often as they may be at once."""
+
+
+class DownloadBrokenError(TmpnbError):
+    """A server ended, or answers no more, before its files were out."""
 
 
 class RolloutRefusedError(TmpnbError):

@@ -6,24 +6,30 @@ import json
 import re
 from typing import Any, NoReturn
 
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]", re.ASCII)  # may be half a character
+_HALF = re.compile(r"\\u[dD][89a-fA-F]", re.ASCII)  # may be half a character
+_LONG = re.compile(r"(?<![0-9])[0-9]{1000,}")  # Python refuses to read what is much longer
 
 
-def loads(source: bytes, *, halves: bool = False) -> Any:
+def loads(source: bytes, *, lenient: bool = False) -> Any:
     """Return the value of a text in UTF-8, whose strings can be written as UTF-8 again.
 
     Args:
         source: The text.
-        halves: Whether a string may have half a character, as the name of a file that is not
-            UTF-8 has. Who lets it pass must mind what such a string is put into.
+        lenient: Whether one odd value may not cost all others, as in a list of files. What
+            is half a character, or no UTF-8, stays in strings as Python has it in file
+            names. A number that is none is None, and one of a thousand digits is 0.
 
     Raises:
         ValueError: It is no JSON, nested too deeply, or has half a character in a string,
             which would break whatever it is put into.
     """
     try:
-        value = json.loads(source, parse_constant=_refuse)
-        if not halves and _HALF.search(source):
+        if lenient:
+            text = source.decode("utf-8-sig", "surrogateescape")
+            return json.loads(_LONG.sub("0", text), parse_constant=_nothing)
+        text = source.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_refuse)
+        if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -32,3 +38,7 @@ def loads(source: bytes, *, halves: bool = False) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _nothing(_: str) -> None:
+    return None

@@ -144,7 +144,7 @@ class Orchestrator:
             max_age=policy.max_age,
         )
         self.culling = Culling(usage, self.pool, self._tasks, self.health, self.wake)
-        self.downloads = Downloads(self._client, tokens, self.claims.live)
+        self.downloads = Downloads(self._client, tokens, self.claims.live, self.claims.use)
         self._woken = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None  # the pass that is under way
         self._adopted = self._closing = self._stop_claimed = False

@@ -30,6 +30,7 @@ SILENCE = 60.0  # seconds without an answer of its API, after which it hangs
 QUESTIONS = 6  # asked in that time
 GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
+SCRIPT = Path(__file__).with_name("broken_answers.cjs")  # what Node loads into the proxy
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_PASSPHRASE", "TMPNB_SECRET_KEY")
 
@@ -207,6 +208,8 @@ class ManagedProxy:
         environment = {n: v for n, v in os.environ.items() if n not in NOT_ITS_BUSINESS}
         environment[MARKER] = self._directory
         environment["CONFIGPROXY_AUTH_TOKEN"] = self._settings.token
+        script = json.dumps(str(SCRIPT), ensure_ascii=False)
+        environment["NODE_OPTIONS"] = f"{environment.get('NODE_OPTIONS', '')} --require={script}"
         try:
             return await ProxyChild.spawn(arguments, environment, self._settings.token)
         except OSError as error:

@@ -2,52 +2,48 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from datetime import UTC, datetime
 from typing import IO
 
+from tmpnb.archive_names import Names
+
 LARGEST = 2_000_000_000  # bytes of all files; below what asks for the larger kind of zip file
 LEVEL = 1  # of compression: text becomes a third of itself, and it costs little
-_UNFIT = re.compile(r"[\x00-\x1f\x7f\\/\ud800-\udfff]")
 _EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2107, 1, 1, tzinfo=UTC)
 
 
-def part_name(name: str) -> str:
-    """Return the name of a file or folder so that it can stand in a path of an archive.
-
-    It is one part of the path, leads nowhere else, and is UTF-8.
-    """
-    fit = _UNFIT.sub("_", name)
-    return fit.replace(".", "_") or "_" if fit in ("", ".", "..") else fit
-
-
 class ZipStream:
-    """A zip file on its way. Names are unique: a second one gets a number."""
+    """A zip file on its way, for readers that go through it from front to back as well.
+
+    Those need all files compressed, as the sizes come behind the data, and folders without
+    anything behind them. Names are such that every system takes them, each once.
+    """
 
     def __init__(self) -> None:
         """Begin an empty one."""
         self._sink = _Sink()
         self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL)  # type: ignore[call-overload]  # all that it needs of a file is `write` and `flush`
         self._entry: IO[bytes] | None = None
-        self._names: set[str] = set()
+        self._names = Names()
 
     def folder(self, name: str, modified: float | None = None) -> str:
-        """Add a folder; return the name it got, without a slash at its end.
+        """Add a folder; return its path, without a slash at its end.
 
         Args:
-            name: Its path in the archive, of names from `part_name`.
+            name: Its path: a folder as it was returned, and a name as it is elsewhere.
             modified: When it was changed last, Unix time in seconds.
         """
-        name = self._unique(name)
+        name = self._names.folder(name)
         info = zipfile.ZipInfo(f"{name}/", _dos_time(modified))
         info.external_attr = (0o40755 << 16) | 0x10
-        self._zip.writestr(info, b"")
+        info.CRC = info.file_size = info.compress_size = 0
+        self._zip.mkdir(info)
         return name
 
     def begin(self, name: str, modified: float | None = None) -> str:
         """Begin a file, as `folder` does; `write` fills it and `end` ends it."""
-        name = self._unique(name)
+        name = self._names.file(name)
         info = zipfile.ZipInfo(name, _dos_time(modified))
         info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
         self._entry = self._zip.open(info, "w")
@@ -72,17 +68,6 @@ class ZipStream:
     def take(self) -> bytes:
         """Return what was written since the last call."""
         return self._sink.take()
-
-    def _unique(self, name: str) -> str:
-        stem, dot, suffix = name.rpartition(".")
-        if not dot or "/" in suffix:
-            stem, suffix = name, ""
-        unique, count = name, 1
-        while unique in self._names:
-            count += 1
-            unique = f"{stem} ({count}){dot if suffix else ''}{suffix}"
-        self._names.add(unique)
-        return unique
 
 
 class _Sink:

@@ -21,6 +21,9 @@ from tmpnb import foreign_json
         b'{"\\uDFFF": 1}',
         b'[{"a": ["\\udc00\\ud800"]}]',
         b"9" * 10_000,
+        b'"\xed\xa0\x80"',
+        b'"caf\xe9"',
+        '"a"'.encode("utf-16"),
     ],
 )
 def test_what_cannot_be_used_is_refused(source: bytes) -> None:
@@ -31,3 +34,26 @@ def test_what_cannot_be_used_is_refused(source: bytes) -> None:
 def test_what_can_be_is_read() -> None:
     source = rb'{"a": ["\ud83d\ude00", "\\ud800", "\u00e9", 1.5, null, true]}'
     assert foreign_json.loads(source) == {"a": ["\U0001f600", "\\ud800", "é", 1.5, None, True]}
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        (rb'["caf\udce9", "\ud83d\ude00", "\ud800"]', ["caf\udce9", "\U0001f600", "\ud800"]),
+        (b'["caf\xe9", "\xc3\xa9"]', ["caf\udce9", "é"]),
+        (b"[NaN, -Infinity, 1]", [None, None, 1]),
+        (b'[-12, 1.5, "x"]', [-12, 1.5, "x"]),
+        (b"[" + b"9" * 999 + b"]", [int("9" * 999)]),
+        (b"[" + b"9" * 1000 + b", -" + b"8" * 100_000 + b", 2]", [0, 0, 2]),
+    ],
+)
+def test_one_odd_value_does_not_cost_the_others_where_that_is_wanted(
+    source: bytes, value: object
+) -> None:
+    assert foreign_json.loads(source, lenient=True) == value
+
+
+@pytest.mark.parametrize("source", [b"", b"{", b"[" * 100_000, b"what"])
+def test_what_is_no_json_is_refused_there_too(source: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        foreign_json.loads(source, lenient=True)

@@ -381,6 +381,36 @@ async def test_an_address_the_real_proxy_cannot_listen_at_is_an_error_although_i
     assert list(settings.state_dir.iterdir()) == []
 
 
+@pytest.mark.chp
+@pytest.mark.parametrize(
+    ("version", "end"), [("1.1", asyncio.IncompleteReadError), ("1.0", ConnectionResetError)]
+)
+async def test_an_answer_that_breaks_off_breaks_off_for_the_visitor_too(
+    new_proxy: NewProxy, settings: ManagedProxySettings, version: str, end: type[Exception]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+        await writer.drain()
+        await half_came.wait()
+        writer.close()
+
+    half_came = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await new_proxy(command=[chp()], default_target=target).start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", settings.port)
+    try:
+        writer.write(f"GET / HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+        await reader.readuntil(b"half")
+        half_came.set()
+        with pytest.raises(end):
+            await reader.readuntil(b"0\r\n\r\n")
+    finally:
+        writer.close()
+        server.close()
+
+
 async def test_a_proxy_that_cannot_listen_is_ended_although_it_goes_on(
     new_proxy: NewProxy, settings: ManagedProxySettings
 ) -> None:

@@ -19,6 +19,7 @@ from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError
 
 from tmpnb.downloads import AT_ONCE, Send
+from tmpnb.errors import DownloadBrokenError
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.usage import FRESH
 
@@ -288,7 +289,9 @@ class TestFiles:
         assert b"being downloaded already" in answer.body
         assert (await owner.post(fetch, "/files.zip")).code == 200
 
-    @pytest.mark.parametrize("error", [TimeoutError(), KeyError("a bug")])
+    @pytest.mark.parametrize(
+        "error", [TimeoutError(), DownloadBrokenError("it ended"), KeyError("a bug")]
+    )
     async def test_half_an_archive_does_not_look_whole(
         self, running: Running, error: Exception
     ) -> None:
@@ -296,6 +299,58 @@ class TestFiles:
         running.world.orchestrator.downloads = PretendDownloads(b"PK half", error)  # type: ignore[assignment]  # as much of it as is used
         with pytest.raises(HTTPStreamClosedError):
             await owner.post(fetch, "/files.zip")
+
+    async def test_a_download_that_cannot_begin_says_so(self, running: Running) -> None:
+        fetch, owner = running.public(), await owner_in(running)
+        broken = DownloadBrokenError("the notebook server does not answer")
+        running.world.orchestrator.downloads = PretendDownloads(broken)  # type: ignore[assignment]  # as much of it as is used
+        answer = await owner.post(fetch, "/files.zip")
+        assert answer.code == 503
+        assert b"the notebook server does not answer" in answer.body
+        assert "zip" not in answer.headers["Content-Type"]
+        assert "Content-Disposition" not in answer.headers
+
+    async def test_half_an_archive_does_not_look_whole_to_old_programs(
+        self, running: Running
+    ) -> None:
+        """In HTTP/1.0, as nginx speaks it, an answer ends with its connection."""
+        owner = await owner_in(running)
+        pretend = PretendDownloads(b"PK half", DownloadBrokenError("it ended"))
+        running.world.orchestrator.downloads = pretend  # type: ignore[assignment]  # as much of it as is used
+        port = int(running.serve_public().split(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        token = f"Authorization: token {owner.token}"
+        writer.write(f"GET {owner.path}/files.zip HTTP/1.0\r\nHost: x\r\n{token}\r\n\r\n".encode())
+        try:
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+        finally:
+            writer.close()
+
+    async def test_it_is_in_use_as_long_as_pieces_are_taken(self, running: Running) -> None:
+        owner, world, phases = await owner_in(running), running.world, list[Phase]()
+
+        async def slowly(_: bytes) -> None:
+            world.clock.advance(60)
+            world.orchestrator.cull()
+            await world.passes(2)
+            phases.append(owner.server.phase)
+
+        await world.orchestrator.downloads.pack(owner.server, slowly)
+        assert len(phases) > 1
+        assert set(phases) == {Phase.CLAIMED}
+        world.clock.advance(world.policy.max_idle)
+        world.orchestrator.cull()
+        await world.until_gone(owner.server.id)
+
+    async def test_it_does_not_outlive_the_longest_time(self, running: Running) -> None:
+        owner, world = await owner_in(running), running.world
+
+        async def slowly(_: bytes) -> None:
+            world.clock.advance(world.policy.max_age)
+            await world.until_gone(owner.server.id)
+
+        await world.orchestrator.downloads.pack(owner.server, slowly)
 
     async def test_it_stops_when_the_visitor_leaves(self, running: Running) -> None:
         owner = await owner_in(running)

@@ -39,6 +39,7 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     errors.TooManyTriesError: (429, "too_many_tries"),
     errors.ServerExistsError: (409, "server_exists"),
     errors.TooManyDownloadsError: (429, "too_many_downloads"),
+    errors.DownloadBrokenError: (503, "download_failed"),
     errors.RolloutRefusedError: (409, "rollout_refused"),
     errors.ImageFailedError: (409, "image_failed"),
     errors.SpawnerError: (503, "engine_unavailable"),
@@ -57,6 +58,7 @@ SAID_TO_CLIENTS = (
     errors.ClientLimitError,
     errors.ServerExistsError,
     errors.TooManyDownloadsError,
+    errors.DownloadBrokenError,
     errors.RolloutRefusedError,
     errors.ImageFailedError,
 )

@@ -7,12 +7,16 @@ address bar at once: into a cookie, and where no cookie is kept into the forms o
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+import struct
 import time
 from typing import Any
 
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
+from tmpnb.errors import DownloadBrokenError
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.gone import RETRY_AFTER, say_goodbye
 from tmpnb.handlers.pages import IN_A_SANDBOX
@@ -21,6 +25,8 @@ from tmpnb.lifetime import Lifetime
 from tmpnb.moments import Moment, duration
 from tmpnb.server import NotebookServer
 from tmpnb.tokens import same
+
+log = logging.getLogger(__name__)
 
 COOKIE = "tmpnb-session"
 ARRIVAL = 60  # seconds in which a browser that keeps no cookie must follow the redirect
@@ -157,6 +163,8 @@ class SessionHandler(OwnPageHandler):
 class FilesHandler(OwnPageHandler):
     """`/session/<id>/files.zip`: all files of a notebook in one archive."""
 
+    _begun = False  # whether some of it was sent
+
     async def get(self, server_id: str) -> None:
         """Send it to who has the page's cookie or says `Authorization: token <token>`."""
         if not self.has_cookie(server_id):
@@ -174,20 +182,33 @@ class FilesHandler(OwnPageHandler):
             return
         orchestrator = self.site.orchestrator
         with orchestrator.downloads.place(server):
-            orchestrator.claims.keep(server)  # or it might end before its files are out
+            orchestrator.claims.keep(server)
             self.set_header("Content-Type", "application/zip")
             self.set_header("Content-Disposition", 'attachment; filename="notebook-files.zip"')
-            whole = False
             try:
                 await orchestrator.downloads.pack(server, self._send_piece)
-                whole = True
             except (StreamClosedError, TimeoutError):
-                pass  # the visitor has left, or takes nothing any more
-            finally:
-                if not whole:
-                    self.detach().close()  # or half an archive would look like a whole one
+                self._break_off()  # the visitor has left, or takes nothing any more
+            except DownloadBrokenError as error:
+                log.warning("a download from server %s broke off: %s", server_id, error)
+                if not self._begun:
+                    raise  # it can be said
+                self._break_off()
+            except BaseException:
+                self._break_off()
+                raise
+
+    def _break_off(self) -> None:
+        """End the answer so that half an archive does not look like a whole one."""
+        stream = self.detach()
+        if self.request.version == "HTTP/1.0" and stream.socket is not None:
+            # There, an answer ends with its connection; only a reset tells that it broke off.
+            reset = struct.pack("ii", 1, 0)
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        stream.close()
 
     async def _send_piece(self, piece: bytes) -> None:
+        self._begun = True
         self.write(piece)
         async with asyncio.timeout(SLOWEST):
             await self.flush()

@@ -58,6 +58,8 @@ def _files(name: str, refused: Part, **more: object) -> Part:
         **refused,
         "404": file("It has ended, and why.", _HTML),
         "429": problem("Two archives of this server are under way.", "too_many_downloads"),
-        "503": file("The service does not know its servers yet.", _HTML),
+        "503": file(
+            "The service does not know its servers yet, or this one does not answer.", _HTML
+        ),
     }
     return operation(name, "servers", "All files of a notebook in one archive", responses, **more)
