@@ -11,12 +11,14 @@ import logging
 from dataclasses import dataclass, replace
 
 from tmpnb import networks
+from tmpnb.adoption import take_over
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
 from tmpnb.downloads import Downloads
 from tmpnb.endings import Farewell
 from tmpnb.fleet import Fleet
+from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
@@ -28,7 +30,7 @@ from tmpnb.observation import Observation
 from tmpnb.observer import Observer
 from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
-from tmpnb.reconcile import Plan, Policy, adopt, plan
+from tmpnb.reconcile import Plan, Policy, plan
 from tmpnb.rollout import Rollout
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
@@ -74,6 +76,7 @@ class Orchestrator:
         starts: StartSettings | None = None,
         journal: Journal | None = None,
     ) -> None:
+        spawner, proxy = GuardedSpawner(spawner), GuardedProxy(proxy)
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
         self._spawner, self._proxy = spawner, proxy
@@ -292,12 +295,7 @@ class Orchestrator:
         """Take in what a former orchestrator left; at first nothing is too young to judge."""
         if self._adopted:
             return self._policy
-        adopted = {s.id: s for s in adopt(seen.with_claims(self._marks.read()))}
-        for server in adopted.values():
-            self.pool.add(server)
-            log.info("server adopted id=%s address=%s", server.id, server.address)
-        marked = {i for i, instance in seen.instances.items() if instance.claimed_at is not None}
-        self._marks.begin({i: adopted[i] for i in adopted.keys() - marked})
+        take_over(seen, self.pool, self._marks)
         self._adopted = True
         return replace(self._policy, grace=0.0)
 

@@ -9,6 +9,6 @@ def unix_time(text: object) -> float | None:
     """Return ISO 8601 text as Unix time in seconds; None if it is not a time with a zone."""
     try:
         parsed = datetime.fromisoformat(str(text))
-    except ValueError:
+        return parsed.timestamp() if parsed.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return parsed.timestamp() if parsed.tzinfo else None

@@ -437,3 +437,42 @@ async def test_an_engine_that_stalls_later_is_an_error_in_bounded_time_and_close
     assert [type(result) for result in results] == [SpawnerError] * 5
     await spawner.close()
     go.set()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer"),
+    [
+        ("GET /containers/json", {}),
+        ("GET /containers/json", [{}]),
+        ("GET /containers/json", ["text"]),
+        ("GET /containers/json", [{"Id": 1, "Labels": None, "State": []}]),
+        ("GET /images/.*", []),
+        ("GET /images/.*", {"Config": ["x"]}),
+        ("POST /containers/create", {}),
+        ("POST /containers/create", []),
+        ("GET /containers/.*/json", {"State": "running"}),
+    ],
+)
+async def test_an_answer_of_odd_shape_is_a_failure_that_says_so(
+    docker: StandIn, spawner: DockerSpawner, pattern: str, answer: object
+) -> None:
+    docker.new_state = "exited"
+    docker.rule(pattern, lambda: (200, answer))
+    with pytest.raises(SpawnerError):
+        await spawner.start(SPEC)
+    if "containers/json" in pattern:
+        with pytest.raises(SpawnerError):
+            await spawner.list()
+
+
+@pytest.mark.parametrize("pattern", ["GET /version", "GET /info", "GET /images/.*"])
+@pytest.mark.parametrize("answer", [[], "text", None])
+async def test_an_engine_of_odd_answers_is_refused_in_one_line(
+    docker: StandIn, spawner_with: SpawnerFactory, pattern: str, answer: object
+) -> None:
+    docker.rule(pattern, lambda: (200, answer))
+    if pattern == "GET /info" and answer == []:
+        return  # it says nothing of itself
+    with pytest.raises(SpawnerError) as caught:
+        await spawner_with()
+    assert "\n" not in str(caught.value)
