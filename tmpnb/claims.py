@@ -10,6 +10,7 @@ from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
 from tmpnb.fleet import Fleet
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
+from tmpnb.keeps import Keeps
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
@@ -30,6 +31,7 @@ class Claims:
         handover: HandOver,
         proxy: Proxy,
         health: Health,
+        keeps: Keeps,
         clock: Clock,
         image: Callable[[], str],
         serving: Callable[[], bool],
@@ -42,13 +44,14 @@ class Claims:
             handover: The part of a claim that reaches outside.
             proxy: Knows which addresses are in use.
             health: Knows what is wrong.
+            keeps: Knows what visitors asked to keep.
             clock: Unix time in seconds.
             image: What a new server is started from.
             serving: Whether visitors are served at all: not before the servers of a
                 former orchestrator are known, and not while we end.
         """
         self._pool, self._fleet, self._handover = pool, fleet, handover
-        self._proxy, self._health, self._clock = proxy, health, clock
+        self._proxy, self._health, self._keeps = proxy, health, keeps
         self._image, self._serving = image, serving
         self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool)
 
@@ -173,7 +176,7 @@ class Claims:
 
     def keep(self, server: NotebookServer) -> None:
         """Let the idle clock of a claimed server begin anew; its age goes on."""
-        server.kept_at = self._clock()
+        self._keeps.keep(server)
 
     def close(self, server: NotebookServer) -> None:
         """Stop a claimed server because its visitor says so."""

@@ -23,6 +23,7 @@ from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.journal import Journal
+from tmpnb.keeps import Keeps
 from tmpnb.lifetime import Lifetimes
 from tmpnb.marks import Marks
 from tmpnb.networks import Address
@@ -75,6 +76,7 @@ class Orchestrator:
         timing: Timing | None = None,
         starts: StartSettings | None = None,
         journal: Journal | None = None,
+        kept: Journal | None = None,
     ) -> None:
         spawner, proxy = GuardedSpawner(spawner), GuardedProxy(proxy)
         self.pool = Pool(policy.capacity, clock)
@@ -107,6 +109,7 @@ class Orchestrator:
             journal=journal,
             crowd=self._crowd,
         )
+        self._keeps = Keeps(self.pool, clock, kept)
         handover = HandOver(
             proxy=proxy,
             client=self._client,
@@ -127,10 +130,7 @@ class Orchestrator:
             came_up=self._came_up,
         )
         self._rollout = Rollout(
-            spawner=spawner,
-            pool=self.pool,
-            fleet=self._fleet,
-            new_id=self._timing.new_id,
+            spawner=spawner, pool=self.pool, fleet=self._fleet, new_id=self._timing.new_id
         )
         self.claims = Claims(
             pool=self.pool,
@@ -138,6 +138,7 @@ class Orchestrator:
             handover=handover,
             proxy=proxy,
             health=self.health,
+            keeps=self._keeps,
             clock=clock,
             image=lambda: self.image,
             serving=lambda: self._adopted and not self._closing and not self._barred(),
@@ -286,6 +287,7 @@ class Orchestrator:
             seen = await self._observer.with_activity(seen, servers, self._policy.max_idle)
             seen = await self._observer.with_burning(seen, servers, self._policy.max_burning)
             self._cull_due = False
+        seen = seen.without(self.pool.gone_since(seen.taken_at))
         if not self._closing:
             self._apply(plan(seen, self.pool.servers, self._policy_after_adopting(seen)))
             self.health.passed()
@@ -295,7 +297,7 @@ class Orchestrator:
         """Take in what a former orchestrator left; at first nothing is too young to judge."""
         if self._adopted:
             return self._policy
-        take_over(seen, self.pool, self._marks)
+        take_over(seen, self.pool, self._marks, self._keeps)
         self._adopted = True
         return replace(self._policy, grace=0.0)
 

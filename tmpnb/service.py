@@ -129,6 +129,7 @@ class Service:
             timing=self.timing,
             starts=self.starts,
             journal=Journal(self.state_dir / f"{self.spawner.pool_name}.claims"),
+            kept=Journal(self.state_dir / f"{self.spawner.pool_name}.kept"),
         )
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
