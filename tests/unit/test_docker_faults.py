@@ -476,3 +476,20 @@ async def test_an_engine_of_odd_answers_is_refused_in_one_line(
     with pytest.raises(SpawnerError) as caught:
         await spawner_with()
     assert "\n" not in str(caught.value)
+
+
+async def test_own_settings_of_a_container_take_no_bound_away(
+    docker: StandIn, spawner_with: SpawnerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = {
+        "security_opt": ["label=disable"],
+        "extra_hosts": {"b": "2.2.2.2"},
+        "port_bindings": {9999: 9999},
+    }
+    spawner = await spawner_with(extra_host_config=own, extra_hosts="a:1.1.1.1")
+    await spawner.start(SPEC)
+    made = docker.bodies[-1]["HostConfig"]
+    assert made["SecurityOpt"] == ["no-new-privileges", "label=disable"]
+    assert made["ExtraHosts"] == ["b:2.2.2.2", "a:1.1.1.1"]
+    assert set(made["PortBindings"]) == {"8888/tcp", "9999/tcp"}
+    assert "extra_host_config weakens security_opt: label=disable" in caplog.text

@@ -24,8 +24,9 @@ from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
+from tmpnb.spawners.docker_merge import merged
 from tmpnb.spawners.docker_networks import Networks
-from tmpnb.spawners.docker_options import LOOPBACK, Options
+from tmpnb.spawners.docker_options import LOOPBACK, NOWHERE, Options
 from tmpnb.spawners.docker_person import Person
 from tmpnb.spawners.docker_ports import own_loopback
 
@@ -35,7 +36,6 @@ PAUSE = 0.1  # seconds between two looks at what the engine is busy with
 LOOKS = 100  # before giving up on it
 CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
 LOG_BYTES = 16_384  # read back at most
-NOWHERE = "127.0.0.1"  # of the server itself, where no name server is
 LAST_LINES = 20  # kept of a server that ended during its start
 
 
@@ -225,7 +225,7 @@ class Containers:
         """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
         bounds = hardening.settings(options.limits, person, podman=options.kind.podman)
-        settings: dict[str, Any] = {**bounds, **options.extra_host_config}
+        settings = merged(bounds, options.extra_host_config)
         if options.memory:
             settings.setdefault("mem_limit", options.memory)
             settings.setdefault("memswap_limit", settings["mem_limit"])  # no swap on top
@@ -245,9 +245,9 @@ class Containers:
         if mounts:
             settings["mounts"] = mounts
         if options.extra_hosts:
-            settings["extra_hosts"] = list(options.extra_hosts)
+            settings = merged(settings, {"extra_hosts": options.extra_hosts})
         if options.published:
-            settings["port_bindings"] = {port: (published_at,)}
+            settings = merged({"port_bindings": {port: (published_at,)}}, settings)
         else:
             settings["network_mode"] = "host" if options.host_network else network
         if options.egress == "none":  # else the engine may ask the outside in the server's place
