@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import threading
@@ -23,9 +22,8 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
-from tmpnb.spawners import docker_guard, docker_hardening, docker_reach
+from tmpnb.spawners import docker_address, docker_guard, docker_hardening, docker_reach
 from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
 from tmpnb.spawners.docker_fit import adapted, remarks
 from tmpnb.spawners.docker_kind import DOCKER, PODMAN, Facts, honest, kind_of, missing_runtime
@@ -57,7 +55,7 @@ class DockerExamination(Examination):
         self._lane, self._connect = lane, connect
         self.closed = options.egress == "none"
         self.filtered = options.egress == "internet"
-        self.engine_at = docker_reach.engine_at(_address())
+        self.engine_at = docker_reach.engine_at(docker_address.address())
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
         """See `Examination`."""
@@ -70,10 +68,12 @@ class DockerExamination(Examination):
             for topic in ("image", "network", "memory", "limits", "disk"):
                 yield skip(topic, "needs the engine")
             return
-        where = _address()
+        where = docker_address.shown(docker_address.address())
         options = adapted(self._options, kind_of(about))
         rootless = ", rootless," if options.kind.rootless else ""
         yield ok("engine", f"{version}{rootless} at {where}")
+        if other := docker_address.unfollowed():
+            yield warn("context", *other.split("; ", 1))
         honestly = honest(about)
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         yield await self._checked("network", lambda c: network_finding(c, options, where))
@@ -261,10 +261,6 @@ def disk_finding(about: Facts, where: str) -> Finding:
     if free < LITTLE_DISK:
         return warn("disk", words, "docker system prune, or a larger disk")
     return ok("disk", words)
-
-
-def _address() -> str:
-    return os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
 
 
 def _version(client: docker.APIClient) -> str:
