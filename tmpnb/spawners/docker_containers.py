@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,11 +24,12 @@ from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
-from tmpnb.spawners.docker_merge import merged
+from tmpnb.spawners.docker_merge import bound_places, merged
 from tmpnb.spawners.docker_networks import Networks
 from tmpnb.spawners.docker_options import LOOPBACK, NOWHERE, Options
 from tmpnb.spawners.docker_person import Person
 from tmpnb.spawners.docker_ports import own_loopback
+from tmpnb.spawners.docker_volumes import placing
 
 log = logging.getLogger(__name__)
 
@@ -225,6 +226,9 @@ class Containers:
         """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
         bounds = hardening.settings(options.limits, person, podman=options.kind.podman)
+        placed = placing(options.limits, person, podman=options.kind.podman)
+        if placed.in_memory:
+            bounds = merged(bounds, {"tmpfs": placed.in_memory})
         settings = merged(bounds, options.extra_host_config)
         if options.memory:
             settings.setdefault("mem_limit", options.memory)
@@ -233,16 +237,7 @@ class Containers:
             settings |= {"cpu_period": CPU_PERIOD, "cpu_quota": options.cpu_quota}
         if options.cpu_shares:
             settings["cpu_shares"] = options.cpu_shares
-        mounts = [
-            docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
-            for m in options.mounts
-        ]
-        mounts = [*settings.get("mounts", ()), *mounts, *more_mounts]
-        home = hardening.home_volume(options.limits, person)
-        taken = {mount["Target"] for mount in mounts} | set(settings.get("tmpfs") or ())
-        if home and home not in taken:
-            mounts.append(docker.types.Mount(home, None, type="volume"))
-        if mounts:
+        if mounts := self._mounts(settings, person, placed.read_only, more_mounts):
             settings["mounts"] = mounts
         if options.extra_hosts:
             settings = merged(settings, {"extra_hosts": options.extra_hosts})
@@ -254,6 +249,28 @@ class Containers:
             settings.setdefault("dns", [NOWHERE])
         config: dict[str, Any] = self._client.create_host_config(**settings)
         return config
+
+    def _mounts(
+        self,
+        settings: Mapping[str, Any],
+        person: Person,
+        read_only: Sequence[str],
+        more: Sequence[Any],
+    ) -> list[Any]:
+        """Return what is mounted besides a tmpfs; the operator's own goes before ours."""
+        options = self._options
+        mounts = [
+            docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
+            for m in options.mounts
+        ]
+        mounts = [*settings.get("mounts", ()), *mounts, *more]
+        taken = {str(mount["Target"]).rstrip("/") for mount in mounts}
+        taken |= set(settings.get("tmpfs") or ()) | bound_places(settings.get("binds"))
+        home = hardening.home_volume(options.limits, person)
+        if home and home not in taken:
+            mounts.append(docker.types.Mount(home, None, type="volume"))
+        own = (place for place in read_only if place not in taken)
+        return mounts + [docker.types.Mount(v, None, type="volume", read_only=True) for v in own]
 
     def _published_at(self, order: Order) -> str:
         own = self._options.own_addresses

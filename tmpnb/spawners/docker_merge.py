@@ -97,6 +97,16 @@ def _table(name: str, value: Any) -> dict[str, Any]:
     return {key: entry for key, _, entry in pairs}
 
 
+def bound_places(binds: object) -> set[str]:
+    """Return where in a container the operator's own `binds` are, in either of their forms."""
+    places: list[object] = []
+    if isinstance(binds, Mapping):
+        places = [one.get("bind") if isinstance(one, Mapping) else one for one in binds.values()]
+    elif isinstance(binds, list | tuple):
+        places = [str(one).partition(":")[2].partition(":")[0] for one in binds]
+    return {str(place).rstrip("/") for place in places}
+
+
 def weakened(ours: Settings, theirs: Settings) -> list[str]:
     """Return which walls and bounds the operator's settings take away, each in a few words.
 
