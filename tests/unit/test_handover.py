@@ -9,7 +9,7 @@ import pytest
 from fakes_proxy import FakeProxy
 from harness import World, wait_until
 
-from tmpnb.errors import PoolEmptyError
+from tmpnb.errors import PoolEmptyError, SpawnerError
 from tmpnb.journal import Journal
 from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.fake import FakeSpawner
@@ -35,10 +35,13 @@ class Marking(FakeSpawner):
 
     marks = 0
     failure: Exception | None = None
+    hangs = False  # instead of failing
 
     async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
         self.marks += 1
         if self.failure is not None:
+            if self.hangs:
+                await asyncio.Event().wait()
             raise self.failure
         await super().mark_claimed(server_id, claimed_at)
 
@@ -76,3 +79,22 @@ async def test_the_engine_is_asked_once_while_a_visitor_waits_unless_all_is_well
             with pytest.raises(PoolEmptyError):
                 await world.orchestrator.claims.claim()
         assert spawner.marks == (0 if noted and alive else 1)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_a_refused_mark_stays_in_the_journal_and_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
+    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.marks.WRITE_TIMEOUT", 0.05)
+    spawner = Marking()
+    spawner.failure, spawner.hangs = SpawnerError("device busy"), hangs
+    async with World(1, spawner=spawner, journal=Journal(tmp_path / "claims")).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        await wait_until(lambda: spawner.marks > 3)
+        assert set(Journal(tmp_path / "claims").read()) == {server.id}
+        spawner.failure = None
+        await wait_until(lambda: Journal(tmp_path / "claims").read() == {})
+        assert world.engine.servers["test", server.id].claimed_at is not None
+        assert "claim" not in world.orchestrator.health.problems
