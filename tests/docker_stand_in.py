@@ -44,6 +44,7 @@ class StandIn:
     new_ports: list[dict[str, Any]] | None = None  # published; None: one on 127.0.0.1
     image_user: str = "1000"
     image_environment: list[str] = field(default_factory=list)  # NAME=value
+    image_volumes: dict[str, dict[str, str]] | None = None  # by place
     volumes: dict[str, dict[str, str]] | None = None  # labels by name; None: it has no volumes
     in_use: set[str] = field(default_factory=set)  # volumes that cannot be removed
     copied: list[bytes] = field(default_factory=list)  # archives put into containers
@@ -120,7 +121,8 @@ class StandIn:
             case "GET", ["version"]:
                 return 200, {"ApiVersion": "1.41", "MinAPIVersion": "1.12"}
             case "GET", ["images", *_]:
-                return 200, {"Config": {"User": self.image_user, "Env": self.image_environment}}
+                about = {"User": self.image_user, "Env": self.image_environment}
+                return 200, {"Config": about | {"Volumes": self.image_volumes}}
             case _, ["volumes", *rest] if self.volumes is not None:
                 return self._volume(method, rest, self.volumes, query, body)
             case "GET", ["containers", "json"]:

@@ -105,6 +105,7 @@ class World:
         start_timeout: float = 5.0,
         interval: float = 0.2,
         journal: Journal | None = None,
+        kept: Journal | None = None,
     ) -> None:
         self.clock = clock or FakeClock()
         self.engine = engine or FakeEngine(self.clock)
@@ -128,6 +129,7 @@ class World:
             timing=Timing(interval, shutdown_timeout=3.0),
             starts=StartSettings(4, start_timeout),
             journal=journal,
+            kept=kept,
         )
         self.pool = self.orchestrator.pool
 

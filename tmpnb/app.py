@@ -205,6 +205,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             ConfigError: A combination cannot be; in one line.
         """
         spawner = spawner_class(self.spawner)(parent=self)
+        spawner.state_dir = Path(self.state_dir)
         spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
         branding = Branding(parent=self)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)

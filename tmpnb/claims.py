@@ -10,6 +10,7 @@ from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
 from tmpnb.fleet import Fleet
 from tmpnb.handover import QUESTION_TIMEOUT, HandOver
 from tmpnb.health import Health
+from tmpnb.keeps import Keeps
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
@@ -31,6 +32,7 @@ class Claims:
         handover: HandOver,
         proxy: Proxy,
         health: Health,
+        keeps: Keeps,
         clock: Clock,
         image: Callable[[], str],
         serving: Callable[[], bool],
@@ -43,13 +45,14 @@ class Claims:
             handover: The part of a claim that reaches outside.
             proxy: Knows which addresses are in use.
             health: Knows what is wrong.
+            keeps: Knows what visitors asked to keep.
             clock: Unix time in seconds.
             image: What a new server is started from.
             serving: Whether visitors are served at all: not before the servers of a
                 former orchestrator are known, and not while we end.
         """
         self._pool, self._fleet, self._handover = pool, fleet, handover
-        self._proxy, self._health, self._clock = proxy, health, clock
+        self._proxy, self._health, self._keeps = proxy, health, keeps
         self._image, self._serving = image, serving
         self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool)
 
@@ -178,14 +181,11 @@ class Claims:
 
     def keep(self, server: NotebookServer) -> None:
         """Let the idle clock of a claimed server begin anew; its age goes on."""
-        server.kept_at = self._clock()
+        self._keeps.keep(server)
 
     def use(self, server: NotebookServer) -> None:
-        """Let the idle clock begin anew for what its visitor does just now.
-
-        It may be called often: unlike `keep` it promises nothing that outlives this process.
-        """
-        server.kept_at = self._clock()
+        """Let the idle clock begin anew for what its visitor does just now, however often."""
+        self._keeps.use(server)
 
     def close(self, server: NotebookServer) -> None:
         """Stop a claimed server because its visitor says so."""

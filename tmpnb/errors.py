@@ -17,6 +17,7 @@
   + SpawnerError          the engine refused or did not answer        (HTTP 503)
     - StartTimeoutError   started, but never answered HTTP
     - NoInstanceError     the engine answered: it has no such server
+    - NoPlaceError        another server was to make place, and could not be removed
   + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
     - ProxyAuthError      the proxy's API refused our token
   + UnreachableError      an address gave no HTTP answer; always translated by the caller
@@ -101,6 +102,10 @@ class StartTimeoutError(SpawnerError):
 
 class NoInstanceError(SpawnerError):
     """The engine answered, and has no server of this id."""
+
+
+class NoPlaceError(SpawnerError):
+    """The server that was to make place for another could not be removed in time."""
 
 
 class ProxyError(TmpnbError):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 
 from tmpnb.clock import Clock
-from tmpnb.errors import SpawnerError, TmpnbError
+from tmpnb.errors import NoPlaceError, SpawnerError, TmpnbError
 from tmpnb.health import Health
 from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
@@ -19,6 +19,8 @@ from tmpnb.tasks import Tasks
 log = logging.getLogger(__name__)
 
 STOP_RETRY = 2.0  # seconds between tries to remove a server
+STOP_TIMEOUT = 300.0  # seconds for one try, with the wait for its turn; drivers give up sooner
+PLACE_TIMEOUT = 30.0  # seconds that a start waits for the place of another server
 
 
 class Fleet:
@@ -77,6 +79,7 @@ class Fleet:
             after: The stop that makes place for it, if one has to.
 
         Raises:
+            NoPlaceError: The place did not become free in time.
             SpawnerError: It did not start, and is being removed. This counts for nobody but
                 the visitor: the pool's own starts go on.
         """
@@ -94,6 +97,7 @@ class Fleet:
             after: The stop that makes place for it, if one has to.
 
         Raises:
+            NoPlaceError: The place did not become free in time.
             SpawnerError: It did not start, and is being removed; with its last words. This
                 counts for nobody but the caller: other starts go on.
         """
@@ -150,14 +154,14 @@ class Fleet:
         trial: bool,
     ) -> None:
         """Bring a server up, or on its way out: it leaves STARTING whatever happens."""
-        reason, failure = StopReason.START_FAILED, "the notebook did not start"
+        reason = StopReason.START_FAILED
+        failure = SpawnerError("the notebook did not start")
         try:
-            if after is not None:
-                await asyncio.wait({after})  # its place is not free before
+            await _place_of(after)
             await self._starter.start(server, trial=trial)
             up(server)
         except SpawnerError as error:
-            failure = str(error)
+            failure = error
             raise
         except asyncio.CancelledError:
             reason = StopReason.SHUTDOWN
@@ -176,7 +180,7 @@ class Fleet:
     def _make_ready(self, server: NotebookServer) -> None:
         self._pool.move(server, Phase.READY)
 
-    def _tell(self, server_id: str, failure: str | None) -> None:
+    def _tell(self, server_id: str, failure: SpawnerError | None) -> None:
         """Let whoever waits for a start go on."""
         waiting = self._awaited.pop(server_id, None)
         if waiting is None or waiting.done():
@@ -184,7 +188,7 @@ class Fleet:
         if failure is None:
             waiting.set_result(None)
         else:
-            waiting.set_exception(SpawnerError(failure))
+            waiting.set_exception(failure)
 
     async def _finish_stop(self, server: NotebookServer) -> None:
         """Remove route and instance, again and again until both are gone."""
@@ -194,10 +198,14 @@ class Fleet:
         while left:
             for remove in tuple(left):
                 try:
-                    await remove(server.id)
+                    async with asyncio.timeout(STOP_TIMEOUT):
+                        await remove(server.id)
                     left.remove(remove)
                 except TmpnbError as error:
                     self._report(server, error, again=again)
+                except TimeoutError:
+                    late = SpawnerError(f"no answer within {STOP_TIMEOUT:.0f} s")
+                    self._report(server, late, again=again)
             if left:
                 await asyncio.sleep(STOP_RETRY)
             again = True
@@ -218,3 +226,19 @@ class Fleet:
         if again and not self._health.problems.keys() & {"engine", "proxy"}:
             words = str(error).replace(server.id, "<id>")
             self._health.report("stop", f"a server cannot be removed, and is tried again: {words}")
+
+
+async def _place_of(leaving: asyncio.Task[None] | None) -> None:
+    """Wait until a server that makes place is gone, however its removal goes.
+
+    Raises:
+        NoPlaceError: It was not, for as long as somebody may be kept waiting; its removal
+            goes on.
+    """
+    if leaving is None:
+        return
+    done, _ = await asyncio.wait({leaving}, timeout=PLACE_TIMEOUT)
+    if not done:
+        raise NoPlaceError(
+            f"the server that was to make place could not be removed within {PLACE_TIMEOUT:.0f} s"
+        )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 LONGEST = 10_000  # lines, after which the file is written anew
+_MOMENT = re.compile(r"\d{1,12}")  # seconds
 
 
 class Journal:
@@ -45,7 +47,7 @@ class Journal:
         claims = {}
         for line in text.splitlines(keepends=True):
             server_id, _, moment = line.partition(" ")
-            if line.endswith("\n") and server_id and moment.strip().isdigit():
+            if line.endswith("\n") and server_id and _MOMENT.fullmatch(moment.strip()):
                 claims[server_id] = float(moment)
         return claims
 
@@ -70,6 +72,8 @@ class Journal:
         self._torn = ""
         self._open[server_id] = moment
         self._lines += 1
+        if self._lines > LONGEST + len(self._open):  # one that is noted again and again
+            self._rewrite()
         return True
 
     def settle(self, server_id: str) -> None:

@@ -135,15 +135,10 @@ class Marks:
 
     async def _is_written(self, server: NotebookServer) -> bool:
         """Whether there is nothing left to do; an engine that is down has been told of."""
-        try:
-            await self._write(server)
-        except NoInstanceError:
-            pass  # the next pass sees that, and stops it
-        except SpawnerError as error:
-            if "engine" not in self._health.problems:
-                self._health.report("claim", str(error).replace(server.id, "<id>"))
-            return False
-        return True
+        error = await self.write(server)  # one that is gone, the next pass sees, and stops
+        if error is not None and "engine" not in self._health.problems:
+            self._health.report("claim", str(error).replace(server.id, "<id>"))
+        return error is None
 
     def _settle(self, server: NotebookServer) -> None:
         if self._journal:

@@ -5,7 +5,7 @@ Spawners and the proxy client produce these, `reconcile` judges them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -52,6 +52,16 @@ class Observation:
     # Only in a culling pass: those that computed for too long with nobody there.
     burning: frozenset[str] = frozenset()
     culling: bool = False  # whether idleness is judged in this pass
+
+    def without(self, server_ids: Collection[str]) -> Self:
+        """Return it without some servers: they have left since it was taken."""
+        if not server_ids:
+            return self
+        return replace(
+            self,
+            instances={i: one for i, one in self.instances.items() if i not in server_ids},
+            routes={i: one for i, one in self.routes.items() if i not in server_ids},
+        )
 
     def with_claims(self, claims: Mapping[str, float]) -> Self:
         """Return it with claims that the engine does not know yet, Unix time in seconds by id."""

@@ -11,6 +11,7 @@ import logging
 from dataclasses import replace
 
 from tmpnb import networks
+from tmpnb.adoption import take_over
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
@@ -18,10 +19,12 @@ from tmpnb.culling import Culling
 from tmpnb.downloads import Downloads
 from tmpnb.endings import Farewell
 from tmpnb.fleet import Fleet
+from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.journal import Journal
+from tmpnb.keeps import Keeps
 from tmpnb.lifetime import Lifetimes
 from tmpnb.marks import Marks
 from tmpnb.networks import Address
@@ -29,7 +32,7 @@ from tmpnb.observation import Observation
 from tmpnb.observer import Observer
 from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
-from tmpnb.reconcile import Plan, Policy, adopt, plan
+from tmpnb.reconcile import Plan, Policy, plan
 from tmpnb.rollout import Rollout
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
@@ -64,20 +67,17 @@ class Orchestrator:
         timing: Timing | None = None,
         starts: StartSettings | None = None,
         journal: Journal | None = None,
+        kept: Journal | None = None,
     ) -> None:
+        spawner.on_news = self.wake
+        spawner, proxy = GuardedSpawner(spawner), GuardedProxy(proxy)
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
         self._spawner, self._proxy = spawner, proxy
-        spawner.on_news = self.wake
         self._policy, self._clock, self.tokens = policy, clock, tokens
         self._timing = timing or Timing()
         self._client, self._tasks, self._crowd = Client(), Tasks(), Crowd()
-        self._observer = Observer(
-            spawner=spawner,
-            proxy=proxy,
-            health=self.health,
-            clock=clock,
-        )
+        self._observer = Observer(spawner=spawner, proxy=proxy, health=self.health, clock=clock)
         self._starter = Starter(
             starts or StartSettings(),
             spawner=spawner,
@@ -94,6 +94,7 @@ class Orchestrator:
             journal=journal,
             crowd=self._crowd,
         )
+        self._keeps = Keeps(self.pool, clock, kept)
         handover = HandOver(
             proxy=proxy,
             client=self._client,
@@ -114,10 +115,7 @@ class Orchestrator:
             came_up=self._came_up,
         )
         self._rollout = Rollout(
-            spawner=spawner,
-            pool=self.pool,
-            fleet=self._fleet,
-            new_id=self._timing.new_id,
+            spawner=spawner, pool=self.pool, fleet=self._fleet, new_id=self._timing.new_id
         )
         self.claims = Claims(
             pool=self.pool,
@@ -125,6 +123,7 @@ class Orchestrator:
             handover=handover,
             proxy=proxy,
             health=self.health,
+            keeps=self._keeps,
             clock=clock,
             image=lambda: self.image,
             serving=lambda: self._adopted and not self._closing and not self._barred(),
@@ -295,6 +294,7 @@ class Orchestrator:
             servers = tuple(self.pool.servers.values())
             seen = self.culling.added_to(seen)
             seen = await self._observer.with_burning(seen, servers, self._policy.max_burning)
+        seen = seen.without(self.pool.gone_since(seen.taken_at))
         if not self._closing:
             self._apply(plan(seen, self.pool.servers, self._policy_after_adopting(seen)))
             self.health.passed()
@@ -304,12 +304,7 @@ class Orchestrator:
         """Take in what a former orchestrator left; at first nothing is too young to judge."""
         if self._adopted:
             return self._policy
-        adopted = {s.id: s for s in adopt(seen.with_claims(self._marks.read()))}
-        for server in adopted.values():
-            self.pool.add(server)
-            log.info("server adopted id=%s address=%s", server.id, server.address)
-        marked = {i for i, instance in seen.instances.items() if instance.claimed_at is not None}
-        self._marks.begin({i: adopted[i] for i in adopted.keys() - marked})
+        take_over(seen, self.pool, self._marks, self._keeps)
         self._adopted = True
         return replace(self._policy, grace=0.0)
 

@@ -49,6 +49,7 @@ class Pool:
         self.servers: dict[str, NotebookServer] = {}
         self.endings = Endings()  # of servers that a visitor had
         self._clock = clock  # Unix time in seconds
+        self._gone: dict[str, float] = {}  # when, of those that left since the last look
         self._claims = 0
         self._refusals = 0
 
@@ -70,12 +71,23 @@ class Pool:
         """
         was = server.phase
         server.move(to, self._clock(), reason)
-        lost = server.reason is StopReason.UNKNOWN  # a former orchestrator may have given it out
+        # A former orchestrator may have given it out; what we know ourselves says more.
+        lost = server.reason is StopReason.UNKNOWN and self.endings.of(server.id) is None
         if to is Phase.STOPPING and server.reason and (was is Phase.CLAIMED or lost):
             self.endings.note(server.id, Ending(server.reason, server.since))
         log.info("server move id=%s from=%s to=%s reason=%s", server.id, was, to, server.reason)
         if to is Phase.GONE:
             del self.servers[server.id]
+            self._gone[server.id] = server.since
+
+    def gone_since(self, moment: float) -> frozenset[str]:
+        """Return the ids of those that left at `moment` or later, and forget those before.
+
+        Args:
+            moment: Unix time in seconds, never before that of the last call.
+        """
+        self._gone = {i: since for i, since in self._gone.items() if since >= moment}
+        return frozenset(self._gone)
 
     def claim(self) -> NotebookServer:
         """Give out the oldest ready server, undrained if there is one; it is never given again.

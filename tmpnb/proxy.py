@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
+from tmpnb import foreign_json
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
 from tmpnb.http import Client
 from tmpnb.observation import Route
@@ -100,7 +101,7 @@ class ConfigurableHTTPProxy:
         """See `Proxy`."""
         answer = await self._ask("GET", "", expected=(200,))
         try:
-            table = json.loads(answer.body)
+            table = foreign_json.loads(answer.body)
         except ValueError as error:
             raise self._not_understood(f"its routes are not JSON ({error})") from error
         if not isinstance(table, dict):

@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from tmpnb.errors import ConfigError, ImageFailedError, RolloutRefusedError, SpawnerError
+from tmpnb.errors import (
+    ConfigError,
+    ImageFailedError,
+    NoPlaceError,
+    RolloutRefusedError,
+    SpawnerError,
+)
 from tmpnb.fleet import Fleet
 from tmpnb.pool import Pool
 from tmpnb.server import NotebookServer, Phase, StopReason
@@ -44,6 +50,9 @@ class Rollout:
         self._trying = image
         try:
             await self._try(image)
+        except NoPlaceError as error:
+            log.warning("rollout refused image=%s: %s", image, error)
+            raise RolloutRefusedError(f"there is no room to try an image: {error}") from error
         except (ConfigError, SpawnerError) as error:
             log.warning("rollout refused image=%s: %s", image, error)
             raise ImageFailedError(f"{error}; the pool stays on {self.image}") from error

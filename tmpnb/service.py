@@ -21,6 +21,7 @@ from tmpnb.clock import SteadyClock
 from tmpnb.cors import Cors
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.gate import Gate
+from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
 from tmpnb.orchestrator import Orchestrator
@@ -109,10 +110,11 @@ class Service:
                 server.add_sockets(sockets)
                 stack.push_async_callback(_close, server)
             log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
-            stack.push_async_callback(self.spawner.close)
-            await self.spawner.setup()
+            spawner = GuardedSpawner(self.spawner)
+            stack.push_async_callback(spawner.close)
+            await spawner.setup()
             stack.enter_context(engine_held(self.spawner.engine_id, self.spawner.pool_name))
-            await _first_contact(proxy, orchestrator)
+            await _first_contact(GuardedProxy(proxy), orchestrator)
             culling = asyncio.create_task(_again_and_again(orchestrator.cull, self.cull_period))
             stack.callback(culling.cancel)
             ending.action = lambda: orchestrator.shutdown(stop_claimed=self.stop_servers_on_exit)
@@ -128,6 +130,7 @@ class Service:
             timing=self.timing,
             starts=self.starts,
             journal=Journal(self.state_dir / f"{self.spawner.pool_name}.claims"),
+            kept=Journal(self.state_dir / f"{self.spawner.pool_name}.kept"),
         )
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:

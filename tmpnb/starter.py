@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from tmpnb.backoff import Backoff
+from tmpnb.border import Border
 from tmpnb.clock import Clock
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
 from tmpnb.first_page import warm_up
@@ -49,6 +50,7 @@ class Starter:
         self._tokens, self._health, self._clock = tokens, health, clock
         self._slots = asyncio.Semaphore(settings.concurrency)
         self.backoff = Backoff()
+        self._border = Border(SpawnerError)
         self._exited: set[str] = set()
 
     async def start(self, server: NotebookServer, *, trial: bool = False) -> None:
@@ -65,7 +67,8 @@ class Starter:
         """
         try:
             async with self._slots:
-                await self._start(server)
+                with self._border.crossing("starting a server"):
+                    await self._start(server)
         except TmpnbError as error:
             if trial:
                 raise SpawnerError(await self._in_words(server, error)) from error
@@ -112,7 +115,8 @@ class Starter:
         """Say what failed without what differs each time, so that a lasting fault is said once."""
         try:
             async with asyncio.timeout(LOGS_TIMEOUT):
-                tail = (await self._spawner.logs(server.id)).strip()
+                with self._border.crossing("reading what it printed"):
+                    tail = (await self._spawner.logs(server.id)).strip()
         except (TmpnbError, TimeoutError):
             tail = ""
         said = f"; its last lines:\n{tail}" if tail else "; it printed nothing"

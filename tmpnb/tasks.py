@@ -49,7 +49,7 @@ class Tasks:
 
 
 async def supervise(work: Coroutine[None, None, None], what: str) -> None:
-    """Await `work`; log what it could not help. The package's one broad handler.
+    """Await `work`; log what it could not help. See also `border`.
 
     A bug in one start or one pass must not end the service for all visitors.
     """

@@ -253,7 +253,7 @@ async def test_limits_reach_the_engine(engine: RealEngine, spawner_with: Spawner
     assert seen["PidsLimit"] == 1024
     assert seen["SecurityOpt"] == ["no-new-privileges"]
     assert seen["ReadonlyRootfs"] is True
-    assert seen["CapDrop"] == ["CHOWN"], "what the operator says goes before"
+    assert seen["CapDrop"] == ["ALL", "CHOWN"], "what the operator says is added"
 
 
 STATUS = """

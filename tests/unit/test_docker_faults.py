@@ -437,3 +437,59 @@ async def test_an_engine_that_stalls_later_is_an_error_in_bounded_time_and_close
     assert [type(result) for result in results] == [SpawnerError] * 5
     await spawner.close()
     go.set()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer"),
+    [
+        ("GET /containers/json", {}),
+        ("GET /containers/json", [{}]),
+        ("GET /containers/json", ["text"]),
+        ("GET /containers/json", [{"Id": 1, "Labels": None, "State": []}]),
+        ("GET /images/.*", []),
+        ("GET /images/.*", {"Config": ["x"]}),
+        ("POST /containers/create", {}),
+        ("POST /containers/create", []),
+        ("GET /containers/.*/json", {"State": "running"}),
+    ],
+)
+async def test_an_answer_of_odd_shape_is_a_failure_that_says_so(
+    docker: StandIn, spawner: DockerSpawner, pattern: str, answer: object
+) -> None:
+    docker.new_state = "exited"
+    docker.rule(pattern, lambda: (200, answer))
+    with pytest.raises(SpawnerError):
+        await spawner.start(SPEC)
+    if "containers/json" in pattern:
+        with pytest.raises(SpawnerError):
+            await spawner.list()
+
+
+@pytest.mark.parametrize("pattern", ["GET /version", "GET /info", "GET /images/.*"])
+@pytest.mark.parametrize("answer", [[], "text", None])
+async def test_an_engine_of_odd_answers_is_refused_in_one_line(
+    docker: StandIn, spawner_with: SpawnerFactory, pattern: str, answer: object
+) -> None:
+    docker.rule(pattern, lambda: (200, answer))
+    if pattern == "GET /info" and answer == []:
+        return  # it says nothing of itself
+    with pytest.raises(SpawnerError) as caught:
+        await spawner_with()
+    assert "\n" not in str(caught.value)
+
+
+async def test_own_settings_of_a_container_take_no_bound_away(
+    docker: StandIn, spawner_with: SpawnerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = {
+        "security_opt": ["label=disable"],
+        "extra_hosts": {"b": "2.2.2.2"},
+        "port_bindings": {9999: 9999},
+    }
+    spawner = await spawner_with(extra_host_config=own, extra_hosts="a:1.1.1.1")
+    await spawner.start(SPEC)
+    made = docker.bodies[-1]["HostConfig"]
+    assert made["SecurityOpt"] == ["no-new-privileges", "label=disable"]
+    assert made["ExtraHosts"] == ["b:2.2.2.2", "a:1.1.1.1"]
+    assert set(made["PortBindings"]) == {"8888/tcp", "9999/tcp"}
+    assert "extra_host_config weakens security_opt: label=disable" in caplog.text

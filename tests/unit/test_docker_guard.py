@@ -304,3 +304,20 @@ def test_a_server_is_reached_on_its_own_network_and_not_on_the_way_out() -> None
     networks = {INTERNET_NETWORK: {"IPAddress": "172.18.0.2"}, "z": {"IPAddress": "198.18.0.2"}}
     entry = {"Labels": {"tmpnb.port": "8888"}, "NetworkSettings": {"Networks": networks}}
     assert address_of(entry) == "http://198.18.0.2:8888"
+
+
+@pytest.mark.parametrize("answer", [[], "text", 7, {"IPAM": [], "Containers": []}])
+def test_a_network_of_odd_shape_bars_even_after_all_was_well(
+    guard: Guard,
+    engine: FakeEngine,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: object,
+) -> None:
+    guard.look()
+    assert guard.fault == ""
+    clock.now += 10_000
+    engine.running.clear()
+    monkeypatch.setattr(engine, "inspect_network", lambda *_: answer)
+    guard.look()
+    assert MEND in guard.fault

@@ -51,6 +51,11 @@ def test_a_container_is_bounded_by_default() -> None:
     assert not {"read_only", "tmpfs", "storage_opt", "runtime"} & set(found)
 
 
+def test_a_claimed_server_comes_back_whatever_ended_it() -> None:
+    """Not `unless-stopped`: an engine that crashed takes its own clean-up for a wish."""
+    assert settings(Limits(), JOVYAN)["restart_policy"] == {"Name": "always"}
+
+
 @pytest.mark.parametrize(
     ("relaxed", "key", "value"),
     [

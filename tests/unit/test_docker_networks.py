@@ -317,3 +317,16 @@ def test_an_engine_that_fails_meanwhile_spoils_no_listing(
     engine.busy = False
     networks.tend(["one"])
     assert "another" in engine.on[name], "it is tried again"
+
+
+@pytest.mark.parametrize("about", [[], "text", None])
+def test_an_answer_of_odd_shape_spoils_no_listing(
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    about: object,
+) -> None:
+    networks = own_networks(engine)
+    monkeypatch.setattr(engine, "inspect_network", lambda *_: about)
+    networks.tend(["a"])
+    assert "networks of servers cannot be kept" in caplog.text

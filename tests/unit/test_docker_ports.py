@@ -10,7 +10,7 @@ import pytest
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners import docker_ports
-from tmpnb.spawners.docker_connection import is_on_this_linux
+from tmpnb.spawners.docker_address import is_on_this_linux
 from tmpnb.spawners.docker_ports import Ports, own_loopback
 
 

@@ -178,3 +178,35 @@ def test_bridges_are_named_as_the_kernel_allows(prefix: str) -> None:
     names = {bridge(prefix, f"network-{n}") for n in range(100)}
     assert len(names) == 100
     assert all(name.startswith(prefix) and len(name) <= 15 for name in names)
+
+
+def chain(script: str, name: str) -> list[str]:
+    """Return the lines of one chain."""
+    body = script.split(f"\tchain {name} {{\n", 1)[1].split("\n\t}", 1)[0]
+    return [line.strip() for line in body.splitlines()]
+
+
+def test_no_server_reaches_another_by_any_bridge_before_exceptions_are_looked_at() -> None:
+    outward = chain(table(Exceptions()), "outward")
+    assert outward[:2] == [f'oifname "{OUT}*" goto refuse', f'oifname "{OWN}*" goto refuse']
+    assert all(line.startswith(("ip ", "ip6 ")) for line in outward[2:])
+
+
+def test_servers_own_networks_lead_to_each_other_alone() -> None:
+    """Proxy and server are on the same one; what goes out of it is refused, whatever comes in."""
+    forward = chain(table(Exceptions()), "forward")
+    assert forward == [
+        "type filter hook forward priority -10; policy accept;",
+        f'iifname "{OUT}*" goto outward',
+        f'iifname "{OWN}*" oifname != "{OWN}*" goto refuse',
+    ]
+
+
+def test_this_machine_answers_servers_on_both_kinds_of_bridges_only() -> None:
+    script = table(Exceptions())
+    assert chain(script, "input")[1:] == [
+        f'iifname "{OUT}*" goto inward',
+        f'iifname "{OWN}*" goto inward',
+    ]
+    assert chain(script, "inward")[-1] == "goto refuse"
+    assert chain(script, "refuse")[-1] == "drop"

@@ -9,9 +9,17 @@ from dataclasses import replace
 import pytest
 from harness import FakeClock, World, wait_until
 
-from tmpnb.errors import PoolEmptyError, ProxyError, ServerExistsError, SpawnerError
+from tmpnb.errors import (
+    NoPlaceError,
+    PoolEmptyError,
+    ProxyError,
+    RolloutRefusedError,
+    ServerExistsError,
+    SpawnerError,
+)
 from tmpnb.observation import Instance
-from tmpnb.server import Phase, StopReason
+from tmpnb.pool import Pool
+from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 
@@ -549,6 +557,160 @@ async def test_failed_reopening_is_told_and_the_pool_is_whole_again() -> None:
         world.clock.advance(120)
         world.orchestrator.wake()
         await world.until_ready(2)
+
+
+class Stuck(FakeSpawner):
+    """Removes nothing while it is told not to."""
+
+    image = "good:1"
+    holds: asyncio.Event | None = None
+    stops = 0
+
+    async def prepare(self, image: str) -> None:
+        """Know every image."""
+
+    async def stop(self, server_id: str) -> None:
+        self.stops += 1
+        if self.holds is not None:
+            await self.holds.wait()
+        await super().stop(server_id)
+
+
+async def test_reopening_waits_for_the_place_that_another_server_leaves() -> None:
+    spawner = Stuck()
+    async with World(1, spawner=spawner).running() as world:
+        await world.until_ready(1)
+        spawner.holds = asyncio.Event()
+        reopening = asyncio.create_task(world.orchestrator.claims.claim_as("oldoldold"))
+        await wait_until(lambda: spawner.stops)
+        await world.passes(2)
+        assert "oldoldold" not in world.instances(), "there would be two in a pool of one"
+        spawner.holds.set()
+        assert (await reopening).id == "oldoldold"
+
+
+@pytest.mark.parametrize("what", ["reopen", "rollout"])
+async def test_nobody_waits_without_end_for_a_place(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmpnb.fleet.PLACE_TIMEOUT", 0.05)
+    spawner = Stuck()
+    async with World(1, spawner=spawner).running() as world:
+        await world.until_ready(1)
+        spawner.holds = asyncio.Event()
+        if what == "reopen":
+            with pytest.raises(NoPlaceError, match="could not be removed within"):
+                await world.orchestrator.claims.claim_as("oldoldold")
+        else:
+            with pytest.raises(RolloutRefusedError, match="no room to try an image"):
+                await world.orchestrator.roll_to("good:2")
+            assert world.orchestrator.image == "good:1"
+        assert "start" not in world.orchestrator.health.problems, "no fault of an image"
+        spawner.holds.set()
+        await world.until_ready(1)
+        assert len(world.pool.servers) == 1
+
+
+async def test_removal_without_an_answer_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.fleet.STOP_TIMEOUT", 0.02)
+    spawner = Stuck()
+    async with World(1, spawner=spawner).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        spawner.holds = asyncio.Event()
+        world.orchestrator.claims.close(server)
+        await wait_until(lambda: "stop" in world.orchestrator.health.problems)
+        spawner.holds = None
+        await world.until_gone(server.id)
+
+
+@pytest.mark.parametrize("down", ["engine", "proxy"])
+async def test_failed_removals_are_not_told_of_while_engine_or_proxy_is_down(
+    down: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They follow from it, and one fault is told of once."""
+    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+
+    class Away(Stuck):
+        answers = True
+
+        async def stop(self, server_id: str) -> None:
+            if not self.answers:
+                self.stops += 1
+                raise SpawnerError("no engine")
+            await super().stop(server_id)
+
+    spawner = Away()
+    async with World(1, spawner=spawner).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        spawner.answers = False
+        monkeypatch.setattr(world.orchestrator.health, "solved", lambda topic: None)
+        world.orchestrator.health.report(down, "it is away")
+        world.orchestrator.claims.close(server)
+        await wait_until(lambda: spawner.stops > 3)
+        assert "stop" not in world.orchestrator.health.problems
+        del world.orchestrator.health.problems[down]
+        await wait_until(lambda: "stop" in world.orchestrator.health.problems)
+        spawner.answers = True
+        await world.until_gone(server.id)
+
+
+async def test_server_that_ends_while_a_pass_looks_keeps_its_true_reason() -> None:
+    class Held(FakeSpawner):
+        """Lists what was there when it was asked, once it may."""
+
+        go: asyncio.Event | None = None
+        looking = 0
+        stopped: list[str]
+
+        async def list(self) -> list[Instance]:
+            found = await super().list()
+            if self.go is not None:
+                self.looking += 1
+                await self.go.wait()
+            return found
+
+        async def stop(self, server_id: str) -> None:
+            self.stopped.append(server_id)
+            await super().stop(server_id)
+
+    spawner = Held()
+    spawner.stopped = []
+    async with World(1, spawner=spawner).running() as world:
+        await world.until_ready(1)
+        server = await world.orchestrator.claims.claim()
+        world.clock.advance(60)  # no instance is too young to judge
+        spawner.go = asyncio.Event()
+        world.orchestrator.wake()
+        await wait_until(lambda: spawner.looking)
+        world.orchestrator.claims.close(server)
+        await world.until_gone(server.id)
+        last, go = world.orchestrator.health.last_pass, spawner.go
+        spawner.go = None
+        go.set()
+        await wait_until(lambda: world.orchestrator.health.last_pass != last)
+        await world.passes(2)
+        assert spawner.stopped.count(server.id) == 1, "what is gone is not stopped again"
+        assert world.orchestrator.farewell(server.id).reason is StopReason.CLOSED
+
+
+def test_what_is_known_of_an_ending_is_not_forgotten_for_an_instance_that_lingers() -> None:
+    clock = FakeClock()
+    pool = Pool(1, clock)
+    for reason in (StopReason.IDLE, StopReason.UNKNOWN):
+        server = NotebookServer("a", clock(), phase=Phase.CLAIMED)
+        if reason is StopReason.UNKNOWN:
+            server = NotebookServer("a", clock())
+        pool.add(server)
+        pool.move(server, Phase.STOPPING, reason)
+        pool.move(server, Phase.GONE)
+    ending = pool.endings.of("a")
+    assert ending is not None
+    assert ending.reason is StopReason.IDLE
 
 
 async def test_clock_of_tests_moves() -> None:

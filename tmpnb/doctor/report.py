@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from tmpnb.border import Border
 from tmpnb.errors import TmpnbError
 from tmpnb.finding import Finding, Level, fail, failure
 
@@ -20,6 +21,7 @@ class Report:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.failed = False
         self._say = say
+        self._border = Border(TmpnbError)
 
     async def collect(
         self, topic: str, checks: AsyncGenerator[Finding, None], seconds: float
@@ -36,7 +38,8 @@ class Report:
             try:
                 while True:
                     async with asyncio.timeout(seconds):
-                        finding = await anext(checks, None)
+                        with self._border.crossing("the check went wrong"):
+                            finding = await anext(checks, None)
                     if finding is None:
                         return found
                     self._add(finding, found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypedDict
 
 from traitlets import Unicode
@@ -67,6 +68,7 @@ class Spawner(LoggingConfigurable):
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
     https: bool = False  # whether visitors come by https, so that cookies work in frames
     script_origins: str = ""  # whose scripts may ask a notebook, as a regular expression
+    state_dir: Path | None = None  # holds the service's secrets; no server is shown it
     siblings: bool = False  # whether each server has a host name of its own, below one domain
     # Called on the loop when `list` has something to tell that should not wait.
     on_news: Callable[[], None] = staticmethod(lambda: None)

@@ -16,6 +16,7 @@ from tmpnb.command import render
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
 from tmpnb.spawners import (
+    docker_address,
     docker_connection,
     docker_fit,
     docker_kind,
@@ -153,6 +154,8 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
         self._client = client = await self._quick.run(
             "reaching Docker", self._connect, seconds=CONNECT_DEADLINE
         )
+        if other := docker_address.unfollowed():
+            log.warning("%s", other)
         about = await self._quickly(
             "asking Docker who it is", lambda _: docker_connection.about(client)
         )
@@ -291,7 +294,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
             container_ip=self.container_ip,
             own_addresses=self.own_addresses
             and self.container_ip == docker_options.LOOPBACK
-            and docker_connection.is_on_this_linux(),
+            and docker_address.is_on_this_linux(),
             container_port=self.container_port,
             labels=dict(self.labels),
             environment=dict(self.environment),

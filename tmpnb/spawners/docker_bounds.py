@@ -59,7 +59,7 @@ class Bounds(HasTraits):
     read_only = Bool(
         False,
         help="""Let servers write to their home and /tmp only. The home begins with what the image
-        has there.""",
+        has there. Volumes that the image declares elsewhere are read-only.""",
     ).tag(config=True)
     egress = Enum(
         ("all", "internet", "none"),
@@ -89,7 +89,8 @@ class Bounds(HasTraits):
         "",
         help="""Disk that one server may fill, like 1g; empty: no limit. Where the engine's storage
         cannot bound it, the home and /tmp are in memory, empty at the start, and the rest is
-        read-only.""",
+        read-only. Volumes that the image declares are in memory if they are the home or /tmp or in
+        them, else read-only.""",
     ).tag(config=True)
 
     @classmethod

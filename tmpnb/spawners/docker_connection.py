@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import re
-import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -17,17 +15,17 @@ from typing import Any
 import docker
 import requests
 from docker.constants import MINIMUM_DOCKER_API_VERSION
-from docker.errors import APIError, DockerException, NotFound, TLSParameterError
-from docker.utils import kwargs_from_env, parse_host, version_lt
+from docker.errors import APIError, NotFound
+from docker.utils import version_lt
 from requests.adapters import HTTPAdapter
 
 from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners import docker_address
 from tmpnb.spawners.docker_door import FAULTS, LONGEST_EXPLANATION, explain, root_cause
 
 log = logging.getLogger(__name__)
 
 FIRST_ANSWER = 5.0  # seconds for the engine's first answer
-DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 REMEDY = "start Docker, set DOCKER_HOST, or try --spawner=local"
 PODMANS_REMEDY = "start podman.socket by systemctl, or set DOCKER_HOST"
 
@@ -35,12 +33,6 @@ _REASONS = {
     errno.ENOENT: "there is no such socket",
     errno.ECONNREFUSED: "nothing listens there",
 }
-
-
-def is_on_this_linux() -> bool:
-    """Whether the engine that DOCKER_HOST names shares this machine's loopback addresses."""
-    where = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
-    return sys.platform == "linux" and where.startswith("unix:")
 
 
 def connect(
@@ -60,8 +52,8 @@ def connect(
     """
     if version != "auto" and not re.fullmatch(r"\d+\.\d+", version):
         raise ConfigError(f"--docker-version={version}: write auto, or a version like 1.41")
-    where = _environment()
-    address = os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+    where = docker_address.environment()
+    address = docker_address.shown(docker_address.address())
 
     def client(api: str, patience: float) -> docker.APIClient:
         made = docker.APIClient(version=api, timeout=patience, max_pool_size=connections, **where)
@@ -74,15 +66,20 @@ def connect(
         return made
 
     try:
-        first = client(MINIMUM_DOCKER_API_VERSION, FIRST_ANSWER)
+        try:
+            first = client(MINIMUM_DOCKER_API_VERSION, FIRST_ANSWER)
+        except (ArithmeticError, LookupError, AttributeError, NameError, TypeError) as error:
+            raise ConfigError(
+                f"the Docker client cannot be set up for {address}: {type(error).__name__}:"
+                f" {explain(error)}; see DOCKER_HOST and ~/.docker/config.json"
+            ) from error
         try:
             answer = first.version(api_version=False)
         finally:
             first.close()
     except FAULTS as error:
         raise SpawnerError(
-            f"cannot reach Docker at {address}: {_reason(error)};"
-            f" {PODMANS_REMEDY if 'podman' in address else REMEDY}"
+            f"cannot reach Docker at {address}: {_reason(error)}; {_remedy(address)}"
         ) from error
     return client(_agreed_version(version, answer), timeout)
 
@@ -126,30 +123,6 @@ def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> Non
         raise _no_image(image, explain(error)) from error
 
 
-def _environment() -> dict[str, Any]:
-    host = os.environ.get("DOCKER_HOST", "")
-    try:
-        if host:
-            parse_host(host)
-    except (DockerException, ValueError) as error:
-        raise ConfigError(
-            f"DOCKER_HOST={host}: {explain(error)};"
-            " write for example unix:///var/run/docker.sock or tcp://127.0.0.1:2375"
-        ) from error
-    try:
-        found: dict[str, Any] = kwargs_from_env()
-    except TLSParameterError as error:
-        path = os.environ.get("DOCKER_CERT_PATH") or "~/.docker"
-        raise ConfigError(
-            f"DOCKER_TLS_VERIFY, DOCKER_CERT_PATH: {path} must hold ca.pem, cert.pem and key.pem"
-        ) from error
-    if "tls" in found and "base_url" not in found:
-        raise ConfigError(
-            "DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set without DOCKER_HOST; set all or none"
-        )
-    return found
-
-
 def _agreed_version(wanted: str, answer: Mapping[str, Any]) -> str:
     newest = str(answer.get("ApiVersion", ""))
     if not re.fullmatch(r"\d+\.\d+", newest):
@@ -179,6 +152,12 @@ def _reason(error: BaseException) -> str:
         return f"no answer within {FIRST_ANSWER:g} s"
     number = cause.errno if isinstance(cause, OSError) else None
     return _REASONS.get(number or 0) or explain(error)
+
+
+def _remedy(address: str) -> str:
+    if other := docker_address.unfollowed():
+        return other.replace("; ", ", ")
+    return PODMANS_REMEDY if "podman" in address else REMEDY
 
 
 def _no_image(image: str, reason: str) -> ConfigError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,13 +21,15 @@ from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners import docker_hardening as hardening
 from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
+from tmpnb.spawners.docker_merge import bound_places, merged
 from tmpnb.spawners.docker_networks import Networks
-from tmpnb.spawners.docker_options import LOOPBACK, Options
+from tmpnb.spawners.docker_options import LOOPBACK, NOWHERE, Options
 from tmpnb.spawners.docker_person import Person
 from tmpnb.spawners.docker_ports import own_loopback
+from tmpnb.spawners.docker_volumes import placing
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ PAUSE = 0.1  # seconds between two looks at what the engine is busy with
 LOOKS = 100  # before giving up on it
 CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
 LOG_BYTES = 16_384  # read back at most
-NOWHERE = "127.0.0.1"  # of the server itself, where no name server is
 LAST_LINES = 20  # kept of a server that ended during its start
 
 
@@ -225,7 +226,10 @@ class Containers:
         """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
         bounds = hardening.settings(options.limits, person, podman=options.kind.podman)
-        settings: dict[str, Any] = {**bounds, **options.extra_host_config}
+        placed = placing(options.limits, person, podman=options.kind.podman)
+        if placed.in_memory:
+            bounds = merged(bounds, {"tmpfs": placed.in_memory})
+        settings = merged(bounds, options.extra_host_config)
         if options.memory:
             settings.setdefault("mem_limit", options.memory)
             settings.setdefault("memswap_limit", settings["mem_limit"])  # no swap on top
@@ -233,27 +237,40 @@ class Containers:
             settings |= {"cpu_period": CPU_PERIOD, "cpu_quota": options.cpu_quota}
         if options.cpu_shares:
             settings["cpu_shares"] = options.cpu_shares
-        mounts = [
-            docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
-            for m in options.mounts
-        ]
-        mounts = [*settings.get("mounts", ()), *mounts, *more_mounts]
-        home = hardening.home_volume(options.limits, person)
-        taken = {mount["Target"] for mount in mounts} | set(settings.get("tmpfs") or ())
-        if home and home not in taken:
-            mounts.append(docker.types.Mount(home, None, type="volume"))
-        if mounts:
+        if mounts := self._mounts(settings, person, placed.read_only, more_mounts):
             settings["mounts"] = mounts
         if options.extra_hosts:
-            settings["extra_hosts"] = list(options.extra_hosts)
+            settings = merged(settings, {"extra_hosts": options.extra_hosts})
         if options.published:
-            settings["port_bindings"] = {port: (published_at,)}
+            settings = merged({"port_bindings": {port: (published_at,)}}, settings)
         else:
             settings["network_mode"] = "host" if options.host_network else network
         if options.egress == "none":  # else the engine may ask the outside in the server's place
             settings.setdefault("dns", [NOWHERE])
         config: dict[str, Any] = self._client.create_host_config(**settings)
         return config
+
+    def _mounts(
+        self,
+        settings: Mapping[str, Any],
+        person: Person,
+        read_only: Sequence[str],
+        more: Sequence[Any],
+    ) -> list[Any]:
+        """Return what is mounted besides a tmpfs; the operator's own goes before ours."""
+        options = self._options
+        mounts = [
+            docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
+            for m in options.mounts
+        ]
+        mounts = [*settings.get("mounts", ()), *mounts, *more]
+        taken = {str(mount["Target"]).rstrip("/") for mount in mounts}
+        taken |= set(settings.get("tmpfs") or ()) | bound_places(settings.get("binds"))
+        home = hardening.home_volume(options.limits, person)
+        if home and home not in taken:
+            mounts.append(docker.types.Mount(home, None, type="volume"))
+        own = (place for place in read_only if place not in taken)
+        return mounts + [docker.types.Mount(v, None, type="volume", read_only=True) for v in own]
 
     def _published_at(self, order: Order) -> str:
         own = self._options.own_addresses
@@ -321,5 +338,5 @@ class Containers:
     def _discard(self, server_id: str, given_up: threading.Event) -> None:
         try:
             self.remove(server_id, given_up)
-        except (*FAULTS, SpawnerError) as error:
+        except Exception as error:  # noqa: BLE001 - what failed before is what is raised
             log.warning("container left behind id=%s: %s", server_id, explain(error))

@@ -17,6 +17,7 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
+from tmpnb.border import Border
 from tmpnb.errors import SpawnerError
 
 # Whatever the client raises when the engine refuses, goes away or talks nonsense.
@@ -41,6 +42,7 @@ class Lane:
         self._jobs: SimpleQueue[tuple[Future[object], Callable[[], object]] | None] = SimpleQueue()
         self._current: dict[str, Future[object]] = {}  # by key, the job that runs or waits
         self._closed = False
+        self._border = Border(SpawnerError)
 
     async def run(self, what: str, job: Job[T], *, seconds: float, key: str | None = None) -> T:
         """Return what `job` returns.
@@ -53,13 +55,15 @@ class Lane:
             key: Jobs of the same key never overlap, even if nobody waits for the first.
 
         Raises:
-            SpawnerError: The engine refused, or there was no answer in time.
+            SpawnerError: The engine refused, there was no answer in time, or `job` raised
+                what it should not.
         """
         given_up = threading.Event()
         try:
-            async with asyncio.timeout(seconds):
-                await self._others_done(key)
-                return await asyncio.wrap_future(self._submit(job, given_up, key))
+            with self._border.crossing(what, expected=FAULTS):
+                async with asyncio.timeout(seconds):
+                    await self._others_done(key)
+                    return await asyncio.wrap_future(self._submit(job, given_up, key))
         except TimeoutError as error:
             raise SpawnerError(f"{what}: Docker did not answer within {seconds:g} s") from error
         except FAULTS as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import threading
@@ -23,13 +22,14 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
-from tmpnb.spawners import docker_guard, docker_hardening, docker_reach
+from tmpnb.spawners import docker_address, docker_guard, docker_hardening, docker_reach
 from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners.docker_connection import DEFAULT_ADDRESS
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
 from tmpnb.spawners.docker_fit import adapted, remarks
 from tmpnb.spawners.docker_kind import DOCKER, PODMAN, Facts, honest, kind_of, missing_runtime
 from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_person import person
+from tmpnb.spawners.docker_volumes import declared, in_words, placing
 
 PATIENCE = 15.0  # seconds for one question
 REGISTRY = 40.0  # seconds for one that the engine passes on to a registry
@@ -39,6 +39,7 @@ SOCKETS = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]  # of the network a contain
 DOCKERS_OWN = "127.0.0.11"  # in each container of a network: its name server
 
 T = TypeVar("T")
+F = TypeVar("F", Finding, Finding | None)
 
 
 class DockerExamination(Examination):
@@ -57,7 +58,7 @@ class DockerExamination(Examination):
         self._lane, self._connect = lane, connect
         self.closed = options.egress == "none"
         self.filtered = options.egress == "internet"
-        self.engine_at = docker_reach.engine_at(_address())
+        self.engine_at = docker_reach.engine_at(docker_address.address())
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
         """See `Examination`."""
@@ -70,12 +71,16 @@ class DockerExamination(Examination):
             for topic in ("image", "network", "memory", "limits", "disk"):
                 yield skip(topic, "needs the engine")
             return
-        where = _address()
+        where = docker_address.shown(docker_address.address())
         options = adapted(self._options, kind_of(about))
         rootless = ", rootless," if options.kind.rootless else ""
         yield ok("engine", f"{version}{rootless} at {where}")
+        if other := docker_address.unfollowed():
+            yield warn("context", *other.split("; ", 1))
         honestly = honest(about)
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
+        if volumes := await self._checked("volumes", lambda c: volumes_finding(c, options)):
+            yield volumes
         yield await self._checked("network", lambda c: network_finding(c, options, where))
         yield memory_finding(honestly, memory_limit(options), capacity)
         for finding in (*limits_findings(honestly, options), *remarks(options)):
@@ -118,9 +123,9 @@ class DockerExamination(Examination):
     async def _checked(
         self,
         topic: str,
-        check: Callable[[docker.APIClient], Finding],
+        check: Callable[[docker.APIClient], F],
         seconds: float = PATIENCE,
-    ) -> Finding:
+    ) -> F | Finding:
         try:
             return await self._ask(f"asking for the {topic}", check, seconds)
         except TmpnbError as error:
@@ -162,6 +167,19 @@ def _not_there(image: str) -> Finding:
         f"docker pull {image}",
         stops=True,
     )
+
+
+def volumes_finding(client: docker.APIClient, options: Options) -> Finding | None:
+    """Say what becomes of the volumes that the image declares; None if it is as it would be."""
+    try:
+        config = client.inspect_image(options.image).get("Config") or {}
+    except NotFound:
+        return None
+    user = options.user or str(config.get("User") or "")
+    who = replace(person(user, config.get("Env") or (), ()), volumes=declared(config))
+    words = in_words(placing(options.limits, who, podman=options.kind.podman))
+    mend = "mount what servers should write to there by --host-directories or extra_host_config"
+    return warn("volumes", words, mend) if words else None
 
 
 def network_finding(client: docker.APIClient, options: Options, where: str) -> Finding:
@@ -261,10 +279,6 @@ def disk_finding(about: Facts, where: str) -> Finding:
     if free < LITTLE_DISK:
         return warn("disk", words, "docker system prune, or a larger disk")
     return ok("disk", words)
-
-
-def _address() -> str:
-    return os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
 
 
 def _version(client: docker.APIClient) -> str:

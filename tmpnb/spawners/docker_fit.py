@@ -14,7 +14,9 @@ from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, fail, warn
 from tmpnb.spawners import docker_hardening, docker_look
 from tmpnb.spawners.docker_kind import Facts, Kind, honest, kind_of, missing_runtime
-from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_merge import weakened
+from tmpnb.spawners.docker_options import NOWHERE, Options
+from tmpnb.spawners.docker_person import NOBODY
 
 log = logging.getLogger(__name__)
 
@@ -114,4 +116,18 @@ def remarks(options: Options) -> list[Finding]:
                 f"systemctl{' --user' * kind.rootless} enable podman-restart.service",
             )
         )
-    return found
+    return found + _weakened(options)
+
+
+def _weakened(options: Options) -> list[Finding]:
+    """Return what the operator's own settings of a container take away."""
+    ours = docker_hardening.settings(options.limits, NOBODY, podman=options.kind.podman)
+    if options.memory:
+        ours |= {"mem_limit": options.memory, "memswap_limit": options.memory}
+    if options.egress == "none":
+        ours["dns"] = [NOWHERE]
+    found = weakened(ours, options.extra_host_config)
+    if not found:
+        return []
+    mend = "leave out of extra_host_config what servers can do without"
+    return [warn("walls", f"extra_host_config weakens {'; '.join(found)}", mend)]

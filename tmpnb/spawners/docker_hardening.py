@@ -88,16 +88,22 @@ def settings(limits: Limits, person: Person, *, podman: bool = False) -> dict[st
 
 
 def _disk(limits: Limits, person: Person, *, podman: bool) -> dict[str, Any]:
-    size = f",size={limits.disk}" if limits.disk else ""
     found: dict[str, Any] = {}
     if limits.read_only or limits.home_in_memory:
-        found |= {"read_only": True, "tmpfs": {TMP: f"{EVERYBODYS}{size}"}}
+        found |= {"read_only": True, "tmpfs": {TMP: tmpfs_options(limits, person, TMP)}}
     elif limits.disk:
         found["storage_opt"] = {"size": str(limits.disk)}
     if limits.home_in_memory:
-        owner = PODMANS_OWNER if podman else _owner(person)
-        found["tmpfs"][person.home] = f"{owner},exec{size}"
+        found["tmpfs"][person.home] = tmpfs_options(limits, person, person.home, podman=podman)
     return found
+
+
+def tmpfs_options(limits: Limits, person: Person, place: str, *, podman: bool = False) -> str:
+    """Return the options of a tmpfs at a place that servers write to, bounded if the disk is."""
+    size = f",size={limits.disk}" if limits.disk else ""
+    if place == TMP:
+        return f"{EVERYBODYS}{size}"
+    return f"{PODMANS_OWNER if podman else _owner(person)},exec{size}"
 
 
 def home_volume(limits: Limits, person: Person) -> str | None:

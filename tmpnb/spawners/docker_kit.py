@@ -18,7 +18,6 @@ import docker
 from docker.errors import APIError, NotFound
 
 from tmpnb import kit
-from tmpnb.errors import SpawnerError
 from tmpnb.spawners.base import KitSettings
 from tmpnb.spawners.docker_door import FAULTS, explain
 
@@ -66,7 +65,7 @@ class KitVolume:
         try:
             self._ensure(image)
             own = {**self._environment_of(image), **present}
-        except (*FAULTS, SpawnerError, LookupError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - must not cost the server
             self._warn(explain(error))
             return Supply()
         mount = docker.types.Mount(

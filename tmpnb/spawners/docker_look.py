@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import docker
@@ -22,6 +23,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import Person, entries, person
+from tmpnb.spawners.docker_volumes import declared, in_words, placing
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class People:
         self._client, self._user, self._labels = client, options.user, options.labels
         limits = options.limits
         self._root_allowed = limits.root_allowed
-        self._home_matters = limits.read_only or limits.home_in_memory
+        self._home_matters = limits.read_only or bool(limits.disk)
+        self._limits, self._podman = limits, options.kind.podman
         self._pool = pool
         self._known: dict[str, Person] = {}  # by image id
         self._lock = threading.Lock()
@@ -59,7 +62,8 @@ class People:
         key = str(found.get("Id") or image)
         with self._lock:
             if key not in self._known:
-                self._known[key] = self._look(image, user, config.get("Env") or ())
+                found_person = self._look(image, user, config.get("Env") or ())
+                self._known[key] = replace(found_person, volumes=declared(config))
                 self._tell(image, user, self._known[key])
             known = self._known[key]
         if known.user_id == 0 and not self._root_allowed:
@@ -75,6 +79,8 @@ class People:
             log.warning("image %s: who %s is cannot be seen; taken for not root", image, user)
         elif found.user_id == 0 and self._root_allowed:
             log.warning("image %s runs as root, as --allow-root says", image)
+        if words := in_words(placing(self._limits, found, podman=self._podman)):
+            log.warning("image %s: %s", image, words)
 
     def _look(self, image: str, user: str, environment: Iterable[str]) -> Person:
         guess = person(user, environment, ())

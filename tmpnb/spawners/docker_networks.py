@@ -27,7 +27,7 @@ from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_podman
 from tmpnb.spawners.docker_bridges import ensure, make_network
-from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_guard import Guard
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
@@ -180,7 +180,7 @@ class OwnNetworks(Networks):
             if members != self._seen:
                 self._bring(members, known)
                 self._seen = members
-        except (*FAULTS, SpawnerError) as error:  # tried again at the next look
+        except Exception as error:  # noqa: BLE001 - must not cost the listing; tried again at the next
             log.warning("networks of servers cannot be kept: %s", explain(error))
 
     def _bring(self, members: frozenset[str], server_ids: set[str]) -> None:

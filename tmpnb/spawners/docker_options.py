@@ -14,6 +14,7 @@ from tmpnb.spawners.docker_kind import Kind
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 
 LOOPBACK = "127.0.0.1"
+NOWHERE = LOOPBACK  # of the server itself, where no name server is
 OWN_SUBNETS = IPv4Network("198.18.0.0/15")  # for tests of networks, so nobody's real addresses
 CLOSED_NETWORK = "tmpnb-closed"  # for servers without egress, unless it is named
 SMALLEST_MEMORY = 6 * 1024**2  # bytes; the engine refuses less

@@ -13,11 +13,12 @@ SOMEWHERE = "/home"  # of those who have no home
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user of an image. None: it cannot be told."""
+    """A user of an image, and where it is at home. None: it cannot be told."""
 
     user_id: int | None
     group_id: int | None = None
     home: str = SOMEWHERE
+    volumes: tuple[str, ...] = ()  # places that the image makes volumes of by itself
 
 
 NOBODY = Person(None)  # of whom nothing is known

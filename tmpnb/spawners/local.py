@@ -28,6 +28,7 @@ from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners.base import DEFAULT_COMMAND, KitSettings, ServerSpec, Spawner
+from tmpnb.spawners.local_contents import Contents, in_words, survey
 from tmpnb.spawners.local_directory import (
     ADDRESS,
     MARKER,
@@ -62,7 +63,9 @@ class LocalProcessSpawner(Spawner):
     """Starts each server as a process of the orchestrator's own user, on loopback."""
 
     notebook_dir = Unicode(
-        "", help="A directory whose contents each new home starts with. Default: none."
+        "",
+        help="""A directory whose contents each new home starts with, links followed. What is no
+        file, or cannot be read, is left out and named in the log. Default: none.""",
     ).tag(config=True)
 
     directory = Unicode(
@@ -78,6 +81,7 @@ class LocalProcessSpawner(Spawner):
         self._taken: dict[str, int] = {}  # ports by server id
         self._ports = threading.Lock()
         self._removal = asyncio.Lock()
+        self._left_out = ""  # of the contents, as it was told of
 
     async def setup(self) -> None:
         """See `Spawner`."""
@@ -153,7 +157,9 @@ class LocalProcessSpawner(Spawner):
 
     def examination(self) -> LocalExamination:
         """See `Spawner`."""
-        return LocalExamination(lambda: self._in_thread(self._check), self._root.parent)
+        return LocalExamination(
+            lambda: self._in_thread(self._check), self._root.parent, lambda: self._left_out
+        )
 
     @property
     def _root(self) -> Path:
@@ -188,10 +194,39 @@ class LocalProcessSpawner(Spawner):
         prepare_root(self._root)
         self.engine_id = str(self._root)
         _check_program(self._arguments(ServerSpec("id", "/user/id/", "token"), port=1)[0])
-        if self.notebook_dir and not Path(self.notebook_dir).is_dir():
-            raise ConfigError(
-                f"--LocalProcessSpawner.notebook_dir={self.notebook_dir}: no such directory"
-            )
+        self._check_contents()
+
+    def _check_contents(self) -> None:
+        """Refuse a folder that no home can begin with."""
+        if not self.notebook_dir:
+            return
+        given, where = (
+            Path(self.notebook_dir),
+            f"--LocalProcessSpawner.notebook_dir={self.notebook_dir}",
+        )
+        if not given.is_dir():
+            raise ConfigError(f"{where}: no such directory")
+        if not os.access(given, os.R_OK | os.X_OK):
+            raise ConfigError(f"{where}: it cannot be read; choose another, or change its mode")
+        for own in self._private():
+            if given.resolve() == own.resolve():
+                raise ConfigError(f"{where}: tmpnb itself keeps its files there; choose another")
+        self._contents()
+
+    def _private(self) -> Sequence[Path]:
+        """Return what no home begins with: the homes themselves, and the service's secrets."""
+        return [self._root, *([self.state_dir] if self.state_dir else [])]
+
+    def _contents(self) -> Contents | None:
+        """Return what a home begins with now; what is left out of it is told of once."""
+        if not self.notebook_dir:
+            return None
+        found = survey(Path(self.notebook_dir), self._private())
+        said = in_words(found.left_out)
+        if said and said != self._left_out:
+            log.warning("--notebook-dir=%s: %s", self.notebook_dir, said)
+        self._left_out = said
+        return found
 
     def _launch(self, spec: ServerSpec, directory: ServerDirectory) -> str:
         prepare_root(self._root)
@@ -202,7 +237,7 @@ class LocalProcessSpawner(Spawner):
             except FileExistsError as error:
                 raise SpawnerError(f"there is a server {spec.server_id} already") from error
             self._taken[spec.server_id] = record.port
-        directory.furnish(Path(self.notebook_dir) if self.notebook_dir else None)
+        directory.furnish(self._contents())
         self._spawn(spec, directory, record)
         return f"http://{ADDRESS}:{record.port}"
 

@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
 from tmpnb.process import Process, is_running, marked
+from tmpnb.spawners.local_contents import Contents, copy
 
 ADDRESS = "127.0.0.1"
 MARKER = "TMPNB_SERVER_DIR"  # in the environment of a server and of all it starts
@@ -90,12 +91,12 @@ class ServerDirectory:
         self.path.mkdir(mode=0o700)
         self.write(record)
 
-    def furnish(self, contents: Path | None) -> None:
+    def furnish(self, contents: Contents | None) -> None:
         """Make the home, with a copy of `contents`, and what else a server needs."""
         if contents is None:
             self.home.mkdir()
         else:
-            shutil.copytree(contents, self.home, ignore_dangling_symlinks=True)
+            copy(contents, self.home)
             _make_writable(self.home)
         self.runtime.mkdir()
         self.temp.mkdir()

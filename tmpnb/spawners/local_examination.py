@@ -19,14 +19,17 @@ LITTLE_DISK = 1024**3  # bytes
 class LocalExamination(Examination):
     """Looks at this machine."""
 
-    def __init__(self, check: Callable[[], Awaitable[None]], directory: Path) -> None:
+    def __init__(
+        self, check: Callable[[], Awaitable[None]], directory: Path, left_out: Callable[[], str]
+    ) -> None:
         """Keep what is needed.
 
         Args:
             check: Raises ConfigError or SpawnerError if no server can be started.
             directory: Where the servers' directories are.
+            left_out: What homes begin without, in words, as the check has found.
         """
-        self._check, self._directory = check, directory
+        self._check, self._directory, self._left_out = check, directory, left_out
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
         """See `Examination`."""
@@ -42,6 +45,8 @@ class LocalExamination(Examination):
             f"servers are processes of this user (id {os.geteuid()}), kept from nothing",
             "to serve others, --spawner=docker",
         )
+        if words := self._left_out():
+            yield warn("contents", f"of --notebook-dir are {words}")
         yield memory_finding(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), capacity)
         yield disk_finding(self._directory)
 
