@@ -57,19 +57,19 @@ class ClientLimits:
         self._taken = Windows(clock, MINUTE, allowance.a_minute)
         self._under_way: Counter[str] = Counter()
 
-    def require(self, client: Client, *, closing: int = 0) -> None:
+    def require(self, client: Client, *, closing: str = "") -> None:
         """Let pass who may take one more.
 
         Args:
             client: Who asks.
-            closing: Servers that end first.
+            closing: The server that ends for it; it counts only for the client who has it.
 
         Raises:
             ClientLimitError: They have, or took of late, as many as one may.
         """
         key, allowed = client.key, self._allowance
         coming = self._under_way[key] + self._places.count(key)
-        has = self._servers.count(key) + coming - closing
+        has = self._servers.count(key) + coming - (self._servers.holder(closing) == key)
         if allowed.servers and has >= allowed.servers:
             raise self._refusal(
                 f"Your address has {has} of the {allowed.servers} notebooks that one address may "
@@ -142,8 +142,8 @@ class Admission:
         self.by_passphrase = by_passphrase
         self._limits, self._client, self._exempt = limits, client, exempt
 
-    def require(self, *, closing: int = 0) -> None:
-        """Let pass who may take one more, when `closing` of theirs have ended.
+    def require(self, *, closing: str = "") -> None:
+        """Let pass who may take one more, once the server `closing` has ended.
 
         Raises:
             ClientLimitError: They may not.
@@ -151,22 +151,24 @@ class Admission:
         if not self._exempt:
             self._limits.require(self._client, closing=closing)
 
-    async def take(self, claim: Callable[[], Awaitable[NotebookServer]]) -> NotebookServer:
-        """Return what `claim` returns, counted from now on.
+    async def take(
+        self, claim: Callable[[], Awaitable[NotebookServer]], *, closing: str = ""
+    ) -> NotebookServer:
+        """Return what `claim` returns, counted from now on; the server `closing` ends for it.
 
         Raises:
             ClientLimitError: They may not take one more; `claim` is not called.
         """
-        self.require()
+        self.require(closing=closing)
         return await self._counted(claim)
 
-    def queue(self, join: Callable[[], Ticket]) -> Ticket:
+    def queue(self, join: Callable[[], Ticket], *, closing: str = "") -> Ticket:
         """Return the place in line that `join` returns, counted from now on.
 
         Raises:
             ClientLimitError: They may not take one more; `join` is not called.
         """
-        self.require()
+        self.require(closing=closing)
         ticket = join()
         if not self._exempt:
             self._limits.waits(self._client, ticket.id)

@@ -8,15 +8,13 @@ from typing import Any
 from tornado.web import HTTPError
 
 from tmpnb import links, visit
-from tmpnb.arrival import Arrival
-from tmpnb.client_limits import Admission
 from tmpnb.handlers.admission import admit
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
 from tmpnb.subdomains import is_label
+from tmpnb.taking import Wish
 from tmpnb.visit import Autostart
-from tmpnb.visitors import Visitor
 from tmpnb.waiting import Place
 
 RETRY_WHEN_STARTING = 2  # seconds
@@ -87,6 +85,7 @@ class SpawnHandler(PageHandler):
     """`/spawn` and any path below it: takes a server and sends the visitor there."""
 
     spawn_path = "/spawn"
+    server_id = ""  # that the server shall have; empty: any
 
     async def post(self, *_: str) -> None:
         """Take a server: 303 to it for a form, its URL as JSON for a script.
@@ -123,36 +122,35 @@ class SpawnHandler(PageHandler):
         self.show_loading(Autostart.NO)
 
     async def _take(self, status: int) -> None:
-        link, visitor = self.link(), self.visitor()
+        link = self.link()
+        visitor = self.site.arrivals.taking.who(self.visitor(), self._ticket_id())
         self.note_agreement()
         fresh = bool(self.get_body_argument("fresh", ""))
-        known = not fresh and self.site.arrivals.is_known(visitor, self._ticket_id())
+        known = not fresh and self.site.arrivals.taking.is_known(visitor, self._ticket_id())
         admission = await admit(self, self.spawn_path + link.suffix, is_known=known)
         if admission is None:
             return
-        if fresh:
-            visitor = self.site.arrivals.start_afresh(visitor, admission)
-        found = await self._arrive(link, visitor, admission)
+        wish = Wish(
+            link,
+            visitor,
+            admission,
+            self.presence,
+            ticket_id=self._ticket_id(),
+            patience=self._patience(),
+            fresh=fresh,
+            server_id=self.server_id,
+        )
+        found = await self.site.arrivals.take(wish)
         if isinstance(found, Place):
-            self.remember(visitor)
+            self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
             self._let_wait(found)
             return
         self.remember(self.site.visitors.note(visitor, found.server_id))
-        self.abandon_if_gone(found.server_id)
         address = self.on_server(found.server_id, found.url)
         if self._by_script():
             self.write_json({"url": address})
         else:
             self.redirect(address, status=status)
-
-    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
-        return await self.site.arrivals.take(
-            link,
-            visitor,
-            admission,
-            ticket_id=self._ticket_id(),
-            patience=self._patience(),
-        )
 
     def _ticket_id(self) -> str:
         return self.get_body_argument("ticket", "")
@@ -191,9 +189,6 @@ class ReopenHandler(SpawnHandler):
         self.show_loading(Autostart.NO)
 
     head = get
-
-    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
-        return await self.site.arrivals.reopen(self.server_id, link, admission)
 
 
 class InfoHandler(BaseHandler):

@@ -10,6 +10,7 @@ from tornado.iostream import StreamClosedError
 
 from tmpnb.errors import TicketError
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.line import Ticket
 
 LONGEST = 600.0  # seconds of one stream; the browser opens the next by itself
 KEEPALIVE = 15.0  # seconds
@@ -39,18 +40,26 @@ class WaitHandler(BaseHandler):
         ticket = claims.ticket(ticket_id)
         if ticket is None:
             raise TicketError("this place in line is lost")
-        loop = asyncio.get_running_loop()
+        with claims.staying(ticket, self.presence):
+            await self._tell(ticket)
+
+    async def _tell(self, ticket: Ticket) -> None:
+        claims, loop = self.site.orchestrator.claims, asyncio.get_running_loop()
         end, last, told = loop.time() + LONGEST, 0.0, ""
-        while loop.time() < end and not self.visitor_left:
+        while loop.time() < end and not self.presence.left:
             news = json.dumps(claims.place(ticket).as_public())
             if news != told or loop.time() - last > KEEPALIVE:
                 await self._send(json.loads(news))
                 told, last = news, loop.time()
-            if await claims.until_turn(ticket, 1.0):
+            if await claims.until_turn(ticket, 1.0, self.presence):
                 await self._send({}, event="turn")
                 return
 
     async def _send(self, data: Mapping[str, object], event: str = "") -> None:
         name = f"event: {event}\n" if event else ""
         self.write(f"{name}data: {json.dumps(data)}\n\n")
-        await self.flush()
+        try:
+            await self.flush()
+        except StreamClosedError:
+            self.presence.leave()
+            raise
