@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 
@@ -27,21 +28,20 @@ class WaitHandler(BaseHandler):
         """Stream events until the turn has come."""
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("X-Accel-Buffering", "no")  # nginx would keep them
-        try:
-            await self._stream(ticket_id)
-        except TicketError:
-            await self._send({}, event="lost")
-        except StreamClosedError:
-            return
-        await self.finish()
-
-    async def _stream(self, ticket_id: str) -> None:
         claims = self.site.orchestrator.claims
         ticket = claims.ticket(ticket_id)
-        if ticket is None:
-            raise TicketError("this place in line is lost")
-        with claims.staying(ticket, self.presence):
+        with suppress(StreamClosedError):  # nobody is there any more
+            if ticket is None:
+                await self._send({}, event="lost")
+                return
+            with claims.staying(ticket, self.presence):
+                await self._stream(ticket)
+
+    async def _stream(self, ticket: Ticket) -> None:
+        try:
             await self._tell(ticket)
+        except TicketError:
+            await self._send({}, event="lost")
 
     async def _tell(self, ticket: Ticket) -> None:
         claims, loop = self.site.orchestrator.claims, asyncio.get_running_loop()
