@@ -58,6 +58,14 @@ class Caller:
         await self._writer.drain()
         return self
 
+    async def first_byte(self) -> bytes:
+        """Wait until the answer begins."""
+        return await self._reader.read(1)
+
+    def close(self) -> None:
+        """Hang up, and do not wait until the service knows."""
+        self._writer.close()
+
     async def hang_up(self, left: Left) -> None:
         """Close the connection, and return once the service knows."""
         before = left.count

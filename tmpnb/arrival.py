@@ -50,6 +50,8 @@ class Arrivals:
                 return found
             arrival = await self._arrive(found, wish.wanted)
             self.taking.answered(wish, found)
+            if wish.presence.left:
+                raise VisitorLeftError("the visitor has hung up")
             return arrival
 
     async def plain(self, admission: Admission, presence: Presence, patience: float) -> Arrival:

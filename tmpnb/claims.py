@@ -147,6 +147,17 @@ class Claims:
             if given:
                 return server
 
+    def take_back(self, server_id: str, ticket: Ticket | None) -> None:
+        """Stop a server that was given to one who had left by then; they keep their place.
+
+        Args:
+            server_id: Of the server.
+            ticket: That stood for the place; None for one who had none.
+        """
+        self.abandon(server_id)
+        if ticket is not None:
+            self._room.line.put_back(ticket, left=True)
+
     def leave(self, ticket_id: str) -> None:
         """Give up a place in line."""
         self._room.line.leave(ticket_id)

@@ -103,8 +103,14 @@ class Line:
         """Give up a place."""
         self._tickets.pop(ticket_id, None)
 
-    def put_back(self, ticket: Ticket) -> None:
-        """Give one who was admitted in vain the first place."""
+    def put_back(self, ticket: Ticket, *, left: bool = False) -> None:
+        """Give one who was admitted in vain the first place.
+
+        Args:
+            ticket: Theirs.
+            left: Whether they hung up before they had the server.
+        """
+        ticket.left, ticket.seen_at = left, self._clock()
         self._tickets = {ticket.id: ticket} | self._tickets
 
     def forget_gone(self) -> None:

@@ -47,6 +47,7 @@ class Taking:
 
     def __init__(self, claims: Claims, visitors: Visitors) -> None:
         self._claims, self._visitors = claims, visitors
+        self._redeemed: dict[str, Ticket] = {}  # by the id of a server that nobody was told of
 
     def who(self, visitor: Visitor, ticket_id: str) -> Visitor:
         """Return who a visitor is that shows a ticket, with which a cookie may not agree.
@@ -125,10 +126,15 @@ class Taking:
     def answered(self, wish: Wish, server: NotebookServer) -> None:
         """Stop a server that a request took, if all who could be led to it have left.
 
+        Who had waited in line for it has the first place again, should they come back.
+
         Called in one step with sending the answer.
         """
         if self._visitors.is_left(wish.visitor, server.id, wish.presence):
-            self._claims.abandon(server.id)
+            ticket = self._redeemed.pop(server.id, None)
+            self._claims.take_back(server.id, ticket)
+        elif not wish.presence.left:
+            self._redeemed.pop(server.id, None)
 
     async def _now(self, wish: Wish, old: NotebookServer | None) -> NotebookServer:
         _require(wish.presence)
@@ -175,7 +181,10 @@ class Taking:
 
     async def _redeem(self, wish: Wish, ticket: Ticket) -> NotebookServer:
         _require(wish.presence)
-        return await wish.admission.redeem(ticket, lambda mine: self._claim(wish, mine))
+        server = await wish.admission.redeem(ticket, lambda mine: self._claim(wish, mine))
+        self._redeemed = {i: t for i, t in self._redeemed.items() if self._claims.live(i)}
+        self._redeemed[server.id] = ticket
+        return server
 
     async def _place_anew(self, wish: Wish) -> NotebookServer | Place:
         """Return what has become of a place that is not in the line any more."""

@@ -181,6 +181,28 @@ async def test_who_hangs_up_and_may_come_back_keeps_the_place_and_no_server(
     assert newcomer["position"] == 2
 
 
+async def test_who_hangs_up_while_served_is_the_next_when_they_come_back(
+    running: Running, left: Left
+) -> None:
+    site, others = running.serve_public(), await fill(running)
+    first = await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)
+    behind = await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)
+    headers = SCRIPT | FORM | cookie_of(first)
+    with slow_routes(running) as (reached, go):
+        caller = await Caller(site, "/spawn", headers, body="wait=20").call()
+        running.world.orchestrator.claims.close(others[0])
+        await reached.wait()
+        await caller.hang_up(left)
+        go.set()
+        await wait_until(lambda: not running.site.visitors._asking)
+    again = await running.fetch(f"{site}/spawn", "POST", headers=headers)
+    assert body(again).get("position", 1) == 1
+    assert body(again).get("ticket") in (None, body(first)["ticket"])
+    assert waiting(running) == (1 if again.code == 200 else 2)
+    assert body(behind)["position"] == 2
+    assert not running.site.arrivals.taking._redeemed or again.code == 503
+
+
 async def test_a_closed_stream_of_events_keeps_no_server(running: Running, left: Left) -> None:
     site, others = running.serve_public(), await fill(running)
     first = await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)
