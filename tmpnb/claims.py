@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 
 from tmpnb.clock import Clock
 from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
@@ -13,6 +14,7 @@ from tmpnb.health import Health
 from tmpnb.keeps import Keeps
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
+from tmpnb.presence import Presence
 from tmpnb.proxy import Proxy
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.waiting import Place, WaitingRoom
@@ -54,7 +56,7 @@ class Claims:
         self._pool, self._fleet, self._handover = pool, fleet, handover
         self._proxy, self._health, self._keeps = proxy, health, keeps
         self._image, self._serving = image, serving
-        self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool)
+        self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool, serving)
 
     @property
     def waiting(self) -> int:
@@ -87,7 +89,7 @@ class Claims:
             PoolEmptyError: None is ready, or others wait for those that are.
             ProxyError: The proxy does not answer, or refuses the route.
         """
-        self._require_service()
+        self.require_service()
         deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
         await self._require_answer_if_engine_is_down()
         while True:
@@ -117,13 +119,19 @@ class Claims:
         """Return what the one who waits with a ticket is told."""
         return self._room.place(ticket)
 
-    async def until_turn(self, ticket: Ticket, seconds: float) -> bool:
+    def staying(self, ticket: Ticket, presence: Presence) -> AbstractContextManager[None]:
+        """Keep a place in line for as long as somebody is there."""
+        return self._room.staying(ticket, presence)
+
+    async def until_turn(self, ticket: Ticket, seconds: float, presence: Presence) -> bool:
         """Wait in line; whether it is the ticket's turn to `claim_in_turn`.
+
+        It is nobody's who has left, and nobody's at all while visitors are not served.
 
         Raises:
             TicketError: The place is lost.
         """
-        return await self._room.until_turn(ticket, seconds) and self._serving()
+        return await self._room.until_turn(ticket, seconds, presence)
 
     async def claim_in_turn(self, ticket: Ticket) -> NotebookServer:
         """Give a server, as by `claim`, to one whose turn it is.
@@ -132,7 +140,7 @@ class Claims:
             PoolEmptyError: It is not, or not any more: wait again.
             ProxyError: The proxy does not answer, or refuses the route; the place is kept.
         """
-        self._require_service()
+        self.require_service()
         deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
         await self._require_answer_if_engine_is_down()
         while True:
@@ -148,6 +156,17 @@ class Claims:
             if given:
                 return server
 
+    def take_back(self, server_id: str, ticket: Ticket | None) -> None:
+        """Stop a server that was given to one who had left by then; they keep their place.
+
+        Args:
+            server_id: Of the server.
+            ticket: That stood for the place; None for one who had none.
+        """
+        self.abandon(server_id)
+        if ticket is not None:
+            self._room.line.put_back(ticket, left=True)
+
     def leave(self, ticket_id: str) -> None:
         """Give up a place in line."""
         self._room.line.leave(ticket_id)
@@ -156,26 +175,34 @@ class Claims:
         """Let those in line look again. Called when something has changed."""
         self._room.look_again()
 
-    async def claim_as(self, server_id: str) -> NotebookServer:
+    async def claim_as(self, server_id: str, ticket: Ticket | None = None) -> NotebookServer:
         """Start a new, empty server under an id of the past, and give it out.
 
-        When the pool has no room, one ready server makes place for it.
+        When the pool has no room, one ready server makes place for it. The line is the same as
+        for those: whoever comes now goes behind it.
+
+        Args:
+            server_id: The id.
+            ticket: Of one whose turn it is; None for one who comes now.
 
         Raises:
             ServerExistsError: The id is in use, here or by somebody else.
-            PoolEmptyError: There is no room and nothing ready to give up.
+            PoolEmptyError: There is neither room nor a ready server, or others come first.
             SpawnerError: It did not start.
             ProxyError: The proxy does not answer, or refuses the route.
         """
-        self._require_service()
+        self.require_service()
         if await self._proxy.route_exists(server_id) or server_id in self._pool.servers:
             raise ServerExistsError(f"the address of server {server_id} is in use")
-        leaving: asyncio.Task[None] | None = None
-        if not self._pool.has_room():
-            given_up = self._pool.oldest_ready() or self._pool.refuse()
-            leaving = self._fleet.stop(given_up, StopReason.SURPLUS)
-        server = await self._fleet.launch_claimed(server_id, self._image(), after=leaving)
-        if not await self._give(server):
+        given_up, given = self._room.make_place(ticket), False
+        leaving = self._fleet.stop(given_up, StopReason.SURPLUS) if given_up else None
+        try:
+            server = await self._fleet.launch_claimed(server_id, self._image(), after=leaving)
+            given = await self._give(server)
+        finally:
+            if ticket is not None and not given:
+                self._room.line.put_back(ticket)
+        if not given:
             raise SpawnerError(f"server {server_id} died while it was handed over")
         return server
 
@@ -197,8 +224,13 @@ class Claims:
         if server is not None:
             self._fleet.stop(server, StopReason.ABANDONED)
 
-    def _require_service(self) -> None:
-        """Refuse before a server is spent on a visitor who could not reach it."""
+    def require_service(self) -> None:
+        """Refuse before a server is spent on a visitor who could not reach it.
+
+        Raises:
+            PoolEmptyError: Nobody is served for now.
+            ProxyError: The proxy does not answer.
+        """
         if not self._serving():
             self._pool.refuse()
         problem = self._health.problems.get("proxy")
@@ -212,6 +244,17 @@ class Claims:
             PoolEmptyError: There is not enough time left for an answer.
         """
         if asyncio.get_running_loop().time() + QUESTION_TIMEOUT > deadline:
+            self._pool.refuse()
+
+    def require_refill(self) -> None:
+        """Refuse before a visitor gives a server up in vain: there would be no other for them.
+
+        Raises:
+            PoolEmptyError: Nobody is served for now, or nothing can be started.
+            ProxyError: The proxy does not answer.
+        """
+        self.require_service()
+        if "engine" in self._health.problems:
             self._pool.refuse()
 
     async def _require_answer_if_engine_is_down(self) -> None:

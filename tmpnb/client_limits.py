@@ -57,19 +57,19 @@ class ClientLimits:
         self._taken = Windows(clock, MINUTE, allowance.a_minute)
         self._under_way: Counter[str] = Counter()
 
-    def require(self, client: Client, *, closing: int = 0) -> None:
+    def require(self, client: Client, *, closing: str = "") -> None:
         """Let pass who may take one more.
 
         Args:
             client: Who asks.
-            closing: Servers that end first.
+            closing: The server that ends for it; it counts only for the client who has it.
 
         Raises:
             ClientLimitError: They have, or took of late, as many as one may.
         """
         key, allowed = client.key, self._allowance
         coming = self._under_way[key] + self._places.count(key)
-        has = self._servers.count(key) + coming - closing
+        has = self._servers.count(key) + coming - (self._servers.holder(closing) == key)
         if allowed.servers and has >= allowed.servers:
             raise self._refusal(
                 f"Your address has {has} of the {allowed.servers} notebooks that one address may "
@@ -153,8 +153,8 @@ class Admission:
         self._limits, self._client, self._exempt = limits, client, exempt
         self._found_none = False  # the attempt was counted, and may become a place in line
 
-    def require(self, *, closing: int = 0) -> None:
-        """Let pass who may take one more, when `closing` of theirs have ended.
+    def require(self, *, closing: str = "") -> None:
+        """Let pass who may take one more, once the server `closing` has ended.
 
         Raises:
             ClientLimitError: They may not.
@@ -162,13 +162,17 @@ class Admission:
         if not self._exempt:
             self._limits.require(self._client, closing=closing)
 
-    async def take(self, claim: Callable[[], Awaitable[NotebookServer]]) -> NotebookServer:
+    async def take(
+        self, claim: Callable[[], Awaitable[NotebookServer]], *, closing: str = ""
+    ) -> NotebookServer:
         """Return what `claim` returns, counted from now on; an attempt that fails counts too.
+
+        The server `closing` ends for it.
 
         Raises:
             ClientLimitError: They may not take one more; `claim` is not called.
         """
-        self.require()
+        self.require(closing=closing)
         try:
             return await self._counted(claim)
         except BaseException as error:
@@ -177,7 +181,7 @@ class Admission:
                 self._found_none = isinstance(error, PoolEmptyError)
             raise
 
-    def queue(self, join: Callable[[], Ticket]) -> Ticket:
+    def queue(self, join: Callable[[], Ticket], *, closing: str = "") -> Ticket:
         """Return the place in line that `join` returns, counted from now on.
 
         It counts instead of the attempt that found no server ready.
@@ -188,7 +192,7 @@ class Admission:
         if self._found_none:
             self._limits.tried_not(self._client)
             self._found_none = False
-        self.require()
+        self.require(closing=closing)
         ticket = join()
         if not self._exempt:
             self._limits.waits(self._client, ticket.id)

@@ -14,6 +14,7 @@
   + DownloadBrokenError   a server was gone before its files were out (HTTP 503)
   + RolloutRefusedError   the image cannot be changed right now       (HTTP 409)
   + ImageFailedError      a new image did not prove itself            (HTTP 409)
+  + VisitorLeftError      who asks has hung up: nothing is taken      (HTTP 503)
   + SpawnerError          the engine refused or did not answer        (HTTP 503)
     - StartTimeoutError   started, but never answered HTTP
     - NoInstanceError     the engine answered: it has no such server
@@ -46,6 +47,10 @@ class LineFullError(PoolEmptyError):
 
 class TicketError(PoolEmptyError):
     """A ticket stands for no place in the line: its holder was away for too long."""
+
+
+class VisitorLeftError(TmpnbError):
+    """Whoever asks has hung up, and would never see what is taken for them."""
 
 
 class BannedError(TmpnbError):

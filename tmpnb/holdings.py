@@ -46,6 +46,10 @@ class Holdings:
         if not self._held[name]:
             del self._held[name]
 
+    def holder(self, thing: str) -> str | None:
+        """Return who holds a thing; None for nobody."""
+        return self._holder.get(thing)
+
     def count(self, name: str) -> int:
         """Return how many things a name holds now."""
         self._forget_gone(tuple(self._held.get(name, ())))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tmpnb.errors import LineFullError, TicketError
 
 GRACE = 30.0  # seconds a place is kept for somebody who reloads or polls
+LOOK_EVERY = 0.5  # seconds between looks for places whose time is over
 REMEMBERED = 20  # admissions the estimate is made of
 
 
@@ -21,10 +22,14 @@ class Ticket:
     joined_at: float
     seen_at: float
     waits: int = 0  # requests that wait with it right now
+    left: bool = False  # whether the last of those hung up: no server is kept for it meanwhile
 
 
 class Line:
-    """First come, first served; who is gone for longer than `GRACE` loses the place."""
+    """First come, first served; who is gone for longer than `GRACE` loses the place.
+
+    Whoever has hung up keeps the place for as long, but those behind do not wait for them.
+    """
 
     def __init__(self, clock: Callable[[], float], longest: int) -> None:
         """Begin with nobody.
@@ -36,12 +41,18 @@ class Line:
         self._clock, self._longest = clock, longest
         self._tickets: dict[str, Ticket] = {}  # in the order in which they came
         self._admitted: deque[float] = deque(maxlen=REMEMBERED)  # when the last ones were
+        self._look_at = 0.0
 
     def __len__(self) -> int:
         return len(self._tickets)
 
     def __iter__(self) -> Iterator[Ticket]:
         return iter(tuple(self._tickets.values()))
+
+    @property
+    def present(self) -> int:
+        """How many wait, or are about to come back: all but those who have hung up."""
+        return sum(not ticket.left for ticket in self._tickets.values())
 
     def find(self, ticket_id: str) -> Ticket | None:
         """Return the ticket of this id if it still has a place."""
@@ -70,10 +81,17 @@ class Line:
     def arrive(self, ticket: Ticket) -> None:
         """Note that somebody waits with a ticket."""
         ticket.waits += 1
+        ticket.left = False
 
-    def depart(self, ticket: Ticket) -> None:
-        """Note that somebody waits no more; the place is kept for a while."""
+    def depart(self, ticket: Ticket, *, left: bool = False) -> None:
+        """Note that somebody waits no more; the place is kept for a while.
+
+        Args:
+            ticket: Theirs.
+            left: Whether they hung up before they had an answer.
+        """
         ticket.waits -= 1
+        ticket.left = left and not ticket.waits
         ticket.seen_at = self._clock()
 
     def admit(self, ticket: Ticket) -> None:
@@ -85,13 +103,22 @@ class Line:
         """Give up a place."""
         self._tickets.pop(ticket_id, None)
 
-    def put_back(self, ticket: Ticket) -> None:
-        """Give one who was admitted in vain the first place."""
+    def put_back(self, ticket: Ticket, *, left: bool = False) -> None:
+        """Give one who was admitted in vain the first place.
+
+        Args:
+            ticket: Theirs.
+            left: Whether they hung up before they had the server.
+        """
+        ticket.left, ticket.seen_at = left, self._clock()
         self._tickets = {ticket.id: ticket} | self._tickets
 
     def forget_gone(self) -> None:
         """Drop the places of those who did not come back in time."""
-        limit = self._clock() - GRACE
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._look_at, limit = now + LOOK_EVERY, now - GRACE
         gone = [t.id for t in self._tickets.values() if not t.waits and t.seen_at < limit]
         for ticket_id in gone:
             del self._tickets[ticket_id]
@@ -107,6 +134,21 @@ class Line:
             if ticket_id == ticket.id:
                 return position
         raise TicketError("this place in line is lost")
+
+    def is_among(self, ticket: Ticket, first: int) -> bool:
+        """Whether a ticket is among the `first` of the line who have not hung up.
+
+        Raises:
+            TicketError: Its place is lost.
+        """
+        self.forget_gone()
+        if ticket.id not in self._tickets:
+            raise TicketError("this place in line is lost")
+        for other in self._tickets.values():
+            if first <= 0 or other is ticket:
+                break
+            first -= not other.left
+        return first > 0
 
     def estimate(self, position: int) -> float | None:
         """Return the seconds until `position` is served, by the pace of late; None: no telling."""

@@ -14,7 +14,7 @@ from tornado.web import Application
 
 from tmpnb.errors import ConfigError
 
-LARGEST_BODY = 1024 * 1024  # bytes of a request, which are kept in memory
+LARGEST_BODY = 256 * 1024  # bytes of a request, which are kept in memory and taken apart
 LARGEST_HEADERS = 32 * 1024  # bytes; the proxy passes on half of that
 SLOWEST_HEADERS = 120.0  # seconds, for an idle connection as well
 SLOWEST_BODY = 60.0  # seconds

@@ -13,7 +13,7 @@ from tmpnb.tokens import TokenMaker, same
 COOKIE = "tmpnb-pass"
 BY_PASSPHRASE, BY_INVITE = "passphrase", "invite"
 DAY = 86_400  # seconds that a browser need not ask again
-SHORTEST = 6  # characters of a passphrase
+SHORTEST, LONGEST = 6, 256  # characters of a passphrase
 LONGEST_INVITE = 366 * 24.0  # hours
 
 
@@ -44,6 +44,8 @@ class Passes:
 
     def is_right(self, given: str) -> bool:
         """Whether `given` is the passphrase; surrounding blanks do not matter."""
+        if len(given) > LONGEST:  # folding takes the square of its length
+            return False
         signed = (self._tokens.sign(f"try:{_folded(text)}") for text in (given, self._passphrase))
         return self.needed and same(*signed)
 
@@ -83,7 +85,7 @@ def given_passphrase(value: str | None, file: Path | None) -> str:
     """Return the passphrase of the environment or of a file; empty if there is neither.
 
     Raises:
-        ConfigError: The file cannot be read, or it is too short to be one.
+        ConfigError: The file cannot be read, or it is too short or too long to be one.
     """
     if value is not None:
         name, text = "TMPNB_PASSPHRASE", value
@@ -99,9 +101,12 @@ def given_passphrase(value: str | None, file: Path | None) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise ConfigError(f"{name} is not UTF-8") from error
+    text = text.strip()
+    if len(text) > LONGEST:
+        raise ConfigError(f"{name} is longer than {LONGEST} characters; use three or four words")
     if len(_folded(text)) < SHORTEST:
         raise ConfigError(f"{name} is shorter than {SHORTEST} characters; use three or four words")
-    return text.strip()
+    return text
 
 
 def _folded(text: str) -> str:

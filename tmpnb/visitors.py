@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
 from tmpnb.tokens import TokenMaker, same
 
 COOKIE = "tmpnb-visitor"
 COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it
 REMEMBERED = 10_000  # visitors whose latest server is kept in memory beside their cookie
+
+Fits = Callable[[NotebookServer], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,12 @@ class Visitor:
     Attributes:
         key: Random and secret; the same for all tabs.
         server_id: The server it was given last; empty for none.
+        is_new: Whether the key was made for this very request.
     """
 
     key: str = field(repr=False)
     server_id: str = ""
+    is_new: bool = field(default=False, compare=False)
 
 
 class Visitors:
@@ -46,11 +52,14 @@ class Visitors:
         self._tokens, self._live = tokens, live
         self._latest: OrderedDict[str, str] = OrderedDict()  # key -> server id
         self._tickets: OrderedDict[str, str] = OrderedDict()  # key -> ticket in line
+        self._holders: OrderedDict[str, str] = OrderedDict()  # ticket in line -> key
         self._taking: dict[str, asyncio.Future[None]] = {}  # by key, while a claim is under way
+        self._asking: dict[str, list[Presence]] = {}  # by key, requests without an answer yet
+        self._unseen: OrderedDict[str, str] = OrderedDict()  # server id nobody was told of -> key
 
     def read(self, cookie: str | None) -> Visitor:
         """Return who sent the cookie; somebody new if it is absent or not ours."""
-        return self._known(cookie or "") or Visitor(secrets.token_urlsafe(16))
+        return self._known(cookie or "") or Visitor(secrets.token_urlsafe(16), is_new=True)
 
     def is_ours(self, cookie: str) -> bool:
         """Whether we signed a cookie."""
@@ -90,26 +99,73 @@ class Visitors:
     def note_ticket(self, visitor: Visitor, ticket_id: str) -> None:
         """Keep that a visitor waits in line, for their other tabs and for a reload."""
         _remember(self._tickets, visitor.key, ticket_id)
+        self.hand_on(ticket_id, visitor)
+
+    def holder_of(self, ticket_id: str) -> str:
+        """Return the key of the visitor who was given a ticket; empty if it is none of ours."""
+        return self._holders.get(ticket_id, "")
+
+    def hand_on(self, ticket_id: str, visitor: Visitor) -> None:
+        """Keep that whoever shows a ticket is this visitor."""
+        _remember(self._holders, ticket_id, visitor.key)
+
+    @contextmanager
+    def asking(self, visitor: Visitor, presence: Presence) -> Iterator[None]:
+        """Know of one request of a visitor until it is answered."""
+        requests = self._asking.setdefault(visitor.key, [])
+        requests.append(presence)
+        try:
+            yield
+        finally:
+            requests.remove(presence)
+            if not requests:
+                del self._asking[visitor.key]
+
+    def is_left(self, visitor: Visitor, server_id: str, presence: Presence) -> bool:
+        """Whether a server was taken and all who could be told of it have hung up.
+
+        Args:
+            visitor: Whose request is answered now.
+            server_id: With the address of this server.
+            presence: Whether they are there to read it; then it counts as told.
+        """
+        if not presence.left:
+            self._unseen.pop(server_id, None)
+            return False
+        someone = any(not other.left for other in self._asking.get(visitor.key, ()))
+        return not someone and self._unseen.pop(server_id, None) is not None
+
+    def has_or_takes(self, visitor: Visitor) -> bool:
+        """Whether a visitor has a server, or is being given one."""
+        return visitor.key in self._taking or self.server_of(visitor) is not None
+
+    async def settled(self, visitor: Visitor) -> None:
+        """Return once no claim of a visitor is under way."""
+        while (under_way := self._taking.get(visitor.key)) is not None:
+            await asyncio.wait([under_way])
 
     async def server_for(
-        self, visitor: Visitor, take: Callable[[], Awaitable[NotebookServer]]
+        self,
+        visitor: Visitor,
+        take: Callable[[], Awaitable[NotebookServer]],
+        fits: Fits = lambda _: True,
     ) -> NotebookServer:
-        """Return the server a visitor has, else what `take` returns, which is noted.
+        """Return the server a visitor has if it `fits`, else what `take` returns, which is noted.
 
         A second request of the same visitor waits for the first.
         """
-        while (under_way := self._taking.get(visitor.key)) is not None:
-            await asyncio.wait([under_way])
+        await self.settled(visitor)
         server = self.server_of(visitor)
-        if server is not None:
+        if server is not None and fits(server):
             return server
         done = self._taking[visitor.key] = asyncio.get_running_loop().create_future()
         try:
             server = await take()
+            _remember(self._latest, visitor.key, server.id)
+            _remember(self._unseen, server.id, visitor.key)
         finally:
             del self._taking[visitor.key]
             done.set_result(None)
-        self.note(visitor, server.id)
         return server
 
     def _known(self, cookie: str) -> Visitor | None:

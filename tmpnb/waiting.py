@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from tmpnb.errors import PoolEmptyError
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
+from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
 
 SLICE = 1.0  # seconds after which one who waits looks again: someone before them may have left
@@ -40,23 +43,30 @@ class WaitingRoom:
     """Tells those in line when it is their turn.
 
     For each place in line one ready server is kept, so that neither somebody who comes
-    anew nor somebody further behind can take it.
+    anew nor somebody further behind can take it; but none for those who have hung up.
     """
 
-    def __init__(self, line: Line, pool: Pool) -> None:
+    def __init__(self, line: Line, pool: Pool, serving: Callable[[], bool]) -> None:
+        """Begin with nobody.
+
+        Args:
+            line: Who is next.
+            pool: The servers there are.
+            serving: Whether it may be anybody's turn at all.
+        """
         self.line = line
-        self._pool = pool
-        self._news = asyncio.Event()
+        self._pool, self._serving = pool, serving
+        self._waiting: set[asyncio.Future[None]] = set()
 
     def must_wait(self) -> bool:
         """Whether one who comes now has to wait: for a server, or behind others."""
         self.line.forget_gone()
-        return self._pool.ready <= len(self.line)
+        return self._pool.ready <= self.line.present
 
     def look_again(self) -> None:
         """Let all who wait look again. Called whenever a server has become ready or was taken."""
-        self._news.set()
-        self._news = asyncio.Event()
+        for waiting in self._waiting:
+            _wake(waiting)
 
     def place(self, ticket: Ticket) -> Place:
         """Return what the one who waits with a ticket is told.
@@ -67,26 +77,34 @@ class WaitingRoom:
         position = self.line.position(ticket)
         return Place(ticket.id, position, self.line.estimate(position))
 
-    async def until_turn(self, ticket: Ticket, seconds: float) -> bool:
+    @contextmanager
+    def staying(self, ticket: Ticket, presence: Presence) -> Iterator[None]:
+        """Keep a place during the block, and `line.GRACE` seconds longer."""
+        self.line.arrive(ticket)
+        try:
+            yield
+        finally:
+            self.line.depart(ticket, left=presence.left)
+            if presence.left and self._pool.ready:
+                self.look_again()
+
+    async def until_turn(self, ticket: Ticket, seconds: float, presence: Presence) -> bool:
         """Wait until a server is ready for a ticket; False if none is within `seconds`.
 
-        The place is kept while somebody waits, and `line.GRACE` seconds longer.
+        The place is kept meanwhile, as by `staying`. Who leaves waits no longer.
 
         Raises:
             TicketError: The place is lost.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        self.line.arrive(ticket)
-        try:
-            while not self._is_turn(ticket):
+        with self.staying(ticket, presence):
+            while not presence.left and not self._is_turn(ticket):
                 left = deadline - loop.time()
                 if left <= 0:
                     return False
-                await self._something_new(min(left, SLICE))
-        finally:
-            self.line.depart(ticket)
-        return True
+                await self._something_new(min(left, SLICE), presence)
+        return not presence.left
 
     def claim(self, ticket: Ticket) -> NotebookServer:
         """Take the server that is kept for a ticket, which is given back for it.
@@ -100,12 +118,46 @@ class WaitingRoom:
         self.line.admit(ticket)
         return server
 
-    def _is_turn(self, ticket: Ticket) -> bool:
-        return self.line.position(ticket) <= self._pool.ready
+    def make_place(self, ticket: Ticket | None) -> NotebookServer | None:
+        """Return the server that has to make place for one of its own, if one has to.
 
-    async def _something_new(self, seconds: float) -> None:
+        Args:
+            ticket: Of the one whom the place is for, who has waited for a ready server as all
+                do; None for one who comes now, whom an empty line lets pass to an empty place.
+
+        Raises:
+            PoolEmptyError: It is not their turn.
+        """
+        if ticket is None:
+            vacant = self._pool.has_room() and not self.line.present
+            if self.must_wait() and not vacant:
+                self._pool.refuse()
+        elif not self._is_turn(ticket):
+            raise PoolEmptyError("it is somebody else's turn")
+        leaving = None if self._pool.has_room() else self._pool.oldest_ready()
+        if leaving is None and not self._pool.has_room():
+            self._pool.refuse()
+        if ticket is not None:
+            self.line.admit(ticket)
+        return leaving
+
+    def _is_turn(self, ticket: Ticket) -> bool:
+        ready = self._pool.ready if self._serving() else 0
+        return self.line.is_among(ticket, ready)
+
+    async def _something_new(self, seconds: float, presence: Presence) -> None:
+        news = asyncio.get_running_loop().create_future()
+        self._waiting.add(news)
         try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
+            with presence.telling(lambda: _wake(news)):
+                async with asyncio.timeout(seconds):
+                    await news
         except TimeoutError:
             pass
+        finally:
+            self._waiting.discard(news)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

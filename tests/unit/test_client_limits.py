@@ -133,10 +133,17 @@ class TestAtATime:
 
     async def test_one_who_closes_the_own_server_first_has_room(self) -> None:
         desk = Desk(servers=1)
-        await desk.take()
-        desk.admission().require(closing=1)
+        server = await desk.take()
+        desk.admission().require(closing=server.id)
         with pytest.raises(ClientLimitError):
             desk.admission().require()
+
+    async def test_closing_a_server_makes_no_room_for_another_client(self) -> None:
+        desk = Desk(servers=1)
+        await desk.take()
+        elsewhere = await desk.take(OTHER)
+        with pytest.raises(ClientLimitError):
+            desk.admission().require(closing=elsewhere.id)
 
     async def test_who_comes_back_after_a_restart_is_counted_from_then_on(self) -> None:
         desk = Desk(servers=1)

@@ -17,6 +17,7 @@ from tornado.simple_httpclient import HTTPTimeoutError
 from tmpnb.cors import Cors
 from tmpnb.errors import ConfigError
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.gone import _path_of
 from tmpnb.server import Phase, StopReason
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -236,6 +237,21 @@ async def test_page_of_the_proxys_error_target_is_honest(running: Running) -> No
     answer = await fetch(f"/proxy-error/503?url=/user/{server.id}/lab", headers=HTML)
     assert answer.code == 503
     assert (await fetch("/proxy-error/200", headers=HTML)).code == 502
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/user/x/lab?token=abc#top", "/user/x/lab"),
+        ("//evil.example/user/x", "/user/x"),
+        ("https://n.example:8000/user/x/é", "/user/x/é"),
+        ("http://[n.example/user/x", "/user/x"),
+        ("?/user/x", ""),
+        ("", ""),
+    ],
+)
+def test_path_of_an_address_is_found_whatever_it_is(url: str, path: str) -> None:
+    assert _path_of(url) == path
 
 
 # Programs

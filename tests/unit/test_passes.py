@@ -8,7 +8,7 @@ import pytest
 from harness import KEY, FakeClock
 
 from tmpnb.errors import ConfigError
-from tmpnb.passes import DAY, Passes, given_passphrase
+from tmpnb.passes import DAY, LONGEST, Passes, given_passphrase
 from tmpnb.tokens import TokenMaker
 
 WORDS = "four plain wörds here"
@@ -23,6 +23,20 @@ def test_the_passphrase_is_right_however_it_was_typed() -> None:
     assert passes().is_right(f" {WORDS}\n".replace("ö", "o\N{COMBINING DIAERESIS}"))
     for wrong in ("", WORDS.upper(), WORDS[:-1], f"{WORDS}x"):
         assert not passes().is_right(wrong)
+
+
+def test_what_is_too_long_to_be_right_is_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, folded = passes(), []
+    monkeypatch.setattr("tmpnb.passes._folded", lambda text: folded.append(text) or text)
+    assert not ours.is_right("a" + "\N{COMBINING ACUTE ACCENT}\N{COMBINING CEDILLA}" * 60_000)
+    assert not folded, "it would take the square of its length"
+
+
+def test_an_operators_passphrase_can_be_typed() -> None:
+    longest = "é" * LONGEST
+    assert passes(given_passphrase(f" {longest}\n", None)).is_right(longest)
+    with pytest.raises(ConfigError, match="longer than 256"):
+        given_passphrase(f"{longest}x", None)
 
 
 def test_without_a_passphrase_nothing_is_asked_and_nothing_is_right() -> None:

@@ -9,6 +9,7 @@ from harness import FakeClock, World, wait_until
 
 from tmpnb.errors import LineFullError, PoolEmptyError, ProxyError, TicketError
 from tmpnb.line import GRACE, Line
+from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer, Phase, StopReason
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -20,7 +21,7 @@ async def take_in_turn(world: World, order: list[str], ticket_id: str | None = N
     ticket = claims.queue() if ticket_id is None else claims.ticket(ticket_id)
     assert ticket is not None
     while True:
-        if await claims.until_turn(ticket, 20):
+        if await claims.until_turn(ticket, 20, Presence()):
             try:
                 server = await claims.claim_in_turn(ticket)
             except PoolEmptyError:
@@ -60,6 +61,27 @@ class TestLine:
         line.depart(ticket)
         clock.advance(GRACE * 2)
         assert line.find(ticket.id) is ticket
+
+    def test_behind_one_who_has_hung_up_it_is_the_turn_of_the_next(self) -> None:
+        line = Line(FakeClock(), longest=10)
+        away, behind = line.join(), line.join()
+        line.arrive(away)
+        line.depart(away, left=True)
+        assert line.present == 1
+        assert line.is_among(behind, 1)
+        assert [line.position(t) for t in (away, behind)] == [1, 2]
+        line.arrive(away)
+        assert line.present == 2
+        assert not line.is_among(behind, 1)
+        assert line.is_among(away, 1)
+
+    def test_one_tab_that_is_closed_does_not_speak_for_another(self) -> None:
+        line = Line(FakeClock(), longest=10)
+        ticket = line.join()
+        line.arrive(ticket)
+        line.arrive(ticket)
+        line.depart(ticket, left=True)
+        assert line.present == 1
 
     def test_it_has_an_end(self) -> None:
         line = Line(FakeClock(), longest=2)
@@ -103,15 +125,15 @@ async def test_nobody_overtakes_one_who_reloads() -> None:
         claims = world.orchestrator.claims
         first = await claims.claim()
         reloading, behind = claims.queue(), claims.queue()
-        assert not await claims.until_turn(reloading, 0)  # the page closes
+        assert not await claims.until_turn(reloading, 0, Presence())  # the page closes
         claims.close(first)
         await world.until_ready(1)
-        assert not await claims.until_turn(behind, 0)
+        assert not await claims.until_turn(behind, 0, Presence())
         with pytest.raises(PoolEmptyError):
             await claims.claim_in_turn(behind)
         with pytest.raises(PoolEmptyError):
             await claims.claim()
-        assert await claims.until_turn(reloading, 0)  # and is there again
+        assert await claims.until_turn(reloading, 0, Presence())  # and is there again
         assert (await claims.claim_in_turn(reloading)).phase is Phase.CLAIMED
 
 
@@ -168,3 +190,52 @@ async def test_place_is_kept_while_the_proxy_is_away() -> None:
         assert claims.place(ticket).position == 1
         world.orchestrator.health.solved("proxy")
         assert (await claims.claim_in_turn(ticket)).phase is Phase.CLAIMED
+
+
+async def test_it_is_nobodys_turn_while_visitors_are_not_served() -> None:
+    async with World(1, interval=60).running() as world:
+        await world.until_ready(1)
+        claims, serving = world.orchestrator.claims, [False]
+        claims._room._serving = lambda: serving[0]
+        ticket = claims.queue()
+        waits = asyncio.create_task(claims.until_turn(ticket, 20, Presence()))
+        assert not await claims.until_turn(ticket, 0.05, Presence())
+        assert not waits.done()
+        serving[0] = True
+        claims.look_again()
+        assert await waits
+
+
+async def test_a_newcomer_need_not_wait_behind_those_who_have_hung_up() -> None:
+    async with World(1, interval=60).running() as world:
+        await world.until_ready(1)
+        claims, presence = world.orchestrator.claims, Presence()
+        presence.leave()
+        assert not await claims.until_turn(claims.queue(), 20, presence)
+        assert (await claims.claim()).phase is Phase.CLAIMED
+
+
+async def test_who_hangs_up_lets_the_next_one_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tmpnb.waiting.SLICE", 60.0)
+    async with World(1, interval=60).running() as world:
+        await world.until_ready(1)
+        claims, presence = world.orchestrator.claims, Presence()
+        first, behind = claims.queue(), claims.queue()
+        with claims.staying(first, presence):
+            waits = asyncio.create_task(claims.until_turn(behind, 50, Presence()))
+            await wait_until(lambda: behind.waits)
+            presence.leave()
+        assert await waits
+
+
+async def test_a_place_for_an_old_server_is_not_given_past_those_who_wait() -> None:
+    async with World(1, interval=60).running() as world:
+        await world.until_ready(1)
+        claims = world.orchestrator.claims
+        await claims.claim()
+        ticket = claims.queue()
+        world.pool.capacity = 2
+        with pytest.raises(PoolEmptyError):
+            await claims.claim_as("oldoldold")
+        claims.leave(ticket.id)
+        assert (await claims.claim_as("oldoldold")).phase is Phase.CLAIMED

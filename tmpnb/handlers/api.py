@@ -43,13 +43,12 @@ class SpawnAPIHandler(BaseHandler):
         )
         patience = min(seconds(self.get_query_argument("wait", "0")), LONGEST_WAIT)
         try:
-            arrival = await self.site.arrivals.plain(admission, patience)
+            arrival = await self.site.arrivals.plain(admission, self.presence, patience)
         except PoolEmptyError as error:
             self.set_header("Retry-After", str(RETRY_WHEN_FULL))
             reason = {"code": "pool_empty", "message": str(error)}
             self.write_json({"status": "full", "error": reason}, 429)
             return
-        self.abandon_if_gone(arrival.server_id)
         orchestrator = self.site.orchestrator
         server = orchestrator.claims.live(arrival.server_id)
         self.write_json(

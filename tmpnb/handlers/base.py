@@ -22,6 +22,7 @@ from tmpnb.gate import Gate
 from tmpnb.links import BadLinkError
 from tmpnb.logs import on_one_line
 from tmpnb.orchestrator import Orchestrator
+from tmpnb.presence import Presence
 from tmpnb.subdomains import Subdomains
 from tmpnb.tokens import same
 from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor, Visitors
@@ -33,6 +34,7 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     errors.PoolEmptyError: (503, "pool_empty"),
     errors.LineFullError: (503, "line_full"),
     errors.TicketError: (503, "place_lost"),
+    errors.VisitorLeftError: (503, "pool_empty"),  # nobody is there to read it
     errors.BannedError: (403, "banned"),
     errors.PassphraseError: (403, "passphrase_needed"),
     errors.ClientLimitError: (429, "client_limit"),
@@ -90,14 +92,13 @@ class BaseHandler(RequestHandler):
     """A request to the orchestrator itself."""
 
     site: Site
-    visitor_left = False
     for_pages_of = "same-origin"  # whose pages may load this as a part, unseen by their scripts
     proof = ""  # the token of an ended server, from one who had it: carried on by our pages
     measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
         """Take what the URL table gives; called before anything else by Tornado."""
-        self.site = site
+        self.site, self.presence = site, Presence()
 
     def prepare(self) -> None:
         """Set what the site decides on every answer."""
@@ -145,12 +146,7 @@ class BaseHandler(RequestHandler):
     def on_connection_close(self) -> None:
         """Note that nobody waits for the answer any more."""
         super().on_connection_close()
-        self.visitor_left = True
-
-    def abandon_if_gone(self, server_id: str) -> None:
-        """Stop a server that was taken for somebody who has left meanwhile."""
-        if self.visitor_left:
-            self.site.orchestrator.claims.abandon(server_id)
+        self.presence.leave()
 
     def is_own_page(self) -> bool:
         """Whether a request comes from our own page or from no page at all."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
@@ -17,6 +16,7 @@ RETRY_AFTER = 2  # seconds, while a lost route comes back
 LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none is kept
 SLOWEST_SAVE = 300.0  # seconds that it may take, as long as the proxy lets any request take
 _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
+_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)")
 
 
 def say_goodbye(
@@ -128,11 +128,12 @@ class UserHandler(BaseHandler):
 
 
 def _path_of(url: str) -> str:
-    """Return the path in a URL as a visitor sent it; empty if it is none."""
-    try:
-        return urlsplit(url).path
-    except ValueError:
-        return ""
+    """Return the path in a URL as a visitor sent it; empty if it has none.
+
+    Not by `urlsplit`, which may take the square of its length.
+    """
+    found = _URL.match(url)
+    return found[1] if found else ""
 
 
 class ProxyErrorHandler(BaseHandler):

@@ -8,12 +8,11 @@ from typing import Any
 from tornado.web import HTTPError
 
 from tmpnb import links, visit
-from tmpnb.arrival import Arrival
-from tmpnb.client_limits import Admission
 from tmpnb.handlers.admission import admit
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.links import Link
+from tmpnb.taking import Wish
 from tmpnb.tokens import same
 from tmpnb.visit import Autostart
 from tmpnb.visitors import Visitor
@@ -87,6 +86,7 @@ class SpawnHandler(PageHandler):
     """`/spawn` and any path below it: takes a server and sends the visitor there."""
 
     spawn_path = "/spawn"
+    server_id = ""  # that the server shall have; empty: any
 
     async def post(self, *_: str) -> None:
         """Take a server: 303 to it for a form, its URL as JSON for a script.
@@ -124,36 +124,43 @@ class SpawnHandler(PageHandler):
         self.show_loading(Autostart.NO)
 
     async def _take(self, status: int) -> None:
-        link, visitor = self.link(), self.visitor()
+        link = self.link()
+        visitor = self.site.arrivals.taking.who(self.asker(), self._ticket_id())
         self.note_agreement()
         fresh = bool(self.get_body_argument("fresh", ""))
-        known = not fresh and self.site.arrivals.is_known(visitor, self._ticket_id())
+        known = not fresh and self.site.arrivals.taking.is_known(visitor, self._ticket_id())
         admission = await admit(self, self.spawn_path + link.suffix, is_known=known)
         if admission is None:
             return
-        if fresh:
-            visitor = self.site.arrivals.start_afresh(visitor, admission)
-        found = await self._arrive(link, visitor, admission)
+        wish = Wish(
+            link,
+            visitor,
+            admission,
+            self.presence,
+            ticket_id=self._ticket_id(),
+            patience=self._patience(),
+            fresh=fresh,
+            server_id=self.wished_id(),
+        )
+        found = await self.site.arrivals.take(wish)
         if isinstance(found, Place):
-            self.remember(visitor)
+            self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
             self._let_wait(found)
             return
         self.remember(self.site.visitors.note(visitor, found.server_id))
-        self.abandon_if_gone(found.server_id)
         address = self.on_server(found.server_id, found.url)
         if self._by_script():
             self.write_json({"url": address})
         else:
             self.redirect(address, status=status)
 
-    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
-        return await self.site.arrivals.take(
-            link,
-            visitor,
-            admission,
-            ticket_id=self._ticket_id(),
-            patience=self._patience(),
-        )
+    def asker(self) -> Visitor:
+        """Return whose browser asks."""
+        return self.visitor()
+
+    def wished_id(self) -> str:
+        """Return the id that the server is to have; empty for any."""
+        return ""
 
     def _ticket_id(self) -> str:
         return self.get_body_argument("ticket", "")
@@ -206,15 +213,16 @@ class ReopenHandler(SpawnHandler):
 
     head = get
 
-    async def _arrive(self, link: Link, visitor: Visitor, admission: Admission) -> Arrival | Place:
-        if self.proof or self.site.visitors.had(self.visitor(), self.server_id):
-            return await self.site.arrivals.reopen(self.server_id, link, admission)
-        return await super()._arrive(link, visitor, admission)
+    def asker(self) -> Visitor:
+        """Return who asks; browsers that keep no cookie are one for each token they show."""
+        visitor = self.visitor()
+        is_known = not visitor.is_new or not self.proof
+        return visitor if is_known else Visitor(f"of-{self.server_id}", self.server_id)
 
-    def abandon_if_gone(self, server_id: str) -> None:
-        """Keep what was reopened: who presses twice drops the first request, and is led there."""
-        if server_id != self.server_id:
-            super().abandon_if_gone(server_id)
+    def wished_id(self) -> str:
+        """Return the id of the past if this browser had it."""
+        had = self.proof or self.site.visitors.had(self.visitor(), self.server_id)
+        return self.server_id if had else ""
 
 
 class InfoHandler(BaseHandler):

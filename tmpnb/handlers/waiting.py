@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 
 from tmpnb.errors import TicketError
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.line import Ticket
 
 LONGEST = 600.0  # seconds of one stream; the browser opens the next by itself
 KEEPALIVE = 15.0  # seconds
@@ -26,31 +28,38 @@ class WaitHandler(BaseHandler):
         """Stream events until the turn has come."""
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("X-Accel-Buffering", "no")  # nginx would keep them
-        try:
-            await self._stream(ticket_id)
-        except TicketError:
-            await self._send({}, event="lost")
-        except StreamClosedError:
-            return
-        await self.finish()
-
-    async def _stream(self, ticket_id: str) -> None:
         claims = self.site.orchestrator.claims
         ticket = claims.ticket(ticket_id)
-        if ticket is None:
-            raise TicketError("this place in line is lost")
-        loop = asyncio.get_running_loop()
+        with suppress(StreamClosedError):  # nobody is there any more
+            if ticket is None:
+                await self._send({}, event="lost")
+                return
+            with claims.staying(ticket, self.presence):
+                await self._stream(ticket)
+
+    async def _stream(self, ticket: Ticket) -> None:
+        try:
+            await self._tell(ticket)
+        except TicketError:
+            await self._send({}, event="lost")
+
+    async def _tell(self, ticket: Ticket) -> None:
+        claims, loop = self.site.orchestrator.claims, asyncio.get_running_loop()
         end, last, told = loop.time() + LONGEST, 0.0, ""
-        while loop.time() < end and not self.visitor_left:
+        while loop.time() < end and not self.presence.left:
             news = json.dumps(claims.place(ticket).as_public())
             if news != told or loop.time() - last > KEEPALIVE:
                 await self._send(json.loads(news))
                 told, last = news, loop.time()
-            if await claims.until_turn(ticket, 1.0):
+            if await claims.until_turn(ticket, 1.0, self.presence):
                 await self._send({}, event="turn")
                 return
 
     async def _send(self, data: Mapping[str, object], event: str = "") -> None:
         name = f"event: {event}\n" if event else ""
         self.write(f"{name}data: {json.dumps(data)}\n\n")
-        await self.flush()
+        try:
+            await self.flush()
+        except StreamClosedError:
+            self.presence.leave()
+            raise

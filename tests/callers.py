@@ -1,0 +1,80 @@
+"""Somebody at the other end of a connection, who may hang up before there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from harness import wait_until
+from raw_http import Request, parsed
+
+from tmpnb.presence import Presence
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class Left:
+    """How many connections the service has seen end during a request; patches `Presence`."""
+
+    count = 0
+
+    def __init__(self, monkeypatch: Any) -> None:
+        leave = Presence.leave
+
+        def noted(presence: Presence) -> None:
+            self.count += not presence.left
+            leave(presence)
+
+        monkeypatch.setattr(Presence, "leave", noted)
+
+
+class Caller:
+    """One request on a connection of its own."""
+
+    def __init__(
+        self,
+        site: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        method: str = "POST",
+        body: str = "",
+    ) -> None:
+        port = urlsplit(site).port
+        assert port is not None
+        pairs = [(k.encode(), v.encode("latin-1")) for k, v in headers.items()]
+        self._port = port
+        self._request = Request(method.encode(), path.encode(), pairs, body.encode())
+        self._writer: asyncio.StreamWriter
+        self._reader: asyncio.StreamReader
+
+    async def call(self) -> Caller:
+        """Send the request."""
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writer.write(self._request.raw)
+        await self._writer.drain()
+        return self
+
+    async def first_byte(self) -> bytes:
+        """Wait until the answer begins."""
+        return await self._reader.read(1)
+
+    def close(self) -> None:
+        """Hang up, and do not wait until the service knows."""
+        self._writer.close()
+
+    async def hang_up(self, left: Left) -> None:
+        """Close the connection, and return once the service knows."""
+        before = left.count
+        self._writer.close()
+        await wait_until(lambda: left.count > before, "it knows they have hung up")
+
+    async def body(self) -> Any:
+        """Wait for the answer; return what its body says as JSON."""
+        answer = parsed(await self._reader.read())
+        assert answer is not None
+        self._writer.close()
+        return json.loads(answer.body)
