@@ -99,7 +99,7 @@ async def test_idle_server_is_culled_and_its_address_says_so(engine: RealEngine)
         assert ended.code == 404
         assert b"ended" in ended.body
         save = await service.fetch(f"/{user_path}/api/contents/x.ipynb", method="PUT", body="{}")
-        assert save.code == 404
+        assert save.code == 410
         assert json.loads(save.body)["error"]["code"] == "server_ended"
 
 

@@ -138,7 +138,7 @@ ADDRESSES = [
     ("GET", "/api/servers/gone", 401),
     ("POST", "/api/servers/gone/extend", 401),
     ("GET", "/user/gone/api/kernels", 404),
-    ("PUT", "/user/gone/api/contents/x.ipynb", 404),
+    ("PUT", "/user/gone/api/contents/x.ipynb", 410),
     ("GET", "/user/gone/lab", 404),
     ("GET", "/nothing", 404),
     ("DELETE", "/stats", 405),

@@ -148,7 +148,7 @@ def test_a_large_save_into_a_server_that_has_ended_is_told_so(site: FuzzedSite) 
     large = b"a" * (LARGEST_BODY + 1)
     answer = site.ask(Request(b"PUT", b"/user/gone/api/contents/x.ipynb", SCRIPT, large))
     assert answer is not None
-    assert answer.status == 404
+    assert answer.status == 410
     assert json.loads(answer.body)["error"]["code"] == "server_ended"
 
 

@@ -232,7 +232,7 @@ async def test_servers_that_are_gone_answer_as_the_document_says(running: Runnin
     site = Checked(running, made())
     server = await running.world.orchestrator.claims.claim()
     for method in METHODS:
-        for name, status in (("gone", 404), (server.id, 503)):
+        for name, status in (("gone", 410), (server.id, 503)):
             at = f"/user/{name}/api/contents/x.ipynb"
             await site.ask(method, "/user/{id}/{path}", status, at=at)
 

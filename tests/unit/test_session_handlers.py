@@ -388,7 +388,7 @@ class TestEnd:
         server_id = await self.end(running, StopReason.TOO_OLD)
         answer = await fetch(f"/user/{server_id}/api/contents/x", method="PUT", body="{}")
         told: dict[str, Any] = json.loads(answer.body)
-        assert answer.code == 404
+        assert answer.code == 410
         assert told["error"]["code"] == "server_ended"
         assert told["error"]["reason"] == "too_old"
         assert told["error"]["ended_at"] == pytest.approx(running.world.clock(), abs=10)

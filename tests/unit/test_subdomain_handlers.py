@@ -168,7 +168,7 @@ class TestServersHost:
         for method, body in (("GET", None), ("PUT", "{}")):
             path = f"/user/{server.id}/api/contents/a"
             answer = await site.at(host, path, method=method, headers=SCRIPT, body=body)
-            assert answer.code == 404
+            assert answer.code == 410
             assert json.loads(answer.body)["error"]["code"]
 
     async def test_the_proxys_error_page_waits_for_the_next_answer(self, running: Running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
@@ -77,7 +78,7 @@ class UserHandler(BaseHandler):
         elif orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
             self._reconnecting()
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
-            self.write_json(orchestrator.farewell(server_id).as_error(), 404)
+            self.write_json(orchestrator.farewell(server_id).as_error(), self._status_for_program())
         else:
             path = self.request.path.removeprefix(f"/user/{server_id}")
             link = links.parse(path, self.request.query)
@@ -87,6 +88,15 @@ class UserHandler(BaseHandler):
         """Return the server's token if the address has it, as that of a frame or an old tab."""
         token = self.get_query_argument("token", "")
         return token if same(token, self.site.orchestrator.token_for(server_id)) else ""
+
+    def _status_for_program(self) -> HTTPStatus:
+        """Return what an open page of Jupyter takes calmly.
+
+        Files that are not found make JupyterLab's file browser ask again at once, and its visitor
+        close one dialog after another; kernels that are not found are gone, and it says no more.
+        """
+        is_file = "/api/contents" in self.request.path
+        return HTTPStatus.GONE if is_file else HTTPStatus.NOT_FOUND
 
     def _is_elsewhere(self, server_id: str) -> bool:
         """Whether a person shall be sent to another host: our page is not at a server's host.

@@ -210,6 +210,7 @@ def _lost(method: str) -> Part:
         "A notebook server's own address",
         {
             "404": _GONE,
+            "410": _GONE,
             "503": answer(
                 "It lives, and the way to it is being restored.",
                 "Gone",

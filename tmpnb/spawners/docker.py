@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -231,8 +230,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
         """
         containers = self._ready()
         found = await self._quickly("listing servers", lambda _: containers.all())
-        ended = self._ends or ()
-        return [replace(i, ended=True) if i.server_id in ended else i for i in found]
+        return self._ends.marked(found) if self._ends else found
 
     def barred(self) -> str:
         """See `Spawner`."""

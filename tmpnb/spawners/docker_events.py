@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import docker
 
+from tmpnb.observation import Instance
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_listing import SERVER, selection
 
@@ -64,6 +66,10 @@ class EndWatch:
         """Whether a server ended by itself."""
         with self._lock:
             return server_id in self._ended
+
+    def marked(self, found: Sequence[Instance]) -> list[Instance]:
+        """Return instances, those marked that ended by themselves."""
+        return [replace(one, ended=True) if one.server_id in self else one for one in found]
 
     def forget(self, server_id: str) -> None:
         """Drop a server that is removed."""

@@ -143,7 +143,7 @@ async def test_claimed_servers_that_cannot_come_back_end_with_an_honest_page(run
             assert page.code == 404
             assert b"ended" in page.body
             save = await service.fetch(f"{path}/api/contents/x.ipynb", method="PUT", body="{}")
-            assert (save.code, json.loads(save.body)["error"]["code"]) == (404, "server_ended")
+            assert (save.code, json.loads(save.body)["error"]["code"]) == (410, "server_ended")
         await run.whole(service, unharmed, available=1)
 
 
