@@ -78,7 +78,8 @@ class UserHandler(BaseHandler):
         elif orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
             self._reconnecting()
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
-            self.write_json(orchestrator.farewell(server_id).as_error(), self._status_for_program())
+            error = orchestrator.farewell(server_id).as_error()
+            self.write_json(error, self._status_for_program(server_id))
         else:
             path = self.request.path.removeprefix(f"/user/{server_id}")
             link = links.parse(path, self.request.query)
@@ -89,13 +90,13 @@ class UserHandler(BaseHandler):
         token = self.get_query_argument("token", "")
         return token if same(token, self.site.orchestrator.token_for(server_id)) else ""
 
-    def _status_for_program(self) -> HTTPStatus:
+    def _status_for_program(self, server_id: str) -> HTTPStatus:
         """Return what an open page of Jupyter takes calmly.
 
         Files that are not found make JupyterLab's file browser ask again at once, and its visitor
         close one dialog after another; kernels that are not found are gone, and it says no more.
         """
-        is_file = "/api/contents" in self.request.path
+        is_file = self.request.path.startswith(f"/user/{server_id}/api/contents")
         return HTTPStatus.GONE if is_file else HTTPStatus.NOT_FOUND
 
     def _is_elsewhere(self, server_id: str) -> bool:

@@ -142,7 +142,8 @@ async def test_claimed_servers_that_cannot_come_back_end_with_an_honest_page(run
             page = await service.fetch(path, headers=PERSON)
             assert page.code == 404
             assert b"ended" in page.body
-            save = await service.fetch(f"{path}/api/contents/x.ipynb", method="PUT", body="{}")
+            file = f"/user/{url.split('/')[4]}/api/contents/x.ipynb"
+            save = await service.fetch(file, method="PUT", body="{}")
             assert (save.code, json.loads(save.body)["error"]["code"]) == (410, "server_ended")
         await run.whole(service, unharmed, available=1)
 
