@@ -90,7 +90,7 @@ class Usage:
         return known or Known(self._clock())
 
     async def look(self, servers: Iterable[NotebookServer], judge: Callable[[], None]) -> None:
-        """Ask servers anew; call `judge` when most have answered, and when all have or will not.
+        """Ask servers anew; call `judge` when most have answered, and until all have or will not.
 
         Those that a visitor has had for less than the idle time are asked no more than whether
         they answer.
@@ -101,12 +101,13 @@ class Usage:
             self._begin(s) if now - s.since > self._max_idle else self._begin_small(s)
             for s in servers
         }
-        if looks:
-            _, late = await asyncio.wait(looks, timeout=PROMPT)
+        if not looks:
             judge()
-            if late:
-                await asyncio.wait(late)
-                judge()
+        patience = PROMPT
+        while looks:
+            _, looks = await asyncio.wait(looks, timeout=patience)
+            judge()
+            patience = JUDGED - PROMPT  # before what others said is too old to be judged by
 
     def added_to(self, seen: Observation) -> Observation:
         """Return an observation with what servers said just before it, so that it can be judged."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +19,10 @@ from support import watchdog
 from support.watchdog import Watchdog, nobody_holds_the_loop
 from tornado.web import Application
 
-from tmpnb.errors import ProxyError
+from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.handlers import admin_application, public_application
+from tmpnb.http import LISTING, Client
+from tmpnb.listen import LARGEST_BODY
 from tmpnb.server import Phase
 from tmpnb.spawners.fake import FakeSpawner
 
@@ -207,6 +211,42 @@ async def test_no_text_holds_the_loop(name: str, caplog: pytest.LogCaptureFixtur
                         await asyncio.gather(*(ask(port, request) for request in together))
                         dog.check()
     assert "unexpected error" not in caplog.text
+
+
+async def test_no_body_in_tiny_chunks_holds_the_loop() -> None:
+    headers = [(b"Content-Type", FORM), (b"Transfer-Encoding", b"chunked")]
+    tiny = Request(b"POST", b"/spawn", headers, b"1\r\na\r\n" * LARGEST_BODY + b"0\r\n\r\n")
+    async with service("empty") as served:
+        with nobody_holds_the_loop() as dog:
+            for port, _ in served.ports():
+                await exchange(port, tiny)
+                dog.check()
+
+
+async def test_no_answer_in_tiny_chunks_holds_the_loop() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    client, said = Client(), head + b"1\r\n \r\n" * LISTING
+    with sending(said) as url, nobody_holds_the_loop():
+        with pytest.raises(UnreachableError):
+            await client.fetch(url, timeout=3.0, most=LISTING - 1)
+    client.close()
+
+
+@contextmanager
+def sending(said: bytes) -> Iterator[str]:
+    """Answer one request with what is `said`, from a thread, as fast as it is taken."""
+
+    def answer() -> None:
+        with suppress(OSError), listening.accept()[0] as connection:
+            connection.recv(65_536)
+            connection.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+        sender = threading.Thread(target=answer)
+        sender.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    sender.join()
 
 
 async def test_the_watchdog_frees_a_loop_that_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:

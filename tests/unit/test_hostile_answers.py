@@ -23,6 +23,7 @@ HOSTILE = {
     "16 MB": OK + b"Content-Length: 16777216\r\n\r\n" + b" " * 16_777_216,
     "a path that is no text": OK + b'Content-Length: 3\r\n\r\n"\xff"',
     "endless interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+    "tiny chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100_000,
     "no answer": b"",
 }
 

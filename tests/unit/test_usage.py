@@ -147,6 +147,31 @@ async def test_those_that_answer_are_judged_without_the_one_that_hangs(
         assert dict(it.seen().activity) == {"a": 1e9, "b": 1e9}
 
 
+async def test_who_has_answered_is_judged_while_others_hold_the_questions_up(
+    client: Client,
+    http_server: HTTPServer,
+    base_url: str,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PROMPT", 0.1)
+    monkeypatch.setattr(module, "JUDGED", 0.2)
+    async with asked(client, base_url, "a", "b") as it:
+        site.hung.add("b")
+        looking = asyncio.ensure_future(it.look())
+        await wait_until(lambda: it.judged >= 3)
+        site.go_on.set()
+        await looking
+
+
+async def test_no_server_at_all_is_a_judgement_too(
+    client: Client, http_server: HTTPServer, base_url: str
+) -> None:
+    async with asked(client, base_url) as it:
+        await it.look()
+        assert it.judged == 1
+
+
 async def test_what_was_said_long_before_judges_nobody(
     client: Client, http_server: HTTPServer, base_url: str
 ) -> None:

@@ -53,6 +53,7 @@ SAYINGS = (
     OK + b"X: y\r\n" * 20_000 + b"\r\n",
     OK + b"Content-Length: 9999999999999\r\n\r\n{}",
     OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n",
+    OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 200_000,
     b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + b"\x81\x7f" * 100,
     b"SSH-2.0-OpenSSH_9.2\r\n",
