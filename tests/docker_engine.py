@@ -35,13 +35,15 @@ def _trouble() -> str:
     return trouble
 
 
-# All at once, as one that is kept from its place says so by silence.
+# All at once, as one that is kept from its place says so by silence. A refusal may look like a
+# connection for a moment, but has no peer.
 PROBE = """
 import concurrent.futures, socket, sys
 def answers(place):
     host, _, port = place.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=3).close()
+        with socket.create_connection((host, int(port)), timeout=3) as one:
+            one.getpeername()
         return "open"
     except OSError:
         return "closed"

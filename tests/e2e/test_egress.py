@@ -121,7 +121,7 @@ def machine(engine: OwnEngine) -> tuple[socket.socket, list[str]]:
 
 
 def let_in(listening: socket.socket) -> list[object]:
-    """Return who has connected; what a visitor takes for a connection may be none."""
+    """Return who has connected."""
     listening.setblocking(False)
     found: list[object] = []
     with suppress(BlockingIOError):
@@ -142,6 +142,7 @@ def answers(asked):
         try:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
             one.connect((host, int(port)))
+            one.getpeername()
             return "open"
         except OSError:
             return "closed"

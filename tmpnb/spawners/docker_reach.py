@@ -14,6 +14,8 @@ from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS
 
 # Runs inside, so it must do with any Python 3. All at once: a silence takes three seconds.
+# The kernel may tell of a refusal a moment after it has ended the attempt, which looks like a
+# connection until then; but a connection has a peer.
 PROBE = """
 import json, socket, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +27,8 @@ def reached(place):
                 one.connect(place[5:])
         else:
             host, _, port = place.rpartition(":")
-            socket.create_connection((host, int(port)), timeout=3).close()
+            with socket.create_connection((host, int(port)), timeout=3) as one:
+                one.getpeername()
     except OSError:
         return False
     return True
