@@ -31,7 +31,7 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     """Return a zip file, and what is in it by its names there."""
     stream, inside = ZipStream(), dict[str, bytes]()

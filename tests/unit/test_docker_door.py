@@ -164,14 +164,22 @@ async def test_what_the_client_raises_becomes_one_line_with_its_cause(
     assert raised.value.__cause__ is fault
 
 
-@pytest.mark.parametrize("error", [ConfigError("--image"), SpawnerError("ended"), KeyError("bug")])
-async def test_our_own_errors_and_bugs_pass_unchanged(lane: Lane, error: Exception) -> None:
+@pytest.mark.parametrize("error", [ConfigError("--image"), SpawnerError("ended")])
+async def test_our_own_errors_pass_unchanged(lane: Lane, error: Exception) -> None:
     def job(_: object) -> None:
         raise error
 
     with pytest.raises(type(error)) as raised:
         await lane.run("x", job, seconds=LONG)
     assert raised.value is error
+
+
+async def test_a_bug_in_a_job_is_a_failure_that_names_it(lane: Lane) -> None:
+    def job(_: object) -> None:
+        raise KeyError("bug")
+
+    with pytest.raises(SpawnerError, match="x: unexpected KeyError: 'bug'"):
+        await lane.run("x", job, seconds=LONG)
 
 
 async def test_a_closed_lane_takes_no_jobs_and_drops_those_that_wait(lane: Lane) -> None:

@@ -140,21 +140,28 @@ async def test_a_server_that_all_who_asked_have_left_is_stopped(
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [("POST", "/spawn"), ("POST", "/api/spawn?wait=60"), ("POST", "/spawn/user/oldoldold/lab")],
+    ("path", "kept"),
+    [
+        ("/spawn", 0),  # nobody could come back to their places
+        ("/api/spawn?wait=60", 0),
+        ("/spawn/user/{}/lab", 3),  # they can, by the token of the server that they had
+    ],
 )
 async def test_those_who_hang_up_in_line_keep_nobody_from_a_server(
-    running: Running, left: Left, method: str, path: str
+    running: Running, left: Left, path: str, kept: int
 ) -> None:
     site, others = running.serve_public(), await fill(running)
     headers = SCRIPT | FORM
-    gone = [await Caller(site, path, headers, method=method, body="wait=20").call() for _ in "abc"]
+    gone = []
+    for server_id in (letter * 12 for letter in "abc"):
+        asked = f"wait=20&token={running.world.orchestrator.token_for(server_id)}"
+        gone.append(await Caller(site, path.format(server_id), headers, body=asked).call())
     await wait_until(lambda: waiting(running) == 3)
     live = await Caller(site, "/spawn", headers, body="wait=20").call()
     await wait_until(lambda: waiting(running) == 4)
     for caller in gone:
         await caller.hang_up(left)
-    await wait_until(lambda: waiting(running) == 1, "nobody could come back to their places")
+    await wait_until(lambda: waiting(running) == 1 + kept)
     running.world.orchestrator.claims.close(others[0])
     assert "url" in await live.body()
     assert running.taken == 4

@@ -226,9 +226,8 @@ async def test_no_body_in_tiny_chunks_holds_the_loop() -> None:
 async def test_no_answer_in_tiny_chunks_holds_the_loop() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     client, said = Client(), head + b"1\r\n \r\n" * LISTING
-    with sending(said) as url, nobody_holds_the_loop():
-        with pytest.raises(UnreachableError):
-            await client.fetch(url, timeout=3.0, most=LISTING - 1)
+    with sending(said) as url, nobody_holds_the_loop(), pytest.raises(UnreachableError):
+        await client.fetch(url, timeout=3.0, most=LISTING - 1)
     client.close()
 
 

@@ -40,11 +40,11 @@ async def test_a_kept_server_is_not_idle_after_a_restart(tmp_path: Path) -> None
     async with after.running(stop_claimed=True):
         await wait_until(lambda: after.orchestrator.claims.live(kept.id))
         after.clock.advance(50)
-        after.orchestrator.cull()
+        await after.cull()
         await after.until_gone(other.id)
         assert after.orchestrator.claims.live(kept.id)
         after.clock.advance(60)
-        after.orchestrator.cull()
+        await after.cull()
         await after.until_gone(kept.id)
     await before.engine.close()
 

@@ -37,9 +37,18 @@ async def fill(running: Running) -> list[NotebookServer]:
     return [await running.world.orchestrator.claims.claim() for _ in range(3)]
 
 
+OLD = "oldoldoldold"  # an id as the service makes them
+
+
 async def post(fetch: Fetch, path: str = "/spawn", **form: Any) -> HTTPResponse:
     headers = SCRIPT | FORM | form.pop("headers", {})
     return await fetch(path, method="POST", headers=headers, body=urlencode(form))
+
+
+async def reopen(running: Running, fetch: Fetch, server_id: str = OLD, **form: Any) -> HTTPResponse:
+    """Ask for the address of a server of the past, as who had it."""
+    token = running.world.orchestrator.token_for(server_id)
+    return await post(fetch, f"/spawn/user/{server_id}/lab", token=token, **form)
 
 
 def waiting(running: Running) -> int:
@@ -110,7 +119,7 @@ class TestOnePlace:
         running.world.orchestrator.claims.close(others[0])
         await running.world.until_ready(1)
         own = await post(fetch)
-        waits = await post(fetch, "/spawn/user/oldoldold/lab", headers=cookie_of(own))
+        waits = await reopen(running, fetch, headers=cookie_of(own))
         assert (waits.code, waiting(running)) == (503, 1)
         assert body(await post(fetch, headers=cookie_of(own)))["url"] == body(own)["url"]
         assert waiting(running) == 1
@@ -175,25 +184,24 @@ class TestReopening:
         waits = [await post(fetch) for _ in range(5)]
         running.world.orchestrator.claims.close(others[0])
         await running.world.until_ready(1)
-        newcomer = await post(fetch, "/spawn/user/oldoldold/lab")
+        newcomer = await reopen(running, fetch)
         assert (newcomer.code, body(newcomer)["position"]) == (503, 6)
         assert body(await post(fetch, ticket=body(waits[0])["ticket"]))["url"]
         for wait in waits[1:]:
             running.world.orchestrator.claims.leave(body(wait)["ticket"])
         ticket = body(newcomer)["ticket"]
-        path = "/spawn/user/oldoldold/lab"
-        turn = asyncio.create_task(post(fetch, path, ticket=ticket, wait=20))
+        turn = asyncio.create_task(reopen(running, fetch, ticket=ticket, wait=20))
         running.world.orchestrator.claims.close(others[1])
-        assert "/user/oldoldold/lab?" in body(await turn)["url"]
+        assert f"/user/{OLD}/lab?" in body(await turn)["url"]
         assert waiting(running) == 0
 
     async def test_a_double_click_opens_one_and_a_reload_leads_back(self, running: Running) -> None:
         fetch = running.public()
         first = await post(fetch)
-        cookie, path = cookie_of(first), "/spawn/user/oldoldold/lab"
-        tabs = await asyncio.gather(*(post(fetch, path, headers=cookie) for _ in range(3)))
+        cookie = cookie_of(first)
+        tabs = await asyncio.gather(*(reopen(running, fetch, headers=cookie) for _ in range(3)))
         urls = {body(tab)["url"] for tab in tabs}
-        urls.add(body(await post(fetch, path, headers=cookie))["url"])
+        urls.add(body(await reopen(running, fetch, headers=cookie))["url"])
         assert len(urls) == 1
         assert running.taken == 2
 
@@ -201,7 +209,7 @@ class TestReopening:
         fetch = running.public()
         ready = {server.id for server in running.world.servers(Phase.READY)}
         for server_id in ready:
-            assert (await post(fetch, f"/spawn/user/{server_id}/lab")).code == 409
+            assert (await reopen(running, fetch, server_id)).code == 409
         assert {server.id for server in running.world.servers(Phase.READY)} == ready
 
 

@@ -189,7 +189,7 @@ class _Notebook(RequestHandler):
             self.finish({"version": "0.0.0"})
         elif not self._knows_token(server):
             raise HTTPError(403)
-        elif path.startswith("api/"):
+        elif path.startswith(("api/", "tmpnb/")):
             self.finish(_api(server, path.removeprefix("api/")))
         else:
             self._show_page(server)
