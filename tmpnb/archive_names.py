@@ -13,6 +13,7 @@ import unicodedata
 LONGEST_PATH = 180
 LONGEST_FOLDER = 120  # so that there is room for the names of files in it
 LONGEST_PART = 240  # bytes of one name in UTF-8; file systems have 255
+NUMBER = len(" (99999)")  # units of what tells a name from one that was there before
 LONGEST_ENDING = 20  # characters of what stays of a name that is cut: `.ipynb`
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f\\/:?*"<>|\ud800-\udfff]')
@@ -62,7 +63,7 @@ class Names:
         """Take a path for a folder; one that is too deep comes into the first folder."""
         folder, _, name = path.rpartition("/")
         part = part_name(name)
-        if _units(f"{folder}/{part}") > LONGEST_FOLDER:
+        if _units(f"{folder}/{part}") > LONGEST_FOLDER - NUMBER:
             folder = folder.partition("/")[0]
         return self._take(folder, part, LONGEST_FOLDER)
 
@@ -71,7 +72,7 @@ class Names:
         room = longest - _units(start)
         found = start + _cut(part, room)
         # Names that are cut to the same count as one, so that no number is tried twice.
-        short = _cut(part, room - len(" (99999)"))
+        short = _cut(part, room - NUMBER)
         stem, ending = _split(short)
         count = self._last.get(_same(start + short), 1)
         while _same(found) in self._taken:
@@ -97,12 +98,19 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _cut(name: str, room: int) -> str:
-    """Return a name in so many units, with its ending; it is in UTF-8 already."""
+    """Return a name in so many units, with its ending; it is in UTF-8 already.
+
+    At least the ending is left, whatever room there is.
+    """
     stem, ending = _split(name)
-    short = stem[:room]
-    while _units(short + ending) > room or len((short + ending).encode()) > LONGEST_PART:
+    short = stem[: max(room, 0)]
+    while short and not _has_room(short + ending, room):
         short = short[:-1]
     return name if short == stem else part_name(short + ending)
+
+
+def _has_room(name: str, room: int) -> bool:
+    return _units(name) <= room and len(name.encode()) <= LONGEST_PART
 
 
 def _number(code: int) -> str:

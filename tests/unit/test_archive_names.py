@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmpnb.archive_names import LONGEST_PART, LONGEST_PATH, Names, part_name, shown
+from tmpnb.archive_names import LONGEST_FOLDER, LONGEST_PART, LONGEST_PATH, Names, part_name, shown
 
 ANYTHING = st.text(
     st.one_of(
@@ -90,6 +90,20 @@ def test_any_tree_becomes_one_that_windows_can_unpack(entries: list[tuple[bool, 
         folder = found[-1] if is_folder else folder
     assert all(fits_windows(path) for path in found)
     assert len({path.casefold() for path in found}) == len(found)
+
+
+@pytest.mark.parametrize("length", range(100, 125))
+@pytest.mark.parametrize("part", ["a", "a.ipynb", "\N{GRINNING FACE}"])
+def test_a_folder_about_as_deep_as_may_be_ends_in_a_name_that_fits(length: int, part: str) -> None:
+    names = Names()
+    around = names.folder("root/" + "d" * (length - len("root//") - len(part)))
+    found = [names.folder(f"{around}/{one}") for one in (part, part.upper(), part)]
+    assert all(fits_windows(path) and len(path) <= LONGEST_FOLDER for path in found)
+    assert len({path.casefold() for path in found}) == 3
+
+
+def test_a_name_without_any_room_ends_too() -> None:
+    assert Names().folder("f" * 150 + "/" + "g" * 150)
 
 
 @pytest.mark.parametrize(
