@@ -189,8 +189,8 @@ async def test_claimed_server_that_dies_comes_back_with_its_files(run: Run, caus
 
 
 async def test_server_that_its_visitor_shuts_down_ends_for_good(run: Run) -> None:
-    async with run.serving(JUPYTER, "--pool-size=2", "--min-ready=1") as service:
-        await service.until_ready(1)
+    async with run.serving(JUPYTER, "--pool-size=2", "--min-ready=2") as service:
+        await service.until_ready(2)
         visitor, other = await Visitor.arriving(service), await Visitor.arriving(service)
         await visitor.save(WORK)
         await other.save(WORK)
