@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
 from tmpnb.clock import Clock
-from tmpnb.errors import ProxyError, ServerExistsError, SpawnerError
+from tmpnb.errors import NoPlaceError, ProxyError, ServerExistsError, SpawnerError
 from tmpnb.fleet import Fleet
 from tmpnb.handover import QUESTION_TIMEOUT, HandOver
 from tmpnb.health import Health
@@ -107,13 +107,29 @@ class Claims:
         """Return the place in line that an id stands for, if it is not lost."""
         return self._room.line.find(ticket_id) if ticket_id else None
 
-    def queue(self) -> Ticket:
-        """Return a new place at the end of the line.
+    def queue(self, before: Ticket | None = None) -> Ticket:
+        """Return a new place at the end of the line, or just before another one.
 
         Raises:
             LineFullError: Too many wait already.
         """
-        return self._room.line.join()
+        return self._room.line.join(before)
+
+    def take_over(self, mine: Ticket, other: Ticket) -> None:
+        """Let one who has two places keep the first of them, with the ticket that is theirs."""
+        line = self._room.line
+        if line.position(other) < line.position(mine):
+            line.swap(mine, other)
+        self.set_aside(other)
+
+    def set_aside(self, ticket: Ticket) -> None:
+        """Let a place count no more, unless its holder comes back to it in time."""
+        self._room.line.set_aside(ticket)
+        self.look_again()
+
+    def return_to(self, ticket_id: str) -> Ticket | None:
+        """Return the place of its holder, as `ticket`, also if it was set aside."""
+        return self._room.line.return_to(ticket_id) if ticket_id else None
 
     def place(self, ticket: Ticket) -> Place:
         """Return what the one who waits with a ticket is told."""
@@ -188,23 +204,43 @@ class Claims:
         Raises:
             ServerExistsError: The id is in use, here or by somebody else.
             PoolEmptyError: There is neither room nor a ready server, or others come first.
-            SpawnerError: It did not start.
+            SpawnerError: It did not start, or nothing does for now. One that was tried costs
+                the place in line.
             ProxyError: The proxy does not answer, or refuses the route.
         """
         self.require_service()
+        self._require_starts()
         if await self._proxy.route_exists(server_id) or server_id in self._pool.servers:
             raise ServerExistsError(f"the address of server {server_id} is in use")
-        given_up, given = self._room.make_place(ticket), False
+        given_up, keeps_place = self._room.make_place(ticket), True
         leaving = self._fleet.stop(given_up, StopReason.SURPLUS) if given_up else None
         try:
-            server = await self._fleet.launch_claimed(server_id, self._image(), after=leaving)
-            given = await self._give(server)
+            server = await self._start_as(server_id, leaving)
+            keeps_place = False
+        except SpawnerError as error:
+            # Where it was theirs that failed, and not the pool's, those behind come first now.
+            keeps_place = isinstance(error, NoPlaceError) or "engine" in self._health.problems
+            raise
         finally:
-            if ticket is not None and not given:
+            if ticket is not None and keeps_place:
                 self._room.line.put_back(ticket)
-        if not given:
+        return server
+
+    async def _start_as(self, server_id: str, leaving: asyncio.Task[None] | None) -> NotebookServer:
+        server = await self._fleet.launch_claimed(server_id, self._image(), after=leaving)
+        if not await self._give(server):
             raise SpawnerError(f"server {server_id} died while it was handed over")
         return server
+
+    def _require_starts(self) -> None:
+        """Refuse before a ready server makes place for one that will not start.
+
+        Raises:
+            SpawnerError: The engine does not answer, or there is no room and starts fail.
+        """
+        problems = self._health.problems
+        if "engine" in problems or ("start" in problems and not self._pool.has_room()):
+            raise SpawnerError("no server can be started for now")
 
     def keep(self, server: NotebookServer) -> None:
         """Let the idle clock of a claimed server begin anew; its age goes on."""
@@ -254,7 +290,7 @@ class Claims:
             ProxyError: The proxy does not answer.
         """
         self.require_service()
-        if "engine" in self._health.problems:
+        if {"engine", "start"} & self._health.problems.keys():
             self._pool.refuse()
 
     async def _require_answer_if_engine_is_down(self) -> None:

@@ -201,14 +201,23 @@ class Admission:
     async def redeem(
         self, ticket: Ticket, claim: Callable[[Ticket], Awaitable[NotebookServer]]
     ) -> NotebookServer:
-        """Return what `claim` returns for a place that is counted already; never refused."""
+        """Return what `claim` returns for a place that is counted already; never refused.
+
+        What fails otherwise than for want of a server counts as an attempt.
+        """
         self._limits.waits_no_more(ticket.id)
         try:
             return await self._counted(lambda: claim(ticket))
-        except BaseException:
-            if not self._exempt:
-                self._limits.waits(self._client, ticket.id)  # the place is kept, or lost by itself
+        except BaseException as error:
+            self.waits_again(ticket)  # the place is kept, or lost by itself
+            if not self._exempt and not isinstance(error, PoolEmptyError):
+                self._limits.tried(self._client)
             raise
+
+    def waits_again(self, ticket: Ticket) -> None:
+        """Count a place that was redeemed in vain."""
+        if not self._exempt:
+            self._limits.waits(self._client, ticket.id)
 
     def recognise(self, server_id: str) -> None:
         """Note that the client came back to a server of theirs."""

@@ -23,6 +23,7 @@ class Ticket:
     seen_at: float
     waits: int = 0  # requests that wait with it right now
     left: bool = False  # whether the last of those hung up: no server is kept for it meanwhile
+    aside: bool = False  # whether one who has another place showed it: it counts for nobody
 
 
 class Line:
@@ -44,7 +45,7 @@ class Line:
         self._look_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return sum(not ticket.aside for ticket in self._tickets.values())
 
     def __iter__(self) -> Iterator[Ticket]:
         return iter(tuple(self._tickets.values()))
@@ -52,20 +53,20 @@ class Line:
     @property
     def present(self) -> int:
         """How many wait, or are about to come back: all but those who have hung up."""
-        return sum(not ticket.left for ticket in self._tickets.values())
+        return sum(_counts(ticket) for ticket in self._tickets.values())
 
     def find(self, ticket_id: str) -> Ticket | None:
         """Return the ticket of this id if it still has a place."""
         self.forget_gone()
-        return self._tickets.get(ticket_id)
+        return self._tickets[ticket_id] if self._has_place(ticket_id) else None
 
     def among(self, ticket_ids: Collection[str]) -> set[str]:
         """Return those of some ids that stand for a place."""
         self.forget_gone()
-        return {ticket_id for ticket_id in ticket_ids if ticket_id in self._tickets}
+        return {ticket_id for ticket_id in ticket_ids if self._has_place(ticket_id)}
 
-    def join(self) -> Ticket:
-        """Take the place at the end.
+    def join(self, before: Ticket | None = None) -> Ticket:
+        """Take the place at the end, or the one just before a ticket.
 
         Raises:
             LineFullError: As many wait as may.
@@ -76,6 +77,28 @@ class Line:
         now = self._clock()
         ticket = Ticket(secrets.token_urlsafe(16), joined_at=now, seen_at=now)
         self._tickets[ticket.id] = ticket
+        if before is not None and before.id in self._tickets:
+            rest = [t for t in self._tickets.values() if t is not ticket]
+            rest.insert(rest.index(before), ticket)
+            self._tickets = {t.id: t for t in rest}
+        return ticket
+
+    def swap(self, one: Ticket, other: Ticket) -> None:
+        """Let two tickets change places."""
+        other_of = {one.id: other, other.id: one}
+        swapped = (other_of.get(t.id, t) for t in self._tickets.values())
+        self._tickets = {t.id: t for t in swapped}
+
+    def set_aside(self, ticket: Ticket) -> None:
+        """Let a place count no more, unless its holder comes back to it in time."""
+        ticket.aside = True
+
+    def return_to(self, ticket_id: str) -> Ticket | None:
+        """Return the ticket of this id if it still has a place, also one that was set aside."""
+        self.forget_gone()
+        ticket = self._tickets.get(ticket_id)
+        if ticket is not None:
+            ticket.aside = False
         return ticket
 
     def arrive(self, ticket: Ticket) -> None:
@@ -130,10 +153,13 @@ class Line:
             TicketError: Its place is lost.
         """
         self.forget_gone()
-        for position, ticket_id in enumerate(self._tickets, start=1):
-            if ticket_id == ticket.id:
-                return position
-        raise TicketError("this place in line is lost")
+        self._require_place(ticket)
+        position = 1
+        for other in self._tickets.values():
+            if other is ticket:
+                break
+            position += not other.aside
+        return position
 
     def is_among(self, ticket: Ticket, first: int) -> bool:
         """Whether a ticket is among the `first` of the line who have not hung up.
@@ -142,12 +168,11 @@ class Line:
             TicketError: Its place is lost.
         """
         self.forget_gone()
-        if ticket.id not in self._tickets:
-            raise TicketError("this place in line is lost")
+        self._require_place(ticket)
         for other in self._tickets.values():
             if first <= 0 or other is ticket:
                 break
-            first -= not other.left
+            first -= _counts(other)
         return first > 0
 
     def estimate(self, position: int) -> float | None:
@@ -156,3 +181,16 @@ class Line:
             return None
         pace = (self._clock() - self._admitted[0]) / len(self._admitted)
         return round(position * pace, 1)
+
+    def _has_place(self, ticket_id: str) -> bool:
+        ticket = self._tickets.get(ticket_id)
+        return ticket is not None and not ticket.aside
+
+    def _require_place(self, ticket: Ticket) -> None:
+        if not self._has_place(ticket.id):
+            raise TicketError("this place in line is lost")
+
+
+def _counts(ticket: Ticket) -> bool:
+    """Whether those behind wait for one."""
+    return not (ticket.left or ticket.aside)

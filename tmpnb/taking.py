@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tmpnb.claims import Claims
 from tmpnb.client_limits import Admission
@@ -50,49 +50,34 @@ class Taking:
         self._redeemed: dict[str, Ticket] = {}  # by the id of a server that nobody was told of
 
     def who(self, visitor: Visitor, ticket_id: str) -> Visitor:
-        """Return who a visitor is that shows a ticket, with which a cookie may not agree.
+        """Return who a visitor is that shows a ticket.
 
-        A browser that keeps no cookie is known by the ticket alone. One whose tabs were opened
-        before it had a cookie has several places, of which it keeps the first.
+        A browser that keeps no cookie is known by the ticket alone: by its place while that is
+        in line, then by the server that it has become. A cookie goes before any ticket.
         """
         key = self._visitors.holder_of(ticket_id)
-        if key in ("", visitor.key):
+        if not (visitor.is_new or visitor.is_lent) or key in ("", visitor.key):
             return visitor
-        other, mine = Visitor(key), self._claims.ticket(self._visitors.ticket_of(visitor))
-        theirs = self._claims.ticket(ticket_id)
-        if self._visitors.server_of(visitor) is not None:
-            self._claims.leave(ticket_id)
-            return visitor
-        if theirs is None and not self._visitors.has_or_takes(other):
-            return visitor
-        if mine is None:
-            return other
-        if theirs is None or self._is_before(theirs, mine):
-            self._claims.leave(mine.id)
-            self._visitors.hand_on(mine.id, other)
-            return other
-        self._claims.leave(theirs.id)
-        self._visitors.hand_on(theirs.id, visitor)
-        return visitor
-
-    def _is_before(self, one: Ticket, other: Ticket) -> bool:
-        return self._claims.place(one).position < self._claims.place(other).position
-
-    def place_of(self, visitor: Visitor, ticket_id: str) -> Ticket | None:
-        """Return the place in line that a visitor has."""
-        own = self._claims.ticket(self._visitors.ticket_of(visitor))
-        return own or self._claims.ticket(ticket_id)
+        holder = Visitor(key, is_lent=True)
+        if self._claims.return_to(ticket_id) is not None or self._visitors.takes(holder):
+            return holder
+        return replace(visitor, server_id=self._visitors.served_with(ticket_id))
 
     def is_known(self, visitor: Visitor, ticket_id: str) -> bool:
         """Whether a visitor comes back, to the server they have or to their place in line."""
-        has_place = self.place_of(visitor, ticket_id) is not None
-        return has_place or self._visitors.has_or_takes(visitor)
+        place = self._own_place(visitor) or self._claims.ticket(ticket_id)
+        return place is not None or self._visitors.has_or_takes(visitor)
 
     @contextmanager
     def asking(self, wish: Wish) -> Iterator[None]:
         """Know of a request until it is answered."""
-        with self._visitors.asking(wish.visitor, wish.presence):
-            yield
+        try:
+            with self._visitors.asking(wish.visitor, wish.presence):
+                yield
+        finally:
+            for server_id in self._visitors.untold(wish.visitor):
+                self._redeemed.pop(server_id, None)
+                self._claims.abandon(server_id)
 
     async def take(self, wish: Wish) -> NotebookServer | Place:
         """Return the visitor's server, or their place in line.
@@ -109,8 +94,9 @@ class Taking:
         has = self._visitors.server_of(wish.visitor)
         old = has if wish.fresh else None
         fits = _fit(wish, old)
-        ticket = self.place_of(wish.visitor, wish.ticket_id)
-        if ticket is not None and not (has and fits(has)):
+        is_served = has is not None and fits(has)
+        ticket = self._place(wish, old, is_served=is_served)
+        if ticket is not None and not is_served:
             return await self._in_turn(wish, ticket, old)
         try:
             server = await self._visitors.server_for(
@@ -118,7 +104,7 @@ class Taking:
             )
         except PoolEmptyError:
             # Another tab may have joined the line meanwhile.
-            ticket = self.place_of(wish.visitor, "") or self._queue(wish, old)
+            ticket = self._own_place(wish.visitor) or self._queue(wish, old)
         else:
             return self._served(wish, server)
         return await self._in_turn(wish, ticket, old)
@@ -130,11 +116,13 @@ class Taking:
 
         Called in one step with sending the answer.
         """
-        if wish.server_id:
-            return  # kept: who presses the button twice drops the first request, and comes again
-        if self._visitors.is_left(wish.visitor, server.id, wish.presence):
+        if wish.server_id:  # kept: who presses the button twice drops the first request
+            self._visitors.mark_told(server.id)
+        elif self._visitors.is_left(wish.visitor, server.id, wish.presence):
             ticket = self._redeemed.pop(server.id, None)
             self._claims.take_back(server.id, ticket)
+            if ticket is not None:
+                wish.admission.waits_again(ticket)
         elif not wish.presence.left:
             self._redeemed.pop(server.id, None)
 
@@ -142,6 +130,9 @@ class Taking:
         _require(wish.presence)
         closing = old.id if old else ""
         server = await wish.admission.take(lambda: self._claim(wish, None), closing=closing)
+        if old is not None and self._visitors.are_all_gone(wish.visitor):
+            self._claims.abandon(server.id)  # they know of the old one alone
+            raise VisitorLeftError("the visitor has hung up")
         self._end(old)
         self._claims.leave(self._visitors.ticket_of(wish.visitor))  # one of either
         return server
@@ -151,12 +142,49 @@ class Taking:
             return await self._claims.claim_as(wish.server_id, ticket)
         return await (self._claims.claim_in_turn(ticket) if ticket else self._claims.claim())
 
-    def _queue(self, wish: Wish, old: NotebookServer | None) -> Ticket:
+    def _own_place(self, visitor: Visitor) -> Ticket | None:
+        return self._claims.return_to(self._visitors.ticket_of(visitor))
+
+    def _place(self, wish: Wish, old: NotebookServer | None, *, is_served: bool) -> Ticket | None:
+        """Return the place in line that a visitor has.
+
+        One whose tabs were opened before it had a cookie has several, of which it keeps the
+        first. A ticket that is not theirs may be known to others: no server is taken with it.
+
+        Args:
+            wish: Theirs.
+            old: The server that they give up.
+            is_served: Whether they have a server, and need no place.
+        """
+        mine, shown = self._own_place(wish.visitor), self._claims.ticket(wish.ticket_id)
+        if shown is None or shown is mine:
+            return mine
+        if wish.visitor.is_new:
+            return shown
+        if is_served:
+            self._claims.set_aside(shown)
+        elif mine is not None:
+            self._claims.take_over(mine, shown)
+        else:
+            return self._queue_before(shown, wish, old)
+        return mine
+
+    def _queue_before(self, shown: Ticket, wish: Wish, old: NotebookServer | None) -> Ticket:
+        self._claims.set_aside(shown)  # one of the two places counts
+        try:
+            return self._queue(wish, old, shown)
+        except BaseException:
+            self._claims.return_to(shown.id)
+            raise
+
+    def _queue(
+        self, wish: Wish, old: NotebookServer | None, before: Ticket | None = None
+    ) -> Ticket:
         _require(wish.presence)
         if old is not None:  # who could not get another keeps the one they have
             self._claims.require_refill()
         closing = old.id if old else ""
-        return wish.admission.queue(self._claims.queue, closing=closing)
+        return wish.admission.queue(lambda: self._claims.queue(before), closing=closing)
 
     async def _in_turn(
         self, wish: Wish, ticket: Ticket, old: NotebookServer | None
@@ -186,6 +214,7 @@ class Taking:
         server = await wish.admission.redeem(ticket, lambda mine: self._claim(wish, mine))
         self._redeemed = {i: t for i, t in self._redeemed.items() if self._claims.live(i)}
         self._redeemed[server.id] = ticket
+        self._visitors.note_served(ticket.id, server.id)
         return server
 
     async def _place_anew(self, wish: Wish) -> NotebookServer | Place:
@@ -194,7 +223,7 @@ class Taking:
         server = self._visitors.server_of(wish.visitor)
         if server is not None and _fit(wish, None)(server):
             return self._served(wish, server)
-        ticket = self.place_of(wish.visitor, wish.ticket_id) or self._queue(wish, None)
+        ticket = self._own_place(wish.visitor) or self._queue(wish, None)
         self._visitors.note_ticket(wish.visitor, ticket.id)
         return self._claims.place(ticket)
 

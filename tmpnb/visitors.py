@@ -28,11 +28,14 @@ class Visitor:
         key: Random and secret; the same for all tabs.
         server_id: The server it was given last; empty for none.
         is_new: Whether the key was made for this very request.
+        is_lent: Whether they are known by a ticket or a token alone, which others may show as
+            well: good for what that stands for, and never for what comes later.
     """
 
     key: str = field(repr=False)
     server_id: str = ""
     is_new: bool = field(default=False, compare=False)
+    is_lent: bool = field(default=False, compare=False)
 
 
 class Visitors:
@@ -53,13 +56,14 @@ class Visitors:
         self._latest: OrderedDict[str, str] = OrderedDict()  # key -> server id
         self._tickets: OrderedDict[str, str] = OrderedDict()  # key -> ticket in line
         self._holders: OrderedDict[str, str] = OrderedDict()  # ticket in line -> key
+        self._served: OrderedDict[str, str] = OrderedDict()  # ticket of the past -> server id
         self._taking: dict[str, asyncio.Future[None]] = {}  # by key, while a claim is under way
         self._asking: dict[str, list[Presence]] = {}  # by key, requests without an answer yet
         self._unseen: OrderedDict[str, str] = OrderedDict()  # server id nobody was told of -> key
 
     def read(self, cookie: str | None) -> Visitor:
         """Return who sent the cookie; somebody new if it is absent or not ours."""
-        return self._known(cookie or "") or Visitor(secrets.token_urlsafe(16), is_new=True)
+        return self._known(cookie or "") or Visitor(_new_key(), is_new=True)
 
     def is_ours(self, cookie: str) -> bool:
         """Whether we signed a cookie."""
@@ -83,9 +87,10 @@ class Visitors:
 
     def note(self, visitor: Visitor, server_id: str) -> Visitor:
         """Keep that a visitor was given a server; return what their cookie is to say."""
-        _remember(self._latest, visitor.key, server_id)
-        self._tickets.pop(visitor.key, None)
-        return Visitor(visitor.key, server_id)
+        key = _new_key() if visitor.is_lent else visitor.key
+        _remember(self._latest, key, server_id)
+        self._tickets.pop(key, None)
+        return Visitor(key, server_id)
 
     def forget_server(self, visitor: Visitor) -> Visitor:
         """Return what the cookie of a visitor who starts afresh is to say."""
@@ -99,15 +104,19 @@ class Visitors:
     def note_ticket(self, visitor: Visitor, ticket_id: str) -> None:
         """Keep that a visitor waits in line, for their other tabs and for a reload."""
         _remember(self._tickets, visitor.key, ticket_id)
-        self.hand_on(ticket_id, visitor)
+        _remember(self._holders, ticket_id, visitor.key)
 
     def holder_of(self, ticket_id: str) -> str:
         """Return the key of the visitor who was given a ticket; empty if it is none of ours."""
         return self._holders.get(ticket_id, "")
 
-    def hand_on(self, ticket_id: str, visitor: Visitor) -> None:
-        """Keep that whoever shows a ticket is this visitor."""
-        _remember(self._holders, ticket_id, visitor.key)
+    def note_served(self, ticket_id: str, server_id: str) -> None:
+        """Keep which server a place in line has become."""
+        _remember(self._served, ticket_id, server_id)
+
+    def served_with(self, ticket_id: str) -> str:
+        """Return the id of the server that a place in line has become; empty if it is none."""
+        return self._served.get(ticket_id, "")
 
     @contextmanager
     def asking(self, visitor: Visitor, presence: Presence) -> Iterator[None]:
@@ -130,14 +139,34 @@ class Visitors:
             presence: Whether they are there to read it; then it counts as told.
         """
         if not presence.left:
-            self._unseen.pop(server_id, None)
+            self.mark_told(server_id)
             return False
-        someone = any(not other.left for other in self._asking.get(visitor.key, ()))
-        return not someone and self._unseen.pop(server_id, None) is not None
+        return self.are_all_gone(visitor) and self._unseen.pop(server_id, None) is not None
+
+    def are_all_gone(self, visitor: Visitor) -> bool:
+        """Whether all requests of a visitor that have no answer yet have hung up."""
+        return all(request.left for request in self._asking.get(visitor.key, ()))
+
+    def mark_told(self, server_id: str) -> None:
+        """Keep that somebody knows of a server, or will come back to it."""
+        self._unseen.pop(server_id, None)
+
+    def untold(self, visitor: Visitor) -> list[str]:
+        """Return the servers taken for a visitor whom nobody is left to tell of; once."""
+        if visitor.key in self._asking:
+            return []
+        found = [server_id for server_id, key in self._unseen.items() if key == visitor.key]
+        for server_id in found:
+            del self._unseen[server_id]
+        return found
+
+    def takes(self, visitor: Visitor) -> bool:
+        """Whether a visitor is being given a server."""
+        return visitor.key in self._taking
 
     def has_or_takes(self, visitor: Visitor) -> bool:
         """Whether a visitor has a server, or is being given one."""
-        return visitor.key in self._taking or self.server_of(visitor) is not None
+        return self.takes(visitor) or self.server_of(visitor) is not None
 
     async def settled(self, visitor: Visitor) -> None:
         """Return once no claim of a visitor is under way."""
@@ -177,6 +206,10 @@ class Visitors:
 
     def _sign(self, key: str, server_id: str) -> str:
         return self._tokens.sign(f"visitor:{key}:{server_id}")
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(16)
 
 
 def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:

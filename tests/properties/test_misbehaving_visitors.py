@@ -154,6 +154,22 @@ class Misbehaving(RuleBasedStateMachine):
         if self.browsers[who].cookie:  # else they are as many strangers
             self.ask(self.browsers[who], tabs=3)
 
+    @rule(who=who, other=who)
+    def shows_the_ticket_of_another(self, who: int, other: int) -> None:
+        """Whoever knows it goes before its holder, who loses nothing but that one place."""
+        one, holder = self.browsers[who], self.browsers[other]
+        if one is holder or not one.cookie or holder not in self.line or not holder.ticket:
+            return
+        here = self.line.index(holder)
+        if one in self.line:
+            there = self.line.index(one)
+            if here < there:
+                self.line[here], self.line[there] = one, holder
+        elif not self.has_server(one):
+            self.line.insert(here, one)
+        self.ask(one, ticket=holder.ticket)
+        self.ask(holder)
+
     @rule(who=who, waits=st.booleans())
     def hangs_up(self, who: int, waits: bool) -> None:
         one = self.browsers[who]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from callers import FORM, Caller, Left
-from harness import wait_until
+from harness import gate_of, wait_until
 from running_site import PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
@@ -264,3 +264,65 @@ async def test_a_reload_while_the_server_is_handed_over_leads_to_it(
         assert "url" in await after.body()
     assert running.taken == 4
     assert len(running.world.servers(Phase.CLAIMED)) == 3
+
+
+async def test_who_hangs_up_while_starting_afresh_keeps_the_one_they_know(
+    running: Running, left: Left
+) -> None:
+    site = running.serve_public()
+    first = await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)
+    (own,) = running.world.servers(Phase.CLAIMED)
+    with slow_routes(running) as (reached, go):
+        headers = SCRIPT | FORM | cookie_of(first)
+        caller = await Caller(site, "/spawn", headers, body="fresh=1").call()
+        await reached.wait()
+        (new,) = (s for s in running.world.servers(Phase.CLAIMED) if s is not own)
+        await caller.hang_up(left)
+        go.set()
+        await running.world.until_gone(new.id)
+    assert new.reason is StopReason.ABANDONED
+    assert own.phase is Phase.CLAIMED
+    again = await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT | cookie_of(first))
+    assert body(again)["url"] == body(first)["url"]
+
+
+async def test_a_server_is_no_orphan_of_a_request_that_led_elsewhere(
+    running: Running, left: Left
+) -> None:
+    """The first request is dropped, and the second of the same visitor opens an old address."""
+    site = running.serve_public()
+    cookie = await cookie_of_one_known(running, site)
+    old_id = next(iter(cookie.values())).split(".")[-2]
+    with slow_routes(running) as (reached, go):
+        dropped = await Caller(site, "/spawn", SCRIPT | cookie).call()
+        await reached.wait()
+        (orphan,) = running.world.servers(Phase.CLAIMED)
+        reopens = await Caller(site, f"/spawn/user/{old_id}/lab", SCRIPT | cookie).call()
+        asking = running.site.visitors._asking
+        await wait_until(lambda: [len(requests) for requests in asking.values()] == [2])
+        await dropped.hang_up(left)
+        go.set()
+        assert old_id in (await reopens.body())["url"]
+    await running.world.until_gone(orphan.id)
+    assert [server.id for server in running.world.servers(Phase.CLAIMED)] == [old_id]
+    assert not running.site.visitors._unseen
+
+
+async def test_a_place_counts_again_for_who_hung_up_at_their_turn(
+    running: Running, left: Left
+) -> None:
+    others = await fill(running)
+    gate = gate_of(running.world.orchestrator, servers=1, clock=running.world.clock)
+    site = running.serve_public(gate=gate)
+    first = await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)
+    headers = SCRIPT | FORM | cookie_of(first)
+    with slow_routes(running) as (reached, go):
+        caller = await Caller(site, "/spawn", headers, body="wait=20").call()
+        running.world.orchestrator.claims.close(others[0])
+        await reached.wait()
+        await caller.hang_up(left)
+        go.set()
+        await wait_until(lambda: not running.site.visitors._asking)
+    assert waiting(running) == 1
+    refused = await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)
+    assert refused.code == 429

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -358,3 +359,69 @@ async def test_attempts_that_fail_count_against_the_rate(running: Running) -> No
         await wait_until(lambda: browser.id not in world.pool.servers)
     assert codes == [503, 503, 429, 429, 429, 429]
     assert starts.count(browser.id) == 2
+
+
+async def test_while_nothing_starts_no_ready_server_makes_place(running: Running) -> None:
+    world, browser = running.world, await ended(running, running.public())
+    await world.until_ready(3)
+    for topic in ("engine", "start"):
+        world.orchestrator.health.report(topic, "away")
+        answer = await browser.post(f"/spawn/user/{browser.id}/lab")
+        assert answer.code == 503
+        assert len(world.servers(Phase.READY)) == 3
+        world.orchestrator.health.solved(topic)
+    assert (await browser.post(f"/spawn/user/{browser.id}/lab")).code == 303
+
+
+async def test_while_starts_fail_one_is_tried_where_there_is_room(running: Running) -> None:
+    world, browser = running.world, await ended(running, running.public())
+    world.orchestrator.health.report("start", "no such image")
+    world.pool.capacity += 1
+    assert (await browser.post(f"/spawn/user/{browser.id}/lab")).code == 303
+
+
+async def test_who_fails_at_their_turn_goes_behind_the_others_and_is_counted(
+    running: Running,
+) -> None:
+    world = running.world
+    gate = gate_of(world.orchestrator, a_minute=2, clock=world.clock)
+    fetch = running.public(gate=gate)
+    browser, start, starts = await ended(running, fetch), world.spawner.start, 0
+    await world.until_ready(3)
+    others = [await world.orchestrator.claims.claim() for _ in range(3)]
+    path = f"/spawn/user/{browser.id}/lab"
+    waits = json.loads((await fetch(path, method="POST", headers=SCRIPT | browser.cookie)).body)
+    other = Browser(running.public())
+    await other.post("/spawn/lab")
+    refused_id = browser.id
+
+    async def refuse(spec: ServerSpec) -> str:
+        nonlocal starts
+        if spec.server_id == refused_id:
+            starts += 1
+            raise SpawnerError("409: the name is in use")
+        return await start(spec)
+
+    world.spawner.start = refuse  # type: ignore[method-assign]  # an engine that refuses one id
+    world.orchestrator.claims.close(others[0])
+    failed = await browser.post(path, ticket=waits["ticket"], wait="20")
+    assert failed.code == 503
+    assert starts == 1
+    assert b"server_exists" not in failed.body
+    assert (await other.post("/spawn/lab", wait="20")).code == 303
+    codes = [(await browser.post(path, ticket=waits["ticket"])).code for _ in range(3)]
+    assert codes == [429, 429, 429]
+    assert starts == 1
+
+
+async def test_a_page_without_scripts_is_not_told_that_it_looks_again(running: Running) -> None:
+    fetch = running.public()
+    browser = await ended(running, fetch)
+    await running.world.until_ready(3)
+    for _ in range(3):
+        await running.world.orchestrator.claims.claim()
+    for path, by_itself in ((f"/spawn/user/{browser.id}/lab", False), ("/spawn/lab", True)):
+        page = await browser.post(path)
+        assert page.code == 503
+        assert (b"looks again by itself" in page.body) is by_itself
+        assert (b'http-equiv="refresh"' in page.body) is by_itself

@@ -158,7 +158,7 @@ class TestOnePlace:
         tickets = [body(tab)["ticket"] for tab in (one, other)]
         for ticket in (*tickets, *reversed(tickets)):
             again = await post(fetch, ticket=ticket, headers=cookie)
-            assert body(again)["ticket"] == tickets[0]
+            assert body(again)["ticket"] == tickets[1], "the browser's own, at the first place"
             assert body(again)["position"] == 1
             cookie = cookie_of(again)
         assert waiting(running) == 2
@@ -231,16 +231,16 @@ class TestStartingAfresh:
         assert own.phase is Phase.CLAIMED
 
     @pytest.mark.parametrize("empty", [True, False])
-    @pytest.mark.parametrize("why", ["proxy", "serving", "engine", "line"])
+    @pytest.mark.parametrize("why", ["proxy", "serving", "engine", "start", "line"])
     async def test_who_would_get_none_keeps_theirs(
         self, running: Running, monkeypatch: pytest.MonkeyPatch, why: str, empty: bool
     ) -> None:
         fetch, claims = running.public(), running.world.orchestrator.claims
         own = await self.taken(running, fetch)
-        if empty or why in ("line", "engine"):
+        if empty or why in ("line", "engine", "start"):
             for _ in range(2):
                 await claims.claim()
-        if why in ("proxy", "engine"):
+        if why in ("proxy", "engine", "start"):
             running.world.orchestrator.health.report(why, "away")
         if why == "serving":
             monkeypatch.setattr(claims, "_serving", lambda: False)

@@ -87,6 +87,7 @@ class SpawnHandler(PageHandler):
 
     spawn_path = "/spawn"
     server_id = ""  # that the server shall have; empty: any
+    looks_by_itself = True  # whether a page that waits may load itself again without a script
 
     async def post(self, *_: str) -> None:
         """Take a server: 303 to it for a form, its URL as JSON for a script.
@@ -144,7 +145,8 @@ class SpawnHandler(PageHandler):
         )
         found = await self.site.arrivals.take(wish)
         if isinstance(found, Place):
-            self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
+            if not visitor.is_lent:
+                self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
             self._let_wait(found)
             return
         self.remember(self.site.visitors.note(visitor, found.server_id))
@@ -180,7 +182,14 @@ class SpawnHandler(PageHandler):
         if self._by_script():
             self.write_json({"status": "starting" if starting else "full"} | told, 503)
             return
-        self.page("full.html", 503, spawn_url=self.spawn_url(), agree=self.agreed_now, **told)
+        self.page(
+            "full.html",
+            503,
+            spawn_url=self.spawn_url(),
+            agree=self.agreed_now,
+            by_itself=self.looks_by_itself,
+            **told,
+        )
 
 
 class ReopenHandler(SpawnHandler):
@@ -191,6 +200,7 @@ class ReopenHandler(SpawnHandler):
     """
 
     measured = False  # its pages may carry the secret
+    looks_by_itself = False  # a GET starts nothing here
 
     def prepare(self) -> None:
         """Take the server's id from the path, and its token from a form that carries it.
@@ -217,7 +227,9 @@ class ReopenHandler(SpawnHandler):
         """Return who asks; browsers that keep no cookie are one for each token they show."""
         visitor = self.visitor()
         is_known = not visitor.is_new or not self.proof
-        return visitor if is_known else Visitor(f"of-{self.server_id}", self.server_id)
+        return (
+            visitor if is_known else Visitor(f"of-{self.server_id}", self.server_id, is_lent=True)
+        )
 
     def wished_id(self) -> str:
         """Return the id of the past if this browser had it."""

@@ -1,0 +1,219 @@
+"""A ticket or a token opens what it stands for, and never what its holder has later."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from callers import FORM
+from harness import gate_of, wait_until
+from running_site import SCRIPT, Fetch, Running
+from tornado.httpclient import HTTPResponse
+
+from tmpnb.server import NotebookServer, Phase
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+
+class Browser:
+    """One browser that keeps cookies, unless it is told not to."""
+
+    def __init__(self, fetch: Fetch, *, cookies: bool = True) -> None:
+        self._fetch, self._keeps = fetch, cookies
+        self.cookie: dict[str, str] = {}
+        self.told: Any = None
+
+    async def post(self, path: str = "/spawn", **form: Any) -> HTTPResponse:
+        headers = SCRIPT | FORM | self.cookie
+        answer = await self._fetch(path, method="POST", headers=headers, body=urlencode(form))
+        self.told = json.loads(answer.body)
+        if self._keeps and "Set-Cookie" in answer.headers:
+            self.cookie = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+        return answer
+
+    @property
+    def server_id(self) -> str:
+        return str(self.told["url"].split("/")[2])
+
+
+async def fill(running: Running) -> list[NotebookServer]:
+    await running.world.until_ready(3)
+    return [await running.world.orchestrator.claims.claim() for _ in range(3)]
+
+
+async def end(running: Running, server_id: str) -> None:
+    server = running.world.orchestrator.claims.live(server_id)
+    assert server is not None
+    running.world.orchestrator.claims.close(server)
+    await running.world.until_gone(server_id)
+    await wait_until(lambda: len(running.world.servers(Phase.READY)) >= 1)
+
+
+async def in_line(running: Running, *browsers: Browser) -> None:
+    for browser in browsers:
+        assert (await browser.post()).code == 503
+
+
+def waiting(running: Running) -> int:
+    return running.world.orchestrator.claims.waiting
+
+
+def live(running: Running, server_id: str) -> bool:
+    return running.world.orchestrator.claims.live(server_id) is not None
+
+
+async def test_who_reopens_by_the_same_token_shares_nothing_else(running: Running) -> None:
+    fetch = running.public()
+    first = Browser(fetch)
+    await first.post()
+    old_id = first.server_id
+    token = running.world.orchestrator.token_for(old_id)
+    await end(running, old_id)
+    one, other = Browser(fetch), Browser(fetch)
+    for browser in (one, other):
+        await browser.post(f"/spawn/user/{old_id}", token=token)
+        assert browser.server_id == old_id
+    await end(running, old_id)
+    await one.post()
+    own = one.server_id
+    await other.post()
+    assert other.server_id != own
+    await running.world.until_ready(1)
+    await other.post(fresh=1)
+    assert live(running, own)
+    await end(running, own)
+    await running.world.until_ready(2)
+    await one.post(f"/spawn/user/{own}")
+    assert one.server_id == own, "a browser that showed the token is known again by its cookie"
+
+
+async def test_who_may_have_no_cookie_waits_for_the_old_address_with_its_token(
+    running: Running,
+) -> None:
+    fetch = running.public()
+    first = Browser(fetch)
+    await first.post()
+    old_id = first.server_id
+    token = running.world.orchestrator.token_for(old_id)
+    await end(running, old_id)
+    others = await fill(running)
+    framed = Browser(fetch, cookies=False)
+    assert (await framed.post(f"/spawn/user/{old_id}", token=token)).code == 503
+    ticket = framed.told["ticket"]
+    running.world.orchestrator.claims.close(others[0])
+    answer = await framed.post(f"/spawn/user/{old_id}", token=token, ticket=ticket, wait=20)
+    assert answer.code == 200
+    assert framed.server_id == old_id
+
+
+async def test_a_ticket_of_the_past_opens_no_later_server(running: Running) -> None:
+    fetch, others = running.public(), await fill(running)
+    owner, other = Browser(fetch), Browser(fetch)
+    await in_line(running, owner)
+    ticket = owner.told["ticket"]
+    await end(running, others[0].id)
+    await owner.post(ticket=ticket, wait=20)
+    served = owner.server_id
+    await other.post(ticket=ticket)
+    assert other.server_id == served, "while it lives, the ticket leads to it"
+    await end(running, served)
+    await owner.post()
+    later = owner.server_id
+    await end(running, others[1].id)
+    await other.post(ticket=ticket)
+    assert other.server_id != later
+    await other.post(ticket=ticket, fresh=1)
+    assert live(running, later)
+
+
+async def test_a_browser_of_its_own_name_takes_none_from_a_ticket(running: Running) -> None:
+    """Whoever plants a ticket is not led to what the other gets with it."""
+    fetch, others = running.public(), await fill(running)
+    planter, between, victim = Browser(fetch), Browser(fetch), Browser(fetch)
+    await in_line(running, planter, between, victim)
+    ticket, own = planter.told["ticket"], victim.told["ticket"]
+    name = victim.cookie["Cookie"]
+    await victim.post(ticket=ticket)
+    assert (victim.told["ticket"], victim.told["position"]) == (own, 1)
+    assert victim.cookie["Cookie"] == name
+    assert waiting(running) == 2, "two places of one make one"
+    await end(running, others[0].id)
+    await victim.post(ticket=own, wait=20)
+    served = victim.server_id
+    assert (await planter.post(ticket=ticket)).code == 503
+    assert (await between.post()).code == 503
+    await end(running, others[1].id)
+    await between.post(wait=20)
+    assert between.server_id != served
+    stranger = Browser(fetch)
+    assert (await stranger.post(ticket=ticket)).code == 503
+    assert live(running, served)
+
+
+async def test_who_has_no_place_yet_goes_before_the_ticket_they_show(running: Running) -> None:
+    fetch = running.public()
+    comer = Browser(fetch)
+    await comer.post()
+    await end(running, comer.server_id)
+    await fill(running)
+    holder, behind = Browser(fetch), Browser(fetch)
+    await in_line(running, holder, behind)
+    ticket = holder.told["ticket"]
+    await comer.post(ticket=ticket)
+    assert comer.told["position"] == 1
+    assert comer.told["ticket"] != ticket
+    assert waiting(running) == 2
+    await holder.post()
+    assert (holder.told["ticket"], holder.told["position"]) == (ticket, 2), "it is not lost"
+    await behind.post()
+    assert behind.told["position"] == 3
+
+
+async def test_limits_count_one_of_two_places(running: Running) -> None:
+    gate = gate_of(running.world.orchestrator, servers=1, clock=running.world.clock)
+    comer = Browser(running.public())
+    await comer.post()
+    await end(running, comer.server_id)
+    await fill(running)
+    limited = running.public(gate=gate)
+    holder = Browser(limited)
+    await in_line(running, holder)
+    comer._fetch = limited
+    await comer.post(ticket=holder.told["ticket"])
+    assert comer.told["position"] == 1
+    assert (await Browser(limited).post()).code == 429
+
+
+async def test_a_place_whose_ticket_others_show_is_not_lost(running: Running) -> None:
+    fetch = running.public()
+    await fill(running)
+    first, second, stranger = Browser(fetch), Browser(fetch), Browser(fetch)
+    await in_line(running, first, second, stranger)
+    await first.post(ticket=second.told["ticket"])
+    assert first.told["position"] == 1
+    await stranger.post()
+    assert stranger.told["position"] == 2
+    await second.post(ticket=second.told["ticket"])
+    assert second.told["position"] == 2
+
+
+async def test_a_tab_that_waits_meanwhile_keeps_the_one_place(running: Running) -> None:
+    fetch, others = running.public(), await fill(running)
+    one, other = Browser(fetch), Browser(fetch)
+    await in_line(running, one, other, Browser(fetch))
+    tickets = [one.told["ticket"], other.told["ticket"]]
+    one.cookie = other.cookie  # two tabs of one browser
+    late = asyncio.create_task(other.post(ticket=tickets[1], wait=20))
+    _, place, _ = running.world.orchestrator.claims._room.line
+    await wait_until(lambda: place.waits == 1)
+    early = asyncio.create_task(one.post(ticket=tickets[0], wait=20))
+    await wait_until(lambda: place.waits == 2)
+    assert waiting(running) == 2
+    for server in others[:2]:
+        running.world.orchestrator.claims.close(server)
+    assert (await late).code == (await early).code == 200
+    assert one.server_id == other.server_id
+    assert len(running.world.servers(Phase.CLAIMED)) == 2
