@@ -6,8 +6,10 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from harness import gate_of
 from requirements import ROOT
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.escape import xhtml_unescape
@@ -251,3 +253,18 @@ async def test_nothing_foreign_is_allowed_by_default(running: Running, path: str
     answer = await running.public()(path, headers=HTML)
     assert "script-src" not in answer.headers["Content-Security-Policy"]
     assert b"http://" not in answer.body.replace(b"http://127.0.0.1", b"")
+
+
+async def test_agreement_and_passphrase_lead_on_where_no_cookie_is_kept(running: Running) -> None:
+    gate = gate_of(running.world.orchestrator, passphrase="four plain words")
+    fetch = running.public(gate=gate, brand=Brand(terms=TERMS))
+    form: dict[str, str] = {"fresh": "1"}
+    typings: list[dict[str, str]] = [{}, {}, {"passphrase": "four plain words"}]
+    for typed in typings:
+        answer = await fetch(
+            "/spawn/lab", method="POST", headers=PERSON | FORM, body=urlencode(form | typed)
+        )
+        form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', answer.body.decode()))
+        if answer.code == 403:
+            assert form["fresh"] == "1"
+    assert answer.code == 303

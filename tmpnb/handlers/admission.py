@@ -5,6 +5,7 @@ from __future__ import annotations
 from tmpnb.client_limits import Admission
 from tmpnb.errors import PassphraseError
 from tmpnb.gate import Knock
+from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.passes import COOKIE, DAY
 
@@ -26,7 +27,7 @@ def knock(
     )
 
 
-async def admit(handler: BaseHandler, action: str, *, is_known: bool) -> Admission | None:
+async def admit(handler: AgreementHandler, action: str, *, is_known: bool) -> Admission | None:
     """Return the leave to take a server; None if the page that asks for the passphrase was sent.
 
     Args:
@@ -51,6 +52,7 @@ async def admit(handler: BaseHandler, action: str, *, is_known: bool) -> Admissi
             403,
             action=action,
             was_wrong=error.was_wrong,
+            agree=handler.agreed_now,
             fresh=handler.get_body_argument("fresh", ""),
         )
         return None

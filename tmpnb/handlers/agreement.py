@@ -36,5 +36,6 @@ class AgreementHandler(BaseHandler):
         """Finish with the terms and a button that goes on to `spawn_url`."""
         terms = self.site.brand.terms
         assert terms is not None  # noqa: S101 - `must_agree` has said so
-        said = {"terms_text": terms.text, "agree": terms.version}
+        fresh = self.get_body_argument("fresh", "")
+        said = {"terms_text": terms.text, "agree": terms.version, "fresh": fresh}
         self.page("terms.html", status, spawn_url=spawn_url, **said)

@@ -51,7 +51,7 @@ class TermsHandler(BaseHandler):
 
     async def get(self) -> None:
         """Show them, without a button."""
-        self.page("terms.html", terms_text=self.terms().text, spawn_url="", agree="")
+        self.page("terms.html", terms_text=self.terms().text, spawn_url="", agree="", fresh="")
 
     head = get
 

@@ -95,9 +95,10 @@
     const signal = AbortSignal.timeout(DEADLINE * 1000);
     const headers = { Accept: 'application/json' };
     // To the terms of use, and the proof that this browser had a server: no cookie may say so.
-    const { agree, token } = form.elements;
+    const { agree, fresh, token } = form.elements;
     const place = new URLSearchParams({ ticket: line.ticket, wait: patience });
     if (agree) place.set('agree', agree.value);
+    if (fresh && !line.ticket) place.set('fresh', fresh.value); // once: it ends what there is
     if (token) place.set('token', token.value);
     const answer = await fetch(form.action, { method: 'POST', headers, body: place, signal });
     const body = (await answer.json().catch(() => null)) ?? {};
