@@ -38,9 +38,11 @@ MOST_FILES = 10_000
 MOST_FOLDERS = 2_000
 LONGEST_LIST = 4_000_000  # bytes of what a server says of one folder
 LARGEST_ANSWER = 8_000_000  # bytes of it that are read at all
-MOST_VALUES = 400_000  # in it; each costs the loop time
+MOST_VALUES = 150_000  # in it: a full archive's files have 13 each. It costs the loop 0.1 s
 LONGEST_NAME = 1024  # bytes; file systems have 255
+LONGEST_PATH = 4096  # bytes, as Linux has it; an address has up to three times as many
 KEEP_EVERY = 3.0  # seconds in which a download says that its server is in use
+GIVE_WAY_AFTER = 10  # entries, which may all be left out without any wait
 DEEPEST = 30  # folders in each other; a link may lead to a folder above it
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -132,10 +134,13 @@ class _Source:
         answer = await self._ask(folder, content=1)
         if answer.code != 200:
             return f"the server answered {answer.code}"
-        if len(answer.body) > LONGEST_LIST or answer.body.count(b",") > MOST_VALUES:
-            return f"more files in one folder than the {MOST_FILES} there may be in an archive"
+        too_many = f"more files in one folder than the {MOST_FILES} there may be in an archive"
+        if len(answer.body) > LONGEST_LIST:
+            return too_many
         try:
-            found = foreign_json.loads(answer.body, lenient=True)["content"]
+            found = foreign_json.loads(answer.body, lenient=True, most=MOST_VALUES)["content"]
+        except foreign_json.TooManyValuesError:
+            return too_many
         except (ValueError, KeyError, TypeError):
             found = None
         return found if isinstance(found, list) else "the server's answer is no list of files"
@@ -219,8 +224,10 @@ class _Packing:
             self._leave_out(f"{path}/", found)
             return
         most = MOST_FILES + MOST_FOLDERS
-        for entry in found[:most]:
+        for number, entry in enumerate(found[:most], 1):
             await self._pack_entry(path, name, depth, entry)
+            if number % GIVE_WAY_AFTER == 0:
+                await asyncio.sleep(0)
         if len(found) > most:
             self._leave_out(f"{path}/", f"{len(found) - most} of {len(found)} files and folders")
 
@@ -233,6 +240,8 @@ class _Packing:
         path, wanted = f"{folder}/{named}".lstrip("/"), f"{folder_name}/{named}"
         if not _can_be(named):
             self._leave_out(f"{folder}/{named}", "no file can have this name")
+        elif len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
+            self._leave_out(path, "no file can have so long a path")
         elif entry.get("type") == "directory":
             self._see_folder(path, wanted, depth + 1, entry)
         else:
@@ -308,11 +317,11 @@ class _Packing:
             await self._send(taken)
 
     def _leave_out(self, path: str, why: str) -> None:
-        self._left_out.add(f"{shown(path)}: {why}")
+        self._left_out.add(lambda: f"{shown(path)}: {why}")
 
     def _note_name(self, path: str, wanted: str, name: str) -> None:
         if name != wanted:
-            self._renamed.add(f"{shown(path)} -> {name.removeprefix(f'{ROOT}/')}")
+            self._renamed.add(lambda: f"{shown(path)} -> {name.removeprefix(f'{ROOT}/')}")
 
     async def _add_note(self, name: str, note: Note) -> None:
         if text := note.text():
