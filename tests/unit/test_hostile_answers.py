@@ -186,6 +186,18 @@ async def test_a_pass_that_dies_shows_and_is_followed_by_another(
         assert server.phase is Phase.CLAIMED
 
 
+async def test_a_server_is_given_whatever_the_size_of_its_ready_page() -> None:
+    """It is another application, with a page for people there."""
+    page = OK + b"Content-Length: 20000000\r\n\r\n" + b" " * 20_000_000
+    async with World(1, interval=60).running() as world:
+        await world.until_ready(1)
+        server = world.servers(Phase.READY)[0]
+        async with taken_over(server, page) as asked:
+            world.engine.servers["test", server.id].address = str(server.address)
+            assert await world.orchestrator.claims.claim() is server
+            assert asked
+
+
 @pytest.mark.parametrize("in_line", [False, True], ids=["at once", "in line"])
 async def test_a_claim_has_a_deadline_and_ends_a_few_that_hang_at_most(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, in_line: bool
