@@ -24,6 +24,10 @@ HOSTILE = {
     "a path that is no text": OK + b'Content-Length: 3\r\n\r\n"\xff"',
     "endless interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
     "tiny chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100_000,
+    "a million lists": OK + b"Content-Length: 999600\r\n\r\n" + b"[" * 999_600,
+    "null": OK + b"Content-Length: 4\r\n\r\nnull",
+    "not now": b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n",
+    "a page of 20 MB": OK + b"Content-Length: 20000000\r\n\r\n" + b" " * 20_000_000,
     "no answer": b"",
 }
 
