@@ -91,7 +91,8 @@ class _Exchange(_HTTPConnection):
         if not self._goes_on(self.request.allowance.take(0, lines)):
             return
         length = headers.get("Content-Length", "")
-        if length.isdecimal() and len(length) <= LONGEST_NUMBER:
+        is_sent = self.request.method != "HEAD" and self.code != HTTPStatus.NOT_MODIFIED
+        if is_sent and length.isdecimal() and len(length) <= LONGEST_NUMBER:
             self._goes_on(self.request.allowance.has(int(length)))
         if "Transfer-Encoding" in headers:
             self._count_chunks()

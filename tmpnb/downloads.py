@@ -19,8 +19,13 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb import foreign_json, pieces
 from tmpnb.archive_names import shown
-from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError, UnreachableError
-from tmpnb.http import SMALL, Client
+from tmpnb.errors import (
+    AnswerTooLargeError,
+    DownloadBrokenError,
+    TooManyDownloadsError,
+    UnreachableError,
+)
+from tmpnb.http import Client
 from tmpnb.notes import Note
 from tmpnb.server import NotebookServer
 from tmpnb.timestamps import unix_time
@@ -37,7 +42,6 @@ MOST_REMARKS = 1000  # lines of a text file
 MOST_FILES = 10_000
 MOST_FOLDERS = 2_000
 LONGEST_LIST = 4_000_000  # bytes of what a server says of one folder
-LARGEST_ANSWER = 8_000_000  # bytes of it that are read at all
 MOST_VALUES = 150_000  # in it: a full archive's files have 13 each. It costs the loop 0.1 s
 LONGEST_NAME = 1024  # bytes; file systems have 255
 LONGEST_PATH = 4096  # bytes, as Linux has it; an address has up to three times as many
@@ -131,16 +135,13 @@ class _Source:
         Raises:
             UnreachableError: The server does not answer.
         """
-        answer = await self._ask(folder, content=1)
-        if answer.code != 200:
-            return f"the server answered {answer.code}"
-        too_many = f"more files in one folder than the {MOST_FILES} there may be in an archive"
-        if len(answer.body) > LONGEST_LIST:
-            return too_many
         try:
+            answer = await self._ask(folder, content=1, most=LONGEST_LIST)
+            if answer.code != 200:
+                return f"the server answered {answer.code}"
             found = foreign_json.loads(answer.body, lenient=True, most=MOST_VALUES)["content"]
-        except foreign_json.TooManyValuesError:
-            return too_many
+        except (AnswerTooLargeError, foreign_json.TooManyValuesError):
+            return f"more files in one folder than the {MOST_FILES} there may be in an archive"
         except (ValueError, KeyError, TypeError):
             found = None
         return found if isinstance(found, list) else "the server's answer is no list of files"
@@ -151,13 +152,12 @@ class _Source:
         Raises:
             UnreachableError: It does not answer.
         """
-        await self._ask("", content=0)
+        await self._ask("", content=0, head_only=True)
 
-    async def _ask(self, folder: str, *, content: int) -> HTTPResponse:
+    async def _ask(self, folder: str, *, content: int, **how: Any) -> HTTPResponse:
         query = f"type=directory&content={content}&no_track_activity=1"
         url = f"{self.url}api/contents/{_quoted(folder)}?{query}"
-        most = LARGEST_ANSWER if content else SMALL
-        return await self.client.fetch(url, timeout=PATIENCE, headers=self.headers, most=most)
+        return await self.client.fetch(url, timeout=PATIENCE, headers=self.headers, **how)
 
     def file(self, path: str) -> AbstractAsyncContextManager[pieces.Pieces]:
         """Return a context with the contents of a file."""

@@ -15,7 +15,7 @@ LISTING = 1024 * 1024  # bytes of an answer that lists what a server has
 LARGEST_HEAD = 16 * 1024  # bytes of the lines before an answer's body
 MAX_ANSWER = 16 * 1024 * 1024  # bytes of what a part of the service itself answers
 LONGEST_URL = 16 * 1024  # characters; whoever takes them apart remembers the last ones
-LONGEST_SHOWN = 300  # characters of an address in a message
+LONGEST_SHOWN = 300  # characters in a message of an address, and of what is wrong
 
 
 class Client:
@@ -84,7 +84,7 @@ class Client:
         except TooMuchError as error:
             raise AnswerTooLargeError(f"{shown}: {error}") from error
         except Exception as error:
-            said = str(error) or type(error).__name__
+            said = str(error)[:LONGEST_SHOWN] or type(error).__name__
             raise UnreachableError(f"{shown}: {said}") from error
 
     def close(self) -> None:

@@ -467,8 +467,7 @@ async def test_no_list_is_kept_while_the_next_is_asked_for(
     """Fifty servers are asked at once, and each may send lists of a million objects."""
     kept = {"mark": ["kept"], "last_activity": OLD, "execution_state": "idle"}
     page_is_open(server)
-    inner = kept | entry("directory", "work", OLD)
-    server.others["contents/"] = json.dumps({"content": [inner]})
+    server.others["contents/"] = json.dumps({"content": [kept | entry("directory", "work", OLD)]})
     server.kernels = server.others["terminals"] = json.dumps([kept])
     server.hangs = {asked_next}
     asking = asyncio.ensure_future(asked(client, url))

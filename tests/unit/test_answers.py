@@ -89,6 +89,13 @@ async def test_a_size_that_is_too_large_is_refused_before_anything_of_it_comes(
             await client.fetch(url, timeout=15)
 
 
+async def test_a_size_of_what_is_not_sent_is_not_refused(client: Client) -> None:
+    async with answering(OK + b"Content-Length: 999999\r\n\r\n") as (url, _):
+        assert (await client.fetch(url, timeout=5, method="HEAD")).code == 200
+    async with answering(b"HTTP/1.1 304 No\r\nContent-Length: 999999\r\n\r\n") as (url, _):
+        assert (await client.fetch(url, timeout=5)).code == 304
+
+
 async def test_an_answer_may_come_in_so_many_chunks(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
