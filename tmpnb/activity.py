@@ -15,25 +15,36 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from tornado.httpclient import HTTPResponse
+
 from tmpnb import foreign_json
-from tmpnb.errors import UnreachableError
+from tmpnb.answers import Allowance
+from tmpnb.errors import AnswerTooLargeError, UnreachableError
 from tmpnb.http import LISTING, SMALL, Client
 from tmpnb.timestamps import unix_time
 
 TIMEOUT = 5.0  # seconds for one question
 LOOK_TIMEOUT = 10.0  # seconds for all questions together
+LOOK_SIZE = 4 * LISTING  # bytes of all answers together
 MOST_FOLDERS = 200  # looked at for saved files, breadth first
+LONGEST_PATH = 4096  # characters; Linux has no longer ones
 FAR = 1e11  # Unix time in seconds that no clock shows
 UNTRACKED = "no_track_activity=1"
 KIT = f"tmpnb/use?{UNTRACKED}"  # see the part `use` of the kit
+NOT_THERE = frozenset([HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND])
+NOT_ASKED_FOR = NOT_THERE | {HTTPStatus.BAD_REQUEST}  # a name that is no UTF-8
+NOT_NOW = frozenset(
+    [HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS]
+)
 
-Ask = Callable[..., Awaitable[Any]]  # path below the base URL -> its JSON, or None for a 404
+Ask = Callable[[str, int], Awaitable[Any]]  # path below the base URL, bytes -> its JSON
 
 
 class NotToldError(Exception):
@@ -46,11 +57,6 @@ class NotToldError(Exception):
     def __init__(self, status: int | None = None) -> None:
         super().__init__()
         self.status = status
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the server says that this cannot be asked."""
-        return self.status is not None and 400 <= self.status < 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,22 @@ class Word:
     answered: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The times in a list of what a server has, or in several.
+
+    Attributes:
+        latest: The last of them, Unix time in seconds; 0 without any.
+        are_all: Whether each entry had one.
+    """
+
+    latest: float = 0.0
+    are_all: bool = True
+
+    def __or__(self, other: _Times) -> _Times:
+        return _Times(max(self.latest, other.latest), self.are_all and other.are_all)
+
+
 async def ask_for_use(client: Client, url: str, token: str, *, now: float, max_idle: float) -> Word:
     """Return what a server says of its use, within `LOOK_TIMEOUT` seconds, whatever it does.
 
@@ -76,10 +98,10 @@ async def ask_for_use(client: Client, url: str, token: str, *, now: float, max_i
         now: Unix time in seconds; the last use while a kernel is busy.
         max_idle: Seconds after which a silent server counts as idle.
     """
-    word = Word(None, answered=False)
+    word, together = Word(None, answered=False), Allowance(LOOK_SIZE)
 
-    async def ask(path: str, most: int = LISTING) -> Any:
-        return await _get(client, url + path, token, most)
+    async def ask(path: str, most: int) -> Any:
+        return _understood(await _get(client, url + path, token, most=most, within=together))
 
     try:
         async with asyncio.timeout(LOOK_TIMEOUT):
@@ -98,7 +120,7 @@ async def ask_for_use(client: Client, url: str, token: str, *, now: float, max_i
 async def ask_whether_it_lives(client: Client, url: str, token: str) -> bool:
     """Return whether a server answers anything; the arguments are those of `ask_for_use`."""
     try:
-        await _get(client, f"{url}api/status", token, SMALL)
+        await _get(client, f"{url}api/status", token, head_only=True)
     except NotToldError as error:
         return error.status is not None
     return True
@@ -112,117 +134,169 @@ def _unless_known(seen: float, now: float, max_idle: float) -> float:
 async def _last_use(ask: Ask, seen: float, now: float, max_idle: float) -> float:
     """Return when a server was used last, which says of itself that it was at `seen`.
 
+    What it lists is reduced to times at once: many servers are asked at the same time.
+
     Raises:
         NotToldError: It does not tell enough.
     """
-    kernels = await _list(ask, "api/kernels")
-    if any(kernel.get("execution_state") == "busy" for kernel in _objects(kernels)):
+    messages = _of_idle_kernels(await ask(f"api/kernels?{UNTRACKED}", SMALL))
+    if messages is None:
         return now
     elsewhere = min(await _use_elsewhere(ask), now)
     if now - seen > max_idle:
         return max(seen, elsewhere)  # not even a page asks it for anything
-    terminals = await _list(ask, "api/terminals")
-    times = [*_times(kernels, "last_activity"), *_times(terminals, "last_activity")]
-    used = max(elsewhere, *times, await _last_save(ask), 0.0)
+    found = messages | await _of_terminals(ask) | await _of_files(ask)
+    used = max(elsewhere, found.latest)
+    if not found.are_all and now - used > max_idle:
+        raise NotToldError(HTTPStatus.OK)
     return min(seen, used)
 
 
-async def _list(ask: Ask, path: str) -> list[Any]:
-    """Return what a server has of a kind; nothing where it knows no such kind.
+def _of_idle_kernels(kernels: object) -> _Times | None:
+    """Return when kernels were heard of last; None if one may be computing.
+
+    Raises:
+        NotToldError: These are no kernels.
+    """
+    if not isinstance(kernels, list) or not all(isinstance(one, dict) for one in kernels):
+        raise NotToldError(HTTPStatus.OK)
+    states = [one.get("execution_state") for one in kernels]
+    if any(state == "busy" or not isinstance(state, str) for state in states):
+        return None
+    return _times(kernels, "last_activity")
+
+
+async def _of_terminals(ask: Ask) -> _Times:
+    """Return when terminals were used last; a server without them does not know the address.
 
     Raises:
         NotToldError: It does not say.
     """
-    found = await ask(f"{path}?{UNTRACKED}")
-    if not isinstance(found, list | None):
+    try:
+        terminals = await ask(f"api/terminals?{UNTRACKED}", SMALL)
+    except NotToldError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return _Times()
+    if not isinstance(terminals, list):
         raise NotToldError(HTTPStatus.OK)
-    return found or []
+    return _times(terminals, "last_activity")
 
 
 async def _use_elsewhere(ask: Ask) -> float:
     """Return when a person last used a page that is not Jupyter's own, as far as the kit knows.
 
+    A server without the kit knows no such address, or has a page for people at any.
+
     Raises:
-        NotToldError: There was no answer; a server without the kit answers something else.
+        NotToldError: There was no answer, or one that is neither the kit's nor of such a server.
     """
     try:
         said = await ask(KIT, SMALL)
     except NotToldError as error:
-        if error.status is None:
+        if error.status != HTTPStatus.OK and not _is_refusal(error.status):
             raise
         return 0.0
-    moment = said.get("last_use") if isinstance(said, dict) else None
-    return float(moment) if isinstance(moment, int | float) and 0 < moment < FAR else 0.0
+    moment = said.get("last_use", "") if isinstance(said, dict) else ""
+    if moment is None:
+        return 0.0
+    if not isinstance(moment, int | float) or isinstance(moment, bool) or not 0 < moment < FAR:
+        raise NotToldError(HTTPStatus.OK)
+    return float(moment)
 
 
-async def _last_save(ask: Ask) -> float:
-    """Return the latest change of a file or folder, 0 without any.
+def _is_refusal(status: int | None) -> bool:
+    """Whether it says that there is no such thing, and will say so the next time."""
+    return status is not None and 400 <= status < 500 and status not in NOT_NOW
+
+
+async def _of_files(ask: Ask) -> _Times:
+    """Return when files and folders were changed last.
 
     Raises:
         NotToldError: Some could not be looked at.
     """
-    latest, folders, looks = 0.0, deque([""]), 0
+    found, folders, looks = _Times(), deque([""]), 0
     while folders:
-        if looks == MOST_FOLDERS:
-            raise NotToldError(HTTPStatus.OK)
         looks += 1
-        content = await _content(ask, folders.popleft())
-        latest = max(latest, *_times(content, "last_modified"), 0.0)
-        for entry in content:
-            if entry.get("type") == "directory" and isinstance(entry.get("path"), str):
-                folders.append(entry["path"])
-    return latest
+        times, inner = await _of_folder(ask, folders.popleft())
+        if looks + len(folders) + len(inner) > MOST_FOLDERS:
+            raise NotToldError(HTTPStatus.OK)
+        found |= times
+        folders += inner
+    return found
 
 
-async def _content(ask: Ask, folder: str) -> list[dict[str, Any]]:
-    """Return what is in a folder; nothing for one that is gone, or whose name nobody can ask for.
+async def _of_folder(ask: Ask, folder: str) -> tuple[_Times, list[str]]:
+    """Return the times in a folder, and the folders; nothing for one that is not there.
+
+    Nor for one whose name nobody can ask for: no page shows what is in it.
 
     Raises:
         NotToldError: It could not be looked at.
     """
-    try:
-        path = quote(folder, errors="surrogateescape")
-    except UnicodeEncodeError:
-        return []
-    try:
-        listing = await ask(f"api/contents/{path}?type=directory&{UNTRACKED}")
-    except NotToldError as error:
-        if folder and error.is_refusal:
-            return []
-        raise
-    if listing is None and folder:
-        return []
-    if not isinstance(listing, dict) or not isinstance(listing.get("content"), list):
+    if len(folder) > LONGEST_PATH:
         raise NotToldError(HTTPStatus.OK)
-    return list(_objects(listing["content"]))
+    path = _quoted(folder)
+    if path is None:
+        return _Times(), []
+    try:
+        listing = await ask(f"api/contents/{path}?type=directory&{UNTRACKED}", LISTING)
+    except NotToldError as error:
+        if folder and error.status in (NOT_THERE if _is_utf_8(folder) else NOT_ASKED_FOR):
+            return _Times(), []
+        raise
+    content = listing.get("content") if isinstance(listing, dict) else None
+    if not isinstance(content, list):
+        raise NotToldError(HTTPStatus.OK)
+    inner = [e.get("path") for e in content if isinstance(e, dict) and e.get("type") == "directory"]
+    paths = [path for path in inner if isinstance(path, str)]
+    known = _Times(are_all=len(paths) == len(inner))
+    return known | _times(content, "last_modified"), paths
 
 
-def _times(entries: object, key: str) -> list[float]:
-    found = (unix_time(entry.get(key)) for entry in _objects(entries))
-    return [time for time in found if time is not None]
+def _quoted(folder: str) -> str | None:
+    """Return a path as it is in an address; None for what no path can be."""
+    with suppress(UnicodeEncodeError):
+        return quote(folder, errors="surrogateescape")
+    return None
 
 
-def _objects(entries: object) -> Iterator[dict[str, Any]]:
-    """Return the JSON objects in a JSON array; none in anything else."""
-    if isinstance(entries, list):
-        yield from (entry for entry in entries if isinstance(entry, dict))
+def _is_utf_8(folder: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in folder)
 
 
-async def _get(client: Client, url: str, token: str, most: int) -> Any:
-    """Return the JSON behind `url`; None where there is nothing.
+def _times(entries: Iterable[object], key: str) -> _Times:
+    """Return the times that entries have under a key. What is no entry has none."""
+    found = [unix_time(e.get(key)) if isinstance(e, dict) else None for e in entries]
+    times = [time for time in found if time is not None]
+    return _Times(max(times, default=0.0), len(times) == len(found))
+
+
+async def _get(client: Client, url: str, token: str, **how: Any) -> HTTPResponse:
+    """Return the answer at `url`, which is 200; the rest is as `Client.fetch` has it.
 
     Raises:
-        NotToldError: There is no answer, or one that is no JSON.
+        NotToldError: There is another answer or none.
     """
     headers = {"Authorization": f"token {token}"}
     try:
-        answer = await client.fetch(url, timeout=TIMEOUT, headers=headers, most=most)
+        answer = await client.fetch(url, timeout=TIMEOUT, headers=headers, **how)
+    except AnswerTooLargeError as error:
+        raise NotToldError(HTTPStatus.OK) from error
     except UnreachableError as error:
         raise NotToldError from error
-    if answer.code == HTTPStatus.NOT_FOUND:
-        return None
     if answer.code != HTTPStatus.OK:
         raise NotToldError(answer.code)
+    return answer
+
+
+def _understood(answer: HTTPResponse) -> Any:
+    """Return the JSON in an answer.
+
+    Raises:
+        NotToldError: It is none.
+    """
     try:
         return foreign_json.loads(answer.body, lenient=True)
     except ValueError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 
 # In UTF-16 units, as Windows counts. It has 259 for a path; the rest is for where it is unpacked.
 LONGEST_PATH = 180
@@ -104,8 +105,10 @@ def _cut(name: str, room: int) -> str:
     """
     stem, ending = _split(name)
     short = stem[: max(room, 0)]
-    while short and not _has_room(short + ending, room):
-        short = short[:-1]
+    if not _has_room(short + ending, room):
+        lengths = range(len(short))
+        fits = bisect_left(lengths, True, key=lambda n: not _has_room(short[:n] + ending, room))
+        short = short[: max(fits - 1, 0)]
     return name if short == stem else part_name(short + ending)
 
 

@@ -19,8 +19,13 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb import foreign_json, pieces
 from tmpnb.archive_names import shown
-from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError, UnreachableError
-from tmpnb.http import SMALL, Client
+from tmpnb.errors import (
+    AnswerTooLargeError,
+    DownloadBrokenError,
+    TooManyDownloadsError,
+    UnreachableError,
+)
+from tmpnb.http import Client
 from tmpnb.notes import Note
 from tmpnb.server import NotebookServer
 from tmpnb.timestamps import unix_time
@@ -37,10 +42,11 @@ MOST_REMARKS = 1000  # lines of a text file
 MOST_FILES = 10_000
 MOST_FOLDERS = 2_000
 LONGEST_LIST = 4_000_000  # bytes of what a server says of one folder
-LARGEST_ANSWER = 8_000_000  # bytes of it that are read at all
-MOST_VALUES = 400_000  # in it; each costs the loop time
+MOST_VALUES = 150_000  # in it: a full archive's files have 13 each. It costs the loop 0.1 s
 LONGEST_NAME = 1024  # bytes; file systems have 255
+LONGEST_PATH = 4096  # bytes, as Linux has it; an address has up to three times as many
 KEEP_EVERY = 3.0  # seconds in which a download says that its server is in use
+GIVE_WAY_AFTER = 10  # entries, which may all be left out without any wait
 DEEPEST = 30  # folders in each other; a link may lead to a folder above it
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -129,13 +135,13 @@ class _Source:
         Raises:
             UnreachableError: The server does not answer.
         """
-        answer = await self._ask(folder, content=1)
-        if answer.code != 200:
-            return f"the server answered {answer.code}"
-        if len(answer.body) > LONGEST_LIST or answer.body.count(b",") > MOST_VALUES:
-            return f"more files in one folder than the {MOST_FILES} there may be in an archive"
         try:
-            found = foreign_json.loads(answer.body, lenient=True)["content"]
+            answer = await self._ask(folder, content=1, most=LONGEST_LIST)
+            if answer.code != 200:
+                return f"the server answered {answer.code}"
+            found = foreign_json.loads(answer.body, lenient=True, most=MOST_VALUES)["content"]
+        except (AnswerTooLargeError, foreign_json.TooManyValuesError):
+            return f"more files in one folder than the {MOST_FILES} there may be in an archive"
         except (ValueError, KeyError, TypeError):
             found = None
         return found if isinstance(found, list) else "the server's answer is no list of files"
@@ -146,13 +152,12 @@ class _Source:
         Raises:
             UnreachableError: It does not answer.
         """
-        await self._ask("", content=0)
+        await self._ask("", content=0, head_only=True)
 
-    async def _ask(self, folder: str, *, content: int) -> HTTPResponse:
+    async def _ask(self, folder: str, *, content: int, **how: Any) -> HTTPResponse:
         query = f"type=directory&content={content}&no_track_activity=1"
         url = f"{self.url}api/contents/{_quoted(folder)}?{query}"
-        most = LARGEST_ANSWER if content else SMALL
-        return await self.client.fetch(url, timeout=PATIENCE, headers=self.headers, most=most)
+        return await self.client.fetch(url, timeout=PATIENCE, headers=self.headers, **how)
 
     def file(self, path: str) -> AbstractAsyncContextManager[pieces.Pieces]:
         """Return a context with the contents of a file."""
@@ -219,8 +224,10 @@ class _Packing:
             self._leave_out(f"{path}/", found)
             return
         most = MOST_FILES + MOST_FOLDERS
-        for entry in found[:most]:
+        for number, entry in enumerate(found[:most], 1):
             await self._pack_entry(path, name, depth, entry)
+            if number % GIVE_WAY_AFTER == 0:
+                await asyncio.sleep(0)
         if len(found) > most:
             self._leave_out(f"{path}/", f"{len(found) - most} of {len(found)} files and folders")
 
@@ -233,6 +240,8 @@ class _Packing:
         path, wanted = f"{folder}/{named}".lstrip("/"), f"{folder_name}/{named}"
         if not _can_be(named):
             self._leave_out(f"{folder}/{named}", "no file can have this name")
+        elif len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
+            self._leave_out(path, "no file can have so long a path")
         elif entry.get("type") == "directory":
             self._see_folder(path, wanted, depth + 1, entry)
         else:
@@ -308,11 +317,11 @@ class _Packing:
             await self._send(taken)
 
     def _leave_out(self, path: str, why: str) -> None:
-        self._left_out.add(f"{shown(path)}: {why}")
+        self._left_out.add(lambda: f"{shown(path)}: {why}")
 
     def _note_name(self, path: str, wanted: str, name: str) -> None:
         if name != wanted:
-            self._renamed.add(f"{shown(path)} -> {name.removeprefix(f'{ROOT}/')}")
+            self._renamed.add(lambda: f"{shown(path)} -> {name.removeprefix(f'{ROOT}/')}")
 
     async def _add_note(self, name: str, note: Note) -> None:
         if text := note.text():

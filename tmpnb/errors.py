@@ -125,6 +125,10 @@ class UnreachableError(TmpnbError):
     """No HTTP answer came back: refused, reset, timed out, or not HTTP."""
 
 
+class AnswerTooLargeError(UnreachableError):
+    """An HTTP answer came back that was more than is read."""
+
+
 class VisitError(TmpnbError):
     """A visitor of `tmpnb load` met a fault. The message is the same for all who meet it."""
 

@@ -6,11 +6,17 @@ import json
 import re
 from typing import Any, NoReturn
 
+MOST_VALUES = 50_000  # about 50 ms of the loop; no other thread runs meanwhile either
+
 _HALF = re.compile(r"\\u[dD][89a-fA-F]", re.ASCII)  # may be half a character
 _LONG = re.compile(r"(?<![0-9])[0-9]{1000,}")  # Python refuses to read what is much longer
 
 
-def loads(source: bytes, *, lenient: bool = False) -> Any:
+class TooManyValuesError(ValueError):
+    """A text would take too long to read."""
+
+
+def loads(source: bytes, *, lenient: bool = False, most: int = MOST_VALUES) -> Any:
     """Return the value of a text in UTF-8, whose strings can be written as UTF-8 again.
 
     Args:
@@ -18,11 +24,15 @@ def loads(source: bytes, *, lenient: bool = False) -> Any:
         lenient: Whether one odd value may not cost all others, as in a list of files. What
             is half a character, or no UTF-8, stays in strings as Python has it in file
             names. A number that is none is None, and one of a thousand digits is 0.
+        most: Values that it may have, counted by the characters `[`, `{` and `,`.
 
     Raises:
+        TooManyValuesError: It has more; nothing of it was read.
         ValueError: It is no JSON, nested too deeply, or has half a character in a string,
             which would break whatever it is put into.
     """
+    if sum(source.count(mark) for mark in (b"[", b"{", b",")) > most:
+        raise TooManyValuesError(f"more than {most} values")
     try:
         if lenient:
             text = source.decode("utf-8-sig", "surrogateescape")

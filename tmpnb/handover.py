@@ -68,7 +68,9 @@ class HandOver:
     async def answers(self, server: NotebookServer) -> bool:
         """Whether the server is alive right now."""
         try:
-            answer = await self._client.fetch(self._ready_url(server), timeout=QUESTION_TIMEOUT)
+            answer = await self._client.fetch(
+                self._ready_url(server), timeout=QUESTION_TIMEOUT, head_only=True
+            )
         except UnreachableError as error:
             log.warning("server %s was ready and is dead: %s", server.id, error)
             return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Note:
     """A heading and lines below it; without any there is nothing to say."""
@@ -17,10 +19,10 @@ class Note:
         self._lines: list[str] = []
         self._unsaid = 0
 
-    def add(self, line: str) -> None:
-        """Add a line, if there is room for one more."""
+    def add(self, line: Callable[[], str]) -> None:
+        """Add a line, which is made only if there is room for one more."""
         if len(self._lines) < self._most:
-            self._lines.append(line)
+            self._lines.append(line())
         else:
             self._unsaid += 1
 

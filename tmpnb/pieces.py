@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPHeaders, HTTPInputError, parse_response_start_line
 
 from tmpnb.errors import UnreachableError
+from tmpnb.http import short_enough
 
 PIECE = 65_536  # bytes; no more than about three times as many are in memory
 _FAILURES = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
@@ -64,7 +65,7 @@ async def opened(url: str, headers: Mapping[str, str], *, patience: float) -> As
     Raises:
         UnreachableError: There was no answer that can be read. The message has no query.
     """
-    parts = urlsplit(url)
+    parts = urlsplit(short_enough(url))
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     lines = [f"GET {path or '/'} HTTP/1.0", f"Host: {parts.netloc}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]

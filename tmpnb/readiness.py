@@ -19,6 +19,7 @@ async def wait_until_ready(
 ) -> None:
     """Return once GET `url` answers 200; a redirect or an error page does not count.
 
+    What else it answers is not read: it may be a page of any size.
     An open port proves nothing: Docker's port proxy accepts before the server listens.
 
     Args:
@@ -38,7 +39,8 @@ async def wait_until_ready(
             raise SpawnerError("it exited before it answered")
         remaining = deadline - loop.time()
         try:
-            answer = await client.fetch(url, timeout=min(PROBE_TIMEOUT, max(remaining, 0.01)))
+            timeout = min(PROBE_TIMEOUT, max(remaining, 0.01))
+            answer = await client.fetch(url, timeout=timeout, head_only=True)
         except UnreachableError as error:
             if not answered or remaining > PROBE_TIMEOUT:  # else the deadline cut it short
                 last = str(error)

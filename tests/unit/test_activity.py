@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 
 import pytest
+from harness import wait_until
+from support.watchdog import nobody_holds_the_loop
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from tmpnb import activity
-from tmpnb.activity import Word, ask_for_use
+from tmpnb.activity import Word, ask_for_use, ask_whether_it_lives
 from tmpnb.http import SMALL, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -29,6 +32,7 @@ class Server:
         self.kernels = "[]"
         self.others: dict[str, str] = {}  # by path below api/
         self.kit = ""  # what it says of use elsewhere; empty: it has no kit
+        self.kit_code = 404  # if it has none
         self.code = 200
         self.codes: dict[str, int] = {}  # of single paths
         self.hangs: set[str] = set()  # paths; "" is all
@@ -62,7 +66,7 @@ class Kit(RequestHandler):
         self.server.asked.append(self.request.uri or "")
         if "kit" in self.server.hangs:
             await asyncio.Event().wait()
-        self.set_status(200 if self.server.kit else 404)
+        self.set_status(200 if self.server.kit else self.server.kit_code)
         self.finish(self.server.kit)
 
 
@@ -120,10 +124,8 @@ async def test_asking_for_kernels_is_no_activity_itself(
     "kernels",
     [
         "[]",
-        "null",
-        "[null, 3]",
         '[{"execution_state": "idle"}]',
-        '[{"execution_state": ["busy"]}]',
+        '[{"execution_state": "starting"}, {"execution_state": ""}]',
     ],
 )
 async def test_kernels_that_are_not_busy_do_not_keep_a_server(
@@ -133,7 +135,23 @@ async def test_kernels_that_are_not_busy_do_not_keep_a_server(
     assert await asked(client, url) == NOW - 3600 + 0.5
 
 
-@pytest.mark.parametrize("kernels", ["{}", "not json", "[" * 100_000, '"busy"', "[]" * 600_000])
+KERNELS = (
+    "null",
+    "{}",
+    "not json",
+    "[" * 100_000,
+    '"busy"',
+    "[]" * 600_000,
+    "[null]",
+    "[{}]",
+    '[{"execution_state": null}]',
+    '[{"execution_state": ["busy"]}]',
+    '[{"execution_state": "idle"}, 3]',
+    json.dumps([{"execution_state": "idle"}] * 3000),
+)
+
+
+@pytest.mark.parametrize("kernels", KERNELS, ids=lambda kernels: kernels[:40])
 async def test_kernels_that_it_does_not_tell_may_be_computing(
     client: Client, url: str, server: Server, kernels: str
 ) -> None:
@@ -141,19 +159,12 @@ async def test_kernels_that_it_does_not_tell_may_be_computing(
     assert await asked(client, url) == NOW
 
 
-@pytest.mark.parametrize("code", [403, 500, 503])
+@pytest.mark.parametrize("code", [204, 302, 401, 403, 404, 429, 500, 503])
 async def test_a_question_about_kernels_that_fails_ends_nobody(
     client: Client, url: str, server: Server, code: int
 ) -> None:
     server.status, server.codes = json.dumps({"last_activity": OLD}), {"kernels": code}
     assert await asked(client, url) == NOW
-
-
-async def test_a_server_that_knows_no_kernels_has_none(
-    client: Client, url: str, server: Server
-) -> None:
-    server.status, server.codes = json.dumps({"last_activity": OLD}), {"kernels": 404}
-    assert await asked(client, url) == NOW - 3600 + 0.5
 
 
 @pytest.mark.parametrize(
@@ -215,7 +226,14 @@ async def test_all_questions_together_have_a_deadline(
 
 async def test_a_status_is_small(client: Client, url: str, server: Server) -> None:
     server.status = json.dumps({"last_activity": RECENT, "pad": "x" * SMALL})
-    assert await word_of(client, url) == Word(None, answered=False)
+    assert await word_of(client, url) == Word(None, answered=True)
+
+
+async def test_another_application_lives_whatever_the_size_of_its_page(
+    client: Client, url: str, server: Server
+) -> None:
+    server.status = "x" * 20_000_000
+    assert await ask_whether_it_lives(client, url, TOKEN)
 
 
 async def test_a_server_that_is_gone_is_not_knowing(
@@ -332,13 +350,159 @@ async def test_one_odd_entry_costs_no_more_than_itself(
     assert await asked(client, url) == NOW - 360
 
 
-@pytest.mark.parametrize("code", [400, 403, 404])
+@pytest.mark.parametrize("code", [403, 404])
 async def test_a_folder_that_it_does_not_show_costs_only_itself(
     client: Client, url: str, server: Server, code: int
 ) -> None:
     page_is_open(server, entry("directory", "closed", OLD))
     server.codes["contents/closed"] = code
     assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+@pytest.mark.parametrize("code", [204, 302, 400, 401, 408, 425, 429, 500])
+async def test_a_folder_that_it_does_not_tell_of_may_have_been_saved_in(
+    client: Client, url: str, server: Server, code: int
+) -> None:
+    page_is_open(server, entry("directory", "work", OLD))
+    server.codes["contents/work"] = code
+    server.others["contents/work"] = "{}"
+    assert await asked(client, url) == NOW - 300
+
+
+@pytest.mark.parametrize("listing", ["null", *LISTINGS])
+async def test_a_folder_whose_list_is_none_may_have_been_saved_in(
+    client: Client, url: str, server: Server, listing: str
+) -> None:
+    page_is_open(server, entry("directory", "work", OLD))
+    server.others["contents/work"] = listing
+    assert await asked(client, url) == NOW - 300
+
+
+async def test_a_folder_whose_name_nobody_can_ask_for_costs_only_itself(
+    client: Client, url: str, server: Server
+) -> None:
+    """Real notebook servers answer 400, and their pages cannot show it either."""
+    odd = [entry("directory", name, OLD) for name in ("caf\udce9", "half \ud800")]
+    page_is_open(server, *odd)
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+UNREAD = [
+    {"type": "file", "path": "x"},
+    {"type": "file", "path": "x", "last_modified": None},
+    entry("file", "x", "10000-01-01T00:00:00Z"),
+    entry("file", "x", "2026-11-22T15:55:00"),
+    {"type": "directory", "path": 7, "last_modified": OLD},
+    None,
+    "x",
+]
+
+
+@pytest.mark.parametrize("unread", UNREAD, ids=repr)
+async def test_a_time_that_cannot_be_read_may_be_of_now(
+    client: Client, url: str, server: Server, unread: object
+) -> None:
+    page_is_open(server)
+    server.others["contents/"] = json.dumps({"content": [entry("file", "y", OLD), unread]})
+    assert await asked(client, url) == NOW - 300
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("terminals", '[{"name": "1", "last_activity": "soon"}]'),
+        ("terminals", '[{"name": "1"}]'),
+        ("terminals", "[null]"),
+        ("terminals", "null"),
+        ("terminals", "{}"),
+        ("kernels", '[{"execution_state": "idle", "last_activity": null}]'),
+    ],
+)
+async def test_so_may_that_of_a_terminal_or_a_kernel(
+    client: Client, url: str, server: Server, path: str, said: str
+) -> None:
+    page_is_open(server)
+    server.others[path] = said
+    assert await asked(client, url) == NOW - 300
+
+
+@pytest.mark.parametrize("code", [401, 403, 429, 500])
+async def test_terminals_that_it_does_not_tell_may_be_in_use(
+    client: Client, url: str, server: Server, code: int
+) -> None:
+    page_is_open(server)
+    server.codes["terminals"] = code
+    assert await asked(client, url) == NOW - 300
+
+
+async def test_a_server_without_terminals_does_not_know_the_address(
+    client: Client, url: str, server: Server
+) -> None:
+    page_is_open(server, entry("file", "x", OLD))
+    server.codes["terminals"] = 404
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+async def test_a_path_that_no_folder_can_have_is_not_asked_for(
+    client: Client, url: str, server: Server
+) -> None:
+    page_is_open(server, entry("directory", "é" * (activity.LONGEST_PATH + 1), OLD))
+    assert await asked(client, url) == NOW - 300
+    assert sum("contents" in path for path in server.asked) == 1
+
+
+async def test_more_folders_than_are_looked_at_are_not_asked_for(
+    client: Client, url: str, server: Server
+) -> None:
+    many = [entry("directory", f"d{n}", OLD) for n in range(activity.MOST_FOLDERS)]
+    page_is_open(server, *many)
+    assert await asked(client, url) == NOW - 300
+    assert sum("contents" in path for path in server.asked) == 1
+
+
+@pytest.mark.parametrize("asked_next", ["terminals", "contents/", "contents/work"])
+async def test_no_list_is_kept_while_the_next_is_asked_for(
+    client: Client, url: str, server: Server, asked_next: str
+) -> None:
+    """Fifty servers are asked at once, and each may send lists of a million objects."""
+    kept = {"mark": ["kept"], "last_activity": OLD, "execution_state": "idle"}
+    page_is_open(server)
+    server.others["contents/"] = json.dumps({"content": [kept | entry("directory", "work", OLD)]})
+    server.kernels = server.others["terminals"] = json.dumps([kept])
+    server.hangs = {asked_next}
+    asking = asyncio.ensure_future(asked(client, url))
+    await wait_until(lambda: any(f"api/{asked_next}?" in path for path in server.asked))
+    gc.collect()
+    found = [o for o in gc.get_objects() if isinstance(o, dict) and o.get("mark") == ["kept"]]
+    assert [o for o in found if o is not kept] == []
+    asking.cancel()
+
+
+async def test_all_answers_together_are_bounded(
+    client: Client, url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [entry("directory", f"d{n}", OLD) for n in range(8)]
+    page_is_open(server, *folders)
+    for folder in folders:
+        listing = {"pad": "x" * 10_000, "content": []}
+        server.others[f"contents/{folder['path']}"] = json.dumps(listing)
+    idle = NOW - 3600 + 0.5
+    monkeypatch.setattr(activity, "LOOK_SIZE", 90_000)
+    assert await asked(client, url) == idle
+    monkeypatch.setattr(activity, "LOOK_SIZE", 50_000)
+    assert await asked(client, url) == NOW - 300
+    assert sum("contents" in path for path in server.asked) < 9 + 7
+
+
+@pytest.mark.parametrize("form", ["[" * 400 + "]" * 400, "{}", "1"])
+async def test_a_list_of_too_many_values_is_not_read(
+    client: Client, url: str, server: Server, form: str
+) -> None:
+    values = ",".join([form] * (900_000 // len(form)))
+    page_is_open(server)
+    server.others["contents/"] = '{"content": [' + values + "]}"
+    with nobody_holds_the_loop():
+        assert await asked(client, url) == NOW - 300
 
 
 async def test_a_start_is_no_use(client: Client, url: str, server: Server) -> None:
@@ -358,13 +522,51 @@ async def test_use_of_pages_that_are_not_jupyters_is_told_by_the_kit(
 
 
 @pytest.mark.parametrize(
-    "said", ["", "[]", "not json", "{}", '{"last_use": "now"}', '{"last_use": -1e400}', "[" * 9999]
+    "said", ["", "not json", "<!doctype html>" + " " * SMALL, "[" * 9999, '{"last_use": null}']
 )
 async def test_without_a_word_of_the_kit_the_others_count(
     client: Client, url: str, server: Server, said: str
 ) -> None:
     page_is_open(server, entry("file", "x", OLD))
     server.kit = said
+    assert await asked(client, url) == NOW - 3600 + 0.5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[]",
+        "{}",
+        "null",
+        '{"last_use": "now"}',
+        '{"last_use": -1e400}',
+        '{"last_use": true}',
+        '{"last_use": 0}',
+        '{"last_use": 1e300}',
+    ],
+)
+@pytest.mark.parametrize("status", [RECENT, OLD])
+async def test_a_word_of_the_kit_that_cannot_be_read_may_be_of_now(
+    client: Client, url: str, server: Server, said: str, status: str
+) -> None:
+    page_is_open(server, entry("file", "x", OLD))
+    server.status, server.kit = json.dumps({"last_activity": status}), said
+    assert await asked(client, url) == (NOW if status == OLD else NOW - 300)
+
+
+@pytest.mark.parametrize("code", [302, 408, 425, 429, 500, 503])
+async def test_a_kit_that_fails_once_ends_nobody(
+    client: Client, url: str, server: Server, code: int
+) -> None:
+    server.status, server.kit_code = json.dumps({"last_activity": OLD}), code
+    assert await asked(client, url) == NOW
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 405])
+async def test_a_server_without_the_kit_is_judged_by_the_rest(
+    client: Client, url: str, server: Server, code: int
+) -> None:
+    server.status, server.kit_code = json.dumps({"last_activity": OLD}), code
     assert await asked(client, url) == NOW - 3600 + 0.5
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from contents_site import BASE, ContentsSite
+from contents_site import BASE, MODIFIED, ContentsSite
 from harness import KEY, wait_until
 from tornado.ioloop import IOLoop
 
-from tmpnb import downloads, pieces
+from tmpnb import downloads, foreign_json, pieces
 from tmpnb.downloads import Downloads
 from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError
 from tmpnb.http import Client
@@ -298,7 +298,8 @@ async def test_archive_is_bounded_to_the_last_one_and_says_so(
     site.files = {"a": bytes(100), "a2": bytes(100), "b/c": bytes(100)}
     if enough is None:
         site.lists[""] = json.dumps({"content": list(site.entries(""))})
-        enough = len(site.lists[""]) if limit == "LONGEST_LIST" else site.lists[""].count(",")
+        values = sum(site.lists[""].count(mark) for mark in "[{,")
+        enough = len(site.lists[""]) if limit == "LONGEST_LIST" else values
     monkeypatch.setattr(downloads, limit, enough)
     assert set(contents(await visitor.archive())) == {"a", "a2", "b/c"}
     visitor.taken.clear()
@@ -309,6 +310,18 @@ async def test_archive_is_bounded_to_the_last_one_and_says_so(
     assert ("a" in contents(archive)) == (said[0] != "/")
 
 
+def test_a_list_of_as_many_files_as_there_may_be_is_read() -> None:
+    """Notebook servers say 12 things of each."""
+    one = {
+        "name": "measurement.csv", "path": "data/measurement.csv", "last_modified": MODIFIED,
+        "created": MODIFIED, "content": None, "format": None, "mimetype": "text/csv",
+        "size": 12345, "writable": True, "hash": None, "hash_algorithm": None, "type": "file",
+    }  # fmt: skip
+    listing = json.dumps(one | {"content": [one] * downloads.MOST_FILES}).encode()
+    assert len(listing) <= downloads.LONGEST_LIST
+    assert foreign_json.loads(listing, lenient=True, most=downloads.MOST_VALUES)
+
+
 async def test_folders_are_counted_one_by_one(
     site: ContentsSite, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +330,21 @@ async def test_folders_are_counted_one_by_one(
     archive = await visitor.archive()
     assert set(contents(archive)) == {"x/1", "z/3", "LEFT OUT.txt"}
     assert note(archive).splitlines()[2:] == ["x/y/: more than 2 folders"]
+
+
+async def test_a_path_may_be_as_long_as_a_file_can_have(
+    site: ContentsSite, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bytes, for its address is made of them."""
+    monkeypatch.setattr(downloads, "LONGEST_PATH", len("ü/ü/a".encode()))
+    site.files = {"ü/ü/a": b"1", "ü/ü/ü": b"2", "ü/ü/ab/c": b"3"}
+    archive = await visitor.archive()
+    assert set(contents(archive)) == {"ü/ü/a", "LEFT OUT.txt"}
+    assert set(note(archive).splitlines()[2:]) == {
+        "ü/ü/ü: no file can have so long a path",
+        "ü/ü/ab: no file can have so long a path",
+    }
+    assert not [address for address in site.asked if "ab" in address]
 
 
 async def test_a_file_that_grows_while_it_is_read_is_bounded_to_the_byte(

@@ -31,6 +31,22 @@ def test_what_cannot_be_used_is_refused(source: bytes) -> None:
         foreign_json.loads(source)
 
 
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize("one", [b"1", b"[]", b"{}", b"[[]]", b'{"a": {"b": 1}}'])
+def test_a_text_may_have_so_many_values_and_no_more(one: bytes, *, lenient: bool) -> None:
+    most = [b"[" + b",".join([one] * count) + b"]" for count in (6, 7)]
+    values = sum(most[0].count(mark) for mark in (b"[", b"{", b","))
+    assert len(foreign_json.loads(most[0], lenient=lenient, most=values)) == 6
+    for source, room in ((most[0], values - 1), (most[1], values)):
+        with pytest.raises(foreign_json.TooManyValuesError):
+            foreign_json.loads(source, lenient=lenient, most=room)
+
+
+def test_no_text_may_have_as_many_values_as_it_likes() -> None:
+    with pytest.raises(foreign_json.TooManyValuesError):
+        foreign_json.loads(b"[" * 400 + b"]" * 400 + (b"," + b"[" * 400 + b"]" * 400) * 200)
+
+
 def test_what_can_be_is_read() -> None:
     source = rb'{"a": ["\ud83d\ude00", "\\ud800", "\u00e9", 1.5, null, true]}'
     assert foreign_json.loads(source) == {"a": ["\U0001f600", "\\ud800", "é", 1.5, None, True]}

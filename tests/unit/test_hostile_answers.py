@@ -24,6 +24,10 @@ HOSTILE = {
     "a path that is no text": OK + b'Content-Length: 3\r\n\r\n"\xff"',
     "endless interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
     "tiny chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100_000,
+    "a million lists": OK + b"Content-Length: 999600\r\n\r\n" + b"[" * 999_600,
+    "null": OK + b"Content-Length: 4\r\n\r\nnull",
+    "not now": b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n",
+    "a page of 20 MB": OK + b"Content-Length: 20000000\r\n\r\n" + b" " * 20_000_000,
     "no answer": b"",
 }
 
@@ -184,6 +188,18 @@ async def test_a_pass_that_dies_shows_and_is_followed_by_another(
         assert since == caplog.text.count("Traceback") == 1, "told once"
         server = await world.orchestrator.claims.claim()
         assert server.phase is Phase.CLAIMED
+
+
+async def test_a_server_is_given_whatever_the_size_of_its_ready_page() -> None:
+    """It is another application, with a page for people there."""
+    page = OK + b"Content-Length: 20000000\r\n\r\n" + b" " * 20_000_000
+    async with World(1, interval=60).running() as world:
+        await world.until_ready(1)
+        server = world.servers(Phase.READY)[0]
+        async with taken_over(server, page) as asked:
+            world.engine.servers["test", server.id].address = str(server.address)
+            assert await world.orchestrator.claims.claim() is server
+            assert asked
 
 
 @pytest.mark.parametrize("in_line", [False, True], ids=["at once", "in line"])

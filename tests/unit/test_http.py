@@ -155,6 +155,17 @@ async def test_an_answer_may_be_odd_in_any_way_and_is_told_as_no_answer(
     server.stop()
 
 
+async def test_no_message_is_longer_than_a_few_lines(client: Client) -> None:
+    server = NotHttp()
+    server.words = OK + b"Content-Length: " + b"x" * 10_000 + b"\r\n\r\n"
+    sock, port = bind_unused_port()
+    server.add_socket(sock)
+    with pytest.raises(UnreachableError) as caught:
+        await client.fetch(f"http://127.0.0.1:{port}/{'y' * 10_000}", timeout=5)
+    assert len(str(caught.value)) < 1000
+    server.stop()
+
+
 @pytest.mark.parametrize("fault", [KeyError("x"), RecursionError(), RuntimeError("")])
 async def test_whatever_the_library_raises_is_told_as_no_answer(
     client: Client, monkeypatch: pytest.MonkeyPatch, fault: Exception

@@ -22,5 +22,5 @@ def test_nothing_to_say_is_no_text() -> None:
 def test_lines_stand_below_the_heading_as_far_as_there_is_room(lines: int, said: list[str]) -> None:
     note = Note("Here:", 2)
     for number in range(lines):
-        note.add(f"line {number}")
+        note.add(lambda number=number: f"line {number}")
     assert note.text() == "\r\n".join(["Here:", "", *said, ""])

@@ -11,7 +11,7 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb import readiness
 from tmpnb.errors import StartTimeoutError
-from tmpnb.http import Client
+from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.readiness import wait_until_ready
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -23,6 +23,7 @@ class Server:
     def __init__(self) -> None:
         self.statuses: list[int | None] = [200]
         self.asked = 0
+        self.page = b""
 
 
 class Api(RequestHandler):
@@ -39,6 +40,8 @@ class Api(RequestHandler):
         if status == 302:
             self.set_header("Location", "/login")
         self.set_status(status)
+        if self.server.page:
+            self.finish(self.server.page)
 
 
 class Login(RequestHandler):
@@ -63,6 +66,14 @@ def seconds_from_now(seconds: float) -> float:
 async def test_a_server_that_answers_is_ready(
     client: Client, http_server: HTTPServer, base_url: str, server: Server
 ) -> None:
+    await wait_until_ready(client, f"{base_url}/user/a/api", seconds_from_now(15))
+    assert server.asked == 1
+
+
+async def test_what_it_answers_may_be_a_page_of_any_size(
+    client: Client, http_server: HTTPServer, base_url: str, server: Server
+) -> None:
+    server.page = b"x" * (MAX_ANSWER + 1)
     await wait_until_ready(client, f"{base_url}/user/a/api", seconds_from_now(15))
     assert server.asked == 1
 

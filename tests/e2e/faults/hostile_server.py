@@ -46,6 +46,12 @@ def listing(*entries: object) -> bytes:
     return json_of({"type": "directory", "content": list(entries)})
 
 
+def many(value: object, count: int) -> bytes:
+    """Return a list of one thing over and over, as short as it can be written."""
+    one = json.dumps(value, ensure_ascii=False).encode()
+    return whole(b'{"content":[' + b",".join([one] * count) + b"]}")
+
+
 STARTED = now()
 SAYINGS = (
     b"",
@@ -74,6 +80,26 @@ SAYINGS = (
     listing({"type": "directory", "name": "..", "path": "../../.."}),
     listing({"type": "file", "name": "a/../../b", "size": -1}, {"name": 7}, "x", None),
     listing(entry("file", "x" * 40_000), entry("file", "con"), entry("file", "a:b?c*")),
+    OK + b"a:\r\n" * 4_000 + b"Content-Length: 2\r\n\r\n[]",
+    whole(b"{}", "401 Unauthorized"),
+    whole(b"{}", "404 Not Found"),
+    whole(b"{}", "429 Too Many Requests"),
+    whole(b"{}", "503 Service Unavailable"),
+    whole(b" " * 20_000_000, kind="text/html"),
+    json_of(None),
+    json_of([None]),
+    json_of([{}]),
+    json_of([{"execution_state": None}]),
+    json_of([{"execution_state": "idle", "last_activity": "10000-01-01T00:00:00Z"}]),
+    json_of({"last_use": "soon"}),
+    listing(entry("file", "x", "10000-01-01T00:00:00Z"), {"type": "file"}, {"type": "directory"}),
+    listing(entry("directory", "\xe9" * 300_000)),
+    listing(*(entry("directory", f"{n}") for n in range(20_000))),
+    listing(*({"type": "directory", "name": "\U0001f600" * 250} for _ in range(1_000))),
+    many({"name": "\x81" * 226, "size": 10**10}, 7_800),
+    many({"name": "/" + "\x81" * 240}, 7_500),
+    many([[[[[[]]]]]], 200_000),
+    many({}, 300_000),
 )
 
 

@@ -30,6 +30,8 @@ class Telling(Stub):
     def do_GET(self):
         path = self.path.removeprefix(BASE_URL)
         USED[0] = time.time() if path == "about" else USED[0]
+        if path.startswith("api/kernels"):
+            return self.answer(200, [])
         if path != "api/status":
             return super().do_GET()
         used = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(USED[0]))
