@@ -186,3 +186,42 @@ def test_each_move_is_one_line_in_the_log(pool: Pool, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.INFO, logger="tmpnb.pool"):
         pool.move(server, Phase.STOPPING, StopReason.IDLE)
     assert caplog.messages == ["server move id=a from=ready to=stopping reason=idle"]
+
+
+@pytest.mark.parametrize(
+    ("was", "reason", "noted"),
+    [
+        (Phase.CLAIMED, StopReason.IDLE, StopReason.IDLE),
+        (Phase.READY, StopReason.SURPLUS, None),
+        (Phase.READY, StopReason.UNKNOWN, StopReason.UNKNOWN),
+        (Phase.CLAIMED, None, None),
+    ],
+)
+def test_the_end_of_a_server_that_a_visitor_may_have_had_is_remembered(
+    pool: Pool, was: Phase, reason: StopReason | None, noted: StopReason | None
+) -> None:
+    server = add(pool, "a", *(Phase.READY, Phase.CLAIMED)[: 1 + (was is Phase.CLAIMED)])
+    pool.move(server, Phase.STOPPING, reason)
+    pool.move(server, Phase.GONE, StopReason.EXITED)
+    ending = pool.endings.of("a")
+    assert (ending.reason if ending else None) is noted
+
+
+def test_what_a_former_orchestrator_left_does_not_hide_the_end_that_is_known(pool: Pool) -> None:
+    for was, reason in ((Phase.CLAIMED, StopReason.CLOSED), (Phase.READY, StopReason.UNKNOWN)):
+        server = add(pool, "a", *(Phase.READY, Phase.CLAIMED)[: 1 + (was is Phase.CLAIMED)])
+        pool.move(server, Phase.STOPPING, reason)
+        pool.move(server, Phase.GONE)
+    ending = pool.endings.of("a")
+    assert ending is not None
+    assert ending.reason is StopReason.CLOSED
+
+
+def test_what_has_gone_is_remembered_for_as_long_as_it_is_asked(pool: Pool, clock: Clock) -> None:
+    add(pool, "a", Phase.STOPPING, Phase.GONE)
+    gone_at = clock.now
+    clock.now += 1
+    add(pool, "b", Phase.STOPPING, Phase.GONE)
+    assert pool.gone_since(gone_at) == {"a", "b"}
+    assert pool.gone_since(gone_at + 1) == {"b"}
+    assert pool.gone_since(gone_at) == {"b"}, "and no longer"
