@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tmpnb.border import Caller
 from tmpnb.errors import TmpnbError
 
 log = logging.getLogger(__name__)
@@ -60,13 +61,17 @@ class Health:
 
         Raises:
             TmpnbError: As `work` does, which has reported it.
-            Exception: What nobody foresaw, the first time, so that all of it is logged.
+            BaseException: What nobody foresaw, the first time, so that all of it is logged;
+                or this task is to end, see `border.Caller`.
         """
+        caller = Caller()
         try:
             await work
         except TmpnbError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if caller.is_ended_by(error):
+                raise
             is_known = topic in self.problems
             self.report(topic, f"it broke off, and is tried again: {error!r}")
             if not is_known:

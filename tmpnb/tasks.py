@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Self
 
+from tmpnb.border import Caller
 from tmpnb.errors import TmpnbError
 
 log = logging.getLogger(__name__)
@@ -52,10 +53,16 @@ async def supervise(work: Coroutine[None, None, None], what: str) -> None:
     """Await `work`; log what it could not help. See also `border`.
 
     A bug in one start or one pass must not end the service for all visitors.
+
+    Raises:
+        BaseException: This task is to end, see `border.Caller`.
     """
+    caller = Caller()
     try:
         await work
     except TmpnbError as error:
         log.debug("%s: %s", what, error)  # its own report stands in `Health`
-    except Exception:
+    except BaseException as error:
+        if caller.is_ended_by(error):
+            raise
         log.exception("unexpected error in %s", what)
