@@ -56,8 +56,8 @@ class Health:
         if known is not None:
             log.info("%s: well again after %.0f s", topic, self._clock() - known.since)
 
-    async def watch(self, work: Awaitable[None], topic: str) -> None:
-        """Await `work`; if it dies of what nobody foresaw, that is the problem of a topic.
+    async def watch(self, work: Callable[[], Awaitable[None]], topic: str) -> None:
+        """Do `work`; if it dies of what nobody foresaw, that is the problem of a topic.
 
         Raises:
             TmpnbError: As `work` does, which has reported it.
@@ -66,7 +66,7 @@ class Health:
         """
         caller = Caller()
         try:
-            await work
+            await work()
         except TmpnbError:
             raise
         except BaseException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
@@ -38,7 +38,7 @@ class Tasks:
 
     def spawn(self, work: Coroutine[None, None, None], what: str) -> asyncio.Task[None]:
         """Run `work` in the background; its failure is logged as `what` and ends only it."""
-        task = self._group.create_task(supervise(work, what))
+        task = supervised(work, what, self._group.create_task)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
@@ -47,6 +47,27 @@ class Tasks:
         """Ask every member to end."""
         for task in tuple(self._running):
             task.cancel()
+
+
+def supervised(
+    work: Coroutine[None, None, None],
+    what: str,
+    create_task: Callable[[Coroutine[None, None, None]], asyncio.Task[None]] = asyncio.create_task,
+) -> asyncio.Task[None]:
+    """Return a task that does `work`; its failure is logged as `what`.
+
+    A task that is cancelled before its first step never comes to its work, which is closed
+    then: Python warns of work that nobody began.
+    """
+    watched = supervise(work, what)
+    try:
+        task = create_task(watched)
+    except RuntimeError:  # the group has ended
+        watched.close()
+        work.close()
+        raise
+    task.add_done_callback(lambda _: work.close())
+    return task
 
 
 async def supervise(work: Coroutine[None, None, None], what: str) -> None:

@@ -29,7 +29,7 @@ class Own(BaseException):
     """What a driver made for itself."""
 
 
-class Wordless(Exception):
+class WordlessError(Exception):
     """Cannot even be printed."""
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ SURPRISES = [
     SystemExit("a driver that gives up"),
     GeneratorExit(),
     BaseExceptionGroup("several", [Own(), SystemExit(1)]),
-    Wordless(),
+    WordlessError(),
 ]
 surprises = pytest.mark.parametrize("surprise", SURPRISES, ids=lambda e: type(e).__name__)
 SPEC = ServerSpec("abc", "/user/abc/", "the-token")
