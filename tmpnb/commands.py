@@ -13,7 +13,7 @@ from tmpnb.doctor import network
 from tmpnb.doctor.checkup import Say, check_image, doctor
 from tmpnb.errors import ConfigError
 from tmpnb.firewall import firewall
-from tmpnb.guarded import GuardedSpawner
+from tmpnb.guarded import let_go
 from tmpnb.invite import invite
 from tmpnb.load.run import load
 from tmpnb.service import Service
@@ -137,7 +137,7 @@ async def _run(order: Order, service: Service) -> bool:
     try:
         return await order.command.run(service, order, _say)
     finally:
-        await GuardedSpawner(service.spawner).close()
+        await let_go(service.spawner)
 
 
 def _ended(work: Coroutine[None, None, bool], when_interrupted: str) -> int:

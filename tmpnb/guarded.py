@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
@@ -9,11 +10,13 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from tmpnb.calls import Calls
-from tmpnb.errors import ProxyError, SpawnerError
+from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
 from tmpnb.observation import Instance, Route
 from tmpnb.proxy import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
+
+log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT = 10.0  # seconds
 PROXY_TIMEOUT = 30.0  # seconds for any question; those who ask mostly have less
@@ -97,6 +100,14 @@ class GuardedSpawner(Spawner):
         """See `Spawner`."""
         with self._border.crossing("preparing to examine the engine"):
             return self._inner.examination()
+
+
+async def let_go(spawner: Spawner) -> None:
+    """Close a spawner at the end; that it cannot be closed is told, and changes no outcome."""
+    try:
+        await GuardedSpawner(spawner).close()
+    except TmpnbError as error:
+        log.warning("%s", error)
 
 
 class GuardedProxy:

@@ -15,7 +15,7 @@ from tmpnb.errors import TmpnbError
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 10.0  # seconds for tasks and threads that are left when the work is done
+PATIENCE = 5.0  # seconds for tasks and threads that are left when the work is done
 
 T = TypeVar("T")
 

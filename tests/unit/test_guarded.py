@@ -11,7 +11,7 @@ from fakes_proxy import FakeProxy
 from harness import World, wait_until
 
 from tmpnb.errors import ProxyError, SpawnerError
-from tmpnb.guarded import GuardedProxy, GuardedSpawner
+from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.observation import Instance
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
@@ -65,6 +65,17 @@ async def test_a_close_that_hangs_has_a_deadline(*, stubborn: bool) -> None:
     with pytest.raises(ProxyError, match=r"closing the proxy: no answer within 0\.05 s"):
         await GuardedProxy(proxy).close()
     assert hangs.hanging == (2 if stubborn else 0)
+    await hangs.ended()
+
+
+@kinds
+async def test_a_close_that_fails_is_told_and_changes_no_outcome(
+    caplog: pytest.LogCaptureFixture, *, stubborn: bool
+) -> None:
+    hangs, spawner = Hangs(stubborn=stubborn), FakeSpawner()
+    spawner.close = hangs  # type: ignore[method-assign]  # the fault of this test
+    await let_go(spawner)
+    assert caplog.messages == ["closing the engine: no answer within 0.05 s"]
     await hangs.ended()
 
 
