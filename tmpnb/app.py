@@ -15,7 +15,7 @@ from typing import Any
 from traitlets import Bool, CaselessStrEnum, Enum, Int, TraitError, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, commands, config_file, cors, flags, logs, settings
+from tmpnb import __version__, commands, config_file, cors, flags, leaving, logs, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding
@@ -191,7 +191,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             print(f"wrote {self.config_file}")  # noqa: T201 - the answer to the flag
             return
         self._configure_logs()
-        asyncio.run(self.build().run())
+        leaving.run(self.build().run())
 
     def start_show_config(self) -> None:
         """Print the settings in force; called by traitlets in place of `start`."""
@@ -311,8 +311,12 @@ def _known_spawners() -> list[type[Configurable]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program; what the operator can mend is said in one line, with exit code 1."""
+    with leaving.left_in_time(is_program=argv is None):
+        _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: list[str]) -> None:
     application = Tmpnb()
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
         if chosen := commands.tool(words):
             sys.exit(commands.use(chosen, words[1:]))

@@ -17,6 +17,42 @@ LONGEST_WORDS = 300  # characters of an exception that are passed on
 REMEMBERED = 200  # surprises whose traceback is in the log already
 
 
+class Caller:
+    """Who calls something that may raise anything, and can itself be told to end meanwhile."""
+
+    def __init__(self) -> None:
+        self._task = _current_task()
+
+    def is_ended_by(self, error: BaseException) -> bool:
+        """Whether `error` tells the caller to end, rather than that the call failed.
+
+        So are Ctrl-C, the cancelling of the caller's task, and the end of a coroutine that
+        is thrown away, which happens outside of its task. A driver that calls `sys.exit`,
+        or raises one of the others by itself, has failed.
+        """
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        if isinstance(error, GeneratorExit):
+            return self._task is not _current_task()
+        if isinstance(error, asyncio.CancelledError):
+            return self._task is None or bool(self._task.cancelling())
+        return False
+
+
+def _said_by(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - it is code of the other side as well
+        return ""
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return None
+
+
 class Border:
     """Where calls leave for code that may raise anything: a driver, its library, a bug.
 
@@ -46,24 +82,22 @@ class Border:
 
         Raises:
             TmpnbError: Of the border's kind, with the class and the words of a surprise.
-            CancelledError: The task was cancelled. Raised by the other side on its own
-                account, it is a surprise like any other.
+            BaseException: The caller itself is to end, see `Caller`. Raised by the other side
+                on its own account, that is a surprise like any other.
         """
+        caller = Caller()
         passing: tuple[type[Exception], ...] = (TmpnbError, *expected)
         try:
             yield
         except passing:
             raise
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+        except BaseException as error:
+            if caller.is_ended_by(error):
                 raise
-            raise self._failure(what, error, secret) from error
-        except Exception as error:
             raise self._failure(what, error, secret) from error
 
     def _failure(self, what: str, error: BaseException, secret: str) -> TmpnbError:
-        words = redact(" ".join(on_one_line(" ".join(str(error).split())).split()))
+        words = redact(" ".join(on_one_line(" ".join(_said_by(error).split())).split()))
         if secret:
             words = words.replace(secret, "[redacted]")
         said = f"unexpected {type(error).__name__}" + (f": {words}" if words else "")

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tmpnb import signals
+from tmpnb import leaving, signals
 from tmpnb.doctor import network
 from tmpnb.doctor.checkup import Say, check_image, doctor
 from tmpnb.errors import ConfigError
 from tmpnb.firewall import firewall
+from tmpnb.guarded import let_go
 from tmpnb.invite import invite
 from tmpnb.load.run import load
 from tmpnb.service import Service
@@ -136,12 +137,12 @@ async def _run(order: Order, service: Service) -> bool:
     try:
         return await order.command.run(service, order, _say)
     finally:
-        await service.spawner.close()
+        await let_go(service.spawner)
 
 
 def _ended(work: Coroutine[None, None, bool], when_interrupted: str) -> int:
     try:
-        return 0 if asyncio.run(work) else 1
+        return 0 if leaving.run(work) else 1
     except asyncio.CancelledError:
         sys.stderr.write(f"tmpnb: interrupted; {when_interrupted}\n")
         return 1

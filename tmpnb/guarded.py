@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from functools import partial
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from tmpnb.border import Border
-from tmpnb.errors import ProxyError, SpawnerError
+from tmpnb.calls import Calls
+from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
 from tmpnb.observation import Instance, Route
 from tmpnb.proxy import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT = 10.0  # seconds
+PROXY_TIMEOUT = 30.0  # seconds for any question; those who ask mostly have less
+PREPARE_TIMEOUT = 3600.0  # seconds; an image may be large, and come a long way
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class GuardedSpawner(Spawner):
@@ -19,34 +31,33 @@ class GuardedSpawner(Spawner):
 
     def __init__(self, inner: Spawner) -> None:
         super().__init__()
-        self._inner, self._border = inner, Border(SpawnerError)
+        self._inner, self._calls = inner, Calls(SpawnerError)
+        self._border = self._calls.border
         self.image, self.pool_name = inner.image, inner.pool_name
 
     async def setup(self) -> None:
         """See `Spawner`."""
-        with self._border.crossing("setting up the engine"):
-            await self._inner.setup()
+        await self._calls.make("setting up the engine", self._inner.setup, _nothing)
         self.engine_id = self._inner.engine_id
 
     async def prepare(self, image: str) -> None:
         """See `Spawner`."""
-        with self._border.crossing(f"preparing the image {image}"):
-            await self._inner.prepare(image)
+        what, ask = f"preparing the image {image}", partial(self._inner.prepare, image)
+        await self._calls.make(what, ask, _nothing, seconds=PREPARE_TIMEOUT)
 
     async def start(self, spec: ServerSpec) -> str:
         """See `Spawner`."""
-        with self._border.crossing(f"starting server {spec.server_id}", spec.token):
-            return _checked_address(await self._inner.start(spec))
+        what, ask = f"starting server {spec.server_id}", partial(self._inner.start, spec)
+        return await self._calls.make(what, ask, _checked_address, secret=spec.token)
 
     async def stop(self, server_id: str) -> None:
         """See `Spawner`."""
-        with self._border.crossing(f"stopping server {server_id}"):
-            await self._inner.stop(server_id)
+        what, ask = f"stopping server {server_id}", partial(self._inner.stop, server_id)
+        await self._calls.make(what, ask, _nothing)
 
     async def list(self) -> list[Instance]:
         """See `Spawner`."""
-        with self._border.crossing("listing servers"):
-            return [_checked_instance(one) for one in await self._inner.list()]
+        return await self._calls.make("listing servers", self._inner.list, _checked_instances)
 
     def barred(self) -> str:
         """See `Spawner`; while that cannot be told, nothing may be given out."""
@@ -58,19 +69,19 @@ class GuardedSpawner(Spawner):
 
     async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
         """See `Spawner`."""
-        with self._border.crossing(f"claiming server {server_id}"):
-            await self._inner.mark_claimed(server_id, claimed_at)
+        ask = partial(self._inner.mark_claimed, server_id, claimed_at)
+        await self._calls.make(f"claiming server {server_id}", ask, _nothing)
 
     async def logs(self, server_id: str, lines: int = 20) -> str:
         """See `Spawner`."""
-        with self._border.crossing(f"reading what server {server_id} printed"):
-            return str(await self._inner.logs(server_id, lines) or "")
+        what = f"reading what server {server_id} printed"
+        ask = partial(self._inner.logs, server_id, lines)
+        return await self._calls.make(what, ask, lambda text: str(text or ""))
 
     async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
         """See `Spawner`; what is no number is not known."""
-        with self._border.crossing("reading who computes"):
-            used = dict(await self._inner.cpu_seconds(server_ids))
-            return {i: float(seconds) for i, seconds in used.items() if _is_number(seconds)}
+        ask = partial(self._inner.cpu_seconds, server_ids)
+        return await self._calls.make("reading who computes", ask, _numbers)
 
     def full_cpu(self) -> float:
         """See `Spawner`."""
@@ -81,9 +92,9 @@ class GuardedSpawner(Spawner):
             return 1.0
 
     async def close(self) -> None:
-        """See `Spawner`."""
-        with self._border.crossing("closing the engine"):
-            await self._inner.close()
+        """See `Spawner`; one that does not end is left behind."""
+        what, ask = "closing the engine", self._inner.close
+        await self._calls.make(what, ask, _nothing, seconds=CLOSE_TIMEOUT)
 
     def examination(self) -> Examination:
         """See `Spawner`."""
@@ -91,45 +102,70 @@ class GuardedSpawner(Spawner):
             return self._inner.examination()
 
 
+async def let_go(spawner: Spawner) -> None:
+    """Close a spawner at the end; that it cannot be closed is told, and changes no outcome."""
+    try:
+        await GuardedSpawner(spawner).close()
+    except TmpnbError as error:
+        log.warning("%s", error)
+
+
 class GuardedProxy:
     """Any proxy, whose every failure is a `ProxyError` or a `ConfigError`. A `Proxy`."""
 
     def __init__(self, inner: Proxy) -> None:
         """Keep whom to ask."""
-        self._inner, self._border = inner, Border(ProxyError)
+        self._inner, self._calls = inner, Calls(ProxyError)
 
     async def setup(self) -> None:
         """See `Proxy`."""
-        with self._border.crossing("asking the proxy"):
-            await self._inner.setup()
+        await self._ask("asking the proxy", self._inner.setup, _nothing)
 
     async def list_routes(self) -> list[Route]:
         """See `Proxy`."""
-        with self._border.crossing("listing routes"):
-            return [_checked_route(one) for one in await self._inner.list_routes()]
+        return await self._ask("listing routes", self._inner.list_routes, _checked_routes)
 
     async def route_exists(self, server_id: str) -> bool:
         """See `Proxy`."""
-        with self._border.crossing(f"asking for the route of server {server_id}"):
-            return bool(await self._inner.route_exists(server_id))
+        ask = partial(self._inner.route_exists, server_id)
+        return await self._ask(f"asking for the route of server {server_id}", ask, bool)
 
     async def add_route(self, server_id: str, target: str) -> None:
         """See `Proxy`."""
-        with self._border.crossing(f"adding the route of server {server_id}"):
-            await self._inner.add_route(server_id, target)
+        ask = partial(self._inner.add_route, server_id, target)
+        await self._ask(f"adding the route of server {server_id}", ask, _nothing)
 
     async def delete_route(self, server_id: str) -> None:
         """See `Proxy`."""
-        with self._border.crossing(f"removing the route of server {server_id}"):
-            await self._inner.delete_route(server_id)
+        ask = partial(self._inner.delete_route, server_id)
+        await self._ask(f"removing the route of server {server_id}", ask, _nothing)
 
     async def close(self) -> None:
-        """See `Proxy`."""
-        with self._border.crossing("closing the proxy"):
-            await self._inner.close()
+        """See `Proxy`; one that does not end is left behind."""
+        what, ask = "closing the proxy", self._inner.close
+        await self._calls.make(what, ask, _nothing, seconds=CLOSE_TIMEOUT)
+
+    async def _ask(self, what: str, ask: Callable[[], Awaitable[A]], check: Callable[[A], T]) -> T:
+        return await self._calls.make(what, ask, check, seconds=PROXY_TIMEOUT)
 
 
 # What follows raises anything: it is called inside of a border.
+
+
+def _nothing(answer: object) -> None:
+    """Take any answer where none is due."""
+
+
+def _numbers(used: Mapping[str, float]) -> Mapping[str, float]:
+    return {i: float(seconds) for i, seconds in dict(used).items() if _is_number(seconds)}
+
+
+def _checked_instances(found: Iterable[object]) -> list[Instance]:
+    return [_checked_instance(one) for one in found]
+
+
+def _checked_routes(found: Iterable[object]) -> list[Route]:
+    return [_checked_route(one) for one in found]
 
 
 def _checked_address(address: object) -> str:

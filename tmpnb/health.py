@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tmpnb.border import Caller
 from tmpnb.errors import TmpnbError
 
 log = logging.getLogger(__name__)
@@ -55,18 +56,22 @@ class Health:
         if known is not None:
             log.info("%s: well again after %.0f s", topic, self._clock() - known.since)
 
-    async def watch(self, work: Awaitable[None], topic: str) -> None:
-        """Await `work`; if it dies of what nobody foresaw, that is the problem of a topic.
+    async def watch(self, work: Callable[[], Awaitable[None]], topic: str) -> None:
+        """Do `work`; if it dies of what nobody foresaw, that is the problem of a topic.
 
         Raises:
             TmpnbError: As `work` does, which has reported it.
-            Exception: What nobody foresaw, the first time, so that all of it is logged.
+            BaseException: What nobody foresaw, the first time, so that all of it is logged;
+                or this task is to end, see `border.Caller`.
         """
+        caller = Caller()
         try:
-            await work
+            await work()
         except TmpnbError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if caller.is_ended_by(error):
+                raise
             is_known = topic in self.problems
             self.report(topic, f"it broke off, and is tried again: {error!r}")
             if not is_known:

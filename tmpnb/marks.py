@@ -48,7 +48,9 @@ class Marks:
         self._clock, self._journal, self._crowd = clock, journal, crowd
         self._waiting: deque[NotebookServer] = deque()
         self._writing = False
-        self._tried_again: set[str] = set()
+        # Of one id there may be a server that leaves and one that came after it.
+        self._noted: dict[str, NotebookServer] = {}  # whose the claim in the journal is
+        self._tried_again = 0
 
     def read(self) -> Mapping[str, float]:
         """Return the claims that a former orchestrator wrote down, Unix time in seconds, by id."""
@@ -59,6 +61,7 @@ class Marks:
         """Take over adopted servers that the engine does not know as claimed, and forget others."""
         if self._journal:
             self._journal.begin({i: self._moment(server) for i, server in servers.items()})
+            self._noted = dict(servers)
         for server in servers.values():
             self.later(server)
 
@@ -66,6 +69,7 @@ class Marks:
         """Keep a claim in the journal and write it into the engine soon; False: not possible."""
         if self._journal is None or not self._journal.note(server.id, self._moment(server)):
             return False
+        self._noted[server.id] = server
         self._waiting.append(server)
         if not self._writing:
             self._writing = True
@@ -121,7 +125,7 @@ class Marks:
             self._settle(server)
 
     async def _write_again(self, server: NotebookServer) -> None:
-        self._tried_again.add(server.id)
+        self._tried_again += 1
         try:
             while True:
                 await asyncio.sleep(RETRY)
@@ -129,7 +133,7 @@ class Marks:
                     self._settle(server)
                     return
         finally:
-            self._tried_again.discard(server.id)
+            self._tried_again -= 1
             if not self._tried_again:
                 self._health.solved("claim")
 
@@ -141,7 +145,8 @@ class Marks:
         return error is None
 
     def _settle(self, server: NotebookServer) -> None:
-        if self._journal:
+        if self._journal and self._noted.get(server.id) is server:
+            del self._noted[server.id]
             self._journal.settle(server.id)
 
     async def _write(self, server: NotebookServer) -> None:

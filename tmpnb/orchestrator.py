@@ -261,7 +261,7 @@ class Orchestrator:
         async with self._tasks:
             while not self._closing:
                 begun = asyncio.get_running_loop().time()
-                self._looking = self._tasks.spawn(self.health.watch(self._pass(), BROKEN), "pass")
+                self._looking = self._tasks.spawn(self.health.watch(self._pass, BROKEN), "pass")
                 await asyncio.wait({self._looking})
                 await self._pause(asyncio.get_running_loop().time() - begun)
             await self._wind_down()

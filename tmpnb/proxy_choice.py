@@ -15,7 +15,7 @@ from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 from tmpnb.settings import Secrets
-from tmpnb.tasks import supervise
+from tmpnb.tasks import supervised
 from tmpnb.tokens import secret_file
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ async def _running(
         await managed.start()
         host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound
         log.info("visitors reach the service at http://%s:%d/", host, settings.port)
-        keeping = asyncio.create_task(supervise(managed.run(), "keeping the proxy"))
+        keeping = supervised(managed.run(), "keeping the proxy")
         try:
             yield
         finally:

@@ -21,7 +21,7 @@ from tmpnb.clock import SteadyClock
 from tmpnb.cors import Cors
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.gate import Gate
-from tmpnb.guarded import GuardedProxy, GuardedSpawner
+from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
 from tmpnb.orchestrator import Orchestrator
@@ -110,9 +110,8 @@ class Service:
                 server.add_sockets(sockets)
                 stack.push_async_callback(_close, server)
             log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
-            spawner = GuardedSpawner(self.spawner)
-            stack.push_async_callback(spawner.close)
-            await spawner.setup()
+            stack.push_async_callback(let_go, self.spawner)
+            await GuardedSpawner(self.spawner).setup()
             stack.enter_context(engine_held(self.spawner.engine_id, self.spawner.pool_name))
             await _first_contact(GuardedProxy(proxy), orchestrator)
             culling = asyncio.create_task(_again_and_again(orchestrator.cull, self.cull_period))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
+from tmpnb.border import Caller
 from tmpnb.errors import TmpnbError
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Tasks:
 
     def spawn(self, work: Coroutine[None, None, None], what: str) -> asyncio.Task[None]:
         """Run `work` in the background; its failure is logged as `what` and ends only it."""
-        task = self._group.create_task(supervise(work, what))
+        task = supervised(work, what, self._group.create_task)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
@@ -48,14 +49,41 @@ class Tasks:
             task.cancel()
 
 
+def supervised(
+    work: Coroutine[None, None, None],
+    what: str,
+    create_task: Callable[[Coroutine[None, None, None]], asyncio.Task[None]] = asyncio.create_task,
+) -> asyncio.Task[None]:
+    """Return a task that does `work`; its failure is logged as `what`.
+
+    A task that is cancelled before its first step never comes to its work, which is closed
+    then: Python warns of work that nobody began.
+    """
+    watched = supervise(work, what)
+    try:
+        task = create_task(watched)
+    except RuntimeError:  # the group has ended
+        watched.close()
+        work.close()
+        raise
+    task.add_done_callback(lambda _: work.close())
+    return task
+
+
 async def supervise(work: Coroutine[None, None, None], what: str) -> None:
     """Await `work`; log what it could not help. See also `border`.
 
     A bug in one start or one pass must not end the service for all visitors.
+
+    Raises:
+        BaseException: This task is to end, see `border.Caller`.
     """
+    caller = Caller()
     try:
         await work
     except TmpnbError as error:
         log.debug("%s: %s", what, error)  # its own report stands in `Health`
-    except Exception:
+    except BaseException as error:
+        if caller.is_ended_by(error):
+            raise
         log.exception("unexpected error in %s", what)

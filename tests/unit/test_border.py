@@ -20,8 +20,21 @@ from tmpnb.proxy import Proxy
 from tmpnb.server import Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
+from tmpnb.tasks import supervise
 
 pytestmark = pytest.mark.gen_test(timeout=20)
+
+
+class Own(BaseException):
+    """What a driver made for itself."""
+
+
+class WordlessError(Exception):
+    """Cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
 
 SURPRISES = [
     KeyError("State"),
@@ -30,6 +43,11 @@ SURPRISES = [
     ExceptionGroup("several", [ValueError("one"), OSError("other")]),
     asyncio.CancelledError(),  # of something inside, not of us
     StopAsyncIteration(),
+    Own("of its own kind"),
+    SystemExit("a driver that gives up"),
+    GeneratorExit(),
+    BaseExceptionGroup("several", [Own(), SystemExit(1)]),
+    WordlessError(),
 ]
 surprises = pytest.mark.parametrize("surprise", SURPRISES, ids=lambda e: type(e).__name__)
 SPEC = ServerSpec("abc", "/user/abc/", "the-token")
@@ -82,7 +100,7 @@ async def test_a_surprise_during_a_stop_is_tried_again_and_no_place_is_lost(
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("surprise", SURPRISES[::4], ids=lambda e: type(e).__name__)
+@surprises
 async def test_a_surprise_during_a_start_backs_off_as_every_failure_does(
     surprise: BaseException,
 ) -> None:
@@ -100,8 +118,9 @@ async def test_a_surprise_during_a_start_backs_off_as_every_failure_does(
         await world.until_ready(3)
 
 
+@surprises
 async def test_a_surprise_of_the_proxy_during_a_stop_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch,
+    surprise: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
 
@@ -110,7 +129,7 @@ async def test_a_surprise_of_the_proxy_during_a_stop_is_tried_again(
 
         async def delete_route(self, server_id: str) -> None:
             if self.fails:
-                raise AttributeError("no such thing")
+                raise surprise
             await super().delete_route(server_id)
 
     proxy = OddProxy("test")
@@ -125,11 +144,46 @@ async def test_a_surprise_of_the_proxy_during_a_stop_is_tried_again(
         assert "/user/" + server.id not in proxy.table
 
 
-async def test_a_surprise_while_a_server_is_seen_to_answer_backs_off(
-    monkeypatch: pytest.MonkeyPatch,
+@surprises
+async def test_a_surprise_of_either_during_a_pass_is_told_and_the_next_pass_comes(
+    surprise: BaseException,
+) -> None:
+    class OddList(FakeSpawner):
+        fails = True
+
+        async def list(self) -> list[Instance]:
+            if self.fails:
+                raise surprise
+            return await super().list()
+
+    class OddTable(FakeProxy):
+        fails = True
+
+        async def list_routes(self) -> list[Route]:
+            if self.fails:
+                raise surprise
+            return await super().list_routes()
+
+        async def add_route(self, server_id: str, target: str) -> None:
+            if self.fails:
+                raise surprise
+            await super().add_route(server_id, target)
+
+    spawner, proxy = OddList(), OddTable("test")
+    async with World(1, spawner=spawner, proxy=proxy).running() as world:
+        for part, topic in ((spawner, "engine"), (proxy, "proxy")):
+            await wait_until(lambda topic=topic: topic in world.orchestrator.health.problems)
+            assert type(surprise).__name__ in world.orchestrator.health.problems[topic].message
+            part.fails = False
+        await world.until_ready(1)
+
+
+@pytest.mark.parametrize("surprise", [ValueError("odd"), Own(), SystemExit(3), GeneratorExit()])
+async def test_a_surprise_of_our_own_while_a_server_is_seen_to_answer_backs_off(
+    surprise: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def raises(*_: object, **__: object) -> None:
-        raise UnicodeError("odd answer")
+        raise surprise
 
     monkeypatch.setattr("tmpnb.starter.wait_until_ready", raises)
     spawner = Odd()
@@ -296,3 +350,26 @@ async def test_words_are_one_short_line_without_the_secret() -> None:
     message = str(caught.value)
     assert message.startswith("x: unexpected ValueError: a b\\x1b[2J [redacted] y")
     assert len(message) < 400
+
+
+async def test_whoever_is_thrown_away_ends_without_a_word() -> None:
+    border, begun = Border(SpawnerError), asyncio.Event()
+
+    async def waits() -> None:
+        with border.crossing("waiting"):
+            begun.set()
+            await asyncio.Event().wait()
+
+    thrown_away = supervise(waits(), "waiting")
+
+    async def begins() -> None:
+        thrown_away.send(None)
+
+    await asyncio.create_task(begins())
+    assert begun.is_set()
+    thrown_away.close()  # raises what the coroutine makes of it
+
+
+async def test_ctrl_c_passes() -> None:
+    with pytest.raises(KeyboardInterrupt), Border(SpawnerError).crossing("x"):
+        raise KeyboardInterrupt

@@ -174,11 +174,16 @@ async def test_our_own_errors_pass_unchanged(lane: Lane, error: Exception) -> No
     assert raised.value is error
 
 
-async def test_a_bug_in_a_job_is_a_failure_that_names_it(lane: Lane) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("bug"), StopIteration("bug"), SystemExit("bug"), KeyboardInterrupt("bug")],
+    ids=lambda e: type(e).__name__,
+)
+async def test_a_bug_in_a_job_is_a_failure_that_names_it(lane: Lane, error: BaseException) -> None:
     def job(_: object) -> None:
-        raise KeyError("bug")
+        raise error
 
-    with pytest.raises(SpawnerError, match="x: unexpected KeyError: 'bug'"):
+    with pytest.raises(SpawnerError, match=f"x: unexpected .*{type(error).__name__}:? .*bug"):
         await lane.run("x", job, seconds=LONG)
 
 

@@ -22,6 +22,7 @@ from tmpnb.spawners import local_contents
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.local import LocalProcessSpawner
 from tmpnb.spawners.local_contents import Contents, copy, in_words, survey
+from tmpnb.spawners.local_directory import Record, ServerDirectory
 
 asynchronous = pytest.mark.gen_test(timeout=30)
 
@@ -201,6 +202,53 @@ def test_secrets_and_homes_are_not_copied(given: Path, home: Path, tmp_path: Pat
     assert files(tmp_path / "other") == {"b.ipynb"}
 
 
+IN_THE_WAY = [".jupyter", ".jupyter/labconfig", ".local", ".local/share", ".local/share/jupyter"]
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_a_file_where_jupyter_needs_a_folder_is_left_out_and_named(
+    given: Path, tmp_path: Path, name: str
+) -> None:
+    (given / name).parent.mkdir(parents=True, exist_ok=True)
+    (given / name).write_text("x")
+    (given / "sub").mkdir()
+    (given / "sub/.jupyter").write_text("no home's own")
+    directory = furnished(given, tmp_path)
+    assert "sub/.jupyter" in files(directory.home)
+    assert not (directory.home / name).is_file()
+    assert (directory.home / ".jupyter/labconfig/page_config.json").is_file()
+    assert left_out(survey(given)) == {name: "Jupyter needs a folder there"}
+
+
+def test_a_folder_where_jupyter_needs_a_file_is_left_out_and_named(
+    given: Path, tmp_path: Path
+) -> None:
+    place = ".jupyter/labconfig/page_config.json"
+    (given / place / "deep").mkdir(parents=True)
+    assert (furnished(given, tmp_path).home / place).is_file()
+    assert left_out(survey(given)) == {place: "Jupyter needs a file there"}
+
+
+def test_the_folders_jupyter_needs_are_copied(given: Path, tmp_path: Path) -> None:
+    place = given / ".jupyter/labconfig/page_config.json"
+    place.parent.mkdir(parents=True)
+    place.write_text("{}")
+    assert (
+        furnished(given, tmp_path).home / ".jupyter/labconfig/page_config.json"
+    ).read_text() == "{}"
+    assert survey(given).left_out == ()
+
+
+def furnished(given: Path, tmp_path: Path) -> ServerDirectory:
+    """Return the directory of a server that begins with a folder."""
+    root = tmp_path / "root"
+    root.mkdir()
+    directory = ServerDirectory(root, "one")
+    directory.create(Record(1, 0.0))
+    directory.furnish(survey(given))
+    return directory
+
+
 def test_a_disk_that_is_full_is_a_failed_start(given: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         copy(survey(given), tmp_path / "absent" / "home")
@@ -235,6 +283,7 @@ async def test_servers_start_whatever_is_in_the_folder_and_it_is_told_of_once(
     caplog.set_level(logging.WARNING)
     os.mkfifo(given / "pipe")
     (given / "loop").symlink_to("loop")
+    (given / ".jupyter").write_text("")
     spawner.state_dir.mkdir()  # type: ignore[union-attr]  # set by the fixture
     await spawner.setup()
     async with asyncio.timeout(20):
@@ -243,7 +292,7 @@ async def test_servers_start_whatever_is_in_the_folder_and_it_is_told_of_once(
     (home,) = (f for f in homes(given) if f.parent.name == "two")
     assert files(home) & {"a.ipynb", "state", "pipe", "loop"} == {"a.ipynb"}
     assert not any(name.startswith("tmpnb-") for name in files(home))
-    assert caplog.text.count("left out: loop (a link to itself), pipe (a pipe)") == 1
+    assert caplog.text.count("there), loop (a link to itself), pipe (a pipe)") == 1
     findings = [f async for f in spawner.examination().findings(1)]
     assert [f.level for f in findings if f.topic == "contents"] == [Level.WARN]
 

@@ -127,3 +127,27 @@ async def test_a_server_that_leaves_takes_its_refused_mark_with_it(
         await world.until_gone(server.id)
         await wait_until(lambda: not journal.read())
         assert "claim" not in world.orchestrator.health.problems
+
+
+@pytest.mark.parametrize("tried", [True, False], ids=["tried again", "waits for the crowd"])
+async def test_a_server_that_leaves_leaves_the_claim_of_the_next_of_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, tried: bool
+) -> None:
+    monkeypatch.setattr("tmpnb.marks.RETRY", 0.05)
+    journal, spawner = Journal(tmp_path / "claims"), Refusing()
+    async with world_of(journal, spawner).running() as world:
+        first = await claim(world)
+        if tried:
+            await wait_until(lambda: spawner.tries)
+        marks, retries = world.orchestrator._marks, len(spawner.tries)
+        world.orchestrator.claims.close(first)
+        await world.until_gone(first.id)
+        second = await world.orchestrator.claims.claim_as(first.id)
+        await wait_until(lambda: len(spawner.tries) > retries + 2)
+        assert marks._tried_again == 1, "the first is not tried again any more"
+        assert list(journal.read()) == [second.id]
+        assert "claim" in world.orchestrator.health.problems
+        spawner.refuses = None
+        await wait_until(lambda: not journal.read())
+        assert world.engine.servers["test", second.id].claimed_at == second.claimed_at
+        assert "claim" not in world.orchestrator.health.problems

@@ -142,10 +142,22 @@ def _work(jobs: SimpleQueue[tuple[Future[object], Callable[[], object]] | None])
             try:
                 result = job()
             except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the job
-                future.set_exception(error)
+                future.set_exception(_failed(error))
             else:
                 future.set_result(result)
         del waiting, future, job
+
+
+def _failed(error: BaseException) -> Exception:
+    """Return what a job raised as a failure of that job: what would end a program ends no loop.
+
+    Nor can a future have `StopIteration`: whoever awaits it would never hear of it.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"{type(error).__name__} {error}".strip())
+    failure.__cause__ = error
+    return failure
 
 
 def _ignore_outcome(future: asyncio.Future[object]) -> None:

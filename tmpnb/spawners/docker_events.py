@@ -9,9 +9,10 @@ taken as it was before: the server comes back.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,13 +20,14 @@ from typing import Any
 import docker
 
 from tmpnb.observation import Instance
-from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_listing import SERVER, selection
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 1.0  # seconds in which the engine tells that it killed one, or goes away itself
 RETRY = 2.0  # seconds
+LONGEST = 1024 * 1024  # bytes of one event; it tells all labels of its container
 
 
 class EndWatch:
@@ -58,9 +60,7 @@ class EndWatch:
         """Listen no more."""
         self._closed.set()
         self._forget_doubtful()
-        if self._stream is not None:
-            with suppress(*FAULTS, AttributeError):
-                self._stream.close()
+        self._hang_up()
 
     def __contains__(self, server_id: object) -> bool:
         """Whether a server ended by itself."""
@@ -79,13 +79,20 @@ class EndWatch:
     def _listen(self) -> None:
         while not self._closed.is_set():
             try:
-                self._stream = self._client.events(filters=self._filters, decode=True)
-                for event in self._stream:
+                self._stream = self._client.events(filters=self._filters, decode=False)
+                for event in _events(self._stream):
                     self.hear(event)
-            except (*FAULTS, ValueError, AttributeError) as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it was, it is listened again
                 log.debug("the engine's events broke off: %s", explain(error))
             self._forget_doubtful()
+            self._hang_up()
             self._closed.wait(RETRY)
+
+    def _hang_up(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with suppress(Exception):  # docker-py looks for a socket that may be gone
+                stream.close()
 
     def hear(self, event: object) -> None:
         """Take in one event, as the engine's API has it; what is none of ours is left alone."""
@@ -135,6 +142,30 @@ class EndWatch:
             for container in tuple(self._timers):
                 self._cancel(container)
             self._killed.clear()
+
+
+def _events(chunks: Iterable[object]) -> Iterator[object]:
+    """Yield the events of a stream, a line each; what comes after the last line is none.
+
+    docker-py would keep a line that does not end, and read it from its begin at each chunk.
+
+    Raises:
+        ValueError: A line is no event, or too long for one.
+        RecursionError: A line is nested too deep.
+    """
+    line = bytearray()
+    for chunk in chunks:
+        if not isinstance(chunk, bytes | str):
+            yield chunk
+            continue
+        first, *others = (chunk.encode() if isinstance(chunk, str) else chunk).split(b"\n")
+        line += first
+        for other in others:
+            if line.strip():
+                yield json.loads(line)
+            line = bytearray(other)
+        if len(line) > LONGEST:
+            raise ValueError("an event has no end")
 
 
 def _status(facts: Mapping[str, Any]) -> int | None:

@@ -65,7 +65,8 @@ class LocalProcessSpawner(Spawner):
     notebook_dir = Unicode(
         "",
         help="""A directory whose contents each new home starts with, links followed. What is no
-        file, or cannot be read, is left out and named in the log. Default: none.""",
+        file, cannot be read, or keeps Jupyter from starting, is left out and named in the log.
+        Default: none.""",
     ).tag(config=True)
 
     directory = Unicode(

@@ -18,6 +18,11 @@ from tmpnb.logs import on_one_line
 
 MOST = 100_000  # files and folders; links can make any folder endless
 NAMED = 10  # of what was left out
+# Jupyter does not start, or shows no page, with anything else at these places of a home.
+PAGE_CONFIG = ".jupyter/labconfig/page_config.json"
+FOLDERS = frozenset(
+    [".jupyter", ".jupyter/labconfig", ".local", ".local/share", ".local/share/jupyter"]
+)
 NO_FILES = ("/proc", "/sys", "/dev")  # what is there looks like files, and is none
 
 _WORDS = {
@@ -137,7 +142,7 @@ class _Walk:
         except (OSError, ValueError) as error:
             self._leave_out(target, _reason(error))
             return None
-        if why := self._why_not(real, mode, way):
+        if why := self._why_not(real, mode, way) or _what_jupyter_needs(target, mode):
             self._leave_out(target, why)
             return None
         return Entry(real, target, stat.S_ISDIR(mode))
@@ -163,6 +168,14 @@ class _Walk:
 
     def _leave_out(self, target: str, why: str) -> None:
         self.left_out.append(f"{on_one_line(target)} ({why})")
+
+
+def _what_jupyter_needs(target: str, mode: int) -> str:
+    if target in FOLDERS and not stat.S_ISDIR(mode):
+        return "Jupyter needs a folder there"
+    if target == PAGE_CONFIG and stat.S_ISDIR(mode):
+        return "Jupyter needs a file there"
+    return ""
 
 
 def _reason(error: Exception) -> str:

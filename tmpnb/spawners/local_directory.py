@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
 from tmpnb.process import Process, is_running, marked
-from tmpnb.spawners.local_contents import Contents, copy
+from tmpnb.spawners.local_contents import PAGE_CONFIG, Contents, copy
 
 ADDRESS = "127.0.0.1"
 MARKER = "TMPNB_SERVER_DIR"  # in the environment of a server and of all it starts
@@ -100,7 +100,7 @@ class ServerDirectory:
             _make_writable(self.home)
         self.runtime.mkdir()
         self.temp.mkdir()
-        page_config = self.home / ".jupyter/labconfig/page_config.json"
+        page_config = self.home / PAGE_CONFIG
         page_config.parent.mkdir(parents=True, exist_ok=True)
         if not page_config.exists():
             page_config.write_text(json.dumps(NO_NEWS))
