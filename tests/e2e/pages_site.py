@@ -193,6 +193,8 @@ class _Handler(RequestHandler):
             "has_terms": False,
             "has_pages": True,
             "agree": "",
+            "fresh": "",
+            "by_itself": True,
             **dict.fromkeys(("welcome", "footer", "announcement", "analytics")),
         }
         self.render(f"{values.get('template', name)}.html", **common | values)
