@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from harness import wait_until
 from raw_http import Request, parsed
+from running_site import Running
 
 from tmpnb.presence import Presence
 
@@ -78,3 +80,21 @@ class Caller:
         assert answer is not None
         self._writer.close()
         return json.loads(answer.body)
+
+
+@contextmanager
+def slow_routes(running: Running) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Let claims stop on their way: give an event of one that does, and one that lets them go."""
+    proxy, reached, go = running.world.proxy, asyncio.Event(), asyncio.Event()
+    add_route = proxy.add_route
+
+    async def slow(server_id: str, target: str) -> None:
+        reached.set()
+        await go.wait()
+        await add_route(server_id, target)
+
+    proxy.add_route = slow  # type: ignore[method-assign]  # a proxy that takes its time
+    try:
+        yield reached, go
+    finally:
+        proxy.add_route = add_route  # type: ignore[method-assign]  # as it was

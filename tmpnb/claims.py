@@ -107,13 +107,13 @@ class Claims:
         """Return the place in line that an id stands for, if it is not lost."""
         return self._room.line.find(ticket_id) if ticket_id else None
 
-    def queue(self, before: Ticket | None = None) -> Ticket:
-        """Return a new place at the end of the line, or just before another one.
+    def queue(self) -> Ticket:
+        """Return a new place at the end of the line.
 
         Raises:
             LineFullError: Too many wait already.
         """
-        return self._room.line.join(before)
+        return self._room.line.join()
 
     def take_over(self, mine: Ticket, other: Ticket) -> None:
         """Let one who has two places keep the first of them, with the ticket that is theirs."""

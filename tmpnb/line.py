@@ -61,12 +61,12 @@ class Line:
         return self._tickets[ticket_id] if self._has_place(ticket_id) else None
 
     def among(self, ticket_ids: Collection[str]) -> set[str]:
-        """Return those of some ids that stand for a place."""
+        """Return those of some ids that stand for a place, or can again: set aside as well."""
         self.forget_gone()
-        return {ticket_id for ticket_id in ticket_ids if self._has_place(ticket_id)}
+        return {ticket_id for ticket_id in ticket_ids if ticket_id in self._tickets}
 
-    def join(self, before: Ticket | None = None) -> Ticket:
-        """Take the place at the end, or the one just before a ticket.
+    def join(self) -> Ticket:
+        """Take the place at the end.
 
         Raises:
             LineFullError: As many wait as may.
@@ -77,10 +77,6 @@ class Line:
         now = self._clock()
         ticket = Ticket(secrets.token_urlsafe(16), joined_at=now, seen_at=now)
         self._tickets[ticket.id] = ticket
-        if before is not None and before.id in self._tickets:
-            rest = [t for t in self._tickets.values() if t is not ticket]
-            rest.insert(rest.index(before), ticket)
-            self._tickets = {t.id: t for t in rest}
         return ticket
 
     def swap(self, one: Ticket, other: Ticket) -> None:

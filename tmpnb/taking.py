@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tmpnb.claims import Claims
 from tmpnb.client_limits import Admission
@@ -55,18 +55,25 @@ class Taking:
         A browser that keeps no cookie is known by the ticket alone: by its place while that is
         in line, then by the server that it has become. A cookie goes before any ticket.
         """
-        key = self._visitors.holder_of(ticket_id)
-        if not (visitor.is_new or visitor.is_lent) or key in ("", visitor.key):
+        if not visitor.is_new or not self._visitors.holder_of(ticket_id):
             return visitor
-        holder = Visitor(key, is_lent=True)
-        if self._claims.return_to(ticket_id) is not None or self._visitors.takes(holder):
-            return holder
-        return replace(visitor, server_id=self._visitors.served_with(ticket_id))
+        lent = self._visitors.of_ticket(ticket_id)
+        if self._claims.return_to(ticket_id) is not None:
+            self._visitors.note_ticket(lent, ticket_id)
+            return lent
+        return lent if self._visitors.has_or_takes(lent) else visitor
 
-    def is_known(self, visitor: Visitor, ticket_id: str) -> bool:
-        """Whether a visitor comes back, to the server they have or to their place in line."""
-        place = self._own_place(visitor) or self._claims.ticket(ticket_id)
-        return place is not None or self._visitors.has_or_takes(visitor)
+    def is_known(self, visitor: Visitor, server_id: str) -> bool:
+        """Whether a visitor comes back, to their place in line or to the server they have.
+
+        Args:
+            visitor: Whoever asks.
+            server_id: That the server is to have; empty for any.
+        """
+        if self._own_place(visitor) is not None or self._visitors.takes(visitor):
+            return True
+        server = self._visitors.server_of(visitor)
+        return server is not None and server_id in ("", server.id)
 
     @contextmanager
     def asking(self, wish: Wish) -> Iterator[None]:
@@ -92,10 +99,11 @@ class Taking:
             VisitorLeftError: They have hung up.
         """
         has = self._visitors.server_of(wish.visitor)
-        old = has if wish.fresh else None
+        # One that nobody knows of yet is the fresh one already.
+        old = has if wish.fresh and has and not self._visitors.is_untold(has.id) else None
         fits = _fit(wish, old)
         is_served = has is not None and fits(has)
-        ticket = self._place(wish, old, is_served=is_served)
+        ticket = self._place(wish, is_served=is_served)
         if ticket is not None and not is_served:
             return await self._in_turn(wish, ticket, old)
         try:
@@ -118,7 +126,7 @@ class Taking:
         """
         if wish.server_id:  # kept: who presses the button twice drops the first request
             self._visitors.mark_told(server.id)
-        elif self._visitors.is_left(wish.visitor, server.id, wish.presence):
+        elif self._visitors.is_left(server.id, wish.presence):
             ticket = self._redeemed.pop(server.id, None)
             self._claims.take_back(server.id, ticket)
             if ticket is not None:
@@ -145,7 +153,7 @@ class Taking:
     def _own_place(self, visitor: Visitor) -> Ticket | None:
         return self._claims.return_to(self._visitors.ticket_of(visitor))
 
-    def _place(self, wish: Wish, old: NotebookServer | None, *, is_served: bool) -> Ticket | None:
+    def _place(self, wish: Wish, *, is_served: bool) -> Ticket | None:
         """Return the place in line that a visitor has.
 
         One whose tabs were opened before it had a cookie has several, of which it keeps the
@@ -153,38 +161,23 @@ class Taking:
 
         Args:
             wish: Theirs.
-            old: The server that they give up.
             is_served: Whether they have a server, and need no place.
         """
         mine, shown = self._own_place(wish.visitor), self._claims.ticket(wish.ticket_id)
         if shown is None or shown is mine:
             return mine
-        if wish.visitor.is_new:
-            return shown
         if is_served:
             self._claims.set_aside(shown)
         elif mine is not None:
             self._claims.take_over(mine, shown)
-        else:
-            return self._queue_before(shown, wish, old)
         return mine
 
-    def _queue_before(self, shown: Ticket, wish: Wish, old: NotebookServer | None) -> Ticket:
-        self._claims.set_aside(shown)  # one of the two places counts
-        try:
-            return self._queue(wish, old, shown)
-        except BaseException:
-            self._claims.return_to(shown.id)
-            raise
-
-    def _queue(
-        self, wish: Wish, old: NotebookServer | None, before: Ticket | None = None
-    ) -> Ticket:
+    def _queue(self, wish: Wish, old: NotebookServer | None) -> Ticket:
         _require(wish.presence)
         if old is not None:  # who could not get another keeps the one they have
             self._claims.require_refill()
         closing = old.id if old else ""
-        return wish.admission.queue(lambda: self._claims.queue(before), closing=closing)
+        return wish.admission.queue(self._claims.queue, closing=closing)
 
     async def _in_turn(
         self, wish: Wish, ticket: Ticket, old: NotebookServer | None
@@ -197,7 +190,7 @@ class Taking:
         try:
             if await self._claims.until_turn(ticket, wish.patience, wish.presence):
                 server = await self._visitors.server_for(
-                    wish.visitor, lambda: self._redeem(wish, ticket), _fit(wish, old)
+                    wish.visitor, lambda: self._redeem(wish, ticket), _fit(wish, old), ticket.id
                 )
                 return self._served(wish, server)
         except TicketError:
@@ -214,7 +207,6 @@ class Taking:
         server = await wish.admission.redeem(ticket, lambda mine: self._claim(wish, mine))
         self._redeemed = {i: t for i, t in self._redeemed.items() if self._claims.live(i)}
         self._redeemed[server.id] = ticket
-        self._visitors.note_served(ticket.id, server.id)
         return server
 
     async def _place_anew(self, wish: Wish) -> NotebookServer | Place:

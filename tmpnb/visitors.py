@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
@@ -17,6 +18,7 @@ COOKIE = "tmpnb-visitor"
 COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it
 REMEMBERED = 10_000  # visitors whose latest server is kept in memory beside their cookie
 
+T = TypeVar("T")
 Fits = Callable[[NotebookServer], bool]
 
 
@@ -56,10 +58,10 @@ class Visitors:
         self._latest: OrderedDict[str, str] = OrderedDict()  # key -> server id
         self._tickets: OrderedDict[str, str] = OrderedDict()  # key -> ticket in line
         self._holders: OrderedDict[str, str] = OrderedDict()  # ticket in line -> key
-        self._served: OrderedDict[str, str] = OrderedDict()  # ticket of the past -> server id
         self._taking: dict[str, asyncio.Future[None]] = {}  # by key, while a claim is under way
         self._asking: dict[str, list[Presence]] = {}  # by key, requests without an answer yet
-        self._unseen: OrderedDict[str, str] = OrderedDict()  # server id nobody was told of -> key
+        # Servers by id that nobody was told of, and the keys of all who will be.
+        self._unseen: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def read(self, cookie: str | None) -> Visitor:
         """Return who sent the cookie; somebody new if it is absent or not ours."""
@@ -75,8 +77,9 @@ class Visitors:
         return f"{visitor.key}.{visitor.server_id}.{signature}"
 
     def server_of(self, visitor: Visitor) -> NotebookServer | None:
-        """Return the server a visitor has; None if there is none any more."""
-        return self._live(self._latest.get(visitor.key) or visitor.server_id)
+        """Return the server a visitor has, also one that their place in line has become."""
+        own = self._live(self._latest.get(visitor.key) or visitor.server_id)
+        return own or self._live(self._latest.get(_place_key(self.ticket_of(visitor)), ""))
 
     def had(self, visitor: Visitor, server_id: str) -> bool:
         """Whether a visitor's cookie says that they were given a server, which may have ended.
@@ -104,19 +107,16 @@ class Visitors:
     def note_ticket(self, visitor: Visitor, ticket_id: str) -> None:
         """Keep that a visitor waits in line, for their other tabs and for a reload."""
         _remember(self._tickets, visitor.key, ticket_id)
-        _remember(self._holders, ticket_id, visitor.key)
+        if not (visitor.is_lent and self.holder_of(ticket_id)):
+            _remember(self._holders, ticket_id, visitor.key)
 
     def holder_of(self, ticket_id: str) -> str:
         """Return the key of the visitor who was given a ticket; empty if it is none of ours."""
         return self._holders.get(ticket_id, "")
 
-    def note_served(self, ticket_id: str, server_id: str) -> None:
-        """Keep which server a place in line has become."""
-        _remember(self._served, ticket_id, server_id)
-
-    def served_with(self, ticket_id: str) -> str:
-        """Return the id of the server that a place in line has become; empty if it is none."""
-        return self._served.get(ticket_id, "")
+    def of_ticket(self, ticket_id: str) -> Visitor:
+        """Return who is known by a ticket alone."""
+        return Visitor(_place_key(ticket_id), is_lent=True)
 
     @contextmanager
     def asking(self, visitor: Visitor, presence: Presence) -> Iterator[None]:
@@ -130,22 +130,29 @@ class Visitors:
             if not requests:
                 del self._asking[visitor.key]
 
-    def is_left(self, visitor: Visitor, server_id: str, presence: Presence) -> bool:
+    def is_left(self, server_id: str, presence: Presence) -> bool:
         """Whether a server was taken and all who could be told of it have hung up.
 
         Args:
-            visitor: Whose request is answered now.
-            server_id: With the address of this server.
+            server_id: The server that a request is answered with now.
             presence: Whether they are there to read it; then it counts as told.
         """
         if not presence.left:
             self.mark_told(server_id)
             return False
-        return self.are_all_gone(visitor) and self._unseen.pop(server_id, None) is not None
+        keys = self._unseen.get(server_id)
+        if keys is None or not self._are_gone(keys):
+            return False
+        del self._unseen[server_id]
+        return True
 
     def are_all_gone(self, visitor: Visitor) -> bool:
         """Whether all requests of a visitor that have no answer yet have hung up."""
-        return all(request.left for request in self._asking.get(visitor.key, ()))
+        return self._are_gone([visitor.key])
+
+    def is_untold(self, server_id: str) -> bool:
+        """Whether nobody knows yet of a server that was taken."""
+        return server_id in self._unseen
 
     def mark_told(self, server_id: str) -> None:
         """Keep that somebody knows of a server, or will come back to it."""
@@ -153,9 +160,11 @@ class Visitors:
 
     def untold(self, visitor: Visitor) -> list[str]:
         """Return the servers taken for a visitor whom nobody is left to tell of; once."""
-        if visitor.key in self._asking:
-            return []
-        found = [server_id for server_id, key in self._unseen.items() if key == visitor.key]
+        found = [
+            server_id
+            for server_id, keys in self._unseen.items()
+            if visitor.key in keys and not any(key in self._asking for key in keys)
+        ]
         for server_id in found:
             del self._unseen[server_id]
         return found
@@ -178,24 +187,45 @@ class Visitors:
         visitor: Visitor,
         take: Callable[[], Awaitable[NotebookServer]],
         fits: Fits = lambda _: True,
+        ticket_id: str = "",
     ) -> NotebookServer:
         """Return the server a visitor has if it `fits`, else what `take` returns, which is noted.
 
-        A second request of the same visitor waits for the first.
+        A second request of the same visitor waits for the first, as does one that shows the
+        same ticket.
+
+        Args:
+            visitor: Whose.
+            take: Takes a server.
+            fits: Whether the one they have is what they wish for.
+            ticket_id: Of the place in line that becomes the server; empty for none.
         """
         await self.settled(visitor)
         server = self.server_of(visitor)
         if server is not None and fits(server):
             return server
-        done = self._taking[visitor.key] = asyncio.get_running_loop().create_future()
+        theirs = {visitor.key, _place_key(ticket_id)} if ticket_id else {visitor.key}
+        keys = frozenset(theirs | self._holder_in_line(ticket_id))
+        done = asyncio.get_running_loop().create_future()
+        self._taking |= dict.fromkeys(keys, done)
         try:
             server = await take()
-            _remember(self._latest, visitor.key, server.id)
-            _remember(self._unseen, server.id, visitor.key)
+            for key in theirs:
+                _remember(self._latest, key, server.id)
+            _remember(self._unseen, server.id, keys)
         finally:
-            del self._taking[visitor.key]
+            self._taking = {k: d for k, d in self._taking.items() if d is not done}
             done.set_result(None)
         return server
+
+    def _holder_in_line(self, ticket_id: str) -> set[str]:
+        """Return the key of whoever has a place in line, as long as it is their latest."""
+        key = self.holder_of(ticket_id)
+        return {key} if key and self._tickets.get(key) == ticket_id else set()
+
+    def _are_gone(self, keys: Iterable[str]) -> bool:
+        requests = (request for key in keys for request in self._asking.get(key, ()))
+        return all(request.left for request in requests)
 
     def _known(self, cookie: str) -> Visitor | None:
         key, _, rest = cookie.partition(".")
@@ -212,7 +242,12 @@ def _new_key() -> str:
     return secrets.token_urlsafe(16)
 
 
-def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
+def _place_key(ticket_id: str) -> str:
+    """Return the key of all who are known by a ticket alone."""
+    return f"ticket-{ticket_id}"
+
+
+def _remember(memory: OrderedDict[str, T], key: str, value: T) -> None:
     memory[key] = value
     memory.move_to_end(key)
     while len(memory) > REMEMBERED:

@@ -156,7 +156,7 @@ class Misbehaving(RuleBasedStateMachine):
 
     @rule(who=who, other=who)
     def shows_the_ticket_of_another(self, who: int, other: int) -> None:
-        """Whoever knows it goes before its holder, who loses nothing but that one place."""
+        """Whoever waits as well goes before its holder, who loses nothing but that one place."""
         one, holder = self.browsers[who], self.browsers[other]
         if one is holder or not one.cookie or holder not in self.line or not holder.ticket:
             return
@@ -165,8 +165,6 @@ class Misbehaving(RuleBasedStateMachine):
             there = self.line.index(one)
             if here < there:
                 self.line[here], self.line[there] = one, holder
-        elif not self.has_server(one):
-            self.line.insert(here, one)
         self.ask(one, ticket=holder.ticket)
         self.ask(holder)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from callers import FORM, Caller, Left
+from callers import FORM, Caller, Left, slow_routes
 from harness import gate_of, wait_until
 from running_site import PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
@@ -53,24 +51,6 @@ async def cookie_of_one_known(running: Running, site: str) -> dict[str, str]:
     running.world.orchestrator.claims.close(server)
     await running.world.until_ready(3)
     return cookie_of(first)
-
-
-@contextmanager
-def slow_routes(running: Running) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Let claims stop on their way: give an event of one that does, and one that lets them go."""
-    proxy, reached, go = running.world.proxy, asyncio.Event(), asyncio.Event()
-    add_route = proxy.add_route
-
-    async def slow(server_id: str, target: str) -> None:
-        reached.set()
-        await go.wait()
-        await add_route(server_id, target)
-
-    proxy.add_route = slow  # type: ignore[method-assign]  # a proxy that takes its time
-    try:
-        yield reached, go
-    finally:
-        proxy.add_route = add_route  # type: ignore[method-assign]  # as it was
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

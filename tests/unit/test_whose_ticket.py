@@ -8,14 +8,21 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from callers import FORM
+from callers import FORM, Caller, Left, slow_routes
 from harness import gate_of, wait_until
 from running_site import SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.arrival import Arrivals
+from tmpnb.line import GRACE
 from tmpnb.server import NotebookServer, Phase
 
 pytestmark = pytest.mark.gen_test(timeout=30)
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> Left:
+    return Left(monkeypatch)
 
 
 class Browser:
@@ -153,38 +160,151 @@ async def test_a_browser_of_its_own_name_takes_none_from_a_ticket(running: Runni
     assert live(running, served)
 
 
-async def test_who_has_no_place_yet_goes_before_the_ticket_they_show(running: Running) -> None:
-    fetch = running.public()
-    comer = Browser(fetch)
-    await comer.post()
-    await end(running, comer.server_id)
+async def known_without_place(running: Running) -> Browser:
+    """Return a browser that has a cookie, and neither server nor place, of a full service."""
+    browser = Browser(running.public())
+    await browser.post()
+    await end(running, browser.server_id)
     await fill(running)
+    return browser
+
+
+async def test_who_has_no_place_gets_none_from_a_ticket(running: Running) -> None:
+    comer, fetch = await known_without_place(running), running.public()
     holder, behind = Browser(fetch), Browser(fetch)
     await in_line(running, holder, behind)
-    ticket = holder.told["ticket"]
-    await comer.post(ticket=ticket)
-    assert comer.told["position"] == 1
-    assert comer.told["ticket"] != ticket
-    assert waiting(running) == 2
-    await holder.post()
-    assert (holder.told["ticket"], holder.told["position"]) == (ticket, 2), "it is not lost"
-    await behind.post()
-    assert behind.told["position"] == 3
-
-
-async def test_limits_count_one_of_two_places(running: Running) -> None:
-    gate = gate_of(running.world.orchestrator, servers=1, clock=running.world.clock)
-    comer = Browser(running.public())
-    await comer.post()
-    await end(running, comer.server_id)
-    await fill(running)
-    limited = running.public(gate=gate)
-    holder = Browser(limited)
-    await in_line(running, holder)
-    comer._fetch = limited
     await comer.post(ticket=holder.told["ticket"])
-    assert comer.told["position"] == 1
-    assert (await Browser(limited).post()).code == 429
+    assert comer.told["position"] == 3
+    await holder.post()
+    await behind.post()
+    assert (holder.told["position"], behind.told["position"]) == (1, 2)
+
+
+async def test_a_place_that_was_set_aside_counts_for_limits_until_it_is_lost(
+    running: Running,
+) -> None:
+    await fill(running)
+    gate = gate_of(running.world.orchestrator, servers=2, clock=running.world.clock)
+    fetch = running.public(gate=gate)
+    one, other = Browser(fetch), Browser(fetch)
+    await in_line(running, one, other)
+    await one.post(ticket=other.told["ticket"])
+    assert waiting(running) == 1
+    assert (await Browser(fetch).post()).code == 429
+    running.world.clock.advance(GRACE + 1)
+    await one.post()
+    assert (await Browser(fetch).post()).code == 503
+
+
+async def test_a_ticket_opens_no_other_server_of_its_holder(running: Running) -> None:
+    """They have one server, and wait in line for an address of the past."""
+    owner = await known_without_place(running)
+    old_id = owner.server_id
+    token = running.world.orchestrator.token_for(old_id)
+    running.world.orchestrator.claims.close(running.world.servers(Phase.CLAIMED)[0])
+    await owner.post(wait=20)
+    own = owner.server_id
+    assert (await owner.post(f"/spawn/user/{old_id}", token=token)).code == 503
+    ticket = owner.told["ticket"]
+    for form in ({}, {"fresh": 1}):
+        stranger = Browser(running.public())
+        assert (await stranger.post(ticket=ticket, **form)).code == 503
+        assert live(running, own)
+
+
+async def test_a_ticket_of_the_past_opens_none_that_is_being_given(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, others = running.public(), await fill(running)
+    owner = Browser(fetch)
+    await in_line(running, owner)
+    ticket = owner.told["ticket"]
+    await end(running, others[0].id)
+    await owner.post(ticket=ticket, wait=20)
+    await end(running, owner.server_id)
+    with slow_routes(running) as (reached, go):
+        later = asyncio.create_task(owner.post())
+        await reached.wait()
+        stranger = Browser(fetch)
+        shows = asyncio.create_task(stranger.post(ticket=ticket))
+        await wait_until(lambda: len(running.site.visitors._asking) != 1 or shows.done())
+        go.set()
+        assert (await later).code == 200
+        assert (await shows).code == 503
+
+
+@pytest.mark.parametrize("drops_second", [True, False])
+async def test_a_request_that_is_dropped_ends_no_server_that_another_is_led_to(
+    running: Running, left: Left, monkeypatch: pytest.MonkeyPatch, drops_second: bool
+) -> None:
+    """Of a browser that keeps no cookie, while the server is asked what a path is."""
+    others, site = await fill(running), running.serve_public()
+    first = json.loads((await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)).body)
+    kind, asked, go = Arrivals._kind, asyncio.Event(), asyncio.Event()
+
+    async def slow(arrivals: Arrivals, *words: Any) -> str | None:
+        asked.set()
+        await go.wait()
+        return await kind(arrivals, *words)
+
+    monkeypatch.setattr(Arrivals, "_kind", slow)
+    form = urlencode({"ticket": first["ticket"], "wait": 20})
+    early = await Caller(site, "/spawn/tree/a.txt", SCRIPT | FORM, body=form).call()
+    running.world.orchestrator.claims.close(others[0])
+    await asked.wait()
+    late = await Caller(site, "/spawn/tree/a.txt", SCRIPT | FORM, body=form).call()
+    asking = running.site.visitors._asking
+    await wait_until(lambda: sum(len(requests) for requests in asking.values()) == 2)
+    dropped, stays = (late, early) if drops_second else (early, late)
+    await dropped.hang_up(left)
+    go.set()
+    server_id = (await stays.body())["url"].split("/")[2]
+    await wait_until(lambda: not asking)
+    assert live(running, server_id)
+    assert waiting(running) == 0
+
+
+async def test_a_second_wish_to_start_afresh_is_met_by_the_first(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it comes while the new server is asked what a path is."""
+    fetch, browser = running.public(), Browser(running.public())
+    await browser.post()
+    old = browser.server_id
+    kind, asked, go = Arrivals._kind, asyncio.Event(), asyncio.Event()
+
+    async def slow(arrivals: Arrivals, *words: Any) -> str | None:
+        asked.set()
+        await go.wait()
+        return await kind(arrivals, *words)
+
+    monkeypatch.setattr(Arrivals, "_kind", slow)
+    again = Browser(fetch)
+    again.cookie = browser.cookie
+    one = asyncio.create_task(browser.post("/spawn/tree/a.txt", fresh=1))
+    await asked.wait()
+    other = asyncio.create_task(again.post("/spawn/tree/a.txt", fresh=1))
+    asking = running.site.visitors._asking
+    await wait_until(lambda: [len(requests) for requests in asking.values()] == [2])
+    go.set()
+    assert (await one).code == (await other).code == 200
+    assert browser.server_id == again.server_id != old
+    assert live(running, browser.server_id)
+    assert running.taken == 2
+
+
+async def test_who_has_a_server_reopens_none_without_the_passphrase(running: Running) -> None:
+    browser = Browser(running.public())
+    await browser.post()
+    old_id = browser.server_id
+    token = running.world.orchestrator.token_for(old_id)
+    await end(running, old_id)
+    await browser.post()
+    gate = gate_of(running.world.orchestrator, passphrase="four plain words")
+    browser._fetch = running.public(gate=gate)
+    assert (await browser.post()).code == 200, "they come back to what they have"
+    assert (await browser.post(f"/spawn/user/{old_id}", token=token)).code == 403
+    assert not live(running, old_id)
 
 
 async def test_a_place_whose_ticket_others_show_is_not_lost(running: Running) -> None:

@@ -129,7 +129,7 @@ class SpawnHandler(PageHandler):
         visitor = self.site.arrivals.taking.who(self.asker(), self._ticket_id())
         self.note_agreement()
         fresh = bool(self.get_body_argument("fresh", ""))
-        known = not fresh and self.site.arrivals.taking.is_known(visitor, self._ticket_id())
+        known = not fresh and self.site.arrivals.taking.is_known(visitor, self.wished_id())
         admission = await admit(self, self.spawn_path + link.suffix, is_known=known)
         if admission is None:
             return
