@@ -34,6 +34,11 @@ class Container:
     used_at: float = 0.0
     ghost: bool = False  # its creator did not wait for it
 
+    @property
+    def answers(self) -> bool:
+        """Whether it says when it was last used; one that is held says nothing."""
+        return self.talks and self.running
+
 
 @dataclass
 class View:
@@ -121,7 +126,7 @@ class PoolWorld:
         elif reason is StopReason.IDLE:
             assert culling
             assert age > MAX_IDLE, "idle before it had the time to be"
-            used_at = container.used_at if container.talks else routes[server_id].last_activity
+            used_at = container.used_at if container.answers else routes[server_id].last_activity
             assert view.taken_at - used_at > MAX_IDLE
         else:  # its claim was written nowhere when both programs forgot it
             assert reason is StopReason.UNKNOWN
@@ -164,7 +169,7 @@ class PoolWorld:
         used = {
             i: c.used_at
             for i, c in self.engine.items()
-            if culling and c.talks and c.running and i in self.pool.servers
+            if culling and c.answers and i in self.pool.servers
         }
         down = [i for i, instance in view.instances.items() if not instance.running]
         self.down_since = {i: self.down_since.get(i, view.taken_at) for i in down}
@@ -175,7 +180,7 @@ class PoolWorld:
             launched=view.launched,
             down_since=self.down_since,
             activity=used,
-            silent=frozenset(i for i, c in self.engine.items() if not c.talks),
+            silent=frozenset(i for i, c in self.engine.items() if not c.answers),
             culling=culling,
         )
         policy, self.first_pass = self.policy, not self.adopted
@@ -309,7 +314,7 @@ class PoolWorld:
             assert route.target == container.address
             assert container.given_at is not None
             assert at - container.given_at <= MAX_AGE
-            used_at = container.used_at if container.talks else route.last_activity
+            used_at = container.used_at if container.answers else route.last_activity
             assert not culling or at - max(container.given_at, used_at) <= MAX_IDLE
         for server in ready:
             assert self.engine[server.id].given_at is None, "could be given a second time"
