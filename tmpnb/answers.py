@@ -16,6 +16,7 @@ from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import SimpleAsyncHTTPClient, _HTTPConnection
 
 PIECES = 8000  # lines of heads, and parts of bodies; besides one for each 1,024 bytes
+MOST_INTERIM = 2  # heads with a status below 200 before the one that counts
 LONGEST_NUMBER = 18  # digits
 
 
@@ -77,12 +78,14 @@ class _Exchange(_HTTPConnection):
     """One request and its answer."""
 
     request: Request
+    interim = 0  # heads so far that announce another one
 
     async def headers_received(
         self, first_line: ResponseStartLine | RequestStartLine, headers: HTTPHeaders
     ) -> None:
         await super().headers_received(first_line, headers)
         if self.code is None or self.code < HTTPStatus.OK:
+            self._count_interim()
             return  # there is another head to come
         if self.request.head_only:
             self.finish()
@@ -100,6 +103,17 @@ class _Exchange(_HTTPConnection):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         allowed = self._goes_on(self.request.allowance.take(len(chunk)))
         return super().data_received(chunk) if allowed else None
+
+    def _count_interim(self) -> None:
+        """See that the head that counts comes soon.
+
+        Raises:
+            TooMuchError: It does not. Tornado would read on what has come already.
+        """
+        self.interim += 1
+        refusal = "the answer never begins" if self.interim > MOST_INTERIM else ""
+        if not self._goes_on(refusal):
+            raise TooMuchError(refusal)
 
     def _count_chunks(self) -> None:
         """Have the line before each chunk counted; Tornado shows chunks only put together."""

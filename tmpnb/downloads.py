@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from tmpnb.errors import (
 )
 from tmpnb.http import Client
 from tmpnb.notes import Note
+from tmpnb.pacing import Pace
 from tmpnb.server import NotebookServer
 from tmpnb.timestamps import unix_time
 from tmpnb.tokens import TokenMaker
@@ -72,6 +74,7 @@ class Downloads:
         """
         self._client, self._tokens, self._live, self._use = client, tokens, live, use
         self._running: Counter[str] = Counter()
+        self._pace = Pace()
 
     @contextmanager
     def place(self, server: NotebookServer) -> Iterator[None]:
@@ -99,7 +102,7 @@ class Downloads:
                 what was sent is no whole archive.
         """
         url = f"{server.address}{server.base_url}"
-        source = _Source(self._client, url, self._tokens.token_for(server.id))
+        source = _Source(self._client, self._pace, url, self._tokens.token_for(server.id))
 
         async def send_and_use(piece: bytes) -> None:
             self._use(server)
@@ -122,6 +125,7 @@ class _Source:
     """The contents API of one server. Its questions do not count as use of it."""
 
     client: Client
+    pace: Pace
     url: str
     token: str
 
@@ -139,7 +143,8 @@ class _Source:
             answer = await self._ask(folder, content=1, most=LONGEST_LIST)
             if answer.code != 200:
                 return f"the server answered {answer.code}"
-            found = foreign_json.loads(answer.body, lenient=True, most=MOST_VALUES)["content"]
+            read = partial(foreign_json.loads, lenient=True, most=MOST_VALUES, fractions=False)
+            found = (await self.pace.do(lambda: read(answer.body)))["content"]
         except (AnswerTooLargeError, foreign_json.TooManyValuesError):
             return f"more files in one folder than the {MOST_FILES} there may be in an archive"
         except (ValueError, KeyError, TypeError):

@@ -16,7 +16,9 @@ class TooManyValuesError(ValueError):
     """A text would take too long to read."""
 
 
-def loads(source: bytes, *, lenient: bool = False, most: int = MOST_VALUES) -> Any:
+def loads(
+    source: bytes, *, lenient: bool = False, most: int = MOST_VALUES, fractions: bool = True
+) -> Any:
     """Return the value of a text in UTF-8, whose strings can be written as UTF-8 again.
 
     Args:
@@ -25,6 +27,8 @@ def loads(source: bytes, *, lenient: bool = False, most: int = MOST_VALUES) -> A
             is half a character, or no UTF-8, stays in strings as Python has it in file
             names. A number that is none is None, and one of a thousand digits is 0.
         most: Values that it may have, counted by the characters `[`, `{` and `,`.
+        fractions: Whether numbers with a fraction or an exponent are wanted; if not, a lenient
+            reader has 0 for them, for some take long to read.
 
     Raises:
         TooManyValuesError: It has more; nothing of it was read.
@@ -36,7 +40,9 @@ def loads(source: bytes, *, lenient: bool = False, most: int = MOST_VALUES) -> A
     try:
         if lenient:
             text = source.decode("utf-8-sig", "surrogateescape")
-            return json.loads(_LONG.sub("0", text), parse_constant=_nothing)
+            fraction = float if fractions else _zero
+            text = _LONG.sub("0", text)
+            return json.loads(text, parse_constant=_nothing, parse_float=fraction)
         text = source.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_refuse)
         if _HALF.search(text):
@@ -52,3 +58,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def _nothing(_: str) -> None:
     return None
+
+
+def _zero(_: str) -> float:
+    return 0.0

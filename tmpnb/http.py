@@ -12,7 +12,7 @@ from tmpnb.errors import AnswerTooLargeError, UnreachableError
 MAX_CONNECTIONS = 1000  # at once; requests above it wait, and waiting counts as time
 SMALL = 64 * 1024  # bytes of an answer that says one thing, as `api/status` does
 LISTING = 1024 * 1024  # bytes of an answer that lists what a server has
-LARGEST_HEAD = 16 * 1024  # bytes of the lines before an answer's body
+LARGEST_HEAD = 8 * 1024  # bytes of the lines before an answer's body
 MAX_ANSWER = 16 * 1024 * 1024  # bytes of what a part of the service itself answers
 LONGEST_URL = 16 * 1024  # characters; whoever takes them apart remembers the last ones
 LONGEST_SHOWN = 300  # characters in a message of an address, and of what is wrong

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPHeaders, HTTPInputError, parse_response_start_line
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import short_enough
+from tmpnb.http import LARGEST_HEAD, short_enough
 
+MOST_LINES = 200  # of a head
 PIECE = 65_536  # bytes; no more than about three times as many are in memory
 _FAILURES = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
 
@@ -91,6 +92,8 @@ async def opened(url: str, headers: Mapping[str, str], *, patience: float) -> As
 
 
 def _understood(head: str) -> tuple[int, int | None]:
+    if len(head) > LARGEST_HEAD or head.count("\n") > MOST_LINES:
+        raise ValueError("the head of the answer is too large")
     first, _, rest = head.partition("\r\n")
     status = parse_response_start_line(first).code
     headers = HTTPHeaders.parse(rest)

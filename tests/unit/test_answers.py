@@ -155,6 +155,45 @@ async def test_an_answer_is_there_with_its_head_if_nobody_wants_more(
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
 
 
+@pytest.mark.parametrize("head_only", [False, True])
+async def test_an_answer_begins_after_a_few_heads(client: Client, *, head_only: bool) -> None:
+    interim = b"HTTP/1.1 102 Processing\r\n" + b"a:\r\n" * 1900 + b"\r\n"
+    for heads, begins in ((answers.MOST_INTERIM, True), (answers.MOST_INTERIM + 1, False)):
+        async with answering(interim * heads + sized(2)) as (url, _):
+            if begins:
+                answer = await client.fetch(url, timeout=5, head_only=head_only)
+                assert answer.code == 200
+            else:
+                with pytest.raises(AnswerTooLargeError, match="never begins"):
+                    await client.fetch(url, timeout=5, head_only=head_only)
+
+
+async def test_no_more_heads_are_read_than_that(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though they have come already."""
+    seen: list[int] = []
+    count = answers._Exchange._count_interim
+
+    def counted(exchange: answers._Exchange) -> None:
+        seen.append(1)
+        count(exchange)
+
+    monkeypatch.setattr(answers._Exchange, "_count_interim", counted)
+    async with answering(b"HTTP/1.1 102 Processing\r\n\r\n" * 500) as (url, _):
+        with pytest.raises(UnreachableError):
+            await client.fetch(url, timeout=5)
+    assert len(seen) == answers.MOST_INTERIM + 1
+
+
+@pytest.mark.parametrize("words", [b"a:\r\n" * pieces.MOST_LINES, b"a: " + b"x" * LARGEST_HEAD])
+async def test_the_head_of_a_file_is_bounded(words: bytes) -> None:
+    async with answering(OK + words + b"\r\n\r\n") as (url, _):
+        with pytest.raises(UnreachableError, match="head of the answer is too large"):
+            async with pieces.opened(url, {}, patience=5):
+                pass
+
+
 async def test_a_head_is_bounded(client: Client) -> None:
     async with answering(OK + b"a:\r\n" * (LARGEST_HEAD // 4) + b"\r\n") as (url, _):
         with pytest.raises(UnreachableError):

@@ -73,3 +73,9 @@ def test_one_odd_value_does_not_cost_the_others_where_that_is_wanted(
 def test_what_is_no_json_is_refused_there_too(source: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         foreign_json.loads(source, lenient=True)
+
+
+def test_fractions_are_left_out_where_nobody_wants_them() -> None:
+    source = b'[1, 2.5, 1e400, "2.5", -0.1e-320]'
+    assert foreign_json.loads(source, lenient=True, fractions=False) == [1, 0, 0, "2.5", 0]
+    assert foreign_json.loads(source, lenient=True)[1] == 2.5

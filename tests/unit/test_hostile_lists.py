@@ -40,6 +40,7 @@ LISTS = {
     "empty lists": repeated("[]"),
     "numbers": repeated("1"),
     "long numbers": repeated("9" * 998),
+    "numbers next to nothing": repeated("123456789012345678e-320"),
     "names of control characters": many(7800, name=CONTROL * 226 + "%d", size=10**10),
     "paths of control characters": many(7500, name="/" + CONTROL * 240),
     "names of accents": many(6000, name="e%d" + MARK * 300, size=10**10),

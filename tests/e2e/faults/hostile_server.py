@@ -61,6 +61,8 @@ SAYINGS = (
     OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n",
     OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 200_000,
     b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+    (b"HTTP/1.1 102 Processing\r\n" + b"a:\r\n" * 3900 + b"\r\n") * 12,
+    OK + b"a:\r\n" * 15_800 + b"\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + b"\x81\x7f" * 100,
     b"SSH-2.0-OpenSSH_9.2\r\n",
     whole(b"", "302 Found\r\nLocation: http://127.0.0.1:1/"),
