@@ -13,6 +13,7 @@ from harness import wait_until
 from raw_http import Request, parsed
 from running_site import Running
 
+from tmpnb.arrival import Arrivals
 from tmpnb.presence import Presence
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -98,3 +99,16 @@ def slow_routes(running: Running) -> Iterator[tuple[asyncio.Event, asyncio.Event
         yield reached, go
     finally:
         proxy.add_route = add_route  # type: ignore[method-assign]  # as it was
+
+
+def slow_kinds(monkeypatch: Any) -> tuple[asyncio.Event, asyncio.Event]:
+    """Let arrivals stop while a server is asked what a path is: give events as `slow_routes`."""
+    kind, asked, go = Arrivals._kind, asyncio.Event(), asyncio.Event()
+
+    async def slow(arrivals: Arrivals, *words: Any) -> str | None:
+        asked.set()
+        await go.wait()
+        return await kind(arrivals, *words)
+
+    monkeypatch.setattr(Arrivals, "_kind", slow)
+    return asked, go

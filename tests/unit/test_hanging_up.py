@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
-from callers import FORM, Caller, Left, slow_routes
+from callers import FORM, Caller, Left, slow_kinds, slow_routes
 from harness import gate_of, wait_until
 from running_site import PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.arrival import Arrivals
 from tmpnb.line import GRACE
 from tmpnb.server import NotebookServer, Phase, StopReason
 
@@ -59,15 +57,7 @@ async def test_a_dropped_request_never_stops_a_server_that_the_visitor_had(
 ) -> None:
     site = running.serve_public()
     first = await running.fetch(f"{site}/spawn/lab", "POST", headers=SCRIPT)
-    asked, go = asyncio.Event(), asyncio.Event()
-    kind = Arrivals._kind
-
-    async def slow(arrivals: Arrivals, *words: Any) -> str | None:
-        asked.set()
-        await go.wait()
-        return await kind(arrivals, *words)
-
-    monkeypatch.setattr(Arrivals, "_kind", slow)
+    asked, go = slow_kinds(monkeypatch)
     headers = PERSON | cookie_of(first)
     caller = await Caller(site, "/spawn/tree/a.txt", headers, method=method).call()
     await asked.wait()

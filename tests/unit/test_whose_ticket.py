@@ -8,12 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from callers import FORM, Caller, Left, slow_routes
+from callers import FORM, Caller, Left, slow_kinds, slow_routes
 from harness import gate_of, wait_until
 from running_site import SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.arrival import Arrivals
 from tmpnb.line import GRACE
 from tmpnb.server import NotebookServer, Phase
 
@@ -240,14 +239,7 @@ async def test_a_request_that_is_dropped_ends_no_server_that_another_is_led_to(
     """Of a browser that keeps no cookie, while the server is asked what a path is."""
     others, site = await fill(running), running.serve_public()
     first = json.loads((await running.fetch(f"{site}/spawn", "POST", headers=SCRIPT)).body)
-    kind, asked, go = Arrivals._kind, asyncio.Event(), asyncio.Event()
-
-    async def slow(arrivals: Arrivals, *words: Any) -> str | None:
-        asked.set()
-        await go.wait()
-        return await kind(arrivals, *words)
-
-    monkeypatch.setattr(Arrivals, "_kind", slow)
+    asked, go = slow_kinds(monkeypatch)
     form = urlencode({"ticket": first["ticket"], "wait": 20})
     early = await Caller(site, "/spawn/tree/a.txt", SCRIPT | FORM, body=form).call()
     running.world.orchestrator.claims.close(others[0])
@@ -271,14 +263,7 @@ async def test_a_second_wish_to_start_afresh_is_met_by_the_first(
     fetch, browser = running.public(), Browser(running.public())
     await browser.post()
     old = browser.server_id
-    kind, asked, go = Arrivals._kind, asyncio.Event(), asyncio.Event()
-
-    async def slow(arrivals: Arrivals, *words: Any) -> str | None:
-        asked.set()
-        await go.wait()
-        return await kind(arrivals, *words)
-
-    monkeypatch.setattr(Arrivals, "_kind", slow)
+    asked, go = slow_kinds(monkeypatch)
     again = Browser(fetch)
     again.cookie = browser.cookie
     one = asyncio.create_task(browser.post("/spawn/tree/a.txt", fresh=1))
