@@ -31,6 +31,16 @@ class Rule:
     after: bool = False  # the engine acts first, then this answers in its place
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request as it came in."""
+
+    method: str
+    target: str  # path and query
+    headers: dict[str, str]
+    body: bytes
+
+
 @dataclass(slots=True)
 class StandIn:
     """The engine's state; requests come in on threads of their own."""
@@ -40,6 +50,7 @@ class StandIn:
     asked: list[str] = field(default_factory=list)  # "METHOD /path?query"
     listeners: list[str] = field(default_factory=list)  # the same, of those who want its events
     bodies: list[dict[str, Any]] = field(default_factory=list)  # of creations
+    sent: list[Sent] = field(default_factory=list)  # all of it
     new_state: str = "running"  # of a container that was started
     new_ports: list[dict[str, Any]] | None = None  # published; None: one on 127.0.0.1
     image_user: str = "1000"
@@ -227,6 +238,7 @@ class Engine:
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 sent_body = self.rfile.read(length)
+                state.sent.append(Sent(self.command, self.path, dict(self.headers), sent_body))
                 if self.command == "PUT":
                     state.copied.append(sent_body)
                     sent_body = b""

@@ -255,6 +255,34 @@ async def test_with_the_filter_the_orchestrator_works_and_can_ask_for_no_more(
     assert installation.left() == []
 
 
+@pytest.mark.parametrize("files", [["docker-compose.filtered.yml"]], ids=["filtered"])
+async def test_services_have_no_powers_of_root_and_bounds(installation: Installation) -> None:
+    await installation.until_stats(available=2)
+    engine, seen = installation.engine, set()
+    for entry in installation.services():
+        service, about = entry["Labels"]["com.docker.compose.service"], entry["Id"]
+        of_host = engine.inspect_container(about)["HostConfig"]
+        assert of_host["CapDrop"] == ["ALL"], service
+        assert not of_host["CapAdd"], service
+        assert of_host["ReadonlyRootfs"], service
+        assert 0 < of_host["Memory"] <= 2 * 1024**3, service
+        assert 0 < of_host["PidsLimit"] <= 512, service
+        inside = engine.exec_create(about, ["cat", "/proc/1/status"])
+        status = dict(
+            line.split(":\t", 1) for line in engine.exec_start(inside).decode().splitlines()
+        )
+        powers = {name: int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd")}
+        assert powers == dict.fromkeys(powers, 0), service
+        assert status["NoNewPrivs"] == "1", service
+        inside = engine.exec_create(about, ["touch", "/etc/mine"])
+        assert b"Read-only file system" in engine.exec_start(inside), service
+        seen.add(service)
+    assert seen == {"proxy", "orchestrator", "engine-filter"}
+    base_url, token = await installation.take()
+    headers = {"Authorization": f"token {token}"}
+    assert (await installation.fetch(f"{base_url}api/contents", headers=headers)).code == 200
+
+
 def addresses(engine: docker.APIClient, container: str) -> set[str]:
     """Return all addresses of a container."""
     networks = engine.inspect_container(container)["NetworkSettings"]["Networks"]

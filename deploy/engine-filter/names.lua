@@ -1,0 +1,94 @@
+-- What images, networks and volumes may be called. `settings` has the operator's own lists:
+-- registries and networks as sets (nil: none given), subnets as a list of ranges.
+
+local forms = require("forms")
+
+local names = {}
+
+local HUB = "docker.io"
+-- Ends of names that are no public host's.
+local NEAR = { localhost = true, localdomain = true, ["local"] = true, internal = true, lan = true }
+NEAR.home, NEAR.arpa, NEAR.corp, NEAR.intranet, NEAR.test, NEAR.invalid = true, true, true, true, true, true
+
+-- Return the registry of an image, as the engine takes it from the name.
+function names.registry(image)
+  local first = image:match("^([^/]*)/")
+  if first and (first:find("[.:%u]") or first == "localhost") then
+    return first == "index.docker.io" and HUB or first
+  end
+  return HUB
+end
+
+local function is_public(registry)
+  local host = registry:match("^[%w.-]+") or ""
+  local port = registry:sub(#host + 1)
+  local last = host:match("%.(%a[%w-]+)$")
+  return last ~= nil and not NEAR[last:lower()] and (port == "" or port:find("^:%d+$") ~= nil)
+end
+
+function names.is_image(text)
+  local bare, digest = text:match("^([^@]*)@sha256:(%x+)$")
+  bare = bare or text
+  local good = bare:find("^[%w][%w_.:/-]*$") and not bare:find("//", 1, true) and not bare:find("..", 1, true)
+  return good ~= nil and good ~= false and (digest == nil or #digest == 64)
+end
+
+-- An image that the engine fetches, from a registry that it may speak to.
+function names.fetched(settings)
+  return function(image, where)
+    if #image > 512 or not names.is_image(image) then
+      forms.refuse(where, "no name of an image")
+    end
+    local registry = names.registry(image)
+    local known = settings.registries
+    if (known and not known[registry]) or (not known and not is_public(registry)) then
+      forms.refuse(where, "the registry " .. registry .. " is not among TMPNB_REGISTRIES")
+    end
+  end
+end
+
+-- A network that is tmpnb's own, made for one server or for all.
+function names.is_own_network(text)
+  return #text <= 255 and text:find("^tmpnb%-[%w_.-]+$") ~= nil
+end
+
+-- A network that servers may be on: tmpnb's own, or the operator's.
+function names.is_network(settings)
+  return function(text)
+    local known = settings.networks
+    if names.is_own_network(text) or (known and known[text]) then
+      return true
+    end
+    local taken = text == "host" or text == "bridge" or text == "none" or text == "nat" or text:find("^%x+$")
+    return not known and not taken and #text <= 255 and text:find("^%w[%w_.-]*$") ~= nil
+  end
+end
+
+-- The volume of the kit, as its pool and its version name it.
+function names.is_kit(text)
+  return #text <= 255 and text:find("^tmpnb%-kit%-[%w_.-]+%-%x%x%x%x%x%x%x%x%x%x%x%x$") ~= nil
+end
+
+-- A volume that servers may have: the kit, or one that the operator named for that.
+function names.is_volume(text)
+  return names.is_kit(text) or (#text <= 255 and text:find("^tmpnb%-shared%-[%w.-]+$") ~= nil)
+end
+
+function names.is_container(text)
+  return #text <= 255 and text:find("^tmpnb%-[%w_.-]+$") ~= nil
+end
+
+-- A subnet within the operator's ranges.
+function names.is_subnet(settings)
+  return function(text)
+    local first, bits = forms.range(text)
+    for _, range in ipairs(settings.subnets) do
+      if first and bits >= range.bits and first >> (32 - range.bits) == range.first >> (32 - range.bits) then
+        return true
+      end
+    end
+    return false
+  end
+end
+
+return names
