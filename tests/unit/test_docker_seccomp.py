@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import docker
 import pytest
 from traitlets import TraitError
 
@@ -216,6 +217,27 @@ def test_a_profile_of_a_file_is_named_by_the_file(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     path.write_text(json.dumps(PROFILE))
     assert finding(options(str(path))).words == f"servers have the profile in {path}"
+
+
+@pytest.mark.parametrize(
+    ("about", "own", "said"),
+    [
+        ({"BuildahVersion": "1.28"}, [], "Podman takes no profile from here"),
+        ({"BuildahVersion": "1.28"}, ["seccomp=/on/its/machine.json"], ""),
+        ({"SecurityOptions": ["name=apparmor"]}, [], "this engine has no seccomp"),
+        ({"SecurityOptions": ["name=seccomp,profile=default"]}, [], ""),
+    ],
+)
+def test_what_an_engine_cannot_have_is_said_once_at_the_start(
+    about: dict[str, Any], own: list[str], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = docker_hardening.Limits(seccomp=chosen("tmpnb"))
+    made = Options("image", limits=limits, extra_host_config={"security_opt": own})
+    fitted = docker_fit.fit(cast("docker.APIClient", None), "pool", made, about)
+    about_calls = [text for text in caplog.messages if "seccomp" in text and "weakens" not in text]
+    assert len(about_calls) == bool(said)
+    assert said in "".join(about_calls)
+    assert bool(fitted.limits.seccomp.text) == (not said and not fitted.kind.podman)
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> 
         raise ConfigError(f"--runtime={limits.runtime}: {reason}")
     for gap in docker_hardening.gaps(honest(about), options.wanted):
         log.warning("not enforced by this engine: %s", gap)
-    if limits.seccomp != wish:
-        finding = docker_filtering.finding(options)
-        log.warning("%s; %s", finding.words, finding.mend)
+    profile = docker_filtering.finding(options)
+    if limits.seccomp != wish and profile.level is Level.WARN:
+        log.warning("%s; %s", profile.words, profile.mend)
     for finding in remarks(options):
         if finding.level is Level.FAIL:
             raise ConfigError(f"{finding.words}; {finding.mend}")
