@@ -80,6 +80,32 @@ async def test_podman_is_named_and_so_is_what_it_does_otherwise(docker: StandIn)
     assert findings["image"].level is Level.WARN, "it does not say whether it could fetch it"
 
 
+async def test_an_old_engine_and_its_own_profile_are_named_with_the_fix(docker: StandIn) -> None:
+    said = {
+        "Version": "19.03.15",
+        "ApiVersion": "1.40",
+        "MinAPIVersion": "1.12",
+        "Components": [
+            {"Name": "Engine", "Version": "19.03.15"},
+            {"Name": "runc", "Version": "1.0.0-rc93"},
+        ],
+    }
+    docker.rules.insert(0, Rule("GET /version", lambda: (200, said)))
+    spawner = DockerSpawner(seccomp="engine")
+    try:
+        lines = [f.line() async for f in spawner.examination().findings(10)]
+    finally:
+        await spawner.close()
+    named = [line for line in lines if line.startswith(("warn version", "warn seccomp"))]
+    assert len(named) == 3, lines
+    for line, what in zip(
+        named, ("Docker 19.03.15", "runc 1.0.0-rc93", "own profile"), strict=True
+    ):
+        assert what in line
+        assert "; mend: " in line
+        assert "\n" not in line
+
+
 async def test_without_an_engine_the_rest_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     findings = await found()

@@ -10,12 +10,14 @@ from tmpnb.finding import Level
 from tmpnb.spawners.docker_versions import findings
 
 
-def said(engine: str = "28.2.2", runc: str = "1.3.3", commit: str = "") -> dict[str, Any]:
+def said(
+    engine: str = "28.2.2", runc: str = "1.3.3", commit: str = "", of_engine: str = "5d6db84"
+) -> dict[str, Any]:
     details = {"GitCommit": commit}
     return {
         "Version": engine,
         "Components": [
-            {"Name": "Engine", "Version": engine, "Details": {"ApiVersion": "1.50"}},
+            {"Name": "Engine", "Version": engine, "Details": {"GitCommit": of_engine}},
             {"Name": "containerd", "Version": "1.7.27", "Details": details},
             {"Name": "runc", "Version": runc, "Details": details},
         ],
@@ -67,11 +69,26 @@ def test_what_a_distribution_built_is_not_judged_by_its_number(runc: str, commit
     assert "security updates" in found.words
 
 
-@pytest.mark.parametrize(("engine", "old"), [("19.03.15", True), ("20.10.24+dfsg1", False)])
-def test_an_engine_that_nobody_mends_is_named_with_the_fix(engine: str, old: bool) -> None:
-    found = list(findings(said(engine)))
+@pytest.mark.parametrize(
+    ("engine", "commit", "old"),
+    [
+        ("19.03.15", "99e3ed8919", True),
+        ("18.09.1", "18.09.1+dfsg1-7", True),
+        ("20.10.24", "5d6db84", True),
+        ("24.0.9", "fca702d", True),
+        ("25.0.0", "615dfdf", False),
+        ("28.2.2", "e6534b4", False),
+        ("20.10.24+dfsg1", "5d6db84", False),
+        ("24.0.7", "24.0.7-0ubuntu2~22.04.1", False),
+        ("master-dockerproject", "", False),
+    ],
+)
+def test_an_engine_that_nobody_mends_is_named_with_the_fix(
+    engine: str, commit: str, old: bool
+) -> None:
+    found = list(findings(said(engine, of_engine=commit)))
     assert [finding.level for finding in found] == [Level.WARN] * old
-    assert all(engine in finding.words and "20.10" in finding.mend for finding in found)
+    assert all(engine in finding.words and "Docker 25" in finding.mend for finding in found)
 
 
 def test_podmans_runc_is_read_out_of_its_text() -> None:

@@ -33,7 +33,9 @@ def finding(options: Options) -> Finding:
         return warn(TOPIC, _engines(options), "leave seccomp out of extra_host_config")
     if wish.text:
         whose = "tmpnb's profile" if wish.name == OURS else f"the profile in {wish.name}"
-        return ok(TOPIC, f"servers have {whose}")
+        runtime = options.limits.runtime
+        unless = f", unless --runtime={runtime} has calls of its own" if runtime else ""
+        return ok(TOPIC, f"servers have {whose}{unless}")
     if wish.name == ENGINES and not options.kind.podman:
         return warn(TOPIC, _engines(options), f"--seccomp={OURS}")
     if wish.name == ENGINES:

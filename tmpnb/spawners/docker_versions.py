@@ -10,7 +10,8 @@ from tmpnb.finding import Finding, skip, warn
 from tmpnb.spawners.docker_kind import Facts
 
 TOPIC = "version"
-OLDEST = (20, 10)  # of Docker that still has anybody's fixes
+OLDEST = (25, 0)  # of Docker, with fixes by its makers
+OLDEST_REBUILT = (20, 10)  # and by any distribution
 UPDATE = "update the engine of this machine, and restart it"
 
 # runc: first mended release of each line, and what mends it. Later lines came with the fix.
@@ -32,9 +33,10 @@ def findings(said: Facts) -> Iterator[Finding]:
     for part in _parts(said):
         name, whole = str(part.get("Name") or ""), _whole(part)
         number = _number(str(part.get("Version") or ""))
-        if name == "Engine" and number and number < OLDEST:
-            words = f"Docker {part.get('Version')} is old, and nobody mends it any more"
-            yield warn(TOPIC, words, f"Docker {'.'.join(map(str, OLDEST))} at least")
+        oldest = OLDEST_REBUILT if _REBUILT.search(whole) else OLDEST
+        if name == "Engine" and number and number < oldest:
+            words = f"Docker {part.get('Version')} gets no more fixes from those who made it"
+            yield warn(TOPIC, words, f"Docker {OLDEST[0]} or newer, or your distribution's own")
         elif "runc" in name.lower() and (number := _number(_runcs(part))):
             yield from _of_runc(number, _runcs(part), whole)
 
