@@ -24,7 +24,9 @@ from traitlets.config import Configurable
 from tmpnb import flags
 from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
+from tmpnb.spawners import seccomp_rules
 from tmpnb.spawners.base import Spawner
+from tmpnb.spawners.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "benchmarks" / "report.json"  # written by `make bench`
@@ -186,10 +188,23 @@ def sizes() -> str:
     return "\n".join(rows)
 
 
+def calls_table() -> str:
+    """Return the system calls of the profile that do not depend on their arguments."""
+    rows = ["| group | why | calls |", "|---|---|---|"]
+    for group in (*ALLOWED, DEBUGGERS, ABSENT):
+        calls = " ".join(f"`{call}`" for call in group.calls)
+        rows.append(f"| {group.name} | {_markdown(group.why)} | {calls} |")
+    return "\n".join(rows)
+
+
+FILES: Mapping[str, Callable[[], str]] = {  # generated as a whole, beside the code
+    "tmpnb/spawners/seccomp_profile.json": seccomp_rules.text,
+}
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"flags": flags_table, "measured": measured},
     "docs/architecture.md": {"modules": modules_table},
     "docs/configuration.md": {"shortcuts": shortcuts_table, "settings": settings_tables},
+    "docs/seccomp.md": {"calls": calls_table},
     "docs/sizing.md": {"sizes": sizes},
 }
 
@@ -213,9 +228,9 @@ def refreshed(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Refresh the documents below `root`, or check them; return the exit status."""
     stale = []
-    for name, parts in PARTS.items():
+    for name in (*(FILES if root == ROOT else ()), *PARTS):
         old = (root / name).read_text(encoding="utf-8")
-        new = refreshed(old, parts)
+        new = FILES[name]() if name in FILES else refreshed(old, PARTS[name])
         if new == old:
             continue
         stale.append(name)

@@ -30,6 +30,7 @@ class Examination:
     has_images = False  # whether servers are made from images, which can be checked
     closed = False  # whether servers shall reach nothing outside
     filtered = False  # whether servers shall reach the internet and nothing nearer
+    seccomp = ""  # the profile of system calls that was asked for; "": there is no such choice
     engine_at = ""  # host:port or unix:/path where the engine itself answers, if it does
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
@@ -65,6 +66,16 @@ class Examination:
             None if that cannot be tried.
         """
         del server_id, places
+        return None
+
+    async def opened(self, server_id: str) -> dict[str, bool] | None:
+        """Return which ways past a container's walls a running server can open. Never raises.
+
+        Returns:
+            Whether it can, by the name of the way, which is opened and used for nothing. None
+            if that cannot be tried.
+        """
+        del server_id
         return None
 
     async def refused(self, server_id: str, places: Sequence[str]) -> list[bool] | None:

@@ -96,6 +96,7 @@ DOCKER = (
     "extra_hosts",
     "capabilities",
     "new_privileges",
+    "seccomp",
     "pids_limit",
     "nofile_limit",
     "container_log_size",

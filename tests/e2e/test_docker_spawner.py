@@ -29,6 +29,7 @@ from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.docker_ports import own_loopback
+from tmpnb.spawners.seccomp_rules import profile
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
@@ -251,7 +252,9 @@ async def test_limits_reach_the_engine(engine: RealEngine, spawner_with: Spawner
     assert seen["CpuShares"] == 512
     assert (seen["CpuQuota"], seen["CpuPeriod"]) == (50_000, 100_000)
     assert seen["PidsLimit"] == 1024
-    assert seen["SecurityOpt"] == ["no-new-privileges"]
+    privileges, calls = seen["SecurityOpt"]
+    assert privileges == "no-new-privileges"
+    assert json.loads(calls.removeprefix("seccomp=")) == profile()
     assert seen["ReadonlyRootfs"] is True
     assert seen["CapDrop"] == ["ALL", "CHOWN"], "what the operator says is added"
 

@@ -116,6 +116,7 @@ async def test_a_sound_setup_is_found_sound_and_left_as_it_was(
         "image",
         "network",
         "limits",
+        "seccomp",
         "state",
         "key",
         "token",
@@ -337,10 +338,15 @@ async def test_what_a_server_reaches_is_tried_from_inside(
         assert any(what in line for line in private), usual.text
     assert any("another server is reached" in line for line in usual.of("warn"))
     assert any("of this machine is reached" in line for line in usual.of("warn"))
+    assert "ok   reach    a server can open no vsock and no io_uring" in usual.lines
 
     closed = f"--docker-network=tmpnb-test-{engine.run}", "--egress=none"
-    answer = await run(*doctor(engine, tmp_path, "--network", *closed))
+    answer = await run(*doctor(engine, tmp_path, "--network", "--seccomp=engine", *closed))
     assert answer.code == 0, answer.text
+    [profile] = [line for line in answer.of("warn") if line.startswith("warn seccomp ")]
+    assert profile.endswith("; mend: --seccomp=tmpnb")
+    # What the engine's own profile allows depends on its version.
+    assert any("a server can open " in line for line in answer.lines), answer.text
     assert "ok   reach    another server is not reached from a server" in answer.lines
 
 

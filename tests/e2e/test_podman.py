@@ -18,7 +18,10 @@ from spawner_engines import stub_command, wait_until_it_answers
 
 from tmpnb.errors import ConfigError
 from tmpnb.http import Client
+from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.docker_reach import opened
+from tmpnb.spawners.docker_seccomp import SHIPPED
 
 pytestmark = [
     pytest.mark.docker,
@@ -141,6 +144,27 @@ async def test_a_server_on_podman_has_no_powers_and_is_bounded(engine: PodmanEng
         await spawner.close()
 
 
+async def test_podman_has_a_profile_of_system_calls_by_its_place_on_its_machine_alone(
+    engine: PodmanEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = {"security_opt": [f"seccomp={SHIPPED}"], "ulimits": ulimits()}
+    for pool, own in (("unnamed", {"ulimits": ulimits()}), ("named", named)):
+        caplog.clear()
+        spawner = engine.new_spawner(pool, stub_command("python3"), extra_host_config=own)
+        try:
+            await spawner.setup()
+            await spawner.start(ServerSpec("one", "/user/one/", "token"))
+            opens = opened(engine.client, listing.selection(spawner.pool_name, "one"))
+            said = [line for line in caplog.messages if "--seccomp=tmpnb has no effect" in line]
+            assert len(said) == (1 if pool == "unnamed" else 0)
+            assert max(map(len, caplog.messages)) < 1000, "no log shows a profile"
+            if pool == "named":
+                assert opens == {"vsock": False, "io_uring": False}
+            await spawner.stop("one")
+        finally:
+            await spawner.close()
+
+
 async def test_a_runtime_that_podman_would_not_use_is_refused(engine: PodmanEngine) -> None:
     spawner = engine.new_spawner("runtime", stub_command("python3"), runtime="runsc")
     with pytest.raises(ConfigError, match="--runtime=runsc: Podman runs all containers by runc"):
@@ -157,6 +181,7 @@ async def test_doctor_and_check_image_know_podman(
     assert first.startswith("ok   engine   Podman 4.")
     assert any("each server is on a network of its own" in line for line in answer.of("ok"))
     assert any("enable podman-restart.service" in line for line in answer.of("warn"))
+    assert any(line.startswith("warn seccomp  Podman takes no") for line in answer.of("warn"))
     checked = await run("check-image", TEST_IMAGE, config, *image_flags(engine))
     assert checked.code == 0, checked.text
     assert leavings(engine) == []

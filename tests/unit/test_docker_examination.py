@@ -53,13 +53,12 @@ async def found(**settings: Any) -> dict[str, Finding]:
 
 async def test_a_sound_engine_is_well_and_nothing_is_changed(docker: StandIn) -> None:
     findings = await found()
-    assert tuple(findings) == ("engine", "image", "network", "memory", "limits", "disk")
+    assert tuple(findings) == ("engine", "image", "network", "memory", "limits", "seccomp", "disk")
     assert "API 1.41" in findings["engine"].words
     assert docker.url in findings["engine"].words
     levels = {topic: finding.level for topic, finding in findings.items()}
-    assert levels == dict.fromkeys(("engine", "image", "network", "memory", "limits"), Level.OK) | (
-        {"disk": Level.SKIP}  # of an engine that is reached over TCP
-    )
+    assert levels.pop("disk") is Level.SKIP  # of an engine that is reached over TCP
+    assert set(levels.values()) == {Level.OK}
     assert {asked.split()[0] for asked in docker.asked} == {"GET"}
 
 
@@ -81,12 +80,38 @@ async def test_podman_is_named_and_so_is_what_it_does_otherwise(docker: StandIn)
     assert findings["image"].level is Level.WARN, "it does not say whether it could fetch it"
 
 
+async def test_an_old_engine_and_its_own_profile_are_named_with_the_fix(docker: StandIn) -> None:
+    said = {
+        "Version": "19.03.15",
+        "ApiVersion": "1.40",
+        "MinAPIVersion": "1.12",
+        "Components": [
+            {"Name": "Engine", "Version": "19.03.15"},
+            {"Name": "runc", "Version": "1.0.0-rc93"},
+        ],
+    }
+    docker.rules.insert(0, Rule("GET /version", lambda: (200, said)))
+    spawner = DockerSpawner(seccomp="engine")
+    try:
+        lines = [f.line() async for f in spawner.examination().findings(10)]
+    finally:
+        await spawner.close()
+    named = [line for line in lines if line.startswith(("warn version", "warn seccomp"))]
+    assert len(named) == 3, lines
+    for line, what in zip(
+        named, ("Docker 19.03.15", "runc 1.0.0-rc93", "own profile"), strict=True
+    ):
+        assert what in line
+        assert "; mend: " in line
+        assert "\n" not in line
+
+
 async def test_without_an_engine_the_rest_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     findings = await found()
     assert findings.pop("engine").level is Level.FAIL
     assert {f.level for f in findings.values()} == {Level.SKIP}
-    assert len(findings) == 5
+    assert len(findings) == 6
 
 
 async def test_bounds_that_the_engine_cannot_enforce_are_warnings(docker: StandIn) -> None:

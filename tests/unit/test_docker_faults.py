@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ from tmpnb.errors import SpawnerError
 from tmpnb.spawners import docker_containers, docker_listing
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.seccomp_rules import profile
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -489,7 +491,8 @@ async def test_own_settings_of_a_container_take_no_bound_away(
     spawner = await spawner_with(extra_host_config=own, extra_hosts="a:1.1.1.1")
     await spawner.start(SPEC)
     made = docker.bodies[-1]["HostConfig"]
-    assert made["SecurityOpt"] == ["no-new-privileges", "label=disable"]
+    assert made["SecurityOpt"][::2] == ["no-new-privileges", "label=disable"]
+    assert json.loads(made["SecurityOpt"][1].removeprefix("seccomp=")) == profile()
     assert made["ExtraHosts"] == ["b:2.2.2.2", "a:1.1.1.1"]
     assert set(made["PortBindings"]) == {"8888/tcp", "9999/tcp"}
     assert "extra_host_config weakens security_opt: label=disable" in caplog.text

@@ -20,9 +20,11 @@ from tmpnb.spawners.docker_guard import (
     gateway_of,
     refused,
 )
+from tmpnb.spawners.docker_hardening import Limits
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK, address_of
 from tmpnb.spawners.docker_networks import Networks
 from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_seccomp import chosen
 
 GATEWAY = "172.18.0.1"
 REFUSED: Refusal = (3, 13, GATEWAY)
@@ -57,6 +59,7 @@ class FakeEngine:
         name = f"sentry-{len(self.running)}-{self.asked}"
         networks = {host_config["network_mode"]: {}}
         assert host_config["cap_drop"] == ["ALL"]
+        self.security_opt = host_config["security_opt"]
         about = {"Id": name, "State": "created", "NetworkSettings": {"Networks": networks}}
         self.running[name] = about
         return {"Id": name}
@@ -131,6 +134,15 @@ def test_only_the_machine_s_own_prohibition_is_proof(answer: Refusal | None, pla
     answers[place] = answer
     assert MEND in fault_in(answers, GATEWAY)
     assert fault_in(WELL, GATEWAY) == ""
+
+
+def test_the_sentry_has_the_servers_profile_of_system_calls(
+    engine: FakeEngine, clock: Clock
+) -> None:
+    client, limits = cast("docker.APIClient", engine), Limits(seccomp=chosen("tmpnb"))
+    options = Options("image", egress="internet", limits=limits)
+    Guard(client, "pool", "out", options, clock).require()
+    assert engine.security_opt == ["no-new-privileges:true", *chosen("tmpnb").options]
 
 
 @pytest.mark.parametrize("printed", [b"no such program", b"[]", b"{}", b"[1, 2, 3]", b"null"])

@@ -150,11 +150,6 @@ def test_what_the_engine_cannot_enforce_is_said_if_it_is_wanted(name: str, said:
     assert gaps(SOUND | {name: False}, Wanted()) == []
 
 
-def test_an_engine_without_seccomp_is_named() -> None:
-    [gap] = gaps(SOUND | {"SecurityOptions": ["name=apparmor"]}, Wanted())
-    assert "seccomp" in gap
-
-
 @pytest.mark.parametrize(
     ("driver", "backing", "can"),
     [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn, cast
 
+import docker
 import docker_engine
 import pytest
 
@@ -53,3 +56,74 @@ def test_an_attempt_that_ended_without_a_word_is_no_connection(
 ) -> None:
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: socket.socket())
     assert read(told(program, "127.0.0.1:1", capsys, monkeypatch)) == [False]
+
+
+class Opened:
+    """A socket that may be closed and nothing else."""
+
+    made: ClassVar[list[tuple[int, int]]] = []
+    closed = 0
+
+    def __init__(self, family: int, kind: int) -> None:
+        self.made.append((family, kind))
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+def test_a_vsock_is_opened_and_never_connected(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socket", Opened)
+    exec(docker_reach.OPENING, {})  # noqa: S102 - our own
+    said = json.loads(capsys.readouterr().out)
+    assert set(said) == {"vsock", "io_uring"}
+    assert said["vsock"] is True
+    assert (Opened.made, Opened.closed) == ([(40, socket.SOCK_STREAM)], 1)
+
+
+def refusing(*_: object) -> NoReturn:
+    raise OSError(errno.EPERM, "not permitted")
+
+
+def test_what_is_refused_is_told_as_such(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socket", refusing)
+    exec(docker_reach.OPENING, {})  # noqa: S102 - our own
+    assert json.loads(capsys.readouterr().out)["vsock"] is False
+
+
+class Printing:
+    """An engine with one container, or none, in which every program prints the same."""
+
+    def __init__(self, printed: bytes, *, running: bool) -> None:
+        self._printed, self._running = printed, running
+
+    def containers(self, **_: Any) -> list[dict[str, str]]:
+        return [{"Id": "one"}] * self._running
+
+    def exec_create(self, container: str, command: list[str]) -> str:
+        assert command[:2] == ["python3", "-c"]
+        return container
+
+    def exec_start(self, order: str) -> bytes:
+        assert order == "one"
+        return self._printed
+
+
+@pytest.mark.parametrize(
+    ("printed", "running", "found"),
+    [
+        (b'{"vsock": true, "io_uring": false}', True, {"vsock": True, "io_uring": False}),
+        (b"", True, None),  # the image has no python3
+        (b"[true]", True, None),
+        (b'{"vsock"', True, None),
+        (b"{}", False, None),
+    ],
+)
+def test_what_a_container_opens_is_read_or_unknown(
+    printed: bytes, running: bool, found: dict[str, bool] | None
+) -> None:
+    client = cast("docker.APIClient", Printing(printed, running=running))
+    assert docker_reach.opened(client, {}) == found

@@ -7,7 +7,15 @@ import pytest
 from tmpnb import commands
 from tmpnb.app import main
 from tmpnb.doctor import network
-from tmpnb.doctor.network import Place, judged, parsed, ranges_finding, target, targets
+from tmpnb.doctor.network import (
+    Place,
+    judged,
+    opening_finding,
+    parsed,
+    ranges_finding,
+    target,
+    targets,
+)
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
 from tmpnb.spawners.docker_reach import engine_at
@@ -40,6 +48,26 @@ def test_a_place_is_judged_by_what_the_operator_asked_for(
 def test_it_is_said_where_a_place_was_reached() -> None:
     assert "at 10.0.0.2:1" in judged(PRIVATE, [False, True], closed=False).words
     assert judged(OUTSIDE, [True], closed=False).words == "there:1 is reached from a server"
+
+
+@pytest.mark.parametrize(
+    ("opened", "profile", "level", "words"),
+    [
+        ({"vsock": False, "io_uring": False}, "tmpnb", Level.OK, "no vsock and no io_uring"),
+        ({"vsock": True, "io_uring": False}, "tmpnb", Level.FAIL, "can open vsock"),
+        ({"vsock": True, "io_uring": True}, "engine", Level.WARN, "vsock and io_uring"),
+        ({"vsock": False, "io_uring": True}, "", Level.WARN, "can open io_uring"),
+        (None, "tmpnb", Level.SKIP, "could not be tried"),
+        ({}, "tmpnb", Level.SKIP, "could not be tried"),
+    ],
+)
+def test_a_way_past_the_walls_that_opens_is_named_with_the_fix(
+    opened: dict[str, bool] | None, profile: str, level: Level, words: str
+) -> None:
+    finding = opening_finding(opened, profile)
+    assert (finding.level, finding.topic) == (level, network.TOPIC)
+    assert words in finding.words
+    assert ("--seccomp=tmpnb" in finding.mend) == (level in (Level.WARN, Level.FAIL))
 
 
 def test_targets_are_read_with_their_port() -> None:

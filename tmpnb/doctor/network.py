@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from tmpnb.service import Service
 from tmpnb.settings import is_loopback
 
 TOPIC = "reach"
+SECCOMP = "tmpnb"  # the profile that closes what is tried
 LOCAL_ADDRESSES = Path("/proc/net/fib_trie")
 RESOLVE = 5.0  # seconds for one name
 NO_EGRESS = "--egress=none"
@@ -80,6 +81,7 @@ async def findings(
     if own is None or beside is None or await examination.reached(server_id, [own]) != [True]:
         yield skip(TOPIC, "it cannot be tried from inside: the image has no python3, or no engine")
         return
+    yield opening_finding(await examination.opened(server_id), examination.seccomp)
     with ExitStack() as stack:
         places = [place async for place in _of_the_service(service, examination, stack)]
         filtered = examination.filtered
@@ -106,6 +108,24 @@ def target(at: str, *, filtered: bool) -> Place:
     address = networks.address(at.rpartition(":")[0])
     near = address is not None and firewall_rules.is_closed(address)
     return Place(at, (at,), FIREWALL, never=near, welcome=not near)
+
+
+def opening_finding(opened: Mapping[str, bool] | None, profile: str) -> Finding:
+    """Say whether a server opens what leads past the walls of its container. Pure.
+
+    Args:
+        opened: Whether it does, by the name of the way; None: it could not be tried.
+        profile: Of system calls, as the operator asked for it.
+    """
+    if not opened:
+        return skip(TOPIC, "vsock and io_uring: it could not be tried from inside")
+    left = [name for name, is_open in opened.items() if is_open]
+    if not left:
+        return ok(TOPIC, f"a server can open no {' and no '.join(opened)}")
+    words = f"a server can open {' and '.join(left)}"
+    if profile == SECCOMP:  # and yet it does
+        return fail(TOPIC, words, "see what seccomp says above: --seccomp=tmpnb is not in force")
+    return warn(TOPIC, words, f"--seccomp={SECCOMP}")
 
 
 def ranges_finding(refused: Sequence[bool] | None) -> Finding:

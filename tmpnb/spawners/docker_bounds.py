@@ -8,6 +8,7 @@ from traitlets import Bool, Enum, HasTraits, Int, Unicode
 
 from tmpnb.spawners import docker_options
 from tmpnb.spawners.docker_hardening import Limits, capabilities
+from tmpnb.spawners.docker_seccomp import OURS, chosen
 
 
 class Bounds(HasTraits):
@@ -38,6 +39,12 @@ class Bounds(HasTraits):
     ).tag(config=True)
     new_privileges = Bool(
         False, help="Let programs of the image gain privileges, as sudo does."
+    ).tag(config=True)
+    seccomp = Unicode(
+        OURS,
+        help="""System calls that servers may make: `tmpnb` what notebooks need, and no vsock,
+        io_uring or namespaces; `engine` what the engine's own profile allows; or the name of a
+        file with a profile in the engine's format.""",
     ).tag(config=True)
     pids_limit = Int(1024, min=0, help="Processes and threads of one server; 0: no limit.").tag(
         config=True
@@ -110,6 +117,7 @@ class Bounds(HasTraits):
         return Limits(
             capabilities=capabilities(self.capabilities),
             new_privileges=self.new_privileges,
+            seccomp=chosen(self.seccomp),
             processes=self.pids_limit,
             open_files=self.nofile_limit,
             log_size=log_size,

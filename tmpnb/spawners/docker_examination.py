@@ -22,7 +22,14 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
-from tmpnb.spawners import docker_address, docker_guard, docker_hardening, docker_reach
+from tmpnb.spawners import (
+    docker_address,
+    docker_filtering,
+    docker_guard,
+    docker_hardening,
+    docker_reach,
+    docker_versions,
+)
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import FAULTS, Lane, explain
 from tmpnb.spawners.docker_fit import adapted, remarks
@@ -58,23 +65,24 @@ class DockerExamination(Examination):
         self._lane, self._connect = lane, connect
         self.closed = options.egress == "none"
         self.filtered = options.egress == "internet"
+        self.seccomp = options.limits.seccomp.name
         self.engine_at = docker_reach.engine_at(docker_address.address())
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
         """See `Examination`."""
         try:
-            version, about = await self._ask(
-                "asking Docker who it is", lambda c: (_version(c), dict(c.info()))
-            )
+            said, version, about = await self._ask("asking Docker who it is", _introduction)
         except TmpnbError as error:
             yield failure("engine", str(error))
-            for topic in ("image", "network", "memory", "limits", "disk"):
+            for topic in ("image", "network", "memory", "limits", "seccomp", "disk"):
                 yield skip(topic, "needs the engine")
             return
         where = docker_address.shown(docker_address.address())
         options = adapted(self._options, kind_of(about))
         rootless = ", rootless," if options.kind.rootless else ""
         yield ok("engine", f"{version}{rootless} at {where}")
+        for finding in docker_versions.findings(said):
+            yield finding
         if other := docker_address.unfollowed():
             yield warn("context", *other.split("; ", 1))
         honestly = honest(about)
@@ -83,7 +91,9 @@ class DockerExamination(Examination):
             yield volumes
         yield await self._checked("network", lambda c: network_finding(c, options, where))
         yield memory_finding(honestly, memory_limit(options), capacity)
-        for finding in (*limits_findings(honestly, options), *remarks(options)):
+        for finding in (*limits_findings(honestly, options), docker_filtering.finding(options)):
+            yield finding
+        for finding in remarks(options):
             yield finding
         yield disk_finding(about, where)
 
@@ -110,6 +120,14 @@ class DockerExamination(Examination):
         look = partial(docker_reach.reached, wanted=wanted, places=places)
         with suppress(TmpnbError, LookupError):
             return await self._ask("trying what a server reaches", look)
+        return None
+
+    async def opened(self, server_id: str) -> dict[str, bool] | None:
+        """See `Examination`."""
+        wanted = listing.selection(self._pool_name, server_id)
+        look = partial(docker_reach.opened, wanted=wanted)
+        with suppress(TmpnbError, LookupError):
+            return await self._ask("trying what a server opens", look)
         return None
 
     async def refused(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
@@ -281,8 +299,13 @@ def disk_finding(about: Facts, where: str) -> Finding:
     return ok("disk", words)
 
 
-def _version(client: docker.APIClient) -> str:
-    said = client.version()
+def _introduction(client: docker.APIClient) -> tuple[Facts, str, Facts]:
+    """Return what the engine says of its parts, of those in short, and of itself."""
+    said = dict(client.version())
+    return said, _version(client, said), dict(client.info())
+
+
+def _version(client: docker.APIClient, said: Facts) -> str:
     parts = {str(part.get("Name")) for part in said.get("Components") or ()}
     name = PODMAN if "Podman Engine" in parts else DOCKER
     return f"{name} {said.get('Version')} (API {client.api_version})"

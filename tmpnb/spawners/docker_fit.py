@@ -12,7 +12,7 @@ import docker
 
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, fail, warn
-from tmpnb.spawners import docker_hardening, docker_look
+from tmpnb.spawners import docker_filtering, docker_hardening, docker_look
 from tmpnb.spawners.docker_kind import Facts, Kind, honest, kind_of, missing_runtime
 from tmpnb.spawners.docker_merge import weakened
 from tmpnb.spawners.docker_options import NOWHERE, Options
@@ -33,12 +33,15 @@ def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> 
     Raises:
         ConfigError: It can do nothing like it; the message says what to do.
     """
-    options = adapted(options, kind_of(about))
+    wish, options = options.limits.seccomp, adapted(options, kind_of(about))
     limits = options.limits
     if reason := missing_runtime(about, limits.runtime):
         raise ConfigError(f"--runtime={limits.runtime}: {reason}")
     for gap in docker_hardening.gaps(honest(about), options.wanted):
         log.warning("not enforced by this engine: %s", gap)
+    profile = docker_filtering.finding(options)
+    if limits.seccomp != wish and profile.level is Level.WARN:
+        log.warning("%s; %s", profile.words, profile.mend)
     for finding in remarks(options):
         if finding.level is Level.FAIL:
             raise ConfigError(f"{finding.words}; {finding.mend}")
@@ -58,7 +61,8 @@ def adapted(options: Options, kind: Kind) -> Options:
     addresses of their own would want the same port of it.
     """
     own_addresses = options.own_addresses and (kind.podman or not kind.rootless)
-    return replace(options, kind=kind, own_addresses=own_addresses)
+    limits = replace(options.limits, seccomp=options.limits.seccomp.on(kind))
+    return replace(options, kind=kind, own_addresses=own_addresses, limits=limits)
 
 
 def remarks(options: Options) -> list[Finding]:

@@ -159,7 +159,7 @@ class Guard:
         config = self._client.create_host_config(
             network_mode=self._network,
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges:true"],
+            security_opt=["no-new-privileges:true", *self._options.limits.seccomp.options],
             init=True,
             pids_limit=32,
             mem_limit=MEMORY,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_person import Person
+from tmpnb.spawners.docker_seccomp import Seccomp
 
 DEFAULT = "default"  # of `capabilities`: the engine's own set
 LOG_FILES = "2"  # of each container, the older of which goes
@@ -22,6 +23,7 @@ class Limits:
 
     capabilities: tuple[str, ...] = ()  # kept; (DEFAULT,): those the engine gives
     new_privileges: bool = False  # whether setuid programs work
+    seccomp: Seccomp = field(default_factory=Seccomp)
     processes: int = 1024  # and threads; 0: no limit
     open_files: int = 4096  # of one process; 0: the engine's own
     log_size: str = "1m"  # of each of LOG_FILES; "": the engine's own logging
@@ -66,7 +68,8 @@ def settings(limits: Limits, person: Person, *, podman: bool = False) -> dict[st
     """
     found: dict[str, Any] = {
         "init": limits.init,  # reaps what the visitor leaves behind, and passes signals on
-        "security_opt": [] if limits.new_privileges else ["no-new-privileges"],
+        "security_opt": ([] if limits.new_privileges else ["no-new-privileges"])
+        + limits.seccomp.options,
         # A visitor's server whose machine or engine restarts, or which runs out of memory,
         # comes back with its files. One that was never given out is replaced all the same.
         # Not `unless-stopped`: an engine that crashed takes its own clean-up for a wish.
@@ -151,9 +154,6 @@ def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
         ("CPUShares", wanted.cpu_shares, "--cpu-shares has no effect: the cpu cgroup is off"),
     )
     found = [words for name, wish, words in asked if wish and about.get(name) is False]
-    secured = about.get("SecurityOptions")
-    if secured is not None and not any("seccomp" in str(entry) for entry in secured):
-        found.append("system calls are not filtered: this engine has no seccomp")
     if wanted.disk and not may_bound_disk(about):
         found.append(no_disk_bound(about))
     return found

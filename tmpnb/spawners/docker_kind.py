@@ -17,6 +17,7 @@ class Kind:
 
     name: str = DOCKER
     rootless: bool = False  # an ordinary user runs it
+    unfiltered: bool = False  # it has no seccomp
     boundless: bool = False  # it bounds neither memory nor processes nor CPU, and does not say so
 
     @property
@@ -30,8 +31,10 @@ def kind_of(about: Facts) -> Kind:
     podman = "BuildahVersion" in about
     secured = about.get("SecurityOptions") or ()
     rootless = bool(about.get("Rootless")) or any("name=rootless" in str(one) for one in secured)
+    unfiltered = "SecurityOptions" in about and not any("seccomp" in str(one) for one in secured)
     old_groups = str(about.get("CgroupVersion") or "") == "1"
-    return Kind(PODMAN if podman else DOCKER, rootless, podman and rootless and old_groups)
+    boundless = podman and rootless and old_groups
+    return Kind(PODMAN if podman else DOCKER, rootless, unfiltered, boundless)
 
 
 def missing_runtime(about: Facts, runtime: str) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tmpnb.errors import ConfigError
-from tmpnb.spawners.docker_weakened import Settings, powers, shared, subject, unbounded
+from tmpnb.spawners.docker_weakened import Settings, cut, powers, shared, subject, unbounded
 
 # The lists, and what an entry is about: later ones take the place of those of the same subject.
 _LISTS: Mapping[str, Callable[[Any], object]] = {
@@ -55,7 +55,7 @@ def _joined_lists(name: str, ours: Any, theirs: Any) -> list[Any]:
     if name == "extra_hosts" and isinstance(theirs, Mapping):
         theirs = [f"{host}:{address}" for host, address in theirs.items()]
     if not isinstance(theirs, list | tuple | set | frozenset):
-        raise ConfigError(f"extra_host_config: {name}={theirs!r} must be a list")
+        raise ConfigError(f"extra_host_config: {name}={cut(repr(theirs))} must be a list")
     about_of = _LISTS[name]
     try:
         found = {about_of(entry): entry for entry in ours or ()}
@@ -64,7 +64,7 @@ def _joined_lists(name: str, ours: Any, theirs: Any) -> list[Any]:
             found.pop(about, None)  # so that it stands where the operator put it
             found[about] = entry
     except (AttributeError, TypeError) as error:
-        raise ConfigError(f"extra_host_config: cannot read {name}={theirs!r}") from error
+        raise ConfigError(f"extra_host_config: cannot read {name}={cut(repr(theirs))}") from error
     return list(found.values())
 
 
@@ -79,7 +79,7 @@ def _table(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return {str(key): entry for key, entry in value.items()}
     if not isinstance(value, list | tuple | set | frozenset):
-        raise ConfigError(f"extra_host_config: {name}={value!r} must be a dict or a list")
+        raise ConfigError(f"extra_host_config: {name}={cut(repr(value))} must be a dict or a list")
     pairs = (str(entry).partition(_TABLES[name]) for entry in value)
     return {key: entry for key, _, entry in pairs}
 

@@ -36,12 +36,12 @@ def powers(ours: Settings, theirs: Settings, both: Settings) -> list[str]:
     if theirs.get("privileged"):
         found.append("privileged: a server owns the engine's machine")
     options = [str(option) for option in both.get("security_opt") or ()]
-    kept = {NO_NEW_PRIVILEGES, f"{NO_NEW_PRIVILEGES}:true", f"{NO_NEW_PRIVILEGES}=true"}
-    if ours.get("security_opt") and not kept & set(options):
-        found.append("security_opt: programs may gain privileges")
     own_options = [str(option) for option in ours.get("security_opt") or ()]
+    kept = {NO_NEW_PRIVILEGES, f"{NO_NEW_PRIVILEGES}:true", f"{NO_NEW_PRIVILEGES}=true"}
+    if kept & set(own_options) and not kept & set(options):
+        found.append("security_opt: programs may gain privileges")
     found += [
-        f"security_opt: {_cut(option)}"
+        f"security_opt: {cut(option)}"
         for option in options
         if option not in own_options and subject(option) != NO_NEW_PRIVILEGES
     ]
@@ -62,7 +62,7 @@ def shared(ours: Settings, theirs: Settings) -> list[str]:
     for name in ("pid_mode", "ipc_mode", "uts_mode", "userns_mode", "cgroupns", "network_mode"):
         mode = str(theirs.get(name) or "")
         if mode not in OWN_MODES:
-            found.append(f"{name}: {_cut(mode)}")
+            found.append(f"{name}: {cut(mode)}")
     found += [
         f"{name}: servers reach what is outside of their container"
         for name in (
@@ -93,7 +93,8 @@ def _kind(mount: Mapping[str, Any]) -> str:
     return str(mount.get("Type") or mount.get("type") or "volume")
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return a setting on one line, and no more of it than tells which it is."""
     line = on_one_line(text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
@@ -115,7 +116,7 @@ def unbounded(ours: Settings, theirs: Settings, both: Settings) -> list[str]:
     if _number(theirs.get("oom_score_adj")) < 0:
         found.append("oom_score_adj: without memory the machine ends other programs first")
     if theirs.get("cgroup_parent"):
-        found.append(f"cgroup_parent: servers are counted in {_cut(str(theirs['cgroup_parent']))}")
+        found.append(f"cgroup_parent: servers are counted in {cut(str(theirs['cgroup_parent']))}")
     if theirs.get("cpu_rt_runtime"):
         found.append("cpu_rt_runtime: servers may go before all other programs")
     if theirs.get("auto_remove"):
