@@ -102,11 +102,12 @@ class Service:
             site = self._site(orchestrator, may_open, passphrase)
             if advice := open_files.advice(may_open, self.policy.capacity):
                 orchestrator.health.report("open_files", advice)
-            for application, sockets in (
-                (public_application(site, self.template_path), public),
-                (admin_application(site), admin),
+            for application, sockets, most in (
+                (public_application(site, self.template_path), public, listen.MOST_CONNECTIONS),
+                (admin_application(site), admin, listen.MOST_OF_OPERATOR),
             ):
-                server = listen.server(application, may_open)
+                whose = site.gate.bounded_key
+                server = listen.server(application, may_open, whose=whose, most=most)
                 server.add_sockets(sockets)
                 stack.push_async_callback(_close, server)
             log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
