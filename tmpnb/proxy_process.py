@@ -20,6 +20,7 @@ from tmpnb.http import Client
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
+from tmpnb.secret_settings import BY_FILE, VARIABLES
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ SCRIPTS = tuple(  # what Node loads into the proxy
     Path(__file__).with_name(name) for name in ("broken_answers.cjs", "slow_clients.cjs")
 )
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_PASSPHRASE", "TMPNB_SECRET_KEY")
+NOT_ITS_BUSINESS = frozenset([*VARIABLES, *(f"{name}{BY_FILE}" for name in VARIABLES)])
 
 
 @dataclass(frozen=True, slots=True)
