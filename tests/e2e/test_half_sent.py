@@ -15,8 +15,14 @@ import pytest
 from e2e import service as running
 from e2e.service import Service, free_ports, serving, until_true
 from requirements import missing
+from tornado.httpclient import AsyncHTTPClient
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler, websocket_connect
 
 from tmpnb import listen, open_files
+from tmpnb.proxy_process import SCRIPTS
 
 pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=300)]
 
@@ -153,17 +159,64 @@ async def test_4200_half_sent_bodies_leave_the_service_to_others(sent: bytes, ke
             assert (await service.stats())["claimed"] == 1, "nobody else has taken anything"
 
 
-async def test_half_sent_headers_do_not_take_the_last_file_of_the_proxy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    program = f'ulimit -n {FEW_FILES}; exec {running.chp()} "$@"'
-    monkeypatch.setattr(running, "chp", lambda: f"sh -c '{program}' proxy")
+@pytest.fixture
+def _few_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let the proxy open few files."""
+    program = tmp_path / "proxy"
+    program.write_text(f'#!/bin/sh\nulimit -n {FEW_FILES}\nexec {running.chp()} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(running, "chp", lambda: str(program))
+
+
+@pytest.mark.usefixtures("_few_files")
+async def test_half_sent_headers_do_not_take_the_last_file_of_the_proxy() -> None:
     async with serving("--spawner=fake") as service:
         await service.until_ready(10)
         async with crowd(service.visitors) as greedy:
             ends = await answers_while_it_grows(greedy, 2 * FEW_FILES, HALF_A_HEADER)
             assert set(ends) == {b"open", b""}
             assert ends[b"open"] < FEW_FILES / 2
+
+
+class Slow(RequestHandler):
+    go: asyncio.Event
+
+    async def get(self) -> None:
+        await self.go.wait()
+        await self.finish("hello")
+
+
+class Echo(WebSocketHandler):
+    def on_message(self, message: str | bytes) -> None:
+        self.write_message(message)
+
+
+@pytest.mark.usefixtures("_few_files")
+async def test_websockets_and_answers_under_way_outlive_a_flood() -> None:
+    Slow.go = asyncio.Event()
+    sock, port = bind_unused_port()
+    server = HTTPServer(Application([("/slow", Slow), ("/echo", Echo)]))
+    server.add_socket(sock)
+    required = {"NODE_OPTIONS": f"--require={SCRIPTS[-1]}"}
+    proxy = running.RunningProxy(port, required)
+    await proxy.start()
+    try:
+        echo = await websocket_connect(f"ws://127.0.0.1:{proxy.port}/echo")
+        url = f"http://127.0.0.1:{proxy.port}/slow"
+        slow = asyncio.ensure_future(AsyncHTTPClient().fetch(url, request_timeout=ANSWER))
+        async with crowd(proxy.port) as greedy:
+            for _ in range(0, 2 * FEW_FILES, AT_ONCE):
+                await greedy.grow(AT_ONCE, HALF_A_HEADER)
+                await echo.write_message("still there?")
+                assert await echo.read_message() == "still there?"
+            Slow.go.set()
+            assert (await slow).body == b"hello"
+            await until_true(lambda: greedy.ends()[b""] > FEW_FILES, "the flood makes place")
+        echo.close()
+    finally:
+        await proxy.kill()
+        server.stop()
+        await server.close_all_connections()
 
 
 @pytest.mark.long
