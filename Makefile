@@ -34,7 +34,7 @@ check: ## format, lint, types and the quick tests, in under a minute
 format: ## put the code in its one format
 	@scripts/bootstrap --no-node test && .venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-images: ## build the images of tests and benchmarks in your own engine (BASE_IMAGE=python:3.12-slim)
+images: ## build the images of tests and benchmarks in your own engine (BASE_IMAGE: what to build them from)
 	@exec scripts/images
 
 engine: ## start a Docker engine and leave it running, if none answers (root)

@@ -41,6 +41,7 @@ FIREWALL_FLAGS = {flag for a in firewall.parser()._actions for flag in a.option_
 FOREIGN_FLAGS = {"--internal", "--filter", "--rm", "--no-deps"}  # of Docker
 FOREIGN_FLAGS |= {"--error-target", "--host-routing"}  # of the proxy
 FOREIGN_FLAGS |= {"--user"}  # of systemctl
+FOREIGN_FLAGS |= {"--upgrade", "--require-hashes"}  # of pip and scripts/lock
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
 

@@ -24,8 +24,9 @@ from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.first_page import first_page
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
+from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
-from tmpnb.settings import Listening, Secrets
+from tmpnb.settings import Listening
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 from tmpnb.timing import Timing

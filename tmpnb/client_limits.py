@@ -15,6 +15,9 @@ from tmpnb.server import NotebookServer
 from tmpnb.windows import Windows
 
 MINUTE = 60.0  # seconds
+LEAST_AT_ONCE = 64  # requests that a client may have under way, however few servers
+TIMES_SERVERS = 4  # as many for each server that a client may have: pages, and those in line
+RETRY_WHEN_ASKING = 5  # seconds
 RETRY_WHEN_HOLDING = 60  # seconds
 SHARED = "If a class or a company shares the address, those who run this service can raise"
 
@@ -25,6 +28,11 @@ class Allowance:
 
     servers: int = 0  # at a time, places in line included
     a_minute: int = 0
+
+    @property
+    def requests(self) -> int:
+        """How many may be under way at once, all that wait for a server included; 0: no limit."""
+        return max(LEAST_AT_ONCE, TIMES_SERVERS * self.servers) if self.servers else 0
 
 
 class ClientLimits:
@@ -56,6 +64,28 @@ class ClientLimits:
         self._servers, self._places = Holdings(claimed), Holdings(waiting)
         self._taken = Windows(clock, MINUTE, allowance.a_minute)
         self._under_way: Counter[str] = Counter()
+        self._asking: Counter[str] = Counter()
+
+    def asks(self, client: Client) -> None:
+        """Note a request whose answer begins, and may take its time.
+
+        Raises:
+            ClientLimitError: They have as many under way as one may; it is not noted.
+        """
+        if self._allowance.requests and self._asking[client.key] >= self._allowance.requests:
+            raise self._refusal(
+                f"Your address has the {self._allowance.requests} requests under way that one "
+                f"address may have at a time. Close other pages of this service. {SHARED} "
+                "--client-servers.",
+                RETRY_WHEN_ASKING,
+            )
+        self._asking[client.key] += 1
+
+    def asked(self, client: Client) -> None:
+        """Note that a request of `asks` has its answer, or nobody waits for it."""
+        self._asking[client.key] -= 1
+        if self._asking[client.key] <= 0:
+            del self._asking[client.key]
 
     def require(self, client: Client, *, closing: str = "") -> None:
         """Let pass who may take one more.

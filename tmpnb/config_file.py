@@ -10,15 +10,9 @@ from traitlets.config import Application, Configurable
 
 from tmpnb import flags
 from tmpnb.errors import ConfigError
+from tmpnb.secret_settings import BY_FILE, VARIABLES
 
 NOT_SETTINGS = frozenset({"generate_config", *Application.class_trait_names(config=True)})
-SECRET_VARIABLES = (
-    "CONFIGPROXY_AUTH_TOKEN",
-    "API_AUTH_TOKEN",
-    "ADMIN_AUTH_TOKEN",
-    "TMPNB_SECRET_KEY",
-    "TMPNB_PASSPHRASE",
-)
 
 
 def load(application: Application, path: Path) -> None:
@@ -59,5 +53,6 @@ def in_force(*configurables: Configurable) -> str:
         names = set(configurable.class_trait_names(config=True)) - NOT_SETTINGS
         owner = type(configurable).__name__
         lines += [f"c.{owner}.{name} = {getattr(configurable, name)!r}" for name in sorted(names)]
-    lines += [f"# {n} is {'set' if os.environ.get(n) else 'not set'}" for n in SECRET_VARIABLES]
+    variables = [name for plain in VARIABLES for name in (plain, f"{plain}{BY_FILE}")]
+    lines += [f"# {n} is {'set' if os.environ.get(n) else 'not set'}" for n in variables]
     return "\n".join(lines)

@@ -93,6 +93,23 @@ class Gate:
             by_passphrase=self._said_passphrase(client, knock),
         )
 
+    def bounded(self, peer: str, forwarded: str) -> Client | None:
+        """Return who sends a request, if bounds hold for them.
+
+        None for those of `exempt`, and for proxies that speak for nobody. None as well as long
+        as nobody knows whether the other end is a proxy, and so stands for many.
+        """
+        if not self._trusted.knows(peer):
+            return None
+        client = client_of(peer, forwarded, self._trusted)
+        free = client.address in self._trusted or client.address in self._exempt
+        return None if free or client.address is None else client
+
+    def bounded_key(self, peer: str, forwarded: str) -> str | None:
+        """Return what a sender counts as, as `bounded` does."""
+        client = self.bounded(peer, forwarded)
+        return client.key if client else None
+
     async def client(self, knock: Knock) -> Client:
         """Return who knocks."""
         await self._trusted.know(knock.peer)

@@ -35,9 +35,11 @@ def invite(service: Service, options: Mapping[str, str], say: Callable[[str], No
             "environment of the service, after its first start"
         )
     site, path = _place(options.get("--url") or _default_url(service))
-    passes = Passes(TokenMaker(load_key(service.state_dir, service.secrets.secret_key)))
+    given = service.secrets
+    key = load_key(service.state_dir, given.secret_key, given.source("TMPNB_SECRET_KEY"))
+    passes = Passes(TokenMaker(key))
     say(f"{site}/invite{path}?token={passes.invite(_hours(options.get('--hours')))}")
-    if not given_passphrase(service.secrets.passphrase, service.secrets.passphrase_file):
+    if not given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE")):
         sys.stderr.write(f"tmpnb: {NOTE}\n")
     return True
 

@@ -12,6 +12,7 @@ from tmpnb.errors import LineFullError, TicketError
 GRACE = 30.0  # seconds a place is kept for somebody who reloads or polls
 LOOK_EVERY = 0.5  # seconds between looks for places whose time is over
 REMEMBERED = 20  # admissions the estimate is made of
+MOST_WAITS = 64  # requests that are held with one ticket; a stream of events is two of them
 
 
 @dataclass(slots=True)
@@ -24,6 +25,11 @@ class Ticket:
     waits: int = 0  # requests that wait with it right now
     left: bool = False  # whether the last of those hung up: no server is kept for it meanwhile
     aside: bool = False  # whether one who has another place showed it: it counts for nobody
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether no more requests are held with it, but answered at once."""
+        return self.waits >= MOST_WAITS
 
 
 class Line:

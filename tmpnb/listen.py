@@ -5,13 +5,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import Any
 
-from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from tmpnb.bounded_server import BoundedServer, Whose, nobodys
 from tmpnb.errors import ConfigError
 
 LARGEST_BODY = 256 * 1024  # bytes of a request, which are kept in memory and taken apart
@@ -19,6 +17,8 @@ LARGEST_HEADERS = 32 * 1024  # bytes; the proxy passes on half of that
 SLOWEST_HEADERS = 120.0  # seconds, for an idle connection as well
 SLOWEST_BODY = 60.0  # seconds
 MOST_CONNECTIONS = 4096  # at once; a thousand who wait in line have one each
+MOST_OF_OPERATOR = 256  # connections of the admin port, beside those
+MOST_UNFINISHED = 64  # requests of one client that are not whole yet
 
 _REASONS = {
     errno.EADDRINUSE: "the port is in use; stop what listens there, or choose another port",
@@ -47,20 +47,13 @@ def bind(flag: str, ip: str, port: int) -> list[socket.socket]:
         raise ConfigError(f"--{flag}={port}: cannot listen on {ip}:{port}: {reason}") from error
 
 
-class BoundedServer(HTTPServer):
-    """A server that hangs up on whoever comes while it has as many connections as it may."""
-
-    most = MOST_CONNECTIONS
-
-    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Serve a connection, or end it."""
-        if len(self._connections) < self.most:
-            super().handle_stream(stream, address)
-        else:
-            stream.close()
-
-
-def server(application: Application, open_files: int = 2 * MOST_CONNECTIONS) -> BoundedServer:
+def server(
+    application: Application,
+    open_files: int = 2 * MOST_CONNECTIONS,
+    *,
+    whose: Whose = nobodys,
+    most: int = MOST_CONNECTIONS,
+) -> BoundedServer:
     """Return a server that waits for its sockets, with bounds for whoever sends too much.
 
     Headers and body end in time and are no larger than said above, or the connection ends. A
@@ -69,16 +62,20 @@ def server(application: Application, open_files: int = 2 * MOST_CONNECTIONS) -> 
     Args:
         application: What it serves.
         open_files: That this process may have; connections take half of them at most.
+        whose: Returns the client of a connection from its other end and `X-Forwarded-For`, of
+            whom `MOST_UNFINISHED` requests are awaited at once; None for one without a bound.
+        most: Connections at once, however many files there may be.
     """
-    made = BoundedServer(
+    return BoundedServer(
         application,
         max_header_size=LARGEST_HEADERS,
         max_body_size=LARGEST_BODY,
         idle_connection_timeout=SLOWEST_HEADERS,
         body_timeout=SLOWEST_BODY,
+        most=min(most, open_files // 2),
+        most_unfinished=MOST_UNFINISHED,
+        whose=whose,
     )
-    made.most = min(MOST_CONNECTIONS, open_files // 2)
-    return made
 
 
 def url(sockets: Sequence[socket.socket]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
 
 from tmpnb.errors import ConfigError
 from tmpnb.tokens import TokenMaker, same
@@ -81,31 +80,29 @@ class Passes:
         return self._tokens.sign(f"pass:{kind}:{until}:{known}")
 
 
-def given_passphrase(value: str | None, file: Path | None) -> str:
-    """Return the passphrase of the environment or of a file; empty if there is neither.
+def given_passphrase(value: str | None, source: str = "TMPNB_PASSPHRASE") -> str:
+    """Return the passphrase that the operator gave; empty if there is none.
+
+    Args:
+        value: As given.
+        source: Where it is from, for messages.
 
     Raises:
-        ConfigError: The file cannot be read, or it is too short or too long to be one.
+        ConfigError: It is too short or too long to be one.
     """
-    if value is not None:
-        name, text = "TMPNB_PASSPHRASE", value
-    elif file is not None:
-        name = "TMPNB_PASSPHRASE_FILE"
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{name}={file}: {error}") from error
-    else:
+    if value is None:
         return ""
     try:
-        text.encode()
+        value.encode()
     except UnicodeEncodeError as error:
-        raise ConfigError(f"{name} is not UTF-8") from error
-    text = text.strip()
+        raise ConfigError(f"{source} is not UTF-8") from error
+    text = value.strip()
     if len(text) > LONGEST:
-        raise ConfigError(f"{name} is longer than {LONGEST} characters; use three or four words")
+        raise ConfigError(f"{source} is longer than {LONGEST} characters; use three or four words")
     if len(_folded(text)) < SHORTEST:
-        raise ConfigError(f"{name} is shorter than {SHORTEST} characters; use three or four words")
+        raise ConfigError(
+            f"{source} is shorter than {SHORTEST} characters; use three or four words"
+        )
     return text
 
 

@@ -14,7 +14,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
-from tmpnb.settings import Secrets
+from tmpnb.secret_settings import Secrets
 from tmpnb.tasks import supervised
 from tmpnb.tokens import secret_file
 

@@ -20,6 +20,7 @@ from tmpnb.http import Client
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
+from tmpnb.secret_settings import BY_FILE, VARIABLES
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,11 @@ SILENCE = 60.0  # seconds without an answer of its API, after which it hangs
 QUESTIONS = 6  # asked in that time
 GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
-SCRIPT = Path(__file__).with_name("broken_answers.cjs")  # what Node loads into the proxy
+SCRIPTS = tuple(  # what Node loads into the proxy
+    Path(__file__).with_name(name) for name in ("broken_answers.cjs", "slow_clients.cjs")
+)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-NOT_ITS_BUSINESS = ("ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "TMPNB_PASSPHRASE", "TMPNB_SECRET_KEY")
+NOT_ITS_BUSINESS = frozenset([*VARIABLES, *(f"{name}{BY_FILE}" for name in VARIABLES)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +211,8 @@ class ManagedProxy:
         environment = {n: v for n, v in os.environ.items() if n not in NOT_ITS_BUSINESS}
         environment[MARKER] = self._directory
         environment["CONFIGPROXY_AUTH_TOKEN"] = self._settings.token
-        script = json.dumps(str(SCRIPT), ensure_ascii=False)
-        environment["NODE_OPTIONS"] = f"{environment.get('NODE_OPTIONS', '')} --require={script}"
+        required = [f"--require={json.dumps(str(s), ensure_ascii=False)}" for s in SCRIPTS]
+        environment["NODE_OPTIONS"] = " ".join([environment.get("NODE_OPTIONS", ""), *required])
         try:
             return await ProxyChild.spawn(arguments, environment, self._settings.token)
         except OSError as error:

@@ -30,7 +30,8 @@ from tmpnb.pool_lock import engine_held, state_held
 from tmpnb.proxy import Proxy
 from tmpnb.proxy_choice import ProxyChoice, open_proxy
 from tmpnb.reconcile import Policy
-from tmpnb.settings import Listening, Secrets
+from tmpnb.secret_settings import Secrets
+from tmpnb.settings import Listening
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import StartSettings
 from tmpnb.subdomains import Subdomains
@@ -88,8 +89,7 @@ class Service:
             admin = listen.bind("admin-port", self.listening.admin_ip, self.listening.admin_port)
             for listening in (*public, *admin):
                 stack.callback(listening.close)
-            tokens = TokenMaker(load_key(self.state_dir, self.secrets.secret_key))
-            passphrase = given_passphrase(self.secrets.passphrase, self.secrets.passphrase_file)
+            tokens, passphrase = self._secrets()
             wake, tell = _Later(), _Later()
             proxy = await stack.enter_async_context(
                 open_proxy(
@@ -102,11 +102,12 @@ class Service:
             site = self._site(orchestrator, may_open, passphrase)
             if advice := open_files.advice(may_open, self.policy.capacity):
                 orchestrator.health.report("open_files", advice)
-            for application, sockets in (
-                (public_application(site, self.template_path), public),
-                (admin_application(site), admin),
+            for application, sockets, most in (
+                (public_application(site, self.template_path), public, listen.MOST_CONNECTIONS),
+                (admin_application(site), admin, listen.MOST_OF_OPERATOR),
             ):
-                server = listen.server(application, may_open)
+                whose = site.gate.bounded_key
+                server = listen.server(application, may_open, whose=whose, most=most)
                 server.add_sockets(sockets)
                 stack.push_async_callback(_close, server)
             log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
@@ -118,6 +119,14 @@ class Service:
             stack.callback(culling.cancel)
             ending.action = lambda: orchestrator.shutdown(stop_claimed=self.stop_servers_on_exit)
             await orchestrator.run()
+
+    def _secrets(self) -> tuple[TokenMaker, str]:
+        """Return what signs, and the passphrase; name the files that are open to others."""
+        given = self.secrets
+        for file in given.open_to_others():
+            log.warning("%s can be read by other users of this machine: chmod 600 %s", file, file)
+        key = load_key(self.state_dir, given.secret_key, given.source("TMPNB_SECRET_KEY"))
+        return TokenMaker(key), given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE"))
 
     def _orchestrator(self, proxy: Proxy, tokens: TokenMaker) -> Orchestrator:
         return Orchestrator(

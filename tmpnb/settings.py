@@ -5,9 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from tmpnb import links
 from tmpnb.embedding import expression
@@ -19,38 +17,6 @@ from tmpnb.reconcile import Policy
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?\Z")
 _ORIGIN_V6 = re.compile(r"https?://\[[0-9a-fA-F:]+\](:\d{1,5})?\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What comes from the environment only, so that it is in no process list."""
-
-    proxy_token: str | None = field(default=None, repr=False)
-    proxy_token_file: Path | None = None
-    api_token: str | None = field(default=None, repr=False)
-    admin_token: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
-    passphrase: str | None = field(default=None, repr=False)
-    passphrase_file: Path | None = None
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Secrets:
-        """Read them; an empty variable counts as unset."""
-
-        def read(name: str) -> str | None:
-            return environ.get(name) or None
-
-        token_file = read("CONFIGPROXY_AUTH_TOKEN_FILE")
-        passphrase_file = read("TMPNB_PASSPHRASE_FILE")
-        return cls(
-            proxy_token=read("CONFIGPROXY_AUTH_TOKEN"),
-            proxy_token_file=Path(token_file) if token_file else None,
-            api_token=read("API_AUTH_TOKEN"),
-            admin_token=read("ADMIN_AUTH_TOKEN"),
-            secret_key=read("TMPNB_SECRET_KEY"),
-            passphrase=read("TMPNB_PASSPHRASE"),
-            passphrase_file=Path(passphrase_file) if passphrase_file else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +61,7 @@ def check_listening(where: Listening, admin_token: str | None) -> None:
     if not is_loopback(where.admin_ip) and admin_token is None:
         raise ConfigError(
             f"--admin-ip={where.admin_ip} opens the admin port to others; "
-            "set ADMIN_AUTH_TOKEN first, or keep it on 127.0.0.1"
+            "set ADMIN_AUTH_TOKEN, or ADMIN_AUTH_TOKEN_FILE, first, or keep it on 127.0.0.1"
         )
 
 

@@ -187,8 +187,9 @@ class Taking:
         if old is not None:
             self._claims.require_refill()
             self._end(old)
+        patience = 0.0 if ticket.is_crowded else wish.patience
         try:
-            if await self._claims.until_turn(ticket, wish.patience, wish.presence):
+            if await self._claims.until_turn(ticket, patience, wish.presence):
                 server = await self._visitors.server_for(
                     wish.visitor, lambda: self._redeem(wish, ticket), _fit(wish, old), ticket.id
                 )

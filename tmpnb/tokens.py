@@ -30,19 +30,24 @@ class TokenMaker:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def load_key(state_dir: Path, from_environment: str | None) -> bytes:
-    """Return the secret key: from TMPNB_SECRET_KEY, else from a 0600 file, made if absent.
+def load_key(state_dir: Path, given: str | None, source: str = "TMPNB_SECRET_KEY") -> bytes:
+    """Return the secret key: as given, else from a 0600 file, made if absent.
+
+    Args:
+        state_dir: Where that file is.
+        given: By the operator.
+        source: Where that is from, for messages.
 
     Raises:
         ConfigError: The key is too short, or the file cannot be read or made.
     """
-    if from_environment is not None:
-        if len(from_environment) < SHORTEST_KEY:
+    if given is not None:
+        if len(given) < SHORTEST_KEY:
             raise ConfigError(
-                f"TMPNB_SECRET_KEY is shorter than {SHORTEST_KEY} characters; "
+                f"{source} is shorter than {SHORTEST_KEY} characters; "
                 "make one with: openssl rand -hex 32"
             )
-        return os.fsencode(from_environment)
+        return os.fsencode(given)
     return secret_file(state_dir / "secret_key", mode=0o600).encode()
 
 

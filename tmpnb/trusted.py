@@ -74,14 +74,19 @@ class TrustedProxies:
 
     async def know(self, peer: str) -> None:
         """Look the names up, unless `peer` is known already or they were looked up just now."""
+        if not self.knows(peer) and self._looking is not None:
+            await asyncio.shield(self._looking)
+
+    def knows(self, peer: str) -> bool:
+        """Whether it is known if `peer` is a proxy; if not, the names are looked up meanwhile."""
         if not self._names or networks.address(peer) in self:
-            return
+            return True
         loop = asyncio.get_running_loop()
         if self._looking is None:
             if loop.time() < self._due:
-                return
+                return True
             self._looking = loop.create_task(self._look())
-        await asyncio.shield(self._looking)
+        return False
 
     async def _look(self) -> None:
         try:

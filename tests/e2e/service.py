@@ -33,6 +33,9 @@ SECRETS = (
     "API_AUTH_TOKEN",
     "ADMIN_AUTH_TOKEN",
     "TMPNB_SECRET_KEY",
+    "API_AUTH_TOKEN_FILE",
+    "ADMIN_AUTH_TOKEN_FILE",
+    "TMPNB_SECRET_KEY_FILE",
 )
 OWN_QUESTIONS = re.compile(r"200 GET /(health|stats)\b")
 PERSON = {"Accept": "text/html", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from harness import gate_of
+from harness import gate_of, wait_until
 from running_site import HTML, PERSON, SCRIPT, Fetch, Running
 from test_docs import documented, sections
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import networks
+from tmpnb import client_limits, networks
 from tmpnb.banned import Banned
 from tmpnb.cors import cors
 from tmpnb.gate import MOST_TRIES, Gate, Knock
 from tmpnb.networks import Networks
 from tmpnb.server import Phase
+from tmpnb.trusted import TrustedProxies
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -210,6 +212,56 @@ async def test_the_addresses_of_taken_servers_are_known(running: Running) -> Non
     server.address = "http://172.18.0.7:8888"
     found = running.world.orchestrator.server_addresses()
     assert found == {networks.address("172.18.0.7")}
+
+
+async def test_requests_of_one_address_under_way_are_bounded_and_others_are_not_held(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With streams of the line, which are as long as anything here."""
+    monkeypatch.setattr(client_limits, "LEAST_AT_ONCE", 3)
+    own = Networks(networks.parse("192.0.2.0/24", "test"))
+    gate = gate_of(running.world.orchestrator, clock=running.world.clock, servers=100, exempt=own)
+    monkeypatch.setattr(client_limits, "TIMES_SERVERS", 0)
+    base, programs = (running.serve_public(gate=gate, **more) for more in ({}, {"api_token": "t"}))
+    claims = running.world.orchestrator.claims
+    for _ in range(3):
+        await claims.claim()
+
+    async def ask(address: str, path: str = "/info") -> HTTPResponse:
+        return await running.fetch(base + path, headers=SCRIPT | at(address))
+
+    tickets = [claims.queue() for _ in range(4)]
+    open_ = [
+        asyncio.create_task(ask("203.0.113.9", f"/wait/{ticket.id}")) for ticket in tickets[:3]
+    ]
+    await wait_until(lambda: gate.limits._asking["203.0.113.9"] == 3, "three streams")
+    for path in ("/info", f"/wait/{tickets[3].id}", "/nothing"):
+        refused = await ask("203.0.113.9", path)
+        assert (refused.code, body(refused)["error"]["code"]) == (429, "client_limit")
+        assert int(refused.headers["Retry-After"]) > 0
+    for address in ("203.0.113.10", "192.0.2.7"):
+        assert (await ask(address)).code == 200
+    fetched = SCRIPT | at("203.0.113.9") | {"Authorization": "token t"}
+    assert (await running.fetch(f"{programs}/stats", headers=fetched)).code == 200
+    for server in running.world.servers(Phase.CLAIMED):
+        claims.close(server)  # whose turn it is then is told so, and the stream ends
+    assert [(await task).code for task in open_] == [200] * 3
+    await wait_until(lambda: not gate.limits._asking, "nothing is under way")
+
+
+async def test_a_proxy_that_nobody_knows_yet_is_not_bounded_as_one_client(
+    running: Running,
+) -> None:
+    async def resolve(_: str) -> list[str]:
+        return ["10.0.0.5"]
+
+    trusted = TrustedProxies(names=["proxy-api"], resolve=resolve)
+    gate = gate_of(running.world.orchestrator, trusted=trusted)
+    assert gate.bounded_key("10.0.0.5", "203.0.113.9") is None, "it may speak for many"
+    await wait_until(lambda: trusted.knows("10.0.0.5"))
+    assert gate.bounded_key("10.0.0.5", "203.0.113.9") == "203.0.113.9"
+    assert gate.bounded_key("10.0.0.5", "") is None, "it speaks for nobody"
+    assert gate.bounded_key("203.0.113.9", "198.51.100.1") == "203.0.113.9"
 
 
 async def test_an_unknown_proxy_is_told_of_once(

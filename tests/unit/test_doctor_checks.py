@@ -18,8 +18,8 @@ from tmpnb.doctor import ports, proxy, state
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, ok, warn
+from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
-from tmpnb.settings import Secrets
 
 pytestmark = [
     pytest.mark.gen_test(timeout=30),

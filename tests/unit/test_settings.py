@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tmpnb import settings
 from tmpnb.errors import ConfigError
 from tmpnb.reconcile import Policy
-from tmpnb.settings import Listening, Secrets
+from tmpnb.settings import Listening
 
 
 def one_line(function: Callable[[], object]) -> str:
@@ -20,35 +19,6 @@ def one_line(function: Callable[[], object]) -> str:
         function()
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-# Secrets
-
-
-def test_secrets_come_from_the_environment() -> None:
-    """O18: the original ended with a KeyError when one was missing."""
-    assert Secrets.from_environment({}) == Secrets()
-    assert Secrets.from_environment(
-        {
-            "CONFIGPROXY_AUTH_TOKEN": "p",
-            "CONFIGPROXY_AUTH_TOKEN_FILE": "/run/token",
-            "API_AUTH_TOKEN": "a",
-            "ADMIN_AUTH_TOKEN": "d",
-            "TMPNB_SECRET_KEY": "k",
-        }
-    ) == Secrets("p", Path("/run/token"), "a", "d", "k")
-
-
-def test_empty_variable_counts_as_unset() -> None:
-    """An empty API_AUTH_TOKEN must not be a token that everybody knows."""
-    names = ["CONFIGPROXY_AUTH_TOKEN", "CONFIGPROXY_AUTH_TOKEN_FILE", "API_AUTH_TOKEN"]
-    names += ["ADMIN_AUTH_TOKEN", "TMPNB_SECRET_KEY"]
-    assert Secrets.from_environment(dict.fromkeys(names, "")) == Secrets()
-
-
-def test_secrets_do_not_print_themselves() -> None:
-    shown = repr(Secrets("hush1", None, "hush2", "hush3", "hush4"))
-    assert "hush" not in shown
 
 
 # Limits against each other

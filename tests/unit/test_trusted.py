@@ -48,6 +48,20 @@ async def test_loopback_and_what_is_named_is_trusted() -> None:
     assert None not in proxies
 
 
+async def test_what_a_stranger_is_is_not_known_until_the_names_were_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trusted, "LOOK_EVERY", 3600.0)
+    names = Names("172.18.0.3")
+    proxies = TrustedProxies(names=["proxy-api"], resolve=names.resolve)
+    assert not proxies.knows("172.18.0.3")
+    assert not proxies.knows("203.0.113.9")
+    await wait_until(lambda: proxies.knows("172.18.0.3"))
+    assert proxies.knows("203.0.113.9"), "no proxy"
+    assert names.asked == 1
+    assert TrustedProxies().knows("203.0.113.9"), "there are no names"
+
+
 async def test_a_host_is_looked_up_when_a_stranger_comes_and_follows_its_moves() -> None:
     names = Names("172.18.0.3", "fd00::3", "nonsense")
     proxies = TrustedProxies(names=["proxy-api"], resolve=names.resolve)

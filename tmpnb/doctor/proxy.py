@@ -12,8 +12,8 @@ from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, open_proxy
+from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
-from tmpnb.settings import Secrets
 
 TIMEOUT = 5.0  # seconds for an answer of its API
 VERSION = 10.0  # seconds for its program to say which version it is

@@ -26,7 +26,10 @@ async def findings(service: Service) -> AsyncGenerator[Finding, None]:
     if directory.level is Level.FAIL and service.secrets.secret_key is None:
         yield skip("key", "needs the state directory")
     else:
-        yield key_finding(service.state_dir, service.secrets.secret_key)
+        source = service.secrets.source("TMPNB_SECRET_KEY")
+        yield key_finding(service.state_dir, service.secrets.secret_key, source)
+    for file in service.secrets.open_to_others():
+        yield warn("secrets", f"{file} can be read by other users", f"chmod 600 {file}")
 
 
 def state_finding(state_dir: Path) -> Finding:
@@ -48,17 +51,17 @@ def state_finding(state_dir: Path) -> Finding:
     return ok("state", words)
 
 
-def key_finding(state_dir: Path, from_environment: str | None) -> Finding:
+def key_finding(state_dir: Path, given: str | None, source: str = "TMPNB_SECRET_KEY") -> Finding:
     """Say where the secret key is, and whether others can read it."""
     file = state_dir / KEY_FILE
-    if from_environment is None and not file.exists():
+    if given is None and not file.exists():
         return ok("key", f"{file} will be made at the first start")
     try:
-        load_key(state_dir, from_environment)
+        load_key(state_dir, given, source)
     except ConfigError as error:
         return failure("key", str(error))
-    if from_environment is not None:
-        return ok("key", "TMPNB_SECRET_KEY is set")
+    if given is not None:
+        return ok("key", f"{source} is set")
     mode = stat.S_IMODE(file.stat().st_mode)
     if mode & OTHERS:
         return fail(

@@ -11,7 +11,7 @@ from http.client import responses
 from types import TracebackType
 from typing import Any
 
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
 from tmpnb import errors, visit
 from tmpnb.arrival import Arrivals
@@ -19,12 +19,12 @@ from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cookie_names import GUARD, as_sent, own
 from tmpnb.cors import Cors
 from tmpnb.gate import Gate
+from tmpnb.handlers.counted import CountedHandler
 from tmpnb.links import BadLinkError
 from tmpnb.logs import on_one_line
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.presence import Presence
 from tmpnb.subdomains import Subdomains
-from tmpnb.tokens import same
 from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor, Visitors
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Site:
     admin_token: str | None = field(default=None, repr=False)
 
 
-class BaseHandler(RequestHandler):
+class BaseHandler(CountedHandler):
     """A request to the orchestrator itself."""
 
     site: Site
@@ -98,11 +98,16 @@ class BaseHandler(RequestHandler):
 
     def initialize(self, site: Site) -> None:
         """Take what the URL table gives; called before anything else by Tornado."""
-        self.site, self.presence = site, Presence()
+        self.site, self.gate, self.presence = site, site.gate, Presence()
 
     def prepare(self) -> None:
         """Set what the site decides on every answer."""
         self._site_headers()
+        super().prepare()
+
+    def is_free(self) -> bool:
+        """Whether a program sends it, which takes servers for others."""
+        return self.has_token(self.site.api_token)
 
     def _site_headers(self) -> None:
         origin = self.request.headers.get("Origin", "")
@@ -256,10 +261,7 @@ class BaseHandler(RequestHandler):
         Raises:
             HTTPError: 401 without a token or with a wrong one. None expected: all pass.
         """
-        if expected is None:
-            return
-        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() not in ("token", "bearer") or not same(given.strip(), expected):
+        if expected is not None and not self.has_token(expected):
             raise HTTPError(401, reason="Unauthorized: send 'Authorization: token <your token>'")
 
     def wants_json(self) -> bool:

@@ -18,6 +18,10 @@ class OperatorHandler(BaseHandler):
     which no browser sends by itself, it need not be.
     """
 
+    def is_free(self) -> bool:
+        """Whether the operator's token is in it."""
+        return self.has_token(self.site.admin_token)
+
     def prepare(self) -> None:
         """Let only the operator in."""
         super().prepare()

@@ -9,12 +9,14 @@ from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 
-from tmpnb.errors import TicketError
+from tmpnb.errors import ClientLimitError, TicketError
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.line import Ticket
 
 LONGEST = 600.0  # seconds of one stream; the browser opens the next by itself
 KEEPALIVE = 15.0  # seconds
+RETRY_WHEN_CROWDED = 15  # seconds
+CROWDED = "Too many pages wait with your place in line. Close the others; one of them keeps it."
 
 
 class WaitHandler(BaseHandler):
@@ -25,11 +27,17 @@ class WaitHandler(BaseHandler):
     """
 
     async def get(self, ticket_id: str) -> None:
-        """Stream events until the turn has come."""
-        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.set_header("X-Accel-Buffering", "no")  # nginx would keep them
+        """Stream events until the turn has come.
+
+        Raises:
+            ClientLimitError: More pages wait with this ticket than one has open.
+        """
         claims = self.site.orchestrator.claims
         ticket = claims.ticket(ticket_id)
+        if ticket is not None and ticket.is_crowded:
+            raise ClientLimitError(CROWDED, RETRY_WHEN_CROWDED)
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("X-Accel-Buffering", "no")  # nginx would keep them
         with suppress(StreamClosedError):  # nobody is there any more
             if ticket is None:
                 await self._send({}, event="lost")

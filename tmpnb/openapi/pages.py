@@ -116,8 +116,11 @@ def _reopening() -> Part:
 
 
 def _waiting() -> Part:
-    events = {"200": file("Events with the place; `turn` and `lost` end it.", "text/event-stream")}
-    return operation("wait", "pages", "Tell one who waits in line how far it is", events)
+    responses = {
+        "200": file("Events with the place; `turn` and `lost` end it.", "text/event-stream"),
+        "429": problem("Too many wait with this ticket.", "client_limit", headers=RETRY_AFTER),
+    }
+    return operation("wait", "pages", "Tell one who waits in line how far it is", responses)
 
 
 def _terms() -> Part:

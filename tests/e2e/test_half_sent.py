@@ -1,0 +1,261 @@
+"""Thousands of requests that are not ended, from one address: others are served meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from e2e import service as running
+from e2e.service import Service, free_ports, serving, until_true
+from requirements import missing
+from tornado.httpclient import AsyncHTTPClient
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler, websocket_connect
+
+from tmpnb import listen, open_files
+from tmpnb.proxy_process import SCRIPTS
+
+pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=300)]
+
+GREEDY, OTHER = "127.0.0.9", "127.0.0.3"
+MANY = 4200  # connections, more than the orchestrator has
+AT_ONCE = 100
+ANSWER = 60.0  # seconds for one
+ADDRESS = 256  # requests of one address that nginx lets through
+ESTABLISHED = "01"  # in /proc/net/tcp
+CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+FEW_FILES = 300  # of a proxy that soon has no more
+
+HALF_A_HEADER = b"POST /spawn HTTP/1.1\r\nHost: x"
+HALF_A_BODY = b"POST /spawn HTTP/1.1\r\nHost: x.example\r\n%sContent-Length: 9\r\n\r\nfre"
+BY_A_FRONT = b"X-Forwarded-For: 203.0.113.9\r\n"
+
+
+class Crowd:
+    """Connections of one address, each with something sent on it."""
+
+    def __init__(self, port: int) -> None:
+        """Begin with none; `port` is where visitors come in."""
+        self.port = port
+        self.sockets: list[socket.socket] = []
+
+    async def grow(self, count: int, sent: bytes) -> None:
+        await asyncio.gather(*(self._one(sent) for _ in range(count)))
+
+    async def _one(self, sent: bytes) -> None:
+        made = socket.socket()
+        self.sockets.append(made)
+        made.setblocking(False)
+        made.bind((GREEDY, 0))
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(made, ("127.0.0.1", self.port))
+        await loop.sock_sendall(made, sent)
+
+    def ends(self) -> Counter[bytes]:
+        """Return how often each status has come back; nothing where it only has been closed."""
+        found: Counter[bytes] = Counter()
+        for one in self.sockets:
+            try:
+                found[one.recv(65536)[9:12]] += 1
+            except BlockingIOError:
+                found[b"open"] += 1
+            except ConnectionError:
+                found[b""] += 1
+        return found
+
+
+@asynccontextmanager
+async def crowd(port: int) -> AsyncIterator[Crowd]:
+    open_files.raise_limit()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 3 * MANY
+    made = Crowd(port)
+    try:
+        yield made
+    finally:
+        for one in made.sockets:
+            one.close()
+
+
+async def other_is_told(port: int, path: str = "/info", method: str = "GET") -> int:
+    """Return the status of an answer to somebody else."""
+    async with asyncio.timeout(ANSWER):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(OTHER, 0))
+        head = f"{method} {path} HTTP/1.1\r\nHost: x.example\r\nContent-Length: 0\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    return int(answer.split()[1]) if answer else 0
+
+
+async def answers_while_it_grows(greedy: Crowd, count: int, sent: bytes) -> Counter[bytes]:
+    """Let a crowd grow, see that somebody else is served, and return what became of the crowd."""
+    for _ in range(0, count, AT_ONCE):
+        await greedy.grow(AT_ONCE, sent)
+        assert await other_is_told(greedy.port) == 200, greedy.ends()
+    assert await other_is_told(greedy.port, "/api/spawn", "POST") == 200
+    ends = greedy.ends()
+    print(f"of {count} half-sent requests of one address: {dict(ends)}")
+    return ends
+
+
+@asynccontextmanager
+async def front(service: Service, directory: Path) -> AsyncIterator[int]:
+    """Run nginx as deploy/nginx.conf has it, but for TLS and places on this machine."""
+    if shutil.which("nginx") is None:
+        missing("nginx: apt-get install nginx")
+    [port] = free_ports(1)
+    text = CONFIGURATION.read_text()
+    for there, here in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port}"),
+        ("ssl_certificate /etc/letsencrypt/live/tmpnb.example/fullchain.pem;", ""),
+        ("ssl_certificate_key /etc/letsencrypt/live/tmpnb.example/privkey.pem;", ""),
+        ("http://127.0.0.1:8000", service.url),
+        ("/run/nginx.pid", f"{directory}/pid"),
+        ("/var/log/nginx/tmpnb.log", f"{directory}/log"),
+    ):
+        assert there in text
+        text = text.replace(there, here)
+    file = directory / "nginx.conf"
+    file.write_text(text)
+    program = await asyncio.create_subprocess_exec(
+        "nginx", "-e", f"{directory}/errors", "-c", str(file), "-g", "daemon off;"
+    )
+    try:
+        await until_true(lambda: is_open(port), "nginx listens")
+        yield port
+    finally:
+        program.terminate()
+        await program.wait()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(b"", listen.MOST_CONNECTIONS), (BY_A_FRONT, listen.MOST_UNFINISHED)],
+    ids=["by nobody in particular", "by one client"],
+)
+async def test_4200_half_sent_bodies_leave_the_service_to_others(sent: bytes, kept: int) -> None:
+    """This machine has no bound of its own, a client has one."""
+    async with serving("--spawner=fake") as service:
+        await service.until_ready(10)
+        async with crowd(service.visitors) as greedy:
+            ends = await answers_while_it_grows(greedy, MANY, HALF_A_BODY % sent)
+            assert set(ends) <= {b"open", b"408"}
+            assert 0 < ends[b"open"] <= kept
+            assert (await service.stats())["claimed"] == 1, "nobody else has taken anything"
+
+
+@pytest.fixture
+def _few_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let the proxy open few files."""
+    program = tmp_path / "proxy"
+    program.write_text(f'#!/bin/sh\nulimit -n {FEW_FILES}\nexec {running.chp()} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(running, "chp", lambda: str(program))
+
+
+@pytest.mark.usefixtures("_few_files")
+async def test_half_sent_headers_do_not_take_the_last_file_of_the_proxy() -> None:
+    async with serving("--spawner=fake") as service:
+        await service.until_ready(10)
+        async with crowd(service.visitors) as greedy:
+            ends = await answers_while_it_grows(greedy, 2 * FEW_FILES, HALF_A_HEADER)
+            assert set(ends) == {b"open", b""}
+            assert ends[b"open"] < FEW_FILES / 2
+
+
+class Slow(RequestHandler):
+    go: asyncio.Event
+
+    async def get(self) -> None:
+        await self.go.wait()
+        await self.finish("hello")
+
+
+class Echo(WebSocketHandler):
+    def on_message(self, message: str | bytes) -> None:
+        self.write_message(message)
+
+
+@pytest.mark.usefixtures("_few_files")
+async def test_websockets_and_answers_under_way_outlive_a_flood() -> None:
+    Slow.go = asyncio.Event()
+    sock, port = bind_unused_port()
+    server = HTTPServer(Application([("/slow", Slow), ("/echo", Echo)]))
+    server.add_socket(sock)
+    required = {"NODE_OPTIONS": f"--require={SCRIPTS[-1]}"}
+    proxy = running.RunningProxy(port, required)
+    await proxy.start()
+    try:
+        echo = await websocket_connect(f"ws://127.0.0.1:{proxy.port}/echo")
+        url = f"http://127.0.0.1:{proxy.port}/slow"
+        slow = asyncio.ensure_future(AsyncHTTPClient().fetch(url, request_timeout=ANSWER))
+        async with crowd(proxy.port) as greedy:
+            for _ in range(0, 2 * FEW_FILES, AT_ONCE):
+                await greedy.grow(AT_ONCE, HALF_A_HEADER)
+                await echo.write_message("still there?")
+                assert await echo.read_message() == "still there?"
+            Slow.go.set()
+            assert (await slow).body == b"hello"
+            await until_true(lambda: greedy.ends()[b""] > FEW_FILES, "the flood makes place")
+        echo.close()
+    finally:
+        await proxy.kill()
+        server.stop()
+        await server.close_all_connections()
+
+
+@pytest.mark.long
+async def test_headers_that_do_not_end_are_ended_by_the_proxy() -> None:
+    async with serving("--spawner=fake") as service:
+        await service.until_ready(10)
+        async with crowd(service.visitors) as greedy:
+            await greedy.grow(1, HALF_A_HEADER)
+            await until_true(lambda: greedy.ends() == {b"408": 1}, "told to be too slow")
+
+
+@pytest.mark.parametrize("sent", [HALF_A_HEADER, HALF_A_BODY % b""], ids=["headers", "bodies"])
+async def test_a_front_keeps_4200_half_sent_requests_to_itself(sent: bytes, tmp_path: Path) -> None:
+    async with serving("--spawner=fake") as service, front(service, tmp_path) as port:
+        await service.until_ready(10)
+        async with crowd(port) as greedy:
+            ends = await answers_while_it_grows(greedy, MANY, sent)
+            if sent == HALF_A_HEADER:
+                assert ends == {b"open": MANY}, "until they are too slow"
+            else:
+                assert ends.keys() == {b"open", b"429"}
+                assert ends[b"open"] <= ADDRESS
+            assert connections(service.visitors) < AT_ONCE, "the proxy has nothing of them"
+
+
+async def test_a_front_slows_down_who_takes_one_server_after_the_other(tmp_path: Path) -> None:
+    async with serving("--spawner=fake") as service, front(service, tmp_path) as port:
+        await service.until_ready(10)
+        for path in ("/spawn", "/api/spawn"):
+            told = Counter([await other_is_told(service.visitors, path) for _ in range(100)])
+            assert 429 not in told, "by nobody but the front"
+        told = Counter([await other_is_told(port, "/spawn") for _ in range(100)])
+        assert 60 < 100 - told[429] < 90
+        assert await other_is_told(port, "/api/spawn") == 429
+        assert await other_is_told(port) == 200, "other pages are not slowed down"
+
+
+def connections(port: int) -> int:
+    """Return how many are open at a port of this machine."""
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [row.split() for row in rows]
+    return sum(f[1].endswith(f":{port:04X}") and f[3] == ESTABLISHED for f in fields)

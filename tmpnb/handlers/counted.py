@@ -1,0 +1,45 @@
+"""What counts each request as its client's, from its headers to the end of its answer."""
+
+from __future__ import annotations
+
+from tornado.web import RequestHandler
+
+from tmpnb.client import Client
+from tmpnb.gate import Gate
+from tmpnb.tokens import same
+
+
+class CountedHandler(RequestHandler):
+    """A request that counts as under way until it is answered, or nobody waits for it."""
+
+    gate: Gate  # set in `initialize`
+    _counted: Client | None = None
+
+    def prepare(self) -> None:
+        """Count it.
+
+        Raises:
+            ClientLimitError: The client has as many under way as one may.
+        """
+        forwarded = self.request.headers.get("X-Forwarded-For", "")
+        client = self.gate.bounded(self.request.remote_ip or "", forwarded)
+        if client is not None and not self.is_free():
+            self.gate.limits.asks(client)
+            self._counted = client
+
+    def has_token(self, expected: str | None) -> bool:
+        """Whether there is such a token, and the request has it."""
+        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
+        if expected is None or scheme.lower() not in ("token", "bearer"):
+            return False
+        return same(given.strip(), expected)
+
+    def is_free(self) -> bool:
+        """Whether it counts for nobody."""
+        return False
+
+    def on_finish(self) -> None:
+        """Count it no more."""
+        if self._counted is not None:
+            self.gate.limits.asked(self._counted)
+            self._counted = None
