@@ -7,11 +7,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from harness import cookie_of
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.server import NotebookServer
 from tmpnb.subdomains import Subdomains
+from tmpnb.ties import SESSION
 from tmpnb.timing import Timing
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -110,7 +112,7 @@ async def test_the_page_beside_a_notebook_leads_back_to_its_host(running: Runnin
     site = Site(running)
     server, host, headers = await site.owned()
     token = headers["Authorization"].split()[1]
-    cookie = HTML | {"Cookie": f"tmpnb-session={token}"}
+    cookie = HTML | cookie_of(running.world.orchestrator, SESSION, server.id)
     page = await site.at(MAIN, f"/session/{server.id}", headers=cookie)
     assert f'href="http://{host}/user/{server.id}/?token={token}"' in page.body.decode()
 
