@@ -11,6 +11,7 @@ from harness import cookie_of
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.orchestrator import Orchestrator
 from tmpnb.server import NotebookServer
 from tmpnb.subdomains import Subdomains
 from tmpnb.ties import SESSION
@@ -163,6 +164,39 @@ class TestServersHost:
         page = await site.at(MAIN, path)
         assert page.code == 404
         assert "This notebook has ended" in page.body.decode()
+
+    async def test_what_an_ended_server_kept_in_the_browser_goes(self, running: Running) -> None:
+        site = Site(running)
+        server, host = await site.ended()
+        headers = HTML | {"Cookie": "_xsrf=a; username-x=b", "X-Forwarded-Proto": "https"}
+        gone = await site.at(host, f"/user/{server.id}/lab", headers=headers)
+        assert gone.headers["Clear-Site-Data"] == '"storage"'
+        removed = gone.headers.get_list("Set-Cookie")
+        for name in ("_xsrf", "username-x"):
+            start = f"{name}=; Path=/user/{server.id}/; Max-Age=0; HttpOnly; Secure"
+            assert sum(c.startswith(start) for c in removed) == 2
+        assert len(removed) == 4
+
+    async def test_nothing_goes_of_a_server_that_lives_or_may_live(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site = Site(running)
+        server, host, _ = await site.owned()
+        other, other_host = await site.ended()
+        cookie = HTML | {"Cookie": "_xsrf=a"}
+        for at, path in (
+            (host, f"/user/{server.id}/lab"),
+            (host, f"/user/{other.id}/lab"),
+            (other_host, f"/user/{server.id}/lab"),
+            (other_host, "/user/made-up/lab"),
+            (MAIN, f"/user/{other.id}/lab"),
+        ):
+            answer = await site.at(at, path, headers=cookie)
+            assert "Clear-Site-Data" not in answer.headers, (at, path)
+            assert "Set-Cookie" not in answer.headers
+        monkeypatch.setattr(Orchestrator, "adopted", False)
+        unknown = await site.at(other_host, f"/user/{other.id}/lab", headers=cookie)
+        assert "Clear-Site-Data" not in unknown.headers
 
     async def test_a_tab_of_an_ended_server_is_told_in_json(self, running: Running) -> None:
         site = Site(running)

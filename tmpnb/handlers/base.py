@@ -65,6 +65,29 @@ SAID_TO_CLIENTS = (
     errors.ImageFailedError,
 )
 
+# What none of our own pages uses. It binds no notebook: none is in a frame of such a page.
+NEVER_NEEDED = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer",
+        "camera",
+        "display-capture",
+        "geolocation",
+        "gyroscope",
+        "hid",
+        "idle-detection",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "publickey-credentials-get",
+        "screen-wake-lock",
+        "serial",
+        "usb",
+        "xr-spatial-tracking",
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -114,6 +137,8 @@ class BaseHandler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "strict-origin")
         self.set_header("Cross-Origin-Resource-Policy", self.for_pages_of)
+        self.set_header("Origin-Agent-Cluster", "?1")
+        self.set_header("Permissions-Policy", NEVER_NEEDED)
         if self.is_https:  # elsewhere a browser ignores it, and complains
             self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.set_header(
