@@ -144,9 +144,10 @@ class Visitors:
         if ticket_id not in self._joined_from:
             _remember(self._joined_from, ticket_id, network)
 
-    def was_given_to(self, network: str, ticket_id: str) -> bool:
-        """Whether a ticket was given out in a network first."""
-        return self._joined_from.get(ticket_id) == network
+    def was_given_to(self, network: str, visitor: Visitor, ticket_id: str) -> bool:
+        """Whether a visitor is known by a ticket, which was given out in a network first."""
+        is_known_by_it = visitor.key == _place_key(ticket_id)
+        return is_known_by_it and self._joined_from.get(ticket_id) == network
 
     def holder_of(self, ticket_id: str) -> str:
         """Return the key of the visitor who was given a ticket; empty if it is none of ours."""

@@ -216,6 +216,43 @@ async def test_who_is_known_by_a_token_or_a_ticket_alone_is_asked_later(running:
     assert asks(await fetch("/spawn", headers=sent))
 
 
+async def test_a_ticket_of_ones_own_makes_no_token_ones_own(running: Running) -> None:
+    """A script of the planter has both: a place that it took here, and its server's token."""
+    fetch = running.public()
+    server, _ = await planted(fetch)
+    taken = [await running.world.orchestrator.claims.claim() for _ in range(2)]
+    mine = await fetch("/spawn", method="POST", headers=SCRIPT | FORM | HOME, body="")
+    assert mine.code == 503
+    server_id = server.rpartition("/")[2]
+    form = urlencode(
+        {
+            "token": running.world.orchestrator.token_for(server_id),
+            "ticket": body(mine)["ticket"],
+        }
+    )
+    path = f"/spawn/user/{server_id}/"
+    shown = await fetch(path, method="POST", headers=HTML | FORM | HOME, body=form)
+    assert shown.headers["Location"].startswith(server)
+    sent = PERSON | HOME | {"Cookie": f"tmpnb-visitor={cookie(shown)}"}
+    assert asks(await fetch("/spawn", headers=sent))
+    assert len(taken) == 2
+
+
+@pytest.mark.parametrize(("where", "is_asked"), [(HOME, True), (MOBILE, False)])
+async def test_a_ticket_of_another_network_makes_no_visitor(
+    running: Running, where: dict[str, str], is_asked: bool
+) -> None:
+    fetch = running.public()
+    taken = [await running.world.orchestrator.claims.claim() for _ in range(3)]
+    waits = await fetch("/spawn", method="POST", headers=SCRIPT | FORM | MOBILE, body="")
+    form = urlencode({"ticket": body(waits)["ticket"], "wait": "20"})
+    running.world.orchestrator.claims.close(taken[0])
+    given = await fetch("/spawn", method="POST", headers=SCRIPT | FORM | where, body=form)
+    assert given.code == 200
+    sent = PERSON | where | {"Cookie": f"tmpnb-visitor={cookie(given)}"}
+    assert asks(await fetch("/spawn", headers=sent)) is is_asked
+
+
 async def test_another_address_is_not_reopened_by_a_planted_cookie(running: Running) -> None:
     fetch = running.public()
     server, value = await planted(fetch)

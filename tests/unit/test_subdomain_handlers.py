@@ -194,6 +194,11 @@ class TestServersHost:
             answer = await site.at(at, path, headers=cookie)
             assert "Clear-Site-Data" not in answer.headers, (at, path)
             assert "Set-Cookie" not in answer.headers
+        opening = NotebookServer(other.id, 0.0)  # as by "Reopen at the same address"
+        with monkeypatch.context() as patch:
+            patch.setitem(running.world.pool.servers, other.id, opening)
+            answer = await site.at(other_host, f"/user/{other.id}/lab", headers=cookie)
+            assert "Clear-Site-Data" not in answer.headers
         monkeypatch.setattr(Orchestrator, "adopted", False)
         unknown = await site.at(other_host, f"/user/{other.id}/lab", headers=cookie)
         assert "Clear-Site-Data" not in unknown.headers

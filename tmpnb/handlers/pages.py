@@ -159,7 +159,7 @@ class SpawnHandler(PageHandler):
                 self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
             self._let_wait(found)
             return
-        is_theirs = self.site.visitors.was_given_to(self.network, self._ticket_id())
+        is_theirs = self.site.visitors.was_given_to(self.network, visitor, self._ticket_id())
         self.remember(self.site.visitors.note(visitor, found.server_id, is_theirs=is_theirs))
         address = self.on_server(found.server_id, found.url)
         if self._by_script():
