@@ -128,7 +128,15 @@ async def test_going_on_works_without_javascript_and_in_a_frame(
     )
     page = await context.new_page()
     await plant(page, base, f"tmpnb-visitor={value}; Path=/spawn")
-    await page.set_content(f'<iframe src="{base}/spawn" width="390" height="300"></iframe>')
+    frame = f'<iframe src="{base}/spawn/lab" width="390" height="300"></iframe>'
+    await page.set_content(frame)
+    inside = page.frame_locator("iframe")
+    await expect(inside.get_by_role("heading")).to_have_text(QUESTION)
+    async with page.expect_event("framenavigated", lambda f: "/user/" in f.url):
+        await inside.get_by_role("button", name="Go on with it").click()
+    assert server in page.frames[1].url
+    await context.clear_cookies()
+    await plant(page, base, f"tmpnb-visitor={value}; Path=/spawn")
     await page.goto(f"{base}/spawn")
     await page.get_by_role("button", name="Go on with it").click()
     await page.wait_for_url("**/user/**")
