@@ -14,6 +14,7 @@ ANOTHER_NAME = (
     "The admin port does not go by this name, which a web page may have. Ask 127.0.0.1 or "
     "another address, or set ADMIN_AUTH_TOKEN and send it."
 )
+READS = ("GET", "HEAD")  # to all else browsers add `Origin`, at the page's own site too
 
 
 class AdminHandler(BaseHandler):
@@ -21,7 +22,7 @@ class AdminHandler(BaseHandler):
 
     Without a token whoever reaches the port may ask, and any page that the operator looks at
     can send requests to loopback, also under a name of its own that leads there. So what a
-    browser sends for a page is refused, and what asks for a public name. The token, which no
+    browser sends for a page is refused, and what reads under a public name. The token, which no
     browser sends by itself, opens both.
     """
 
@@ -30,10 +31,10 @@ class AdminHandler(BaseHandler):
         super().prepare()
         if self.request.method == "OPTIONS" or self._has_token():
             return
-        headers = self.request.headers
+        headers, reads = self.request.headers, self.request.method in READS
         if visit.is_for_a_page(headers):
             raise HTTPError(403, reason=FROM_A_PAGE)
-        if not own_hosts.is_own(headers.get("Host", ""), socket.gethostname()):
+        if reads and not own_hosts.is_own(headers.get("Host", ""), socket.gethostname()):
             raise HTTPError(403, reason=ANOTHER_NAME)
 
     def _has_token(self) -> bool:
