@@ -111,7 +111,8 @@ def addresses(site: FuzzedSite, paths: tuple[bytes, ...]) -> list[bytes]:
 
 def secret_pairs(site: FuzzedSite) -> list[Pair]:
     """Return headers with secrets in them, whole and a little broken."""
-    token, visitor, invite = site.token.encode(), site.visitor.encode(), site.invite.encode()
+    token, visitor = site.token.encode(), site.visitor.encode()
+    session, passed = site.session.encode(), site.passed.encode()
     return [
         (b"Authorization", b"token " + token),
         (b"Authorization", b"Bearer " + API_TOKEN.encode()),
@@ -119,11 +120,11 @@ def secret_pairs(site: FuzzedSite) -> list[Pair]:
         (b"Authorization", b"token " + token + b"\x00"),
         (b"Authorization", b"token\t" + token + b"\xff"),
         (b"X-Tmpnb-Passphrase", PASSPHRASE.encode()),
-        (b"Cookie", b"tmpnb-session=" + token),
-        (b"Cookie", b"tmpnb-session=" + token + b"; tmpnb-visitor=" + visitor + b"\x00"),
-        (b"Cookie", b"tmpnb-visitor=" + visitor + b"; tmpnb-pass=" + invite),
-        (b"Cookie", b"tmpnb-pass=" + invite + b"\xff"),
-        (b"Cookie: tmpnb-pass=" + invite, b""),
+        (b"Cookie", session),
+        (b"Cookie", session + b"; tmpnb-visitor=" + visitor + b"\x00"),
+        (b"Cookie", b"tmpnb-visitor=" + visitor + b"; " + passed),
+        (b"Cookie", passed + b"\xff"),
+        (b"Cookie: " + passed, b""),
     ]
 
 

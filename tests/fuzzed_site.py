@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness import gate_of
+from harness import cookie_of, gate_of
 from raw_http import Answer, Pair, Request, exchange, parsed
 from running_site import HTML, Running
 from tornado.ioloop import IOLoop
@@ -20,11 +20,10 @@ from tornado.ioloop import IOLoop
 from tmpnb import brand, cors
 from tmpnb.brand import Brand
 from tmpnb.handlers import admin_application, public_application
-from tmpnb.handlers.agreement import COOKIE as TERMS
 from tmpnb.line import GRACE
 from tmpnb.logs import RedactingFormatter
-from tmpnb.passes import COOKIE as PASS
 from tmpnb.server import Phase
+from tmpnb.ties import PASS, SESSION, TERMS
 from tmpnb.visitors import COOKIE as VISITOR
 
 HERE = ("http://site.example", "https://site.example")
@@ -114,7 +113,9 @@ class FuzzedSite:
         server = await orchestrator.claims.claim()
         self.claimed, self.token = server.id, orchestrator.token_for(server.id)
         visitor = visitors.read(None)
-        self.visitor = visitors.write(visitors.note(visitor, server.id))
+        self.visitor = visitors.write(visitors.note(visitor, server.id), "127.0.0.1")
+        self.session = cookie_of(orchestrator, SESSION, server.id)["Cookie"]
+        self.passed = cookie_of(orchestrator, PASS, self.invite)["Cookie"]
         self.given.add(server.id)
 
     def revive(self) -> None:
@@ -131,7 +132,7 @@ class FuzzedSite:
     @property
     def secrets(self) -> Sequence[str]:
         key, _, rest = self.visitor.partition(".")
-        signature = rest.rpartition(".")[2]
+        signature = rest.rpartition(".")[2].partition("-")[0]
         invited = self.invite.rpartition(".")[2]
         return (self.token, key, signature, invited, API_TOKEN, ADMIN_TOKEN, PASSPHRASE, TYPED)
 
@@ -197,7 +198,8 @@ class FuzzedSite:
 
     def _person(self, cookie: str = "") -> list[Pair]:
         agreed = self.site.brand.terms.version if self.site.brand.terms else ""
-        cookies = f"{PASS}={self.invite}; {TERMS}={agreed}{cookie}"
+        terms = cookie_of(self.running.world.orchestrator, TERMS, agreed)["Cookie"]
+        cookies = f"{self.passed}; {terms}{cookie}"
         return [
             *((name.encode(), value.encode()) for name, value in HTML.items()),
             (b"Sec-Fetch-Site", b"same-origin"),

@@ -20,6 +20,7 @@ from tmpnb.reconcile import Policy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
+from tmpnb.ties import Sealed, Ties
 from tmpnb.timing import Timing
 from tmpnb.tokens import TokenMaker
 from tmpnb.visitors import Visitors
@@ -33,6 +34,15 @@ def site_of(orchestrator: Orchestrator, version: str) -> Site:
     visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
     arrivals = Arrivals(orchestrator, "/lab", visitors)
     return Site(orchestrator, arrivals, visitors, gate_of(orchestrator), version)
+
+
+def cookie_of(
+    orchestrator: Orchestrator, kind: str, value: str, network: str = "127.0.0.1"
+) -> dict[str, str]:
+    """Return the header of a browser that has a cookie of a kind, good in one network."""
+    ties = Ties(orchestrator.tokens)
+    sealed = ties.seal(kind, Sealed(value, ties.added(kind, (), network)))
+    return {"Cookie": f"tmpnb-{kind}={sealed}"}
 
 
 def gate_of(

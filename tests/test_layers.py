@@ -28,6 +28,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.origins": set(),
     "tmpnb.visit": {"tmpnb.origins"},
     "tmpnb.cookie_names": set(),
+    "tmpnb.ties": {"tmpnb.tokens"},
     "tmpnb.command": {"tmpnb.errors"},
     "tmpnb.settings": {
         "tmpnb.embedding",
@@ -49,6 +50,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.networks": {"tmpnb.errors"},
     "tmpnb.firewall_rules": {"tmpnb.errors", "tmpnb.networks"},
     "tmpnb.client": {"tmpnb.networks"},
+    "tmpnb.own_hosts": {"tmpnb.networks"},
     "tmpnb.windows": set(),
     "tmpnb.holdings": set(),
 }

@@ -22,6 +22,7 @@ from tmpnb.branding import Branding
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.first_page import first_page
+from tmpnb.one_origin import advice
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
 from tmpnb.secret_settings import Secrets
@@ -192,7 +193,10 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             print(f"wrote {self.config_file}")  # noqa: T201 - the answer to the flag
             return
         self._configure_logs()
-        leaving.run(self.build().run())
+        service = self.build()
+        if said := advice(service):
+            self.log.warning(said)
+        leaving.run(service.run())
 
     def start_show_config(self) -> None:
         """Print the settings in force; called by traitlets in place of `start`."""

@@ -7,7 +7,7 @@ each other's, a name says whose it is: the pool, and the port at which visitors 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 GUARD = "__Host-"  # a browser takes a cookie of such a name from nobody but the host itself
 MOST = 10  # cookies of other names that are looked at
@@ -41,3 +41,19 @@ def as_sent(kind: str, name: str, sent: Iterable[str]) -> list[str]:
     """
     others = [n for n in sent if n != name and (n == kind or n.startswith(f"{kind}-"))]
     return [name, *others[:MOST]]
+
+
+def values(kind: str, name: str, header: str) -> Iterator[str]:
+    """Yield what the cookies of a kind say, in the order of `as_sent`.
+
+    A browser may have several of one name, set for other paths or by others: all are told, so
+    that none hides another.
+
+    Args:
+        kind: What the cookies are for.
+        name: Their own name.
+        header: `Cookie`, as it came.
+    """
+    pairs = [(n.strip(), v.strip()) for n, _, v in (c.partition("=") for c in header.split(";"))]
+    for known in as_sent(kind, name, dict.fromkeys(n for n, _ in pairs)):
+        yield from (value for n, value in pairs if n == known)

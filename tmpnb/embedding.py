@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +19,9 @@ LOWEST, HIGHEST = 200, 2000  # pixels
 LONGEST_TITLE = 200  # characters
 BADGE = "launch notebook"  # in words
 ALLOW = "clipboard-read; clipboard-write; fullscreen"
+LOCAL = "; local-network-access"  # what Chromium wants of a public page that frames a private one
+
+_HOST = re.compile(r"https?://(\[[0-9A-Fa-f:.]{2,45}\]|[^/:?#\[\]]{1,253})(?::[0-9]*)?\Z")
 
 # Left as the author wrote it; what a badge in Markdown or an attribute would trip over is not.
 _SAFE = "/%?&=+,;:@~!$*-._"
@@ -54,6 +58,18 @@ def expression(source: str) -> str:
     return pattern.replace(r"://\*\.", r"://[^/:]+\.").replace(r":\*", r"(:\d+)?")
 
 
+def is_private(site: str) -> bool:
+    """Whether a site is at this machine or in a private network, as far as its name tells."""
+    found = _HOST.match(site)
+    host = found[1].strip("[]").lower().removesuffix(".") if found else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        names = (".localhost", ".local", ".internal", ".home.arpa")
+        return bool(host) and (host.endswith(names) or "." not in host)
+    return not address.is_global
+
+
 @dataclass(frozen=True, slots=True)
 class Embedding:
     """One notebook in one page."""
@@ -67,6 +83,10 @@ class Embedding:
     def url(self) -> str:
         """The page that takes a server when somebody wants it to."""
         return f"{self.site}/{self.link}"
+
+    def allow(self) -> str:
+        """Return what the frame may use: what a notebook wants, and its private network."""
+        return ALLOW + LOCAL if is_private(self.site) else ALLOW
 
     def button(self) -> str:
         """Return HTML for a button that becomes the notebook when it is pressed."""
@@ -84,7 +104,7 @@ class Embedding:
         url, title = escape(self.url), escape(self.title)
         return (
             f'<iframe src="{url}" title="{title}" loading="lazy"\n'
-            f'  allow="{ALLOW}" referrerpolicy="strict-origin"\n'
+            f'  allow="{self.allow()}" referrerpolicy="strict-origin"\n'
             f'  style="width: 100%; height: min(80vh, {self.height}px); border: 1px solid #ccc">'
             "</iframe>\n"
             f'<p><a href="{url}" target="_blank" rel="noopener">Open in a new tab</a></p>\n'

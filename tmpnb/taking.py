@@ -75,6 +75,12 @@ class Taking:
         server = self._visitors.server_of(visitor)
         return server is not None and server_id in ("", server.id)
 
+    def holds(self, visitor: Visitor) -> bool:
+        """Whether there is something to lead a visitor to; asking changes nothing."""
+        if self._visitors.has_or_takes(visitor):
+            return True
+        return self._claims.ticket(self._visitors.ticket_of(visitor)) is not None
+
     @contextmanager
     def asking(self, wish: Wish) -> Iterator[None]:
         """Know of a request until it is answered."""

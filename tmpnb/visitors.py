@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
+from tmpnb.ties import VISITOR, Sealed, Ties
 from tmpnb.tokens import TokenMaker, same
 
 COOKIE = "tmpnb-visitor"
@@ -32,12 +33,14 @@ class Visitor:
         is_new: Whether the key was made for this very request.
         is_lent: Whether they are known by a ticket or a token alone, which others may show as
             well: good for what that stands for, and never for what comes later.
+        ties: Of the networks in which the cookie counts; none if it is older than those.
     """
 
     key: str = field(repr=False)
     server_id: str = ""
     is_new: bool = field(default=False, compare=False)
     is_lent: bool = field(default=False, compare=False)
+    ties: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 class Visitors:
@@ -54,27 +57,46 @@ class Visitors:
             tokens: Signs the cookie.
             live: Returns a server by its id while a visitor has it.
         """
-        self._tokens, self._live = tokens, live
+        self._tokens, self._live, self._ties = tokens, live, Ties(tokens)
         self._latest: OrderedDict[str, str] = OrderedDict()  # key -> server id
         self._tickets: OrderedDict[str, str] = OrderedDict()  # key -> ticket in line
         self._holders: OrderedDict[str, str] = OrderedDict()  # ticket in line -> key
+        self._joined_from: OrderedDict[str, str] = OrderedDict()  # ticket in line -> network
         self._taking: dict[str, asyncio.Future[None]] = {}  # by key, while a claim is under way
         self._asking: dict[str, list[Presence]] = {}  # by key, requests without an answer yet
         # Servers by id that nobody was told of, and the keys of all who will be.
         self._unseen: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def read(self, cookie: str | None) -> Visitor:
-        """Return who sent the cookie; somebody new if it is absent or not ours."""
+        """Return whom a cookie names, also one that does not count in the network it came from.
+
+        Somebody new if it is absent or not ours.
+        """
         return self._known(cookie or "") or Visitor(_new_key(), is_new=True)
 
     def is_ours(self, cookie: str) -> bool:
         """Whether we signed a cookie."""
         return self._known(cookie) is not None
 
-    def write(self, visitor: Visitor) -> str:
-        """Return the cookie's value."""
-        signature = self._sign(visitor.key, visitor.server_id)
-        return f"{visitor.key}.{visitor.server_id}.{signature}"
+    def is_at_home(self, visitor: Visitor, network: str) -> bool:
+        """Whether whom a cookie names has been in a network before, by the word of the cookie.
+
+        Else somebody may have planted it: all servers of one host can set cookies for it.
+        """
+        return self._ties.counts(VISITOR, visitor.ties, network)
+
+    def write(self, visitor: Visitor, network: str = "") -> str:
+        """Return the cookie's value.
+
+        Args:
+            visitor: Whom it names.
+            network: Where it shall count as well. Empty, or for one who is lent: nowhere more, so
+                that its browser is asked first.
+        """
+        ties = visitor.ties
+        if network and not visitor.is_lent:
+            ties = self._ties.added(VISITOR, ties, network)
+        return self._ties.seal(VISITOR, Sealed(f"{visitor.key}.{visitor.server_id}", ties))
 
     def server_of(self, visitor: Visitor) -> NotebookServer | None:
         """Return the server a visitor has, also one that their place in line has become."""
@@ -88,17 +110,24 @@ class Visitors:
         """
         return bool(server_id) and visitor.server_id == server_id
 
-    def note(self, visitor: Visitor, server_id: str) -> Visitor:
-        """Keep that a visitor was given a server; return what their cookie is to say."""
+    def note(self, visitor: Visitor, server_id: str, *, is_theirs: bool = False) -> Visitor:
+        """Keep that a visitor was given a server; return what their cookie is to say.
+
+        Args:
+            visitor: Who; one who is lent stays so, for a script may have shown the token.
+            server_id: Of the server.
+            is_theirs: Whether it became of a place in line that was given to their network.
+        """
         key = _new_key() if visitor.is_lent else visitor.key
         _remember(self._latest, key, server_id)
         self._tickets.pop(key, None)
-        return Visitor(key, server_id)
+        is_lent = visitor.is_lent and not is_theirs
+        return Visitor(key, server_id, is_lent=is_lent, ties=visitor.ties)
 
     def forget_server(self, visitor: Visitor) -> Visitor:
         """Return what the cookie of a visitor who starts afresh is to say."""
         self._latest.pop(visitor.key, None)
-        return Visitor(visitor.key)
+        return Visitor(visitor.key, ties=visitor.ties)
 
     def ticket_of(self, visitor: Visitor) -> str:
         """Return the ticket of a visitor who waits in line; empty for none."""
@@ -109,6 +138,16 @@ class Visitors:
         _remember(self._tickets, visitor.key, ticket_id)
         if not (visitor.is_lent and self.holder_of(ticket_id)):
             _remember(self._holders, ticket_id, visitor.key)
+
+    def note_network(self, ticket_id: str, network: str) -> None:
+        """Keep in which network a ticket was given out first."""
+        if ticket_id not in self._joined_from:
+            _remember(self._joined_from, ticket_id, network)
+
+    def was_given_to(self, network: str, visitor: Visitor, ticket_id: str) -> bool:
+        """Whether a visitor is known by a ticket, which was given out in a network first."""
+        is_known_by_it = visitor.key == _place_key(ticket_id)
+        return is_known_by_it and self._joined_from.get(ticket_id) == network
 
     def holder_of(self, ticket_id: str) -> str:
         """Return the key of the visitor who was given a ticket; empty if it is none of ours."""
@@ -228,14 +267,15 @@ class Visitors:
         return all(request.left for request in requests)
 
     def _known(self, cookie: str) -> Visitor | None:
-        key, _, rest = cookie.partition(".")
+        sealed = self._ties.open(VISITOR, cookie)
+        if sealed is not None:
+            key, _, server_id = sealed.value.partition(".")
+            return Visitor(key, server_id, ties=sealed.ties)
+        key, _, rest = cookie.partition(".")  # as before there were ties
         server_id, _, signature = rest.partition(".")
-        if key and same(signature, self._sign(key, server_id)):
+        if key and same(signature, self._tokens.sign(f"visitor:{key}:{server_id}")):
             return Visitor(key, server_id)
         return None
-
-    def _sign(self, key: str, server_id: str) -> str:
-        return self._tokens.sign(f"visitor:{key}:{server_id}")
 
 
 def _new_key() -> str:

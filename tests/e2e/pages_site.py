@@ -19,8 +19,10 @@ from tornado.web import Application, RequestHandler
 from tmpnb import markup
 from tmpnb.embedding import embedding
 from tmpnb.endings import Farewell
+from tmpnb.handlers.question import Answer
 from tmpnb.handlers.session import outlook
 from tmpnb.lifetime import Lifetime
+from tmpnb.moments import Moment
 from tmpnb.server import StopReason
 
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
@@ -79,6 +81,15 @@ def _pages() -> dict[str, dict[str, Any]]:
         | {"template": "loading"},
         "terms": {"spawn_url": "/spawn/lab", "agree": "v1", "status": 200, **BRANDED},
         "passphrase": {"action": "/spawn/lab", "was_wrong": True, "fresh": "1", "status": 403},
+        "question": {
+            "action": "/spawn/lab",
+            "since": Moment(1_040.0),
+            "image": "jupyter/minimal-notebook",
+            "other_id": "Zk3v0bq8rWq1mE5d",
+            "answer": Answer(offer="0ffer", held="p4ss"),
+            "agree": "v1",
+            "status": 200,
+        },
         "embed": {
             "asked": {"path": "notebooks/a b.ipynb", "title": "", "height": ""},
             "wanted": embedding("https://tmp.test", "notebooks/a b.ipynb"),
@@ -194,6 +205,7 @@ class _Handler(RequestHandler):
             "has_pages": True,
             "agree": "",
             "fresh": "",
+            "answer": Answer(),
             "by_itself": True,
             **dict.fromkeys(("welcome", "footer", "announcement", "analytics")),
         }

@@ -29,6 +29,7 @@ PAGES = (
     "branded",
     "terms",
     "passphrase",
+    "question",
 )
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -90,7 +91,8 @@ async def test_every_state_of_a_launch_is_accessible(
 @pytest.mark.browser
 @pytest.mark.gen_test(timeout=60)
 @pytest.mark.parametrize(
-    "name", ["loading", "full", "session", "ended", "reconnecting", "error", "branded"]
+    "name",
+    ["loading", "full", "session", "ended", "reconnecting", "error", "branded", "question"],
 )
 async def test_main_action_is_in_sight_in_a_small_frame(
     browser: Browser, site: PagesSite, name: str

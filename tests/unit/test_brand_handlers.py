@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from harness import gate_of
+from harness import cookie_of, gate_of
 from requirements import ROOT
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.escape import xhtml_unescape
@@ -18,6 +18,7 @@ from tornado.httpclient import HTTPResponse
 from tmpnb import brand, markup
 from tmpnb.brand import Brand
 from tmpnb.server import Phase
+from tmpnb.ties import TERMS as TERMS_KIND
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -25,7 +26,6 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 TERMS = brand.terms("terms.txt", b"Be kind & <fair>.\n\nSee [us](https://us.example/).")
 WITH_TERMS = Brand(terms=TERMS)
-AGREED = {"Cookie": f"tmpnb-terms={TERMS.version}"}
 STATS = "https://stats.example"
 COUNTED = Brand(analytics=brand.analytics(f"{STATS}/s.js", "data-site=7"))
 PAGES = [
@@ -172,18 +172,18 @@ async def test_agreement_takes_a_server_and_is_remembered(running: Running) -> N
     assert "/lab?x=1&token=" in answer.headers["Location"]
     cookies = answer.headers.get_list("Set-Cookie")
     mine = next(c for c in cookies if c.startswith("tmpnb-terms-test-"))
-    assert mine.partition("=")[2] == (
-        f"{TERMS.version}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"
-    )
-    assert b'data-autostart="yes"' in (await fetch("/lab", headers=PERSON | AGREED)).body
-    assert (await fetch("/spawn", method="POST", headers=PERSON | AGREED)).code == 303
+    cookie, _, attributes = mine.partition("; ")
+    assert attributes == "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"
+    agreed = PERSON | {"Cookie": cookie}
+    assert b'data-autostart="yes"' in (await fetch("/lab", headers=agreed)).body
+    assert (await fetch("/spawn", method="POST", headers=agreed)).code == 303
 
 
 @pytest.mark.parametrize("given", ["", "agree=", "agree=yes", "agree=0123456789abcdef"])
 @pytest.mark.parametrize("path", ["/spawn/lab", "/spawn/user/gonegonegone/lab"])
 async def test_without_agreement_nothing_is_taken(running: Running, path: str, given: str) -> None:
     fetch = running.public(brand=WITH_TERMS)
-    stale = {"Cookie": "tmpnb-terms=0123456789abcdef"}
+    stale = cookie_of(running.world.orchestrator, TERMS_KIND, "0123456789abcdef")
     for headers in (PERSON | FORM, PERSON | FORM | stale):
         page = await fetch(path, method="POST", headers=headers, body=given)
         assert page.code == 403

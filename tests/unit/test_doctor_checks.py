@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tornado.web import Application, RequestHandler
 
-from tmpnb import listen, tokens
+from tmpnb import listen, one_origin, tokens
 from tmpnb.app import Tmpnb
-from tmpnb.doctor import ports, proxy, state
+from tmpnb.doctor import origin, ports, proxy, state
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, ok, warn
@@ -412,3 +412,42 @@ async def test_a_token_file_is_read_and_never_made(
     file.write_text(f"{TOKEN}\n")
     after = await proxy_findings(build())
     assert [after[t].level for t in ("token", "proxy")] == [Level.OK, Level.OK]
+
+
+# One origin for all
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--public-url=https://nb.example"],
+        ["--ip=0.0.0.0"],
+        ["--proxy-ip=0.0.0.0"],
+        ["--proxy-ip="],
+        ["--public-url=http://127.0.0.1:8000", "--ip=::"],
+    ],
+)
+def test_a_public_service_with_one_origin_is_warned_of(build: Build, flags: list[str]) -> None:
+    found = origin.origin_finding(build(*flags))
+    assert found.level is Level.WARN
+    assert "--subdomains=" in found.mend
+    assert "\n" not in found.line()
+    said = one_origin.advice(build(*flags))
+    assert "--subdomains=" in said
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--public-url=http://localhost:8000"],
+        ["--public-url=http://nb.localhost"],
+        ["--ip=127.0.0.1", "--proxy-ip=::1"],
+        ["--proxy-ip=0.0.0.0", "--subdomains=nb.example"],
+    ],
+)
+def test_a_service_of_this_machine_or_with_subdomains_is_not(
+    build: Build, flags: list[str]
+) -> None:
+    assert origin.origin_finding(build(*flags)).level is Level.OK
+    assert one_origin.advice(build(*flags)) == ""

@@ -53,6 +53,33 @@ def test_frame_is_titled_lazy_responsive_and_may_use_the_clipboard() -> None:
     assert link["href"] == f"{SITE}/lab"
 
 
+@pytest.mark.parametrize(
+    ("site", "is_private"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://localhost:8000", True),
+        ("https://notebooks.localhost", True),
+        ("http://192.168.1.7", True),
+        ("http://10.0.0.1:80", True),
+        ("http://[::1]:8000", True),
+        ("http://[fd00::7]", True),
+        ("https://lab.local.", True),
+        ("https://intranet", True),
+        ("https://nb.home.arpa:8443", True),
+        ("https://notebooks.example", False),
+        ("https://8.8.8.8", False),
+        ("https://[2606:4700::1111]", False),
+        ("https://local.example", False),
+        ("http://[", False),
+        ("http://", False),
+    ],
+)
+def test_a_frame_of_a_private_service_may_reach_it_from_a_public_page(
+    site: str, is_private: bool
+) -> None:
+    assert ("; local-network-access" in embedding(site).frame()) is is_private
+
+
 def test_badges_lead_to_the_notebook_in_four_formats() -> None:
     badges = embedding(SITE, "notebooks/x.ipynb", "A plot").badges()
     url, image = f"{SITE}/notebooks/x.ipynb", f"{SITE}/badge.svg"

@@ -85,7 +85,7 @@ class Operation:
         known: list[list[Pair]] = [
             [], [(b"Authorization", b"token wrong")], [(b"Authorization", b"Bearer " + token)],
             [(b"Authorization", b"token " + API_TOKEN.encode())],
-            [(b"Cookie", b"tmpnb-session=" + token)], self._site.welcome_back, self._site.api,
+            [(b"Cookie", self._site.session.encode())], self._site.welcome_back, self._site.api,
         ]  # fmt: skip
         decent = st.sampled_from([PAGE, SCRIPT, []])
         return st.builds(lambda a, b: [*a, *b], decent, st.sampled_from(known))

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from harness import wait_until
+from harness import cookie_of, wait_until
 from running_site import PERSON, Fetch, Running
 from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError
@@ -21,6 +21,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError
 from tmpnb.downloads import AT_ONCE, Send
 from tmpnb.errors import DownloadBrokenError
 from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.ties import SESSION
 from tmpnb.usage import FRESH
 
 FORM = {
@@ -39,7 +40,7 @@ class Owner:
         self.running, self.server = running, server
         self.token = running.world.orchestrator.token_for(server.id)
         self.path = f"/session/{server.id}"
-        self.cookie = {"Cookie": f"tmpnb-session={self.token}"}
+        self.cookie = cookie_of(running.world.orchestrator, SESSION, server.id)
 
     async def post(self, fetch: Fetch, path: str = "", **form: str) -> HTTPResponse:
         body = urlencode({"token": self.token} | form)

@@ -7,11 +7,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from harness import cookie_of
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.orchestrator import Orchestrator
 from tmpnb.server import NotebookServer
 from tmpnb.subdomains import Subdomains
+from tmpnb.ties import SESSION
 from tmpnb.timing import Timing
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -110,7 +113,7 @@ async def test_the_page_beside_a_notebook_leads_back_to_its_host(running: Runnin
     site = Site(running)
     server, host, headers = await site.owned()
     token = headers["Authorization"].split()[1]
-    cookie = HTML | {"Cookie": f"tmpnb-session={token}"}
+    cookie = HTML | cookie_of(running.world.orchestrator, SESSION, server.id)
     page = await site.at(MAIN, f"/session/{server.id}", headers=cookie)
     assert f'href="http://{host}/user/{server.id}/?token={token}"' in page.body.decode()
 
@@ -161,6 +164,44 @@ class TestServersHost:
         page = await site.at(MAIN, path)
         assert page.code == 404
         assert "This notebook has ended" in page.body.decode()
+
+    async def test_what_an_ended_server_kept_in_the_browser_goes(self, running: Running) -> None:
+        site = Site(running)
+        server, host = await site.ended()
+        headers = HTML | {"Cookie": "_xsrf=a; username-x=b", "X-Forwarded-Proto": "https"}
+        gone = await site.at(host, f"/user/{server.id}/lab", headers=headers)
+        assert gone.headers["Clear-Site-Data"] == '"storage"'
+        removed = gone.headers.get_list("Set-Cookie")
+        for name in ("_xsrf", "username-x"):
+            start = f"{name}=; Path=/user/{server.id}/; Max-Age=0; HttpOnly; Secure"
+            assert sum(c.startswith(start) for c in removed) == 2
+        assert len(removed) == 4
+
+    async def test_nothing_goes_of_a_server_that_lives_or_may_live(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site = Site(running)
+        server, host, _ = await site.owned()
+        other, other_host = await site.ended()
+        cookie = HTML | {"Cookie": "_xsrf=a"}
+        for at, path in (
+            (host, f"/user/{server.id}/lab"),
+            (host, f"/user/{other.id}/lab"),
+            (other_host, f"/user/{server.id}/lab"),
+            (other_host, "/user/made-up/lab"),
+            (MAIN, f"/user/{other.id}/lab"),
+        ):
+            answer = await site.at(at, path, headers=cookie)
+            assert "Clear-Site-Data" not in answer.headers, (at, path)
+            assert "Set-Cookie" not in answer.headers
+        opening = NotebookServer(other.id, 0.0)  # as by "Reopen at the same address"
+        with monkeypatch.context() as patch:
+            patch.setitem(running.world.pool.servers, other.id, opening)
+            answer = await site.at(other_host, f"/user/{other.id}/lab", headers=cookie)
+            assert "Clear-Site-Data" not in answer.headers
+        monkeypatch.setattr(Orchestrator, "adopted", False)
+        unknown = await site.at(other_host, f"/user/{other.id}/lab", headers=cookie)
+        assert "Clear-Site-Data" not in unknown.headers
 
     async def test_a_tab_of_an_ended_server_is_told_in_json(self, running: Running) -> None:
         site = Site(running)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tmpnb.doctor import ports, proxy, state, trial
+from tmpnb.doctor import origin, ports, proxy, state, trial
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.finding import skip
@@ -40,6 +40,7 @@ async def doctor(
     managed = proxy.is_managed(service.proxy, service.secrets)
     engine = await report.collect("engine", examination.findings(service.policy.capacity), QUICK)
     await report.collect("state", state.findings(service), QUICK)
+    await report.collect("origin", origin.findings(service), QUICK)
     await report.collect("proxy", proxy.findings(service), QUICK)
     await report.collect("ports", ports.findings(service, managed=managed), QUICK)
     blocker = next((finding for finding in engine if finding.blocks), None)

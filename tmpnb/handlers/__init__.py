@@ -14,7 +14,7 @@ from tmpnb.handlers.branding import AnnouncementHandler, LogoHandler, TermsHandl
 from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbedHandler
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
-from tmpnb.handlers.health import HealthHandler, ReadyHandler, TroubleHandler
+from tmpnb.handlers.health import AdminReadyHandler, HealthHandler, ReadyHandler, TroubleHandler
 from tmpnb.handlers.invite import InviteHandler
 from tmpnb.handlers.openapi import OpenAPIHandler
 from tmpnb.handlers.pages import (
@@ -91,7 +91,7 @@ def admin_application(site: Site) -> Application:
         URLSpec(r"/api/pool/?", PoolHandler, args),
         URLSpec(r"/api/announcement/?", AnnouncementHandler, args),
         URLSpec(r"/health", TroubleHandler, args),
-        URLSpec(r"/health/ready", ReadyHandler, args),
+        URLSpec(r"/health/ready", AdminReadyHandler, args),
     ]
     return _application(site, table, has_pages=False)
 

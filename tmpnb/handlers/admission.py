@@ -5,15 +5,16 @@ from __future__ import annotations
 from tmpnb.client_limits import Admission
 from tmpnb.errors import PassphraseError
 from tmpnb.gate import Knock
-from tmpnb.handlers.agreement import AgreementHandler
-from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.browser import BrowserHandler
+from tmpnb.handlers.question import QuestionHandler
 from tmpnb.passes import COOKIE, DAY
+from tmpnb.ties import PASS
 
 HEADER = "X-Tmpnb-Passphrase"
 
 
 def knock(
-    handler: BaseHandler, *, is_program: bool = False, is_known: bool = False, typed: str = ""
+    handler: BrowserHandler, *, is_program: bool = False, is_known: bool = False, typed: str = ""
 ) -> Knock:
     """Return what the request of a handler says about its sender."""
     request = handler.request
@@ -21,13 +22,13 @@ def knock(
         peer=request.remote_ip or "",
         forwarded=request.headers.get("X-Forwarded-For", ""),
         passphrase=typed or _from_header(request.headers.get(HEADER, "")),
-        held=next(filter(handler.site.gate.passes.seconds_left, handler.told(COOKIE)), ""),
+        held=next(filter(handler.site.gate.passes.seconds_left, handler.said(COOKIE, PASS)), ""),
         is_program=is_program,
         is_known=is_known,
     )
 
 
-async def admit(handler: AgreementHandler, action: str, *, is_known: bool) -> Admission | None:
+async def admit(handler: QuestionHandler, action: str, *, is_known: bool) -> Admission | None:
     """Return the leave to take a server; None if the page that asks for the passphrase was sent.
 
     Args:
@@ -54,10 +55,11 @@ async def admit(handler: AgreementHandler, action: str, *, is_known: bool) -> Ad
             was_wrong=error.was_wrong,
             agree=handler.agreed_now,
             fresh=handler.get_body_argument("fresh", ""),
+            answer=handler.answered(),
         )
         return None
     if admission.by_passphrase:
-        handler.keep(COOKIE, gate.passes.by_passphrase(), DAY)
+        handler.keep(COOKIE, handler.seal(COOKIE, PASS, gate.passes.by_passphrase()), DAY)
     return admission
 
 

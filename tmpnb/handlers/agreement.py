@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.browser import BrowserHandler
+from tmpnb.ties import TERMS
 
 COOKIE = "tmpnb-terms"
 REMEMBERED = 365 * 24 * 3600  # seconds
 
 
-class AgreementHandler(BaseHandler):
+class AgreementHandler(BrowserHandler):
     """A page whose visitor may have to agree to the terms of use first.
 
     The form of the terms carries the agreement itself, so it works where a frame of another
@@ -18,7 +19,9 @@ class AgreementHandler(BaseHandler):
     def must_agree(self) -> bool:
         """Whether there are terms that this visitor has not agreed to yet."""
         terms = self.site.brand.terms
-        return terms is not None and not (terms.version in self.told(COOKIE) or self.agreed_now)
+        if terms is None or self.agreed_now:
+            return False
+        return terms.version not in self.said(COOKIE, TERMS)
 
     @property
     def agreed_now(self) -> str:
@@ -30,7 +33,8 @@ class AgreementHandler(BaseHandler):
     def note_agreement(self) -> None:
         """Let the browser say next time that its visitor has agreed."""
         if self.agreed_now:
-            self.set_lasting_cookie(COOKIE, self.agreed_now, path="/", age=REMEMBERED)
+            value = self.seal(COOKIE, TERMS, self.agreed_now)
+            self.set_lasting_cookie(COOKIE, value, path="/", age=REMEMBERED)
 
     def ask_to_agree(self, spawn_url: str, status: int = 200) -> None:
         """Finish with the terms and a button that goes on to `spawn_url`."""

@@ -10,6 +10,7 @@ from tmpnb import foreign_json
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.handlers.operator import OperatorHandler
 from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds, stats
 from tmpnb.server import base_url
@@ -23,7 +24,7 @@ EXAMPLE = '{"image": "name:tag"}'
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 
 
-class SpawnAPIHandler(BaseHandler):
+class SpawnAPIHandler(BrowserHandler):
     """`POST /api/spawn`."""
 
     async def post(self) -> None:

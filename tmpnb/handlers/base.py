@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses
@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 from tmpnb import errors, visit
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
-from tmpnb.cookie_names import GUARD, as_sent, own
+from tmpnb.cookie_names import own
 from tmpnb.cors import Cors
 from tmpnb.gate import Gate
 from tmpnb.handlers.counted import CountedHandler
@@ -25,7 +25,7 @@ from tmpnb.logs import on_one_line
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.presence import Presence
 from tmpnb.subdomains import Subdomains
-from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor, Visitors
+from tmpnb.visitors import Visitors
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,29 @@ SAID_TO_CLIENTS = (
     errors.ImageFailedError,
 )
 
+# What none of our own pages uses. It binds no notebook: none is in a frame of such a page.
+NEVER_NEEDED = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer",
+        "camera",
+        "display-capture",
+        "geolocation",
+        "gyroscope",
+        "hid",
+        "idle-detection",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "publickey-credentials-get",
+        "screen-wake-lock",
+        "serial",
+        "usb",
+        "xr-spatial-tracking",
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -100,10 +123,10 @@ class BaseHandler(CountedHandler):
         """Take what the URL table gives; called before anything else by Tornado."""
         self.site, self.gate, self.presence = site, site.gate, Presence()
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         """Set what the site decides on every answer."""
         self._site_headers()
-        super().prepare()
+        return super().prepare()
 
     def is_free(self) -> bool:
         """Whether a program sends it, which takes servers for others."""
@@ -118,6 +141,8 @@ class BaseHandler(CountedHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "strict-origin")
         self.set_header("Cross-Origin-Resource-Policy", self.for_pages_of)
+        self.set_header("Origin-Agent-Cluster", "?1")
+        self.set_header("Permissions-Policy", NEVER_NEEDED)
         if self.is_https:  # elsewhere a browser ignores it, and complains
             self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.set_header(
@@ -181,39 +206,9 @@ class BaseHandler(CountedHandler):
         address = self.on_server(server_id, path)
         return address if self.site.subdomains else self.absolute(address)
 
-    @property
-    def _visitor_cookie(self) -> tuple[str, str]:
-        """The kind and the path of the cookie that says who a visitor is.
-
-        Where servers have hosts below ours, their pages can set cookies for ours as well, and
-        so lead a visitor to a server of theirs. They cannot set one that is guarded.
-        """
-        guarded = self.site.subdomains is not None and self.is_https
-        return (f"{GUARD}{COOKIE}", "/") if guarded else (COOKIE, COOKIE_PATH)
-
-    def visitor(self) -> Visitor:
-        """Return whose browser asks."""
-        visitors, sent = self.site.visitors, self.told(self._visitor_cookie[0])
-        return visitors.read(next(filter(visitors.is_ours, sent), None))
-
-    def told(self, kind: str) -> Iterator[str]:
-        """Yield what cookies of a kind say, ours first; each has to be checked by its signature."""
-        name = self.cookie_name(kind)
-        return (self.get_cookie(n) or "" for n in as_sent(kind, name, self.request.cookies))
-
     def cookie_name(self, kind: str) -> str:
         """Return the name of a cookie of this service."""
         return own(kind, self.site.orchestrator.name, self.absolute(""))
-
-    def remember(self, visitor: Visitor) -> None:
-        """Let the browser say next time who it is; in a foreign frame only https allows that."""
-        kind, path = self._visitor_cookie
-        value, age = self.site.visitors.write(visitor), int(self.site.remember_visitors)
-        self.set_lasting_cookie(kind, value, path=path, age=age)
-
-    def keep(self, kind: str, value: str, age: int) -> None:
-        """Set a cookie of ours for so many seconds; no notebook server ever sees it."""
-        self.set_lasting_cookie(kind, value, path=COOKIE_PATH, age=age)
 
     def set_lasting_cookie(self, kind: str, value: str, *, path: str, age: int) -> None:
         """Set a cookie for `age` seconds, in a frame of another site too if https allows that."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from tornado.web import RequestHandler
 
 from tmpnb.client import Client
@@ -15,7 +17,7 @@ class CountedHandler(RequestHandler):
     gate: Gate  # set in `initialize`
     _counted: Client | None = None
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         """Count it.
 
         Raises:
@@ -26,6 +28,7 @@ class CountedHandler(RequestHandler):
         if client is not None and not self.is_free():
             self.gate.limits.asks(client)
             self._counted = client
+        return None
 
     def has_token(self, expected: str | None) -> bool:
         """Whether there is such a token, and the request has it."""

@@ -24,6 +24,7 @@ class EmbedHandler(BaseHandler):
             name: self.get_query_argument(name, "", strip=False)
             for name in ("path", "title", "height")
         }
+        self.clear_header("Permissions-Policy")  # the notebook that it shows has its own needs
         site, problem = self.absolute(""), ""
         try:
             wanted = embedding(site, **asked)

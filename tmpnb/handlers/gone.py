@@ -16,6 +16,9 @@ NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
 LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none is kept
 SLOWEST_SAVE = 300.0  # seconds that it may take, as long as the proxy lets any request take
+CLEARED = '"storage"'
+MOST_COOKIES = 20  # of an ended server that are removed
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)")
 
@@ -113,9 +116,33 @@ class UserHandler(BaseHandler):
             return host != subdomains.host_of(server_id)
         return orchestrator.adopted and host.endswith(f".{subdomains.domain}")
 
+    def _has_ended_here(self, server_id: str) -> bool:
+        """Whether this is the host of a server that is gone, and not just being opened again."""
+        subdomains, orchestrator = self.site.subdomains, self.site.orchestrator
+        if subdomains is None or not orchestrator.is_id(server_id):
+            return False
+        is_gone = orchestrator.adopted and server_id not in orchestrator.pool.servers
+        return is_gone and self.request.host_name.removesuffix(".") == subdomains.host_of(server_id)
+
+    def _clear(self, server_id: str) -> None:
+        """Let the browser forget what a server has kept at its host, workers too.
+
+        Cookies by name: `Clear-Site-Data: "cookies"` would take those of the whole domain, with
+        the one by which our own host knows the visitor, and those of servers that live.
+        """
+        self.set_header("Clear-Site-Data", CLEARED)
+        kinds = ("; Secure; SameSite=None; Partitioned", "; Secure") if self.is_https else ("",)
+        names = [name for name in self.request.cookies if _TOKEN.fullmatch(name)]
+        for name in names[:MOST_COOKIES]:
+            for kind in kinds:
+                path = f"/user/{server_id}/"
+                self.add_header("Set-Cookie", f"{name}=; Path={path}; Max-Age=0; HttpOnly{kind}")
+
     def _point_to(self, server_id: str) -> None:
         """Send on: to the server if it lives, else to our page that says why it does not."""
         path, query = self.request.path, self.request.query
+        if self._has_ended_here(server_id):
+            self._clear(server_id)
         if self.site.orchestrator.claims.live(server_id) is not None:
             address = self.on_server(server_id, f"{path}?{query}" if query else path)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.operator import AdminHandler, OperatorHandler
 from tmpnb.health import Problem
 
 
@@ -35,7 +36,7 @@ class HealthHandler(BaseHandler):
         }
 
 
-class TroubleHandler(HealthHandler):
+class TroubleHandler(OperatorHandler, HealthHandler):
     """`GET /health` on the admin port: the same with the problems in words."""
 
     async def get(self) -> None:
@@ -43,7 +44,6 @@ class TroubleHandler(HealthHandler):
 
         `last_error` is the latest `{"message", "since"}`, over or not, or null.
         """
-        self.require_token(self.site.admin_token)
         health = self.site.orchestrator.health
         problems = {t: _in_words(p) for t, p in health.problems.items()}
         last_error = None if health.last_error is None else _in_words(health.last_error)
@@ -66,6 +66,10 @@ class ReadyHandler(BaseHandler):
         self.write_json({"ready": ready, "checks": checks}, 200 if ready else 503)
 
     head = get
+
+
+class AdminReadyHandler(AdminHandler, ReadyHandler):
+    """`GET /health/ready` on the admin port, for probes: no token, and for no page."""
 
 
 def _in_words(problem: Problem) -> dict[str, Any]:

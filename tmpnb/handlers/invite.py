@@ -5,13 +5,14 @@ from __future__ import annotations
 from tornado.web import HTTPError
 
 from tmpnb import links
-from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.passes import COOKIE
+from tmpnb.ties import PASS
 
 ENDED = "This invitation has ended, or is not from here. Ask for a new one."
 
 
-class InviteHandler(BaseHandler):
+class InviteHandler(BrowserHandler):
     """`/invite/<path>?token=…`: takes no server."""
 
     async def get(self, path: str | None = None) -> None:
@@ -25,6 +26,6 @@ class InviteHandler(BaseHandler):
         seconds = self.site.gate.passes.seconds_left(token)
         if not seconds:
             raise HTTPError(403, reason=ENDED)
-        self.keep(COOKIE, token, seconds)
+        self.keep(COOKIE, self.seal(COOKIE, PASS, token), seconds)
         known = link.path.partition("/")[0] in ("", *links.PAGES)
         self.redirect(f"/{link.suffix.lstrip('/')}" if known else f"/spawn{link.suffix}")

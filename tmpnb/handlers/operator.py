@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import socket
+
 from tornado.web import HTTPError
 
-from tmpnb import visit
+from tmpnb import own_hosts, visit
 from tmpnb.handlers.base import BaseHandler
 
 FROM_A_PAGE = "A web page may not do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
+ANOTHER_NAME = (
+    "The admin port does not go by this name, which a web page may have. Ask 127.0.0.1 or "
+    "another address, or set ADMIN_AUTH_TOKEN and send it."
+)
+READS = ("GET", "HEAD")  # to all else browsers add `Origin`, at the page's own site too
 
 
-class OperatorHandler(BaseHandler):
-    """A request that changes the service, on the admin port.
+class AdminHandler(BaseHandler):
+    """A request to the admin port, which no page may send, nor read the answer to.
 
     Without a token whoever reaches the port may ask, and any page that the operator looks at
-    can send requests to loopback. So what a browser sends for a page is refused; with a token,
-    which no browser sends by itself, it need not be.
+    can send requests to loopback, also under a name of its own that leads there. So what a
+    browser sends for a page is refused, and what reads under a public name. The token, which no
+    browser sends by itself, opens both.
     """
 
     def is_free(self) -> bool:
@@ -23,10 +31,32 @@ class OperatorHandler(BaseHandler):
         return self.has_token(self.site.admin_token)
 
     def prepare(self) -> None:
-        """Let only the operator in."""
+        """Let no page in."""
         super().prepare()
-        if self.request.method == "OPTIONS":
+        if self.request.method == "OPTIONS" or self._has_token():
             return
-        self.require_token(self.site.admin_token)
-        if self.site.admin_token is None and visit.is_for_a_page(self.request.headers):
+        headers, reads = self.request.headers, self.request.method in READS
+        if visit.is_for_a_page(headers):
             raise HTTPError(403, reason=FROM_A_PAGE)
+        if reads and not own_hosts.is_own(headers.get("Host", ""), socket.gethostname()):
+            raise HTTPError(403, reason=ANOTHER_NAME)
+
+    def _has_token(self) -> bool:
+        if self.site.admin_token is None:
+            return False
+        try:
+            self.require_token(self.site.admin_token)
+        except HTTPError:
+            return False
+        return True
+
+
+class OperatorHandler(AdminHandler):
+    """A request that changes the service, or tells of its inside; the token is needed, if set."""
+
+    def prepare(self) -> None:
+        """Let only the operator in."""
+        if self.request.method != "OPTIONS":
+            self._site_headers()
+            self.require_token(self.site.admin_token)
+        super().prepare()

@@ -9,8 +9,8 @@ from tornado.web import HTTPError
 
 from tmpnb import links, visit
 from tmpnb.handlers.admission import admit
-from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.question import ASK, CODE, WORDS, QuestionHandler
 from tmpnb.links import Link
 from tmpnb.taking import Wish
 from tmpnb.tokens import same
@@ -27,7 +27,7 @@ NOT_AGREED = "Agree to the terms of use first: load this page again."
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 
-class PageHandler(AgreementHandler):
+class PageHandler(QuestionHandler):
     """A page that leads to a notebook."""
 
     measured = True
@@ -51,9 +51,13 @@ class PageHandler(AgreementHandler):
         return f"{self.spawn_path or '/spawn'}{self.link().suffix}"
 
     def show_loading(self, autostart: Autostart) -> None:
-        """Answer with the page that takes a server once a person sees it, or asks to agree."""
+        """Answer with the page that takes a server once a person sees it, or one that asks."""
         if self.must_agree():
             self.ask_to_agree(self.spawn_url())
+            return
+        stranger = self.stranger() if self.can_ask() else None
+        if stranger is not None:
+            self.ask_which(stranger, self.spawn_url())
             return
         self.page(
             "loading.html",
@@ -99,7 +103,10 @@ class SpawnHandler(PageHandler):
         `{"status", "retry_after", "ticket", "position", "estimate", …}`, and asks again
         with `ticket` and, if it likes, `wait` (seconds) in the body.
         """
-        if not self.is_own_page():
+        if not (self.is_own_page() or self._is_answer()):
+            if self.is_answer_in_vain():
+                self.redirect(self.spawn_url(), status=303)  # it is asked again
+                return
             sandboxed = self.request.headers.get("Origin") == "null"
             raise HTTPError(403, reason=IN_A_SANDBOX if sandboxed else FROM_ELSEWHERE)
         if not self.must_agree():
@@ -127,6 +134,8 @@ class SpawnHandler(PageHandler):
     async def _take(self, status: int) -> None:
         link = self.link()
         visitor = self.site.arrivals.taking.who(self.asker(), self._ticket_id())
+        if visitor.is_new and self._has_asked():
+            return
         self.note_agreement()
         fresh = bool(self.get_body_argument("fresh", ""))
         known = not fresh and self.site.arrivals.taking.is_known(visitor, self.wished_id())
@@ -145,16 +154,38 @@ class SpawnHandler(PageHandler):
         )
         found = await self.site.arrivals.take(wish)
         if isinstance(found, Place):
+            self.site.visitors.note_network(found.ticket, self.network)
             if not visitor.is_lent:
                 self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
             self._let_wait(found)
             return
-        self.remember(self.site.visitors.note(visitor, found.server_id))
+        is_theirs = self.site.visitors.was_given_to(self.network, visitor, self._ticket_id())
+        self.remember(self.site.visitors.note(visitor, found.server_id, is_theirs=is_theirs))
         address = self.on_server(found.server_id, found.url)
         if self._by_script():
             self.write_json({"url": address})
         else:
             self.redirect(address, status=status)
+
+    def _is_answer(self) -> bool:
+        """Whether a form of the page that asks sends this, which has no origin."""
+        return self.request.headers.get("Origin") == "null" and bool(self.answered().choice)
+
+    def _has_asked(self) -> bool:
+        """Whether the person was asked which notebook they want, instead of being given one.
+
+        A script that can show the question says so; any other is somebody new.
+        """
+        if not self.can_ask() and not self.request.headers.get(ASK):
+            return False
+        stranger = self.stranger()
+        if stranger is None:
+            return False
+        if self.can_ask():
+            self.ask_which(stranger, self.spawn_url())
+        else:
+            self.write_json({"error": {"code": CODE, "message": WORDS}}, 409)
+        return True
 
     def asker(self) -> Visitor:
         """Return whose browser asks."""
@@ -202,13 +233,13 @@ class ReopenHandler(SpawnHandler):
     measured = False  # its pages may carry the secret
     looks_by_itself = False  # a GET starts nothing here
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Take the server's id from the path, and its token from a form that carries it.
 
         Raises:
             HTTPError: 404, no server here has an id of this form.
         """
-        super().prepare()
+        await super().prepare()
         self.server_id = self.path_args[0]
         if not self.site.orchestrator.is_id(self.server_id):
             raise HTTPError(404)
@@ -230,6 +261,11 @@ class ReopenHandler(SpawnHandler):
         return (
             visitor if is_known else Visitor(f"of-{self.server_id}", self.server_id, is_lent=True)
         )
+
+    def leads_somewhere(self, visitor: Visitor) -> bool:
+        """Whether a visitor has something, or had the server of this address."""
+        had = self.site.visitors.had(visitor, self.server_id)
+        return had or super().leads_somewhere(visitor)
 
     def wished_id(self) -> str:
         """Return the id of the past if this browser had it."""

@@ -17,13 +17,14 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from tmpnb.errors import DownloadBrokenError
-from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.handlers.gone import RETRY_AFTER, say_goodbye
 from tmpnb.handlers.pages import IN_A_SANDBOX
 from tmpnb.handlers.servers import NOT_YET
 from tmpnb.lifetime import Lifetime
 from tmpnb.moments import Moment, duration
 from tmpnb.server import NotebookServer
+from tmpnb.ties import SESSION
 from tmpnb.tokens import same
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ NO_KEY = (
 )
 
 
-class OwnPageHandler(BaseHandler):
+class OwnPageHandler(BrowserHandler):
     """A request that speaks for one server by its token, from a browser."""
 
     def expected(self, server_id: str) -> str:
@@ -46,9 +47,8 @@ class OwnPageHandler(BaseHandler):
         return self.site.orchestrator.token_for(server_id)
 
     def has_cookie(self, server_id: str) -> bool:
-        """Whether the browser was let in before."""
-        expected = self.expected(server_id)
-        return any(same(sent, expected) for sent in self.told(COOKIE))
+        """Whether the browser was let in before, in the network it is in now."""
+        return server_id in self.said(COOKIE, SESSION)
 
     def check_form(self, server_id: str) -> None:
         """Let a POST pass only from our own page and with the token in its body.
@@ -124,11 +124,11 @@ class SessionHandler(OwnPageHandler):
         Raises:
             HTTPError: 403, it is another token.
         """
-        expected = self.expected(server_id)
-        if not same(token, expected):
+        if not same(token, self.expected(server_id)):
             raise HTTPError(403, reason=NO_KEY)
         age = int(self.site.remember_visitors)
-        self.set_lasting_cookie(COOKIE, expected, path=self.request.path, age=age)
+        cookie = self.seal(COOKIE, SESSION, server_id)
+        self.set_lasting_cookie(COOKIE, cookie, path=self.request.path, age=age)
         # Only who comes back without the cookie needs this; all others are sent on at once.
         until = int(time.time()) + ARRIVAL
         arrival = f"{until}.{self._sign_arrival(server_id, until)}"

@@ -21,6 +21,8 @@ _HTML = "text/html"
 _TAKES = "A person gets 302 or 303 to a server; a script, `Accept: application/json`, its `url`."
 _ELSEWHERE = "POST from a page of another site, a banned network, or without the passphrase."
 _REFUSED = "From a banned network; or the page that asks for the passphrase."
+_ASKED = "`X-Tmpnb-Ask: 1`, with a cookie from another network: a form gets the question."
+_WHICH = problem(_ASKED, "which_notebook")
 _ENOUGH = problem("The client has as many servers as one may.", "client_limit", headers=RETRY_AFTER)
 
 
@@ -72,6 +74,7 @@ def _taking(name: str, *parameters: Part) -> Part:
     responses = {
         "200": file("For a script the address, else a page that takes nothing.", _HTML),
         "400": file("A link that leads nowhere.", _HTML),
+        "409": _WHICH,
         "429": _ENOUGH,
         "503": file("None is free; the page keeps the place in line.", _HTML),
     }
@@ -101,7 +104,7 @@ def _reopening() -> Part:
         "303": empty("To the server."),
         "403": problem(_ELSEWHERE, "forbidden"),
         "404": unknown,
-        "409": problem("The server of this id is just being removed.", "server_exists"),
+        "409": problem(f"The server of this id is being removed; or: {_ASKED}", "server_exists"),
         "429": _ENOUGH,
         "503": problem("There is no room.", "pool_empty"),
     }

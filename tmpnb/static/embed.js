@@ -11,11 +11,18 @@
 
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 
+  // What is not public wants leave to be in a page that is. By name, as the address is not known.
+  const isPrivate = (url) => {
+    const { hostname } = new URL(url, location.href);
+    return !/\./.test(hostname) || /\.(localhost|local|internal|home\.arpa)\.?$/.test(hostname)
+      || /^(127|10|192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+$/.test(hostname);
+  };
+
   const open = (place, url, pressed) => {
     const { tmpnb: wanted, title = 'Live notebook', height = '600' } = place.dataset;
     const { origin } = new URL(wanted, location.href);
     const frame = make('iframe', { title, loading: 'lazy', referrerPolicy: 'strict-origin', src: url });
-    frame.allow = 'clipboard-read; clipboard-write; fullscreen';
+    frame.allow = `clipboard-read; clipboard-write; fullscreen${isPrivate(wanted) ? '; local-network-access' : ''}`;
     frame.style.cssText = `width: 100%; height: min(80vh, ${Number(height) || 600}px); border: 1px solid #ccc`;
     places.push({ frame, origin, key: wanted, link: place.querySelector('a') });
     // The service takes our word that somebody asked for it, if our site may show notebooks.

@@ -82,7 +82,7 @@
     if (body.status) {
       faults = 0;
       wait(body, asked);
-    } else if (body.error?.code === 'passphrase_needed') {
+    } else if (['passphrase_needed', 'which_notebook'].includes(body.error?.code)) {
       form.submit(); // the answer to the plain form asks for it
     } else if (code >= 400 && code < 500) {
       show('failed', 'No notebook for now', body.error?.message ?? `The service answered ${code}.`);
@@ -93,7 +93,7 @@
 
   const ask = async () => {
     const signal = AbortSignal.timeout(DEADLINE * 1000);
-    const headers = { Accept: 'application/json' };
+    const headers = { Accept: 'application/json', 'X-Tmpnb-Ask': '1' }; // we can show the question
     // To the terms of use, and the proof that this browser had a server: no cookie may say so.
     const { agree, fresh, token } = form.elements;
     const place = new URLSearchParams({ ticket: line.ticket, wait: patience });

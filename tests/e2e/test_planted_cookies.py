@@ -1,0 +1,185 @@
+"""What a hostile server plants in a real browser leads its visitor to nobody else's notebook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import pytest
+from harness import cookie_of, gate_of
+from playwright.async_api import Browser, Page, expect
+from running_site import SCRIPT, Running
+from tornado.web import RequestHandler
+
+from tmpnb import brand
+from tmpnb.brand import Brand
+from tmpnb.handlers import public_application
+
+pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=120)]
+
+VICTIM, PLANTER = "198.51.100.7", "203.0.113.9"
+QUESTION = "Is this notebook yours?"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+TERMS = brand.terms("terms.txt", b"Be kind.")
+
+# What a script of the planter's page can do at our origin to answer for the person.
+PRESS = """async () => {
+    const frame = document.createElement('iframe');
+    frame.src = '/spawn/lab';
+    const loaded = new Promise((done) => { frame.onload = done; });
+    document.body.append(frame);
+    await loaded;
+    let inside = 'unreadable';
+    try { inside = frame.contentDocument.title || 'empty'; } catch {}
+    const read = await (await fetch('/', { headers: { Accept: 'text/html' } })).text();
+    const form = { choice: 'go-on', offer: '', ticket: '', token: '' };
+    const posted = await fetch('/spawn', { method: 'POST', body: new URLSearchParams(form) });
+    return { posted: posted.url, read: read.includes('name="offer"'), inside };
+}"""
+
+
+class PlantingHandler(RequestHandler):
+    """A page of the planter's server, at the same origin as ours: sets what the query says."""
+
+    def get(self) -> None:
+        """Set a cookie by header, or by script."""
+        cookie = self.get_query_argument("cookie")
+        self.set_header("Content-Type", "text/html")
+        if self.get_query_argument("how") == "header":
+            self.add_header("Set-Cookie", cookie)
+            self.write("<!doctype html><title>x</title>")
+        else:
+            script = f"document.cookie = {json.dumps(cookie)}"
+            self.write(f"<!doctype html><title>x</title><script>{script}</script>")
+
+
+def serve(running: Running, **changes: object) -> str:
+    application = public_application(replace(running.site, **changes))  # type: ignore[arg-type]  # fields of it
+    application.add_handlers(".*", [(r"/user/planter/plant", PlantingHandler)])
+    return running.serve(application)
+
+
+@asynccontextmanager
+async def visitor(browser: Browser) -> AsyncIterator[Page]:
+    """Open a browser whose network is another than the planter's."""
+    context = await browser.new_context(
+        viewport={"width": 390, "height": 700}, extra_http_headers={"X-Forwarded-For": VICTIM}
+    )
+    yield await context.new_page()
+    await context.close()
+
+
+async def plant(page: Page, base: str, cookie: str, how: str = "header") -> None:
+    await page.goto(f"{base}/user/planter/plant?{urlencode({'cookie': cookie, 'how': how})}")
+
+
+async def taken_by_planter(running: Running, base: str) -> tuple[str, str]:
+    """Return the path of the planter's server and the value of the cookie for it."""
+    headers = SCRIPT | FORM | {"X-Forwarded-For": PLANTER}
+    answer = await running.fetch(f"{base}/spawn", "POST", headers=headers, body="")
+    cookie = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+    return json.loads(answer.body)["url"].partition("lab")[0], cookie
+
+
+@pytest.mark.parametrize("how", ["header", "script"])
+@pytest.mark.parametrize(
+    ("name", "path", "link"),
+    [
+        ("tmpnb-visitor-test-{port}", "/spawn", "/"),
+        ("tmpnb-visitor-test-{port}", "/", "/lab"),
+        ("tmpnb-visitor-test-{port}", "/spawn/", "/spawn/lab"),
+        ("tmpnb-visitor", "/spawn", "/spawn"),
+        ("tmpnb-visitor-x-1", "/", "/spawn/lab"),
+    ],
+)
+async def test_a_visitor_is_asked_and_starts_afresh(
+    browser: Browser, running: Running, name: str, path: str, link: str, how: str
+) -> None:
+    base = serve(running)
+    server, value = await taken_by_planter(running, base)
+    name = name.format(port=base.rpartition(":")[2])
+    async with visitor(browser) as page:
+        await plant(page, base, f"{name}={value}; Path={path}", how)
+        await page.goto(base + link)
+        await expect(page.get_by_role("heading")).to_have_text(QUESTION)
+        assert running.taken == 1
+        await page.get_by_role("button", name="Start afresh").click()
+        await page.wait_for_url("**/user/**")
+        mine = page.url
+        assert server not in mine
+        await plant(page, base, f"{name}={value}; Path={path}", how)
+        await page.goto(f"{base}/spawn")
+        if QUESTION in await page.title():  # ours was overwritten
+            await page.get_by_role("button", name="Start afresh").click()
+        await page.wait_for_url("**/user/**")
+        assert server not in page.url
+
+
+async def test_going_on_works_without_javascript_and_in_a_frame(
+    browser: Browser, running: Running
+) -> None:
+    base = serve(running)
+    server, value = await taken_by_planter(running, base)
+    context = await browser.new_context(
+        java_script_enabled=False, extra_http_headers={"X-Forwarded-For": VICTIM}
+    )
+    page = await context.new_page()
+    await plant(page, base, f"tmpnb-visitor={value}; Path=/spawn")
+    frame = f'<iframe src="{base}/spawn/lab" width="390" height="300"></iframe>'
+    await page.set_content(frame)
+    inside = page.frame_locator("iframe")
+    await expect(inside.get_by_role("heading")).to_have_text(QUESTION)
+    async with page.expect_event("framenavigated", lambda f: "/user/" in f.url):
+        await inside.get_by_role("button", name="Go on with it").click()
+    assert server in page.frames[1].url
+    await context.clear_cookies()
+    await plant(page, base, f"tmpnb-visitor={value}; Path=/spawn")
+    await page.goto(f"{base}/spawn")
+    await page.get_by_role("button", name="Go on with it").click()
+    await page.wait_for_url("**/user/**")
+    assert server in page.url
+    await page.goto(f"{base}/spawn")
+    assert server in page.url, "it is asked once"
+    await context.close()
+
+
+async def test_no_script_of_the_planter_can_answer_for_the_person(
+    browser: Browser, running: Running
+) -> None:
+    base = serve(running)
+    server, value = await taken_by_planter(running, base)
+    async with visitor(browser) as page:
+        await plant(page, base, f"tmpnb-visitor={value}; Path=/")
+        got = await page.evaluate(PRESS)
+        assert server not in got.pop("posted")
+        assert got == {"read": False, "inside": "unreadable"}
+        await page.context.clear_cookies()
+        await plant(page, base, f"tmpnb-visitor={value}; Path=/")
+        await page.goto(f"{base}/spawn")
+        await expect(page.get_by_role("heading")).to_have_text(QUESTION)
+
+
+async def test_planted_pass_terms_and_session_are_as_absent(
+    browser: Browser, running: Running
+) -> None:
+    orchestrator = running.world.orchestrator
+    gate = gate_of(orchestrator, passphrase="four plain words")
+    base = serve(running, gate=gate, brand=Brand(terms=TERMS))
+    server = await orchestrator.claims.claim()
+    held = cookie_of(orchestrator, "pass", gate.passes.by_passphrase(), PLANTER)["Cookie"]
+    agreed = cookie_of(orchestrator, "terms", TERMS.version, PLANTER)["Cookie"]
+    session = cookie_of(orchestrator, "session", server.id, PLANTER)["Cookie"]
+    async with visitor(browser) as page:
+        await plant(page, base, f"{agreed}; Path=/")
+        await plant(page, base, f"{held}; Path=/spawn")
+        await page.goto(f"{base}/lab")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Before you start")
+        await page.get_by_role("button", name="I agree").click()
+        await expect(page.get_by_role("heading")).to_have_text("What is the passphrase?")
+        await plant(page, base, f"{session}; Path=/session/{server.id}")
+        answer = await page.goto(f"{base}/session/{server.id}")
+        assert answer is not None
+        assert answer.status == 403

@@ -1,0 +1,97 @@
+"""The admin port tells nothing to a page, also to one whose own name leads to this machine."""
+
+from __future__ import annotations
+
+import pytest
+from running_site import Running
+
+from tmpnb.own_hosts import is_own
+
+pytestmark = pytest.mark.gen_test(timeout=20)
+
+ADDRESSES = ["/health", "/health/ready", "/api/announcement", "/api/pool"]
+OWN = [
+    "",
+    "127.0.0.1:10000",
+    "192.0.2.7",
+    "[::1]:10000",
+    "[2001:db8::7]",
+    "localhost:10000",
+    "LOCALHOST.",
+    "a.localhost",
+    "orchestrator-web:9999",
+    "my_service",
+    "tmpnb.default.svc",
+    "tmpnb.default.svc.cluster.local:10000",
+    "host.docker.internal",
+    "Machine.Example",
+]
+FOREIGN = [
+    "evil.example",
+    "evil.example:10000",
+    "evil.example.:10000",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "localhost@evil.example",
+    "internal.evil.example",
+    "127.0.0.1 evil.example",
+    "[::1].evil.example",
+    "machine.example.evil",
+    "evil.local",
+    "xn--evl-zma.example",
+    "évil.example",
+    ".",
+    "[x]",
+]
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_an_address_and_a_name_that_nobody_can_register_is_own(host: str) -> None:
+    assert is_own(host, "machine.example")
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_name_that_somebody_may_have_registered_is_not(host: str) -> None:
+    assert not is_own(host, "machine.example")
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Host": "evil.example:10000"},
+        {"Host": "evil.example:10000", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://evil.example"},
+    ],
+)
+async def test_a_page_gets_nothing(running: Running, path: str, sent: dict[str, str]) -> None:
+    if path == "/api/pool":  # all browsers add it to what is no GET
+        sent = {"Origin": "http://evil.example:10000"} | sent
+    for method in ("DELETE",) if path == "/api/pool" else ("GET", "HEAD"):
+        answer = await running.admin()(path, method=method, headers=sent)
+        assert answer.code == 403
+        assert b"last_error" not in answer.body
+
+
+@pytest.mark.parametrize("host", ["localhost:10000", "orchestrator:10000", "10.0.0.7:10000"])
+@pytest.mark.parametrize("path", ADDRESSES[:3])
+async def test_programs_and_probes_go_on(running: Running, path: str, host: str) -> None:
+    agents = ("curl/8", "Prometheus/3", "kube-probe/1.30")
+    for agent in agents:
+        sent = {"Host": host, "User-Agent": agent}
+        assert (await running.admin()(path, headers=sent)).code == 200
+
+
+@pytest.mark.parametrize("path", ADDRESSES[:3])
+async def test_the_token_opens_under_every_name(running: Running, path: str) -> None:
+    admin = running.admin(admin_token="adm1n")
+    sent = {"Host": "ops.example", "Authorization": "token adm1n"}
+    assert (await admin(path, headers=sent)).code == 200
+    wrong = await admin(path, headers=sent | {"Authorization": "token another"})
+    assert wrong.code == (403 if path == "/health/ready" else 401)
+
+
+async def test_with_a_token_probes_need_none(running: Running) -> None:
+    assert (await running.admin(admin_token="adm1n")("/health/ready")).code == 200

@@ -1,0 +1,141 @@
+"""A cookie from another network has something: ask the person whether to go on with it.
+
+Whoever changes networks has such a cookie, and whoever was led here by a page that planted one.
+Only a person can tell. So the page that asks is read by no script: it stands in a sandbox of its
+own, and its form proves by a signed offer that it was shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tmpnb.handlers.agreement import AgreementHandler
+from tmpnb.moments import Moment
+from tmpnb.passes import COOKIE as PASS_COOKIE
+from tmpnb.ties import OFFER, PASS, Sealed
+from tmpnb.visitors import Visitor
+
+GO_ON, AFRESH = "go-on", "afresh"
+ASK = "X-Tmpnb-Ask"  # the header of a script that can show the question
+LASTS = 3600  # seconds that the question may be answered
+CODE = "which_notebook"
+WORDS = "A notebook was taken by this browser in another network. Load this page again to choose."
+# A document without an origin: the page of a notebook can neither read it nor press its buttons.
+SANDBOX = "sandbox allow-forms allow-popups allow-popups-to-escape-sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the page that asked sends back; carried on by the pages behind it.
+
+    Attributes:
+        choice: `GO_ON`, `AFRESH`, or empty for none.
+        offer: The signed proof that the page was shown here, and whom it was about.
+        held: The pass, which a form of a sandbox comes without.
+    """
+
+    choice: str = ""
+    offer: str = field(default="", repr=False)
+    held: str = field(default="", repr=False)
+
+
+class QuestionHandler(AgreementHandler):
+    """A page that leads to a notebook, and asks first where a cookie is from another network."""
+
+    def answered(self) -> Answer:
+        """Return what the person chose, if this request proves that they were asked."""
+        choice, offer = self.get_body_argument("choice", ""), self.get_body_argument("offer", "")
+        if choice not in (GO_ON, AFRESH) or self._offered(offer) is None:
+            return Answer()
+        return Answer(choice, offer, self.get_body_argument("pass", ""))
+
+    def is_answer_in_vain(self) -> bool:
+        """Whether a form of such a page comes too late, or from yet another network."""
+        in_sandbox = self.request.headers.get("Origin") == "null"
+        return in_sandbox and bool(self.get_body_argument("choice", ""))
+
+    def visitor(self) -> Visitor:
+        """Return whose browser asks: whom it went on with, or whom its cookie names here."""
+        answer = self.answered()
+        if answer.choice == AFRESH:  # who presses twice, or loads again, is one
+            key = self.site.orchestrator.tokens.sign(f"afresh\n{answer.offer}")
+            return Visitor(key, is_new=True)
+        chosen = self._offered(answer.offer) if answer.choice else None
+        return chosen or super().visitor()
+
+    def said(self, cookie: str, kind: str) -> Iterator[str]:
+        """Yield what cookies say that count here, and a pass that a form carries for one."""
+        yield from super().said(cookie, kind)
+        held = self.ties.open(kind, self.answered().held) if kind == PASS else None
+        if held is not None and self.ties.counts(kind, held.ties, self.network):
+            yield held.value
+
+    def stranger(self) -> Visitor | None:
+        """Return whom a cookie from another network leads to something; None for nobody.
+
+        A wish for a fresh notebook is answer enough: that of the other one goes on.
+        """
+        asked = self.answered().choice or self.get_body_argument("fresh", "")
+        if asked or not self.visitor().is_new:
+            return None
+        return next(filter(self.leads_somewhere, self.named_elsewhere()), None)
+
+    def leads_somewhere(self, visitor: Visitor) -> bool:
+        """Whether a visitor has, or may have, a server or a place in line."""
+        unknown = bool(visitor.server_id) and not self.site.orchestrator.adopted
+        return unknown or self.site.arrivals.taking.holds(visitor)
+
+    def can_ask(self) -> bool:
+        """Whether a person would see the page: no script asks, as far as a browser says."""
+        mode = self.request.headers.get("Sec-Fetch-Mode", "navigate")
+        return mode == "navigate" and "application/json" not in self.request.headers.get(
+            "Accept", ""
+        )
+
+    def ask_which(self, stranger: Visitor, action: str) -> None:
+        """Finish with the question.
+
+        Args:
+            stranger: Whom a cookie names.
+            action: Where the form goes.
+        """
+        self.measured = False  # no script runs there
+        self._site_headers()
+        self.add_header("Content-Security-Policy", SANDBOX)
+        server = self.site.visitors.server_of(stranger)
+        terms = self.site.brand.terms
+        self.page(
+            "question.html",
+            action=action,
+            since=Moment(server.claimed_at) if server and server.claimed_at else None,
+            image=server.image if server else "",
+            other_id=server.id if server else stranger.server_id,
+            answer=Answer(offer=self._offer(stranger), held=self._held()),
+            agree=terms.version if terms and not self.must_agree() else "",
+        )
+
+    def _held(self) -> str:
+        """Return the pass that counts here, as its cookie has it."""
+        sealed = (s for s in self.sealed(PASS_COOKIE, PASS) if self._counts(s))
+        return next((self.ties.seal(PASS, s) for s in sealed), "")
+
+    def _counts(self, held: Sealed) -> bool:
+        here = self.ties.counts(PASS, held.ties, self.network)
+        return here and self.site.gate.passes.seconds_left(held.value) > 0
+
+    def _offer(self, visitor: Visitor) -> str:
+        until = int(time.time()) + LASTS
+        what = f"{until}.{visitor.key}.{visitor.server_id}.{'-'.join(visitor.ties)}"
+        return self.ties.seal(OFFER, Sealed(what, self.ties.added(OFFER, (), self.network)))
+
+    def _offered(self, offer: str) -> Visitor | None:
+        """Return whom an offer is about; None if it is none, is old, or was not made here."""
+        sealed = self.ties.open(OFFER, offer)
+        if sealed is None or not self.ties.counts(OFFER, sealed.ties, self.network):
+            return None
+        until, key, server_id, ties = sealed.value.split(".")
+        if int(until) < time.time():
+            return None
+        return Visitor(key, server_id, ties=tuple(ties.split("-")) if ties else ())
