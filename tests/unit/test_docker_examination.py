@@ -20,9 +20,9 @@ from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.docker_examination import (
     disk_finding,
     memory_finding,
-    memory_limit,
     published_finding,
 )
+from tmpnb.spawners.docker_fit import memory_limit
 from tmpnb.spawners.docker_options import Options
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -53,12 +53,13 @@ async def found(**settings: Any) -> dict[str, Finding]:
 
 async def test_a_sound_engine_is_well_and_nothing_is_changed(docker: StandIn) -> None:
     findings = await found()
-    assert tuple(findings) == ("engine", "image", "network", "memory", "limits", "disk")
+    topics = ("engine", "image", "network", "memory", "limits", "bounds", "disk")
+    assert tuple(findings) == topics
     assert "API 1.41" in findings["engine"].words
     assert docker.url in findings["engine"].words
     levels = {topic: finding.level for topic, finding in findings.items()}
     assert levels == dict.fromkeys(("engine", "image", "network", "memory", "limits"), Level.OK) | (
-        {"disk": Level.SKIP}  # of an engine that is reached over TCP
+        {"bounds": Level.WARN, "disk": Level.SKIP}  # of an engine that is reached over TCP
     )
     assert {asked.split()[0] for asked in docker.asked} == {"GET"}
 
