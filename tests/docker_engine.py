@@ -61,7 +61,13 @@ def reached(client: docker.APIClient, container: str, *places: str) -> list[bool
 
 
 class RealEngine:
-    """What a test may do with the engine besides what a spawner does."""
+    """What a test may do with the engine besides what a spawner does.
+
+    Attributes:
+        runtime: Of the servers that tests have made; empty: the engine's own.
+    """
+
+    runtime = ""
 
     def __init__(self) -> None:
         self.run = secrets.token_hex(6)
@@ -87,7 +93,13 @@ class RealEngine:
     def new_spawner(self, pool: str, command: str, **settings: Any) -> DockerSpawner:
         """Return a spawner that is not set up; pools of other runs have other names."""
         spawner = DockerSpawner(
-            **{"image": TEST_IMAGE, "command": command, "labels": self.labels} | settings
+            **{
+                "image": TEST_IMAGE,
+                "command": command,
+                "labels": self.labels,
+                "runtime": self.runtime,
+            }
+            | settings
         )
         spawner.pool_name = f"{pool}-{self.run}"
         return spawner

@@ -11,7 +11,6 @@ from docker_engine import LABEL, RealEngine
 from e2e.attacks import Notebook, arm, open_in, script, told
 from e2e.embed_world import ALLOWED, BLOCKED, World, Worlds
 from e2e.test_notebook import HOME, run_in_last_cell
-from requirements import missing
 from tornado.ioloop import IOLoop
 
 pytestmark = [
@@ -98,16 +97,16 @@ async def test_a_file_of_one_notebook_gets_nothing_of_another_in_the_same_browse
 
 
 @pytest.mark.docker
-async def test_a_file_in_a_container_gets_nothing_of_another_in_the_same_browser() -> None:
-    engine = RealEngine.needed(missing)
+async def test_a_file_in_a_container_gets_nothing_of_another_in_the_same_browser(
+    engine: RealEngine,
+) -> None:
     names = (f"--pool-name=attacks-{engine.run}", f"--DockerSpawner.labels={LABEL}={engine.run}")
     flags = ("--spawner=docker", "--image=tmpnb-test/notebook", "--pool-size=3", "--min-ready=2")
-    worlds = Worlds(*flags, *names)
+    worlds = Worlds(*flags, *names, f"--runtime={engine.runtime}")
     try:
         await files_against_neighbour(await worlds.get(https=True, cookies=BLOCKED))
     finally:
         await worlds.close()
-        engine.remove_all()
 
 
 async def cell_tries(world: World, attacker: Notebook) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -314,6 +315,44 @@ async def test_notebook_reaches_the_public_port_and_nothing_else(
         assert not any(reached(engine, notebook, *forbidden)), forbidden
         assert reached(engine, notebook, f"{next(iter(machine_addresses()))}:{port}") == [False]
     assert not engine.inspect_container(notebook)["HostConfig"]["Binds"], "not the engine's socket"
+
+
+FILL = """
+import json, sys
+told = {}
+for place in sys.argv[2:]:
+    try:
+        with open(f"{place}/fill", "wb") as file:
+            file.write(bytes(int(sys.argv[1])))
+        told[place] = ""
+    except OSError as error:
+        told[place] = error.strerror
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize("settings", [{"TMPNB_OPTIONS": "--mem-limit=192m"}], ids=["small"])
+async def test_notebooks_and_services_fill_no_disk(installation: Installation) -> None:
+    await installation.until_stats(available=2)
+    engine = installation.engine
+    orchestrator = installation.compose("config")
+    assert "--disk-limit=256m" in orchestrator, "what is stated"
+    [notebook, _] = (engine.inspect_container(entry["Id"]) for entry in installation.notebooks())
+    tables = notebook["HostConfig"]["Tmpfs"]
+    most = 96 * 1024**2  # half of the memory, as that is less
+    assert set(tables) == {"/home/jovyan", "/tmp"}  # noqa: S108 - in a container
+    assert sum(int(re.findall(r"size=(\d+)", table)[0]) for table in tables.values()) == most
+    places = ["/", "/var/tmp", "/opt", *tables]  # noqa: S108 - in a container
+    command = ["python3", "-c", FILL, str(most // 2 + 1), *places]
+    job = engine.exec_create(notebook["Id"], command)
+    said = json.loads(engine.exec_start(job["Id"]))
+    assert [said[place] for place in tables] == ["No space left on device"] * 2
+    assert "" not in said.values(), said
+
+    for entry in installation.services():
+        log = engine.inspect_container(entry["Id"])["HostConfig"]["LogConfig"]
+        assert log["Type"] == "json-file"
+        assert log["Config"] == {"max-size": "10m", "max-file": "3"}
 
 
 def gateway(engine: docker.APIClient, container: str) -> str:

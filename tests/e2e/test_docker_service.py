@@ -24,6 +24,7 @@ def pool_flags(engine: RealEngine, pool: str = "e2e", **flags: Any) -> list[str]
         "image": "tmpnb-test/notebook",
         "pool-name": f"{pool}-{engine.run}",
         "pool-size": 2,
+        "runtime": engine.runtime,
     } | {name.replace("_", "-"): value for name, value in flags.items()}
     label = f"--DockerSpawner.labels={LABEL}={engine.run}"
     return [*(f"--{name}={value}" for name, value in settings.items()), label]

@@ -340,8 +340,8 @@ async def test_an_image_that_runs_as_root_is_refused_unless_it_is_allowed(
 
 
 async def test_a_runtime_that_the_engine_lacks_is_named(spawner_with: SpawnerFactory) -> None:
-    with pytest.raises(ConfigError, match="--runtime=runsc: the engine has no runtime runsc"):
-        await spawner_with(runtime="runsc")
+    with pytest.raises(ConfigError, match="--runtime=kata: the engine has no runtime kata"):
+        await spawner_with(runtime="kata")
 
 
 async def test_a_directory_is_read_only_unless_it_says_rw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.docker_hardening import (
     DEFAULT,
+    FEWEST,
+    PAGE,
     Limits,
     Wanted,
     capabilities,
@@ -21,6 +24,7 @@ from tmpnb.spawners.docker_hardening import (
 from tmpnb.spawners.docker_kind import missing_runtime
 from tmpnb.spawners.docker_person import NOBODY, Person
 
+MB = 1024**2
 JOVYAN = Person(1000, 100, "/home/jovyan")
 SOUND = {
     "MemoryLimit": True,
@@ -42,7 +46,10 @@ def test_a_container_is_bounded_by_default() -> None:
     assert found["cap_add"] == []
     assert found["security_opt"] == ["no-new-privileges"]
     assert found["pids_limit"] == 1024
-    assert found["ulimits"] == [{"Name": "nofile", "Soft": 4096, "Hard": 4096}]
+    assert found["ulimits"] == [
+        {"Name": "core", "Soft": 0, "Hard": 0},
+        {"Name": "nofile", "Soft": 4096, "Hard": 4096},
+    ]
     assert found["log_config"] == {
         "Type": "json-file",
         "Config": {"max-size": "1m", "max-file": "2"},
@@ -63,7 +70,7 @@ def test_a_claimed_server_comes_back_whatever_ended_it() -> None:
         ({"capabilities": ("CHOWN",)}, "cap_add", ["CHOWN"]),
         ({"new_privileges": True}, "security_opt", []),
         ({"processes": 0}, "pids_limit", None),
-        ({"open_files": 0}, "ulimits", None),
+        ({"open_files": 0}, "ulimits", [{"Name": "core", "Soft": 0, "Hard": 0}]),
         ({"log_size": ""}, "log_config", None),
         ({"init": False}, "init", False),
         ({"runtime": "runsc"}, "runtime", "runsc"),
@@ -93,21 +100,54 @@ def test_the_engine_bounds_the_disk_where_it_can() -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(disk=1000), Limits(disk=1000, disk_by_engine=True, read_only=True)]
+    "limits", [Limits(disk=8 * MB), Limits(disk=8 * MB, disk_by_engine=True, read_only=True)]
 )
 def test_else_memory_of_that_size_is_all_that_can_be_written(limits: Limits) -> None:
     found = settings(limits, JOVYAN)
     assert found["read_only"] is True
     assert found["tmpfs"] == {
-        "/tmp": "mode=1777,size=1000",  # noqa: S108 - inside
-        "/home/jovyan": "uid=1000,gid=100,mode=755,exec,size=1000",
+        "/tmp": "mode=1777,size=4194304,nr_inodes=1024",  # noqa: S108 - inside
+        "/home/jovyan": "uid=1000,gid=100,mode=755,exec,size=4194304,nr_inodes=1024",
     }
     assert "storage_opt" not in found
     assert home_volume(limits, JOVYAN) is None
 
 
 def test_a_home_of_nobody_known_is_open_to_all_who_are_in_there() -> None:
-    assert settings(Limits(disk=9), NOBODY)["tmpfs"]["/home"] == "mode=1777,exec,size=9"
+    bound = "size=4194304,nr_inodes=1024"
+    found = settings(Limits(disk=8 * MB), NOBODY)["tmpfs"]
+    assert found["/home"] == f"mode=1777,exec,{bound}"
+
+
+@pytest.mark.parametrize("volumes", [(), ("/home/jovyan/a",), ("/tmp/x", "/home/jovyan/a/b")])  # noqa: S108
+@pytest.mark.parametrize("disk", [1, 5000, MB, 8 * MB + 1, 256 * MB])
+def test_places_in_memory_hold_together_what_the_limit_says(
+    disk: int, volumes: tuple[str, ...]
+) -> None:
+    tables = settings(Limits(disk=disk), replace(JOVYAN, volumes=volumes))["tmpfs"]
+    options = [dict(o.partition("=")[::2] for o in text.split(",")) for text in tables.values()]
+    sizes = [int(one["size"]) for one in options]
+    assert len(sizes) == 2 + len(volumes)
+    assert min(sizes) >= PAGE, "0 would be no bound"
+    assert sum(sizes) <= max(disk, PAGE * len(sizes))
+    assert all(0 < int(one["nr_inodes"]) <= max(FEWEST, disk // PAGE) for one in options)
+
+
+def test_files_take_half_of_the_memory_at_most() -> None:
+    assert Limits(disk=256 * MB, memory=512 * MB).files == 256 * MB
+    assert Limits(disk=1024 * MB, memory=512 * MB).files == 256 * MB
+    assert Limits(disk=64 * MB, memory=512 * MB).files == 64 * MB
+    assert Limits(disk=64 * MB).files == 64 * MB, "without a limit of memory"
+    assert Limits(memory=512 * MB).files == 0, "not bounded"
+    found = settings(Limits(disk=1024 * MB, memory=16 * MB), JOVYAN)["tmpfs"]
+    assert all("size=4194304," in options for options in found.values())
+
+
+def test_where_the_engine_bounds_the_disk_volumes_in_the_home_are_in_memory() -> None:
+    who = replace(JOVYAN, volumes=("/data", "/home/jovyan/work"))
+    found = settings(Limits(disk=8 * MB, disk_by_engine=True), who)
+    assert list(found["tmpfs"]) == ["/home/jovyan/work"]
+    assert "read_only" not in found
 
 
 @pytest.mark.parametrize(
@@ -165,7 +205,6 @@ def test_whether_the_storage_bounds_a_disk_is_told_by_its_driver(
 ) -> None:
     about = {"Driver": driver, "DriverStatus": [["Backing Filesystem", backing], ["odd"]]}
     assert may_bound_disk(about) is can
-    assert bool(gaps(about, Wanted(disk=1))) is not can
 
 
 def test_a_runtime_that_the_engine_lacks_is_named_with_those_it_has() -> None:
@@ -179,6 +218,7 @@ def test_a_runtime_that_the_engine_lacks_is_named_with_those_it_has() -> None:
     ("wrong", "said"),
     [
         ({"disk_limit": "much"}, "--disk-limit=much: not a size"),
+        ({"disk_limit": "256"}, "--disk-limit=256: 1m is the least; did you mean 256m"),
         ({"container_log_size": "little"}, "--container-log-size=little: not a size"),
         ({"capabilities": "default,CHOWN"}, "--capabilities=default,CHOWN"),
     ],

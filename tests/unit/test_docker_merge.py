@@ -16,9 +16,10 @@ from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import Person
 
 OURS = settings(Limits(), Person(1000, 100, "/home/jovyan"))
-BOUND = settings(Limits(disk=1000), Person(1000, 100, "/home/jovyan"))
-BY_ENGINE = settings(Limits(disk=1000, disk_by_engine=True), Person(1000, 100, "/home/jovyan"))
+BOUND = settings(Limits(disk=8192), Person(1000, 100, "/home/jovyan"))
+BY_ENGINE = settings(Limits(disk=4096, disk_by_engine=True), Person(1000, 100, "/home/jovyan"))
 NNP = "no-new-privileges"
+CORE = {"Name": "core", "Soft": 0, "Hard": 0}
 NOFILE = {"Name": "nofile", "Soft": 4096, "Hard": 4096}
 NPROC = {"Name": "nproc", "Soft": 9, "Hard": 9}
 
@@ -39,8 +40,8 @@ NPROC = {"Name": "nproc", "Soft": 9, "Hard": 9}
         ({"cap_drop": ["CHOWN"]}, ["ALL", "CHOWN"]),
         ({"cap_drop": []}, ["ALL"]),
         ({"cap_add": ["CHOWN"]}, ["CHOWN"]),
-        ({"ulimits": [NPROC]}, [NOFILE, NPROC]),
-        ({"ulimits": [NOFILE | {"Hard": 5}]}, [NOFILE | {"Hard": 5}]),
+        ({"ulimits": [NPROC]}, [CORE, NOFILE, NPROC]),
+        ({"ulimits": [NOFILE | {"Hard": 5}]}, [CORE, NOFILE | {"Hard": 5}]),
         ({"group_add": [100]}, [100]),
         ({"devices": ["/dev/fuse"]}, ["/dev/fuse"]),
         ({"pids_limit": 5}, 5),
@@ -68,7 +69,7 @@ def test_what_docker_py_makes_is_read_as_well() -> None:
     ulimit = docker.types.Ulimit(name="nofile", soft=1, hard=2)
     mount = docker.types.Mount("/data", "/srv", type="bind")
     found = merged(OURS, {"ulimits": [ulimit], "mounts": [mount]})
-    assert found["ulimits"] == [ulimit]
+    assert found["ulimits"] == [CORE, ulimit]
     assert weakened(OURS, {"ulimits": [ulimit]}) == []
     assert weakened(OURS, {"mounts": [mount]}) == [
         "mounts: servers reach directories of the engine's machine"
@@ -176,14 +177,14 @@ def test_what_weakens_nothing_is_not_spoken_of(theirs: dict[str, Any]) -> None:
         ({"tmpfs": {"/home/jovyan": "exec,size=100g"}}, "tmpfs: /home/jovyan has the size"),
         ({"tmpfs": {"/home/jovyan/": "exec,size=100g"}}, "tmpfs: /home/jovyan has the size"),
         ({"tmpfs": ["/home/jovyan:exec,size=100g"]}, "tmpfs: /home/jovyan has the size"),
-        ({"tmpfs": {"/x": "size=10,size=2000"}}, "tmpfs: /x has the size 2000"),
+        ({"tmpfs": {"/x": "size=10,size=5000"}}, "tmpfs: /x has the size 5000"),
         ({"tmpfs": {"/x": "size=50%"}}, "tmpfs: /x has the size 50%"),
         ({"tmpfs": {"/x": "size=0"}}, "tmpfs: /x has the size 0"),
         ({"tmpfs": {"/x": ""}}, "tmpfs: /x has no size"),
         ({"mounts": [{"Type": "tmpfs", "Target": "/x"}]}, "tmpfs: /x has no size"),
         (
-            {"mounts": [{"Type": "tmpfs", "Target": "/x", "TmpfsOptions": {"SizeBytes": 1001}}]},
-            "tmpfs: /x has the size 1001",
+            {"mounts": [{"Type": "tmpfs", "Target": "/x", "TmpfsOptions": {"SizeBytes": 4097}}]},
+            "tmpfs: /x has the size 4097",
         ),
         ({"shm_size": "1g"}, "tmpfs: /dev/shm has the size 1g"),
     ],
@@ -199,9 +200,9 @@ def test_a_place_in_memory_that_is_larger_than_the_disk_is_said(
 @pytest.mark.parametrize(
     "theirs",
     [
-        {"tmpfs": {"/home/jovyan": "exec,size=1000", "/x": "size=999"}},
-        {"mounts": [{"Type": "tmpfs", "Target": "/x", "TmpfsOptions": {"SizeBytes": 1000}}]},
-        {"shm_size": 1000},
+        {"tmpfs": {"/home/jovyan": "exec,size=4096", "/x": "size=4095"}},
+        {"mounts": [{"Type": "tmpfs", "Target": "/x", "TmpfsOptions": {"SizeBytes": 4096}}]},
+        {"shm_size": 4096},
     ],
 )
 def test_a_place_in_memory_within_the_disk_is_not_spoken_of(theirs: dict[str, Any]) -> None:

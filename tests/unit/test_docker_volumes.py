@@ -18,7 +18,6 @@ from tmpnb.spawners.docker_person import Person
 from tmpnb.spawners.docker_volumes import Placing, declared, in_words, placing
 
 JOVYAN = Person(1000, 100, "/home/jovyan")
-HOME = "uid=1000,gid=100,mode=755,exec,size=1000"
 MEMORY = Limits(disk=1000)  # an engine that bounds no disk
 BY_ENGINE = Limits(disk=1000, disk_by_engine=True)
 READ_ONLY = Limits(read_only=True)
@@ -53,19 +52,25 @@ def test_volumes_are_read_from_what_the_image_says(
         (READ_ONLY, "/home/jovyan/work", Placing()),
         (READ_ONLY, "/home", Placing(("/home",))),
         (MEMORY, "/data", Placing(("/data",))),
-        (MEMORY, "/home/jovyan/work", Placing((), {"/home/jovyan/work": HOME})),
+        (MEMORY, "/home/jovyan/work", Placing((), (), ("/home/jovyan/work",))),
+        (MEMORY, "/tmp/x", Placing((), ("/tmp/x",))),  # noqa: S108 - inside
         (MEMORY, "/home/jovyanne", Placing(("/home/jovyanne",))),
         (BY_ENGINE, "/data", Placing(("/data",))),
-        (BY_ENGINE, "/home/jovyan", Placing((), {"/home/jovyan": HOME})),
-        (BY_ENGINE, "/home", Placing(("/home",), {"/home/jovyan": HOME})),
-        (BY_ENGINE, "/tmp", Placing((), {"/tmp": "mode=1777,size=1000"})),  # noqa: S108 - inside
-        (BY_ENGINE, "/tmp/x", Placing((), {"/tmp/x": HOME})),  # noqa: S108 - inside
+        (BY_ENGINE, "/home/jovyan", Placing((), ("/home/jovyan",))),
+        (BY_ENGINE, "/home", Placing(("/home",), ("/home/jovyan",))),
+        (BY_ENGINE, "/tmp", Placing((), ("/tmp",))),  # noqa: S108 - inside
+        (BY_ENGINE, "/tmp/x", Placing((), ("/tmp/x",))),  # noqa: S108 - inside
     ],
 )
 def test_each_volume_is_bounded_where_a_bound_is_set(
     limits: Limits, volume: str, placed: Placing
 ) -> None:
     assert placing(limits, replace(JOVYAN, volumes=(volume,))) == placed
+
+
+def test_a_volume_in_a_home_that_begins_empty_is_empty_too() -> None:
+    who = replace(JOVYAN, volumes=("/home/jovyan/work",))
+    assert placing(MEMORY, who, fills=False) == Placing((), ("/home/jovyan/work",))
 
 
 def test_an_image_without_volumes_has_nothing_to_say() -> None:
@@ -83,6 +88,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     monkeypatch.setenv("DOCKER_HOST", engine.state.url)
     for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
+    engine.state.volumes = {}
     engine.state.image_volumes = {"/data": {}, "/home/jovyan/work": {}}
     engine.state.image_environment = ["HOME=/home/jovyan"]
     yield engine.state
@@ -109,11 +115,14 @@ def host_config(docker: StandIn, io_loop: IOLoop) -> Iterator[Starter]:
 
 
 def volumes(found: dict[str, Any]) -> dict[str, bool]:
-    """Return whether each anonymous volume is read-only, by its place."""
-    mounts = [m for m in found.get("Mounts") or () if not m.get("Source")]
+    """Return whether each volume besides the kit is read-only, by its place: only with a name."""
+    mounts = [m for m in found.get("Mounts") or () if not m["Target"].startswith("/opt/tmpnb-")]
     assert all(mount["Type"] == "volume" for mount in mounts)
-    assert not any("VolumeOptions" in mount for mount in mounts), "they begin with the image's own"
-    return {mount["Target"]: mount["ReadOnly"] for mount in mounts}
+    copies = [m for m in mounts if str(m.get("Source")).startswith("tmpnb-copy-pool-")]
+    assert all(mount.get("ReadOnly", False) == (mount in copies) for mount in mounts), (
+        "named, as engines want"
+    )
+    return {m["Target"]: m["ReadOnly"] for m in mounts if m in copies or not m.get("Source")}
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -122,9 +131,9 @@ async def test_with_a_limit_of_the_disk_no_volume_is_without_bound(
 ) -> None:
     found = await host_config(disk_limit="100m")
     assert volumes(found) == {"/data": True}
-    assert "size=104857600" in found["Tmpfs"]["/home/jovyan/work"]
-    assert "/data read-only" in caplog.text
-    assert "/home/jovyan/work in memory, empty at the start" in caplog.text
+    assert f"size={100 * 1024**2 // 3 // 4096 * 4096}," in found["Tmpfs"]["/home/jovyan/work"]
+    assert set(found["Tmpfs"]) == {"/home/jovyan", "/home/jovyan/work", "/tmp"}  # noqa: S108 - inside
+    assert "/data read-only and /home/jovyan/work in memory" in caplog.text
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -155,6 +164,27 @@ async def test_what_the_operator_mounts_there_goes_before(
 ) -> None:
     found = await host_config(disk_limit="100m", extra_host_config=own)
     assert volumes(found) == {}
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"host_directories": "/srv/homes:/home/jovyan:rw"},
+        {"extra_host_config": {"binds": ["/srv/homes:/home/jovyan"]}},
+        {
+            "extra_host_config": {
+                "mounts": [{"Type": "volume", "Source": "mine", "Target": "/home/jovyan/"}]
+            }
+        },
+    ],
+)
+async def test_a_home_that_the_operator_mounts_is_neither_in_memory_nor_filled(
+    host_config: Starter, docker: StandIn, own: dict[str, Any]
+) -> None:
+    found = await host_config(disk_limit="100m", **own)
+    assert set(found["Tmpfs"]) == {"/home/jovyan/work", "/tmp"}  # noqa: S108 - inside
+    assert docker.bodies[-1].get("Entrypoint") is None
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -6,9 +6,12 @@ from typing import Any
 
 from traitlets import Bool, Enum, HasTraits, Int, Unicode
 
+from tmpnb.errors import ConfigError
 from tmpnb.spawners import docker_options
 from tmpnb.spawners.docker_hardening import Limits, capabilities
 from tmpnb.spawners.docker_seccomp import OURS, chosen
+
+SMALLEST_DISK = 1024**2  # bytes
 
 
 class Bounds(HasTraits):
@@ -95,9 +98,9 @@ class Bounds(HasTraits):
     disk_limit = Unicode(
         "",
         help="""Disk that one server may fill, like 1g; empty: no limit. Where the engine's storage
-        cannot bound it, the home and /tmp are in memory, empty at the start, and the rest is
-        read-only. Volumes that the image declares are in memory if they are the home or /tmp or in
-        them, else read-only.""",
+        cannot bound it, the home and /tmp are in memory, in equal parts and together half of
+        `mem_limit` at most, and the rest is read-only. Volumes that the image declares are in
+        memory if they are the home or /tmp or in them, else read-only.""",
     ).tag(config=True)
 
     @classmethod
@@ -114,6 +117,10 @@ class Bounds(HasTraits):
         log_size = self.container_log_size.strip()
         if log_size:
             docker_options.size("--container-log-size", log_size)
+        disk = docker_options.size("--disk-limit", self.disk_limit)
+        if 0 < disk < SMALLEST_DISK:
+            wish = f"did you mean {self.disk_limit.strip()}m"
+            raise ConfigError(f"--disk-limit={self.disk_limit}: 1m is the least; {wish}")
         return Limits(
             capabilities=capabilities(self.capabilities),
             new_privileges=self.new_privileges,
@@ -125,5 +132,5 @@ class Bounds(HasTraits):
             root_allowed=self.allow_root,
             read_only=self.read_only,
             runtime=self.runtime.strip(),
-            disk=docker_options.size("--disk-limit", self.disk_limit),
+            disk=disk,
         )

@@ -21,10 +21,11 @@ from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners import docker_hardening as hardening
 from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners.docker_copies import Copies
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
-from tmpnb.spawners.docker_merge import bound_places, merged
+from tmpnb.spawners.docker_merge import bound_places, merged, mounted_places
 from tmpnb.spawners.docker_networks import Networks
 from tmpnb.spawners.docker_options import LOOPBACK, NOWHERE, Options
 from tmpnb.spawners.docker_person import Person
@@ -81,6 +82,7 @@ class Containers:
         self._kit = kit
         self._people = people
         self._networks = networks
+        self._copies = Copies(client, pool, options.labels)
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
@@ -191,17 +193,20 @@ class Containers:
         person = self._person(order.image)
         network = self._networks.place(order.server_id)
         kit = self._kit.supply(order.image, options.environment)
+        volumes, home = self._copies.supply(order.image, person, self._options)
+        mounts = (*kit.mounts, *volumes.mounts, *home.mounts)
         environment = {**options.environment, **kit.environment, "JUPYTER_TOKEN": order.token}
         made = self._client.create_container(
             image=order.image,
             command=list(order.command),
+            entrypoint=home.entrypoint,
             name=listing.container_name(self._pool, order.server_id),
             labels={**options.labels, **own},
             environment=environment,
             user=options.user or None,
             ports=[order.port] if options.published else None,
             host_config=self.host_config(
-                order.port, person, kit.mounts, network, self._published_at(order)
+                order.port, person, mounts, network, self._published_at(order)
             ),
             networking_config=self._networking(network),
         )
@@ -226,9 +231,10 @@ class Containers:
         """Return the engine's settings for a server that listens on `port` and runs as `person`."""
         options = self._options
         bounds = hardening.settings(options.limits, person, podman=options.kind.podman)
-        placed = placing(options.limits, person, podman=options.kind.podman)
-        if placed.in_memory:
-            bounds = merged(bounds, {"tmpfs": placed.in_memory})
+        placed = placing(options.limits, person)
+        if "tmpfs" in bounds:
+            mounted = mounted_places(options.mounts, options.extra_host_config)
+            bounds["tmpfs"] = {p: o for p, o in bounds["tmpfs"].items() if p not in mounted}
         settings = merged(bounds, options.extra_host_config)
         if options.memory:
             settings.setdefault("mem_limit", options.memory)

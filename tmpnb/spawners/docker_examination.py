@@ -13,12 +13,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import docker
-from docker.errors import APIError, DockerException, NotFound
-from docker.utils import parse_bytes
+from docker.errors import APIError, NotFound
 from docker.utils.socket import SocketError
 
 from tmpnb import listeners, sizes
-from tmpnb.errors import ConfigError, TmpnbError
+from tmpnb.errors import TmpnbError
 from tmpnb.examination import Examination, ServerFacts
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
@@ -36,6 +35,7 @@ from tmpnb.spawners.docker_fit import adapted, remarks
 from tmpnb.spawners.docker_kind import DOCKER, PODMAN, Facts, honest, kind_of, missing_runtime
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import person
+from tmpnb.spawners.docker_unbounded import home_finding, unbounded
 from tmpnb.spawners.docker_volumes import declared, in_words, placing
 
 PATIENCE = 15.0  # seconds for one question
@@ -90,11 +90,15 @@ class DockerExamination(Examination):
         if volumes := await self._checked("volumes", lambda c: volumes_finding(c, options)):
             yield volumes
         yield await self._checked("network", lambda c: network_finding(c, options, where))
-        yield memory_finding(honestly, memory_limit(options), capacity)
+        yield memory_finding(honestly, options.limits.memory, capacity)
         for finding in (*limits_findings(honestly, options), docker_filtering.finding(options)):
             yield finding
         for finding in remarks(options):
             yield finding
+        for finding in unbounded(options):
+            yield finding
+        if home := home_finding(about, options):
+            yield home
         yield disk_finding(about, where)
 
     async def server(self, server_id: str) -> ServerFacts:
@@ -195,7 +199,7 @@ def volumes_finding(client: docker.APIClient, options: Options) -> Finding | Non
         return None
     user = options.user or str(config.get("User") or "")
     who = replace(person(user, config.get("Env") or (), ()), volumes=declared(config))
-    words = in_words(placing(options.limits, who, podman=options.kind.podman))
+    words = in_words(placing(options.limits, who, fills=not options.kind.podman))
     mend = "mount what servers should write to there by --host-directories or extra_host_config"
     return warn("volumes", words, mend) if words else None
 
@@ -264,21 +268,6 @@ def limits_findings(about: Facts, options: Options) -> list[Finding]:
     return [warn("limits", gap) for gap in gaps] or [
         ok("limits", "this engine enforces all bounds that are set, as far as it tells")
     ]
-
-
-def memory_limit(options: Options) -> int:
-    """Return bytes that one server may use; 0: no limit. Pure.
-
-    Raises:
-        ConfigError: It is no size.
-    """
-    own = options.extra_host_config.get("mem_limit")
-    try:
-        return max(0, int(parse_bytes(own or options.memory)))
-    except (DockerException, ValueError) as error:
-        raise ConfigError(
-            f"extra_host_config: mem_limit={own!r} is no size; write for example 512m"
-        ) from error
 
 
 def disk_finding(about: Facts, where: str) -> Finding:

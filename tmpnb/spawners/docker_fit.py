@@ -9,6 +9,8 @@ import logging
 from dataclasses import replace
 
 import docker
+from docker.errors import DockerException
+from docker.utils import parse_bytes
 
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, fail, warn
@@ -17,6 +19,7 @@ from tmpnb.spawners.docker_kind import Facts, Kind, honest, kind_of, missing_run
 from tmpnb.spawners.docker_merge import weakened
 from tmpnb.spawners.docker_options import NOWHERE, Options
 from tmpnb.spawners.docker_person import NOBODY
+from tmpnb.spawners.docker_unbounded import home_finding, unbounded
 
 log = logging.getLogger(__name__)
 
@@ -46,23 +49,49 @@ def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> 
         if finding.level is Level.FAIL:
             raise ConfigError(f"{finding.words}; {finding.mend}")
         log.warning("%s; %s", finding.words, finding.mend)
-    if not limits.disk or not docker_hardening.may_bound_disk(about):
-        return options
-    can = docker_look.bounds_disk(client, pool, options)
-    if not can:
-        log.warning("not enforced by this engine: %s", docker_hardening.no_disk_bound(about))
-    return replace(options, limits=replace(limits, disk_by_engine=can))
+    if limits.disk and docker_hardening.may_bound_disk(about):
+        can = docker_look.bounds_disk(client, pool, options)
+        options = replace(options, limits=replace(limits, disk_by_engine=can))
+    if home := home_finding(about, options, tried=True):
+        log.log(logging.WARNING if home.level is Level.WARN else logging.INFO, "%s", home.words)
+    if gaps := unbounded(options):
+        log.warning("%s", "; ".join(f"{gap.words} ({gap.mend})" for gap in gaps))
+    return options
 
 
 def adapted(options: Options, kind: Kind) -> Options:
     """Return the options for an engine of this kind. Pure.
 
+    Its limits know the memory that a server has.
+
     Rootless Docker forwards ports by way of one address inside, so that two servers on
     addresses of their own would want the same port of it.
+
+    Raises:
+        ConfigError: `extra_host_config` has a `mem_limit` that is no size.
     """
     own_addresses = options.own_addresses and (kind.podman or not kind.rootless)
-    limits = replace(options.limits, seccomp=options.limits.seccomp.on(kind))
+    limits = replace(
+        options.limits,
+        memory=memory_limit(options),
+        seccomp=options.limits.seccomp.on(kind),
+    )
     return replace(options, kind=kind, own_addresses=own_addresses, limits=limits)
+
+
+def memory_limit(options: Options) -> int:
+    """Return bytes that one server may use; 0: no limit. Pure.
+
+    Raises:
+        ConfigError: It is no size.
+    """
+    own = options.extra_host_config.get("mem_limit")
+    try:
+        return max(0, int(parse_bytes(own or options.memory)))
+    except (DockerException, ValueError) as error:
+        raise ConfigError(
+            f"extra_host_config: mem_limit={own!r} is no size; write for example 512m"
+        ) from error
 
 
 def remarks(options: Options) -> list[Finding]:

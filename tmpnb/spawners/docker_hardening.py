@@ -14,6 +14,8 @@ DEFAULT = "default"  # of `capabilities`: the engine's own set
 LOG_FILES = "2"  # of each container, the older of which goes
 TMP = "/tmp"  # noqa: S108 - in a container of its own
 EVERYBODYS = "mode=1777"  # of a tmpfs
+PAGE = 4096  # bytes: the least that a file in memory takes, so there is an inode for each
+FEWEST = 16  # inodes of a tmpfs
 PODMANS_OWNER = "U,notmpcopyup"  # who runs the container; and empty at the start, as in Docker
 
 
@@ -33,11 +35,21 @@ class Limits:
     runtime: str = ""  # "": the engine's own
     disk: int = 0  # bytes a server may write; 0: no limit
     disk_by_engine: bool = False  # whether the engine can bound what a container writes
+    memory: int = 0  # bytes of a server, files in memory included; 0: no limit
 
     @property
     def home_in_memory(self) -> bool:
         """Whether the home is a tmpfs, for want of another bound on the disk."""
         return bool(self.disk) and not (self.disk_by_engine and not self.read_only)
+
+    @property
+    def files(self) -> int:
+        """Bytes of files that may be in memory together, if the disk is bounded.
+
+        Half of the memory at most: more, and files would end the kernels, which could not
+        remove them any more.
+        """
+        return min(self.disk, self.memory // 2) if self.memory else self.disk
 
 
 def capabilities(text: str) -> tuple[str, ...]:
@@ -79,9 +91,11 @@ def settings(limits: Limits, person: Person, *, podman: bool = False) -> dict[st
         found |= {"cap_drop": ["ALL"], "cap_add": list(limits.capabilities)}
     if limits.processes:  # a fork bomb ends with its own container
         found["pids_limit"] = limits.processes
+    # No program of the machine that collects dumps shall keep those of visitors.
+    found["ulimits"] = [{"Name": "core", "Soft": 0, "Hard": 0}]
     if limits.open_files:
         both = limits.open_files
-        found["ulimits"] = [{"Name": "nofile", "Soft": both, "Hard": both}]
+        found["ulimits"].append({"Name": "nofile", "Soft": both, "Hard": both})
     if limits.log_size:
         bounds = {"max-size": limits.log_size, "max-file": LOG_FILES}
         found["log_config"] = {"Type": "json-file", "Config": bounds}
@@ -91,22 +105,57 @@ def settings(limits: Limits, person: Person, *, podman: bool = False) -> dict[st
 
 
 def _disk(limits: Limits, person: Person, *, podman: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    memory = {
+        place: tmpfs_options(limits, person, place, podman=podman)
+        for place in places_in_memory(limits, person)
+    }
     if limits.read_only or limits.home_in_memory:
-        found |= {"read_only": True, "tmpfs": {TMP: tmpfs_options(limits, person, TMP)}}
-    elif limits.disk:
-        found["storage_opt"] = {"size": str(limits.disk)}
+        memory.setdefault(TMP, EVERYBODYS)
+        return {"read_only": True, "tmpfs": memory}
+    bound = {"storage_opt": {"size": str(limits.disk)}} if limits.disk else {}
+    return bound | ({"tmpfs": memory} if memory else {})
+
+
+def places_in_memory(limits: Limits, person: Person) -> tuple[str, ...]:
+    """Return what of a server is in memory so that what it writes is bounded, in order.
+
+    Volumes that the image declares are bounded by nothing else.
+    """
+    if not limits.disk:
+        return ()
+    written = (person.home, TMP)
+    found = {v for v in person.volumes if any(is_within(v, place) for place in written)}
+    read_only = set(person.volumes) - found
     if limits.home_in_memory:
-        found["tmpfs"][person.home] = tmpfs_options(limits, person, person.home, podman=podman)
-    return found
+        found |= set(written)
+    elif any(is_within(person.home, volume) for volume in read_only):
+        found.add(person.home)  # or it would be read-only with what is around it
+    return tuple(sorted(found))
+
+
+def is_within(place: str, folder: str) -> bool:
+    """Whether a path is a folder or below it."""
+    return place == folder or place.startswith(folder.rstrip("/") + "/")
+
+
+def share(limits: Limits, person: Person) -> int:
+    """Return the bytes of files that fit into each of the places in memory: equal parts."""
+    places = len(places_in_memory(limits, person)) or 1
+    return max(PAGE, limits.files // places // PAGE * PAGE)  # 0 would mean no bound
 
 
 def tmpfs_options(limits: Limits, person: Person, place: str, *, podman: bool = False) -> str:
-    """Return the options of a tmpfs at a place that servers write to, bounded if the disk is."""
-    size = f",size={limits.disk}" if limits.disk else ""
+    """Return the options of one of the `places_in_memory`: bounded in bytes and in inodes.
+
+    Podman takes no number of inodes; what they need counts as the server's memory.
+    """
+    bytes_of_files = share(limits, person)
+    bounds = f"size={bytes_of_files}"
+    if not podman:
+        bounds += f",nr_inodes={max(bytes_of_files // PAGE, FEWEST)}"
     if place == TMP:
-        return f"{EVERYBODYS}{size}"
-    return f"{PODMANS_OWNER if podman else _owner(person)},exec{size}"
+        return f"{EVERYBODYS},{bounds}"
+    return f"{PODMANS_OWNER if podman else _owner(person)},exec,{bounds}"
 
 
 def home_volume(limits: Limits, person: Person) -> str | None:
@@ -132,7 +181,6 @@ class Wanted:
     cpu_quota: int | None = None
     cpu_shares: int | None = None
     processes: int = 0
-    disk: int = 0
 
 
 def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
@@ -153,19 +201,7 @@ def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
         ("CpuCfsQuota", wanted.cpu_quota, "--cpu-quota has no effect: the kernel has no CFS quota"),
         ("CPUShares", wanted.cpu_shares, "--cpu-shares has no effect: the cpu cgroup is off"),
     )
-    found = [words for name, wish, words in asked if wish and about.get(name) is False]
-    if wanted.disk and not may_bound_disk(about):
-        found.append(no_disk_bound(about))
-    return found
-
-
-def no_disk_bound(about: Mapping[str, Any]) -> str:
-    """Return what it means that the engine's storage cannot bound what a container writes."""
-    return (
-        f"its storage ({about.get('Driver')}) cannot bound a container's disk, so with"
-        " --disk-limit the home and /tmp are in memory, empty at the start, and the rest is"
-        " read-only"
-    )
+    return [words for name, wish, words in asked if wish and about.get(name) is False]
 
 
 def may_bound_disk(about: Mapping[str, Any]) -> bool:

@@ -79,7 +79,7 @@ class People:
             log.warning("image %s: who %s is cannot be seen; taken for not root", image, user)
         elif found.user_id == 0 and self._root_allowed:
             log.warning("image %s runs as root, as --allow-root says", image)
-        if words := in_words(placing(self._limits, found, podman=self._podman)):
+        if words := in_words(placing(self._limits, found, fills=not self._podman)):
             log.warning("image %s: %s", image, words)
 
     def _look(self, image: str, user: str, environment: Iterable[str]) -> Person:

@@ -6,10 +6,11 @@ ours only where it says something else about the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tmpnb.errors import ConfigError
+from tmpnb.spawners.docker_options import Mount
 from tmpnb.spawners.docker_weakened import Settings, cut, powers, shared, subject, unbounded
 
 # The lists, and what an entry is about: later ones take the place of those of the same subject.
@@ -92,6 +93,12 @@ def bound_places(binds: object) -> set[str]:
     elif isinstance(binds, list | tuple):
         places = [str(one).partition(":")[2].partition(":")[0] for one in binds]
     return {str(place).rstrip("/") for place in places}
+
+
+def mounted_places(mounts: Iterable[Mount], theirs: Settings) -> set[str]:
+    """Return where in a container the operator mounts something, besides a tmpfs."""
+    places = {mount.target for mount in mounts} | bound_places(theirs.get("binds"))
+    return places | {str(m.get("Target")).rstrip("/") for m in theirs.get("mounts") or ()}
 
 
 def weakened(ours: Settings, theirs: Settings) -> list[str]:

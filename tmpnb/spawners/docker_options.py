@@ -128,7 +128,6 @@ class Options:
             cpu_quota=self.cpu_quota,
             cpu_shares=self.cpu_shares,
             processes=limits.processes,
-            disk=limits.disk,
         )
 
 

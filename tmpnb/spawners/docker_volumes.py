@@ -7,20 +7,21 @@ other volume keeps what the image has there, and is read-only. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any
 
-from tmpnb.spawners.docker_hardening import TMP, Limits, home_volume, tmpfs_options
+from tmpnb.spawners.docker_hardening import TMP, Limits, is_within, places_in_memory
 from tmpnb.spawners.docker_person import Person
 
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """What is mounted over an image's volumes."""
+    """What becomes of an image's volumes."""
 
-    read_only: tuple[str, ...] = ()  # volumes with what the image has there
-    in_memory: Mapping[str, str] = field(default_factory=dict)  # options of a tmpfs, by place
+    read_only: tuple[str, ...] = ()  # with what the image has there
+    in_memory: tuple[str, ...] = ()  # empty at the start
+    with_the_home: tuple[str, ...] = ()  # in memory, and filled as the home is
 
 
 def declared(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -31,28 +32,25 @@ def declared(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({"/" + place.lstrip("/") for place in absolute}))
 
 
-def placing(limits: Limits, person: Person, *, podman: bool = False) -> Placing:
+def placing(limits: Limits, person: Person, *, fills: bool = True) -> Placing:
     """Return what has to be mounted so that limits hold in the volumes of an image.
 
     Args:
         limits: In force.
         person: Who the server runs as, with the volumes of the image.
-        podman: Whether the engine is Podman.
+        fills: Whether a home in memory begins with what the image has there.
     """
     if not (limits.disk or limits.read_only):
         return Placing()
     written = (person.home, TMP)
-    memory = {v for v in person.volumes if any(_is_within(v, place) for place in written)}
-    read_only = [v for v in person.volumes if v not in memory]
-    if not limits.disk:  # what may be written to may be a volume as well
-        memory = set()
-    elif any(_is_within(person.home, volume) for volume in read_only):
-        memory.add(person.home)  # or it would be read-only with what is around it
-    taken = home_volume(limits, person)
-    options = {
-        place: tmpfs_options(limits, person, place, podman=podman) for place in sorted(memory)
-    }
-    return Placing(tuple(v for v in read_only if v != taken), options)
+    outside = [v for v in person.volumes if not any(is_within(v, place) for place in written)]
+    memory = [
+        place
+        for place in places_in_memory(limits, person)
+        if place in person.volumes or not limits.home_in_memory
+    ]
+    filled = [p for p in memory if fills and limits.home_in_memory and is_within(p, person.home)]
+    return Placing(tuple(outside), tuple(p for p in memory if p not in filled), tuple(filled))
 
 
 def in_words(placed: Placing) -> str:
@@ -60,6 +58,8 @@ def in_words(placed: Placing) -> str:
     parts = []
     if placed.read_only:
         parts.append(f"{_named(placed.read_only)} read-only")
+    if placed.with_the_home:
+        parts.append(f"{_named(placed.with_the_home)} in memory")
     if placed.in_memory:
         parts.append(f"{_named(placed.in_memory)} in memory, empty at the start")
     if not parts:
@@ -69,7 +69,3 @@ def in_words(placed: Placing) -> str:
 
 def _named(places: Iterable[str]) -> str:
     return ", ".join(places)
-
-
-def _is_within(place: str, folder: str) -> bool:
-    return place == folder or place.startswith(folder.rstrip("/") + "/")

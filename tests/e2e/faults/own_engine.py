@@ -24,6 +24,7 @@ from docker_engine import RealEngine
 from requirements import missing
 from support import evidence
 from support.network_namespace import Network
+from support.runtimes import daemon_json
 from support.shards.engine import answers, copy_images
 
 START = 60.0  # seconds until the engine answers
@@ -102,7 +103,7 @@ class OwnEngine(RealEngine):
         assert not _lives(self._dockerd), "the daemon runs already"
         self._live_restore = live_restore
         config = self.directory / "daemon.json"
-        config.write_text("{}")
+        config.write_text(daemon_json())
         self._dockerd = self._spawn(
             "dockerd",
             f"--config-file={config}",

@@ -17,6 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from support.runtimes import daemon_json
+
 SOCKET = "/run/docker.sock"
 STATE = Path("/run/tmpnb-engine")  # "ready", or why it is not, once that is known
 IMAGES = 900.0  # seconds until the images are built
@@ -69,7 +73,7 @@ def unchanged(prepared: Path) -> Iterator[None]:
 def start(shard: Path, name: str) -> subprocess.Popen[bytes]:
     """Start the daemon."""
     config = shard / "daemon.json"
-    config.write_text("{}")
+    config.write_text(daemon_json())
     with (shard / "dockerd.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own words
             [  # noqa: S607 - found as everybody finds it

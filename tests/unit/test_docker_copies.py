@@ -1,0 +1,210 @@
+"""Copies of what an image has: volumes that the engine fills, and homes filled from them."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import APIError
+from docker_stand_in import Engine, StandIn
+
+from tmpnb.spawners.docker_copies import BEGIN, HOME, PREFIX, Copied, Copies
+from tmpnb.spawners.docker_kit import LABEL
+
+IMAGE = "lesson"
+JOVYAN, ROOM = "/home/jovyan", 4 * 1024**2
+IDENTITY = {"owner": "us", LABEL: "pool"}
+
+
+@pytest.fixture
+def engine() -> Iterator[StandIn]:
+    running = Engine()
+    running.state.volumes = {}
+    yield running.state
+    running.close()
+
+
+@pytest.fixture
+def copies(engine: StandIn) -> Iterator[Copies]:
+    client = docker.APIClient(engine.url, version="1.41", timeout=10)
+    yield Copies(client, "pool", {"owner": "us"})
+    client.close()
+
+
+def about(engine: StandIn, image_id: str, entrypoint: object) -> None:
+    """Let the image be another one from now on."""
+    config = {"Id": image_id, "Config": {"Entrypoint": entrypoint}}
+    engine.rules.clear()
+    engine.rule("GET /images/.*", lambda: (200, config))
+
+
+def name_of(copied: Copied) -> str:
+    [mount] = copied.mounts
+    assert (mount["Target"], mount["ReadOnly"]) == (HOME, True)
+    assert mount["VolumeOptions"]["NoCopy"] is True, "what the image has there is not in it"
+    return str(mount["Source"])
+
+
+def test_the_engine_fills_a_volume_from_the_home_of_the_image(
+    engine: StandIn, copies: Copies
+) -> None:
+    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert engine.volumes == {name: IDENTITY}
+    [made] = engine.bodies
+    [mount] = made["HostConfig"]["Mounts"]
+    assert (mount["Source"], mount["Target"]) == (name, "/home/jovyan")
+    assert "NoCopy" not in mount.get("VolumeOptions", {}), "or the engine would not fill it"
+    assert engine.requests("/start") == []
+    assert engine.containers == {}
+
+
+def test_the_program_of_the_image_starts_after_its_home_is_there(
+    engine: StandIn, copies: Copies
+) -> None:
+    about(engine, "sha256:1", ["tini", "--"])
+    limit = str(3 * 1024)  # half of the disk, without what Jupyter needs
+    found = copies.home(IMAGE, JOVYAN, ROOM).entrypoint
+    assert found == ["sh", "-c", BEGIN, "tmpnb", "/home/jovyan", limit, "tini", "--"]
+    about(engine, "sha256:1", None)
+    assert copies.home(IMAGE, JOVYAN, ROOM).entrypoint == found[:6]
+
+
+def test_volumes_of_an_image_are_copies_that_nobody_writes_to(
+    engine: StandIn, copies: Copies
+) -> None:
+    found = copies.volumes(IMAGE, ["/data", "/books"])
+    assert found.entrypoint is None
+    assert [(m["Target"], m["ReadOnly"]) for m in found.mounts] == [
+        ("/books", True),
+        ("/data", True),
+    ]
+    filled = {b["HostConfig"]["Mounts"][0]["Source"]: b for b in engine.bodies}
+    places = {m["Source"]: m["Target"] for m in found.mounts}
+    for name, body in filled.items():
+        assert body["HostConfig"]["Mounts"][0]["Target"] == places[name]
+    assert copies.volumes(IMAGE, []) == Copied()
+
+
+def test_volumes_that_the_engine_refuses_are_an_error_for_nothing_bounds_others(
+    engine: StandIn, copies: Copies
+) -> None:
+    engine.refuse("POST /volumes/create", 403, "policy says no")
+    with pytest.raises(APIError, match="policy says no"):
+        copies.volumes(IMAGE, ["/data"])
+
+
+def test_each_image_is_copied_once_however_many_start(engine: StandIn, copies: Copies) -> None:
+    together = threading.Barrier(4)
+
+    def start(_: int) -> str:
+        together.wait(timeout=10)
+        return name_of(copies.home(IMAGE, JOVYAN, ROOM))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(start, range(4)))) == 1
+    assert len(engine.bodies) == 1
+    about(engine, "sha256:2", None)  # the tag means another one by now
+    name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert len(engine.bodies) == 2
+
+
+def test_a_volume_that_somebody_removed_is_made_anew_under_another_name(
+    engine: StandIn, copies: Copies
+) -> None:
+    first = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert engine.volumes is not None
+    engine.volumes = {first: {}}  # the engine itself made an empty one in its place
+    second = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert second != first
+    assert engine.volumes[second] == IDENTITY
+
+
+def test_what_former_runs_left_goes_unless_it_is_used(engine: StandIn, copies: Copies) -> None:
+    engine.volumes = {
+        f"{PREFIX}pool-old": IDENTITY,
+        f"{PREFIX}pool-used": IDENTITY,
+        "tmpnb-kit-pool-1": IDENTITY,
+        f"{PREFIX}other": {LABEL: "other"},
+    }
+    engine.in_use.add(f"{PREFIX}pool-used")
+    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert set(engine.volumes) == {
+        name,
+        f"{PREFIX}pool-used",
+        "tmpnb-kit-pool-1",
+        f"{PREFIX}other",
+    }
+
+
+@pytest.mark.parametrize(
+    "pattern", ["POST /volumes/create", "POST /containers/create", "GET /images/.*"]
+)
+def test_an_engine_that_refuses_it_costs_one_warning_and_no_server(
+    engine: StandIn, copies: Copies, pattern: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.refuse(pattern, 403, "policy says no")
+    with caplog.at_level(logging.WARNING):
+        assert [copies.home(IMAGE, JOVYAN, ROOM) for _ in range(3)] == [Copied()] * 3
+    [record] = caplog.records
+    assert "homes in memory begin empty" in record.getMessage()
+    assert "policy says no" in record.getMessage()
+
+
+def begin(image: Path, home: Path, kilobytes: int) -> subprocess.CompletedProcess[str]:
+    """Run the words that a server begins with, with directories of this machine."""
+    script = BEGIN.replace(HOME, str(image))
+    words = ["sh", "-c", script, "tmpnb", str(home), str(kilobytes), "sh", "-c", 'echo "$0"', "a b"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - our own words
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Return a home as an image may have it."""
+    made = tmp_path / "image"
+    (made / "course/.hidden").mkdir(parents=True)
+    (made / "course/one.ipynb").write_text("{}")
+    (made / "course/run").write_text("#!/bin/sh\n")
+    (made / "course/run").chmod(0o750)
+    (made / ".bashrc").write_text("export A=1\n")
+    (made / "link").symlink_to("course/one.ipynb")
+    (made / "dangling").symlink_to("/nowhere/at/all")
+    return made
+
+
+def test_a_home_begins_as_it_is_in_the_image_and_then_the_program_runs(
+    image: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    done = begin(image, home, 1024)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a b\n", "")
+    assert (home / "course/one.ipynb").read_text() == "{}"
+    assert (home / "course/run").stat().st_mode & 0o777 == 0o750
+    assert (home / "course/.hidden").is_dir()
+    assert (home / ".bashrc").exists()
+    assert (home / "link").readlink() == Path("course/one.ipynb")
+    assert (home / "dangling").readlink() == Path("/nowhere/at/all")
+
+
+def test_a_home_that_does_not_fit_is_left_empty_and_said(image: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (image / "large").write_bytes(b"x" * 100_000)
+    done = begin(image, home, 64)
+    assert (done.returncode, done.stdout) == (0, "a b\n")
+    assert f"what the image has in {home} is more than 64 kB" in done.stderr
+    assert list(home.iterdir()) == []
+
+
+def test_an_image_without_a_home_starts_all_the_same(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    done = begin(tmp_path / "absent", home, 64)
+    assert (done.returncode, done.stdout) == (0, "a b\n")
+    assert f"not all of what the image has in {home} is there" in done.stderr
