@@ -169,7 +169,7 @@ class Service:
             ),
             banned=access.banned,
             exempt=access.exempt,
-            notebooks=orchestrator.server_addresses,
+            is_notebook=orchestrator.notebooks.have,
         )
 
 

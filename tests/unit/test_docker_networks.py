@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from typing import Any, cast
 
 import docker
@@ -13,10 +13,12 @@ from docker_stand_in import Engine, StandIn
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.firewall_rules import OWN, bridge
+from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_podman
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, NO_GATEWAY, ensure, openness
-from tmpnb.spawners.docker_networks import OwnNetworks
+from tmpnb.spawners.docker_networks import Networks, OwnNetworks
 from tmpnb.spawners.docker_options import Options, subnets
+from tmpnb.spawners.docker_whereabouts import Company
 
 CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
 
@@ -330,3 +332,24 @@ def test_an_answer_of_odd_shape_spoils_no_listing(
     monkeypatch.setattr(engine, "inspect_network", lambda *_: about)
     networks.tend(["a"])
     assert "networks of servers cannot be kept" in caplog.text
+
+
+def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    proxy = stand_in.add("proxy", {})
+    other = stand_in.add("of-another-pool", {listing.MANAGED: "true"})
+    own = stand_in.add("own", {listing.MANAGED: "true"})
+    ports = [{"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 8000}]  # noqa: S104 - read
+    gateways = {"Networks": {"lan": {"Gateway": "172.18.0.1"}}}
+    stand_in.containers[proxy] |= {"Ports": ports, "NetworkSettings": gateways}
+    on = {i: {"IPv4Address": f"172.18.0.{n}/16"} for n, i in enumerate((proxy, other, own), 2)}
+    stand_in.rule("GET /networks/lan", lambda: (200, {"Containers": on}), 2)
+    networks = Networks(client, "lan")
+    for _ in range(2):
+        company = networks.company({own})
+        assert company.addresses == {ip_address("172.18.0.2")}, "the proxy's alone"
+        assert company.gateways == {ip_address("172.18.0.1")}
+    assert len(stand_in.requests("containers/json")) == 2
+    assert networks.company({own}) == Company(), "the network is gone"
+    assert OwnNetworks(client, "p", "lan", subnets("198.18.0.0/15"), {}).company(()) == Company()

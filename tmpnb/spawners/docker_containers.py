@@ -30,6 +30,7 @@ from tmpnb.spawners.docker_options import LOOPBACK, NOWHERE, Options
 from tmpnb.spawners.docker_person import Person
 from tmpnb.spawners.docker_ports import own_loopback
 from tmpnb.spawners.docker_volumes import placing
+from tmpnb.spawners.docker_whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Containers:
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
+        self.whereabouts = Whereabouts()
 
     @property
     def barred(self) -> str:
@@ -97,6 +99,7 @@ class Containers:
 
     def all(self) -> list[Instance]:
         """Return every container of the pool, in one request."""
+        turn = self.whereabouts.begin()
         found = self._find()
         instances = [listing.instance_of(entry) for entry in found]
         self._ids = {
@@ -104,6 +107,9 @@ class Containers:
             for instance, entry in zip(instances, found, strict=True)
             if entry.get("Id")
         }
+        ids = (instance.server_id for instance in instances)
+        self.whereabouts.listed(turn, zip(ids, found, strict=True))
+        self.whereabouts.company = self._networks.company({str(entry.get("Id")) for entry in found})
         self._networks.tend(instance.server_id for instance in instances)
         return instances
 
@@ -243,6 +249,7 @@ class Containers:
             settings = merged(settings, {"extra_hosts": options.extra_hosts})
         if options.published:
             settings = merged({"port_bindings": {port: (published_at,)}}, settings)
+            settings |= {"network_mode": network} if network else {}
         else:
             settings["network_mode"] = "host" if options.host_network else network
         if options.egress == "none":  # else the engine may ask the outside in the server's place
@@ -290,6 +297,7 @@ class Containers:
             if not (found and listing.is_serving(found[0])):
                 raise self._ended(container, order)
             address = listing.address_of(found[0])
+            self.whereabouts.note(order.server_id, found[0])  # before anybody can have it
             if address is not None or given_up.wait(PAUSE):
                 return address
         raise SpawnerError(f"server {order.server_id} runs, but Docker gave it no address")

@@ -19,7 +19,7 @@ from docker.utils.socket import SocketError
 
 from tmpnb import listeners, sizes
 from tmpnb.errors import ConfigError, TmpnbError
-from tmpnb.examination import Examination, ServerFacts
+from tmpnb.examination import Examination, ServerFacts, ServerNetwork
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
 from tmpnb.spawners import docker_address, docker_guard, docker_hardening, docker_reach
@@ -72,11 +72,12 @@ class DockerExamination(Examination):
                 yield skip(topic, "needs the engine")
             return
         where = docker_address.shown(docker_address.address())
-        options = adapted(self._options, kind_of(about))
+        self._options = options = adapted(self._options, kind_of(about))
         rootless = ", rootless," if options.kind.rootless else ""
         yield ok("engine", f"{version}{rootless} at {where}")
         if other := docker_address.unfollowed():
             yield warn("context", *other.split("; ", 1))
+        self.is_here = not options.kind.rootless and _is_here(about, where)
         honestly = honest(about)
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         if volumes := await self._checked("volumes", lambda c: volumes_finding(c, options)):
@@ -94,6 +95,13 @@ class DockerExamination(Examination):
             facts = await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
             return replace(facts, root_allowed=self._options.limits.root_allowed)
         return ServerFacts()
+
+    async def server_networks(self) -> list[ServerNetwork]:
+        """See `Examination`."""
+        with suppress(TmpnbError, LookupError):
+            look = partial(docker_reach.server_networks, options=self._options)
+            return await self._ask("looking at the servers' networks", look)
+        return []
 
     async def place_of(self, server_id: str) -> str | None:
         """See `Examination`."""
@@ -266,8 +274,7 @@ def memory_limit(options: Options) -> int:
 def disk_finding(about: Facts, where: str) -> Finding:
     """Say how much disk the engine has left, where this process can see it."""
     root = str(about.get("DockerRootDir") or "")
-    here = where.startswith("unix:") and about.get("Name") == socket.gethostname()
-    if not (here and root):
+    if not (root and _is_here(about, where)):
         return skip("disk", "the engine's disk cannot be seen from here")
     try:
         free = shutil.disk_usage(root).free
@@ -279,6 +286,11 @@ def disk_finding(about: Facts, where: str) -> Finding:
     if free < LITTLE_DISK:
         return warn("disk", words, "docker system prune, or a larger disk")
     return ok("disk", words)
+
+
+def _is_here(about: Facts, where: str) -> bool:
+    """Return whether the engine runs on this machine, and we in no container."""
+    return where.startswith("unix:") and about.get("Name") == socket.gethostname()
 
 
 def _version(client: docker.APIClient) -> str:
