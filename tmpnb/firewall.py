@@ -60,6 +60,7 @@ async def firewall(words: Sequence[str], say: Say) -> bool:
         allowed=_networks("--allow", found.allow),
         resolvers=_networks("--dns", found.dns),
         connections=found.connections,
+        proxies=_networks("--proxies", found.proxies),
         bridges=tuple(name.strip() for value in found.bridges for name in value.split(",")),
     )
     if found.remove:
@@ -107,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
         "--allow": "do not refuse these, though they are private: 10.1.2.3,10.9.0.0/16",
         "--dns": "name servers that may be asked, on port 53 alone, though they are private",
         "--bridges": "bound servers on these interfaces too, which tmpnb did not name: br-0a1b2c",
+        "--proxies": "addresses of the proxy and tmpnb on these, to which no bound applies",
     }.items():
         made.add_argument(flag, metavar="LIST", action="append", default=[], help=help_)
     made.add_argument(

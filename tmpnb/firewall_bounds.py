@@ -14,6 +14,7 @@ from tmpnb.errors import ConfigError
 DEFAULT = 4096  # connections of one server
 FEWEST, MOST = 1024, 1_000_000  # with fewer, the sentry could not ask often enough
 LASTS = 120  # seconds that a closed connection stays in the table, at most
+OF_A_SUBNET, OF_THE_SERVER = 15, 14  # of 16 addresses the server's own one is the last for use
 SERVERS = 65535  # of which is kept how many they have; one more gets none
 
 
@@ -44,7 +45,7 @@ def sets() -> str:
     )
 
 
-def chains(connections: int, bridges: Sequence[str]) -> str:
+def chains(connections: int, bridges: Sequence[str], own: str) -> str:
     """Return the chains.
 
     Who is in a full set is counted on, and who is not gets no connection. None can fill one with
@@ -53,12 +54,17 @@ def chains(connections: int, bridges: Sequence[str]) -> str:
     Args:
         connections: Entries of the table that one server may have.
         bridges: How the names of the servers' bridges begin, or whole names.
+        own: How those begin that one server has for itself, with the proxy and nobody else. What
+            the proxy sends there is no server's.
     """
     open_, quarter = connections // 2, connections // 4
     rate = f"limit rate {max(1, quarter * 60 // LASTS)}/minute burst {quarter} packets"
     bounded = "\n".join(f'\t\tiifname "{bridge}" ct state new jump bound' for bridge in bridges)
+    server = f"ip saddr & 0.0.0.{OF_A_SUBNET} == 0.0.0.{OF_THE_SERVER}"
     return f"""\t# At most {connections} connections of one server, those just closed included.
 \tchain bound {{
+\t\tip saddr @proxies4 return
+\t\tip6 saddr @proxies6 return
 \t\tfib saddr . iif oif missing drop
 \t\tmeta nfproto ipv4 goto bound4
 \t\tgoto bound6
@@ -87,5 +93,6 @@ def chains(connections: int, bridges: Sequence[str]) -> str:
 \tchain prerouting {{
 \t\ttype filter hook prerouting priority -150; policy accept;
 {bounded}
+\t\tiifname "{own}" {server} ct state new jump bound4
 \t}}
 """

@@ -76,6 +76,7 @@ class Exceptions:
     resolvers: tuple[Network, ...] = ()  # single addresses whose port 53 is not refused
     connections: int = firewall_bounds.DEFAULT  # that one server may have at a time
     bridges: tuple[str, ...] = ()  # of other networks that servers are on
+    proxies: tuple[Network, ...] = ()  # on these, who ask servers for all visitors
 
     def __post_init__(self) -> None:
         """Refuse what would undo the rules.
@@ -112,7 +113,8 @@ def bridge(prefix: str, name: str) -> str:
 def table(exceptions: Exceptions) -> str:
     """Return the rules as a script of `nft`, which puts them in place of older ones at once."""
     closed = (*CLOSED4, *CLOSED6, *exceptions.also)
-    bridges = (*(f"{prefix}*" for prefix in BRIDGES), *exceptions.bridges)
+    shared = (f"{prefix}*" for prefix in BRIDGES if prefix != OWN)
+    bridges = (*shared, *exceptions.bridges)
     return f"""table inet tmpnb
 delete table inet tmpnb
 table inet tmpnb {{
@@ -121,9 +123,10 @@ table inet tmpnb {{
 {_sets("resolver", exceptions.resolvers)}
 \tset asked4 {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
 \tset asked6 {{ type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
+{_sets("proxies", exceptions.proxies)}
 {firewall_bounds.sets()}
 
-{firewall_bounds.chains(exceptions.connections, bridges)}
+{firewall_bounds.chains(exceptions.connections, bridges, f"{OWN}*")}
 \t# Said to each server ten times a second at most, so that none can silence it for others.
 \tchain refuse {{
 \t\tupdate @asked4 {{ ip saddr limit rate 10/second burst 20 packets }} \\

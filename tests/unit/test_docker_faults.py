@@ -513,3 +513,18 @@ async def test_where_a_server_is_is_known_before_anybody_can_have_it(
     docker.containers.clear()
     await spawner.list()
     assert spawner.holds(address) is False, "its address may be anybody's now"
+
+
+async def test_a_published_server_is_on_a_network_of_ours_unless_the_operator_wants_another(
+    docker: StandIn, spawner: DockerSpawner, spawner_with: SpawnerFactory
+) -> None:
+    await spawner.start(SPEC)
+    bridge = {"network_mode": "bridge"}
+    other = await spawner_with(extra_host_config=bridge)
+    await other.start(ServerSpec("def", "/user/def/", "the-token-of-def"))
+    seen = [
+        (body["HostConfig"]["NetworkMode"], body["HostConfig"]["PortBindings"])
+        for body in docker.bodies
+    ]
+    assert [mode for mode, _ in seen] == ["tmpnb-open", "bridge"]
+    assert all(ports["8888/tcp"] for _, ports in seen)

@@ -11,6 +11,7 @@ import pytest
 from docker.errors import APIError, NotFound
 from docker_stand_in import Engine, StandIn
 
+from tmpnb import firewall_bounds
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.firewall_rules import OWN, bridge
 from tmpnb.spawners import docker_listing as listing
@@ -217,6 +218,19 @@ def test_each_server_has_a_closed_network_with_those_who_reach_it(engine: FakeEn
         assert engine.made[name]["internal"] is True
         assert engine.made[name]["options"] == {NO_GATEWAY: "true", BRIDGE: bridge(OWN, name)}
         assert engine.made[name]["Labels"]["a"] == "b"
+
+
+def test_a_server_has_the_address_by_which_the_firewall_knows_it(engine: FakeEngine) -> None:
+    networks = own_networks(engine)
+    for server_id in ("one", "two"):
+        subnet = IPv4Network(engine.subnet(networks.place(server_id)))
+        given = networks.address_for(server_id)
+        assert given is not None
+        assert ip_address(given) in subnet
+        assert int(ip_address(given)) & firewall_bounds.OF_A_SUBNET == firewall_bounds.OF_THE_SERVER
+    networks.free("one")
+    assert networks.address_for("one") is None
+    assert Networks(cast("docker.APIClient", engine), "lan").address_for("one") is None
 
 
 def test_a_network_goes_with_its_server_and_also_from_who_does_not_run(engine: FakeEngine) -> None:

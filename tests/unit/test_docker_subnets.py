@@ -116,6 +116,14 @@ def test_one_that_is_there_is_used_and_its_size_is_told(
     assert not stand_in.requests("create")
 
 
+def test_who_else_may_be_on_a_named_network_is_not_held_to_the_servers_bounds(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    prepare(client, "pool", Options("image", network="lan", capacity=10))
+    assert subnet_of(stand_in.networks["lan"]).prefixlen == 26
+    assert "Options" not in stand_in.networks["lan"] or not stand_in.networks["lan"]["Options"]
+
+
 @pytest.mark.parametrize("more", [{"network_mode": "bridge"}, {"links": {"db": "db"}}])
 def test_the_operator_s_own_network_goes_before_ours(
     client: docker.APIClient, stand_in: StandIn, more: dict[str, Any]

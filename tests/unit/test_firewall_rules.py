@@ -27,7 +27,7 @@ from tmpnb.firewall_rules import (
     table,
 )
 
-STARS = tuple(f"{prefix}*" for prefix in BRIDGES)
+STARS = tuple(f"{prefix}*" for prefix in BRIDGES if prefix != OWN)
 FOUR, SIX = st.ip_addresses(v=4), st.ip_addresses(v=6)
 
 
@@ -224,8 +224,15 @@ def test_this_machine_answers_servers_with_all_egress_only() -> None:
 def test_connections_of_servers_on_all_our_bridges_and_named_ones_are_bounded() -> None:
     script = table(Exceptions(connections=2000, bridges=("br-0a1b",)))
     bounded = [f'iifname "{name}" ct state new jump bound' for name in (*STARS, "br-0a1b")]
-    assert chain(script, "prerouting")[1:] == bounded
+    own = f'iifname "{OWN}*" ip saddr & 0.0.0.15 == 0.0.0.14 ct state new jump bound4'
+    assert chain(script, "prerouting")[1:] == [*bounded, own]
     assert "ip saddr ct count 1000" in script
+    proxies = table(Exceptions(proxies=(ip_network("172.18.0.2"), ip_network("fd00::2"))))
+    assert (
+        "set proxies4 { type ipv4_addr; flags interval; auto-merge; elements = { 172.18" in proxies
+    )
+    assert "set proxies6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00" in proxies
+    assert chain(proxies, "bound")[:2] == [f"ip{n} saddr @proxies{n or 4} return" for n in ("", 6)]
     assert "ether saddr ct count 1000" in script
     assert script.count("limit rate 250/minute burst 500 packets") == 2
 

@@ -89,12 +89,13 @@ def connections_finding(
         words = f"unknown whether one server can fill {holds}: this user may not list the rules"
         return skip(TOPIC, f"{words}; run doctor as root, with nft installed")
     left = [network.name for network in found if not bounds.hold(network.bridge)]
-    if not bounds.connections or len(left) == len(found):
+    if not bounds.connections:
         return warn(TOPIC, f"nothing keeps one server from filling {holds}", BOUND)
     if left:
         names = ",".join(n.bridge for n in found if n.name in left)
         words = f"a server on {', '.join(left)} can fill {holds}"
-        return warn(TOPIC, words, f"{BOUND}, with --bridges={names}")
+        proxies = "and --proxies for a proxy there"
+        return warn(TOPIC, words, f"{BOUND}, with --bridges={names}, {proxies}")
     taken = capacity * bounds.connections
     words = f"{capacity} servers of {bounds.connections} connections may take {taken} in {holds}"
     if taken > most:
@@ -150,7 +151,7 @@ def network_finding(network: ServerNetwork, most6: int | None) -> Finding | None
 def bounds_in(rules: str) -> Bounds:
     """Return what rules, as nft lists them, hold servers to. Pure."""
     open_ = re.search(r"add @open4 \{ ip saddr ct count (\d+) \}", rules)
-    bridges = re.findall(r'iifname "([^"]+)" ct state new jump bound', rules)
+    bridges = re.findall(r'iifname "([^"]+)".* ct state new jump bound', rules)
     return Bounds(2 * int(open_[1]) if open_ else 0, tuple(bridges))
 
 

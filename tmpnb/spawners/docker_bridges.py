@@ -35,10 +35,12 @@ class Room:
     Attributes:
         within: The range that they are taken from.
         servers: That will be on it at a time.
+        bounded: Whether all who are on it are held to the firewall's bounds, as servers are.
     """
 
     within: IPv4Network
     servers: int
+    bounded: bool = True
 
     def subnets(self, client: docker.APIClient) -> Iterable[IPv4Network]:
         """Yield subnets of the right size that are free, as far as engine and machine tell."""
@@ -121,7 +123,7 @@ def _make(
 ) -> None:
     settings: dict[str, Any] = {"driver": "bridge", "labels": dict(labels), "check_duplicate": True}
     options = {ICC: "false"} if closed or bridge else {}
-    if room is not None:
+    if bridge or (room is not None and room.bounded):
         kind = firewall_rules.CLOSED if closed else firewall_rules.OPEN
         options[BRIDGE] = bridge or firewall_rules.bridge(kind, name)
     settings |= {"options": options} if options else {}

@@ -209,7 +209,7 @@ class Containers:
             host_config=self.host_config(
                 order.port, person, kit.mounts, network, self._published_at(order)
             ),
-            networking_config=self._networking(network),
+            networking_config=self._networking(network, order.server_id),
         )
         for warning in made.get("Warnings") or []:
             log.debug("container warning id=%s text=%s", order.server_id, warning)
@@ -249,8 +249,7 @@ class Containers:
             settings = merged(settings, {"extra_hosts": options.extra_hosts})
         if options.published:
             settings = merged({"port_bindings": {port: (published_at,)}}, settings)
-            settings |= {"network_mode": network} if network else {}
-        else:
+        if network or not options.published:
             settings["network_mode"] = "host" if options.host_network else network
         if options.egress == "none":  # else the engine may ask the outside in the server's place
             settings.setdefault("dns", [NOWHERE])
@@ -283,11 +282,12 @@ class Containers:
         own = self._options.own_addresses
         return own_loopback(order.server_id) if own else self._options.container_ip
 
-    def _networking(self, network: str) -> dict[str, Any] | None:
+    def _networking(self, network: str, server_id: str) -> dict[str, Any] | None:
         if not network:
             return None
         # Named at its creation, the network is the only one the container is ever on.
-        endpoint = self._client.create_endpoint_config()
+        address = self._networks.address_for(server_id)
+        endpoint = self._client.create_endpoint_config(ipv4_address=address)
         config: dict[str, Any] = self._client.create_networking_config({network: endpoint})
         return config
 

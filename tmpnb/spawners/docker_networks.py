@@ -54,16 +54,17 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
     """
     name, labels = options.place or options.published_on, options.labels
     way_out = options.way_out
-    # Where servers have networks of their own, they are not on the one that is named.
-    within, servers = options.own_subnets, 0 if options.apart else options.capacity
-    room = None if options.kind.podman else Room(within, servers)
     if name and name != way_out:
-        closed = options.egress == "none" and not options.apart
+        closed, room = options.egress == "none" and not options.apart, None
+        if not (options.apart or options.kind.podman):
+            # A proxy may be on one that leads out and is named, and is not held to their bounds.
+            bounded = closed or not options.network
+            room = Room(options.own_subnets, options.capacity, bounded)
         ensure(client, name, labels, closed=closed, room=room)
     guard = None
     if way_out:
         bridge = firewall_rules.bridge(firewall_rules.OUT, way_out)
-        all_of_them = Room(within, options.capacity)
+        all_of_them = Room(options.own_subnets, options.capacity)
         ensure(client, way_out, labels, closed=False, bridge=bridge, room=all_of_them)
         guard = Guard(client, pool, way_out, options)
     if not options.apart:
@@ -109,6 +110,11 @@ class Networks:
         if self._guard:
             self._guard.require()
         return self._name
+
+    def address_for(self, server_id: str) -> str | None:
+        """Return the address that a placed server has there; None for any."""
+        del server_id
+        return None
 
     def free(self, server_id: str) -> None:
         """Remove what was made for a server that is gone. Idempotent."""
@@ -184,6 +190,7 @@ class OwnNetworks(Networks):
         self._next = subnets.subnets(new_prefix=max(PREFIX, subnets.prefixlen))
         self._lock = threading.Lock()  # over `_next` and `_placing`
         self._placing: set[str] = set()  # servers that are being made
+        self._subnet_of: dict[str, IPv4Network] = {}  # of servers placed where that counts
         self._seen: frozenset[str] | None = None  # who was on the meeting network last
 
     def company(self, servers: Collection[str]) -> Company:
@@ -219,11 +226,17 @@ class OwnNetworks(Networks):
             self._connect(member, name)
         return name
 
+    def address_for(self, server_id: str) -> str | None:
+        """Return the last address of its network, by which the firewall tells it from proxies."""
+        subnet = self._subnet_of.get(server_id)
+        return None if subnet is None else str(subnet[-2])
+
     def free(self, server_id: str) -> None:
         """See `Networks`."""
         self._remove(self._name_of(server_id))
         with self._lock:
             self._placing.discard(server_id)
+            self._subnet_of.pop(server_id, None)
 
     def tend(self, server_ids: Iterable[str]) -> None:
         """Bring those who came anew to the meeting network to all servers. Never fails.
@@ -282,6 +295,8 @@ class OwnNetworks(Networks):
                 if not any(words in str(error) for words in TAKEN):
                     raise
             else:
+                if self._make_network is make_network:
+                    self._subnet_of[server_id] = subnet
                 return
         raise SpawnerError(f"no free network in --own-subnets={self._subnets}")
 
