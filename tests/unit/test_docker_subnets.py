@@ -107,6 +107,9 @@ def test_one_that_is_there_is_used_and_its_size_is_told(
     ensure(client, "large", {}, closed=True, room=room)
     assert "docker network rm large" in caplog.text
     caplog.clear()
+    stand_in.networks["many"] = of("10.0.0.0/20")
+    ensure(client, "many", {}, closed=True, room=Room(RANGE, 2000))
+    assert not caplog.text, "it has to be so large"
     ensure(client, "small", {}, closed=True, room=room)
     assert not caplog.text
     with pytest.raises(

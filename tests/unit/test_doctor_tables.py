@@ -65,10 +65,11 @@ def test_neighbours_are_told_with_the_mend(most: int | None, level: Level, said:
 
 
 def test_networks_that_are_too_large_are_named() -> None:
-    assert network_finding(SMALL, 1024) is None
+    assert network_finding(SMALL, 10, 1024) is None
+    assert network_finding(ServerNetwork("many", "tmpna-1", 4096), 2000, 1024) is None
     in_six = ServerNetwork("six", "br-1", 64, in_six=True)
     other = ServerNetwork("lan", "br-2", 65536)
-    lines = [f.line() for one in (LARGE, other, in_six) if (f := network_finding(one, 1024))]
+    lines = [f.line() for one in (LARGE, other, in_six) if (f := network_finding(one, 10, 1024))]
     assert "leave --docker-network out" in lines[0]
     assert "docker network rm lan" in lines[1]
     assert "which holds 1024; mend: leave IPv6 off" in lines[2]

@@ -62,7 +62,7 @@ async def findings(examination: Examination, capacity: int) -> AsyncGenerator[Fi
         yield connections_finding(found, capacity, _number(CONNECTIONS), _number(TRACKED), bounds)
         yield neighbours_finding(found, capacity, _number(NEIGHBOURS), _known())
     for network in found:
-        if finding := network_finding(network, _number(NEIGHBOURS6)):
+        if finding := network_finding(network, capacity, _number(NEIGHBOURS6)):
             yield finding
 
 
@@ -128,14 +128,15 @@ def neighbours_finding(
     return ok(TOPIC, f"{words}, {now} are in it")
 
 
-def network_finding(network: ServerNetwork, most6: int | None) -> Finding | None:
+def network_finding(network: ServerNetwork, capacity: int, most6: int | None) -> Finding | None:
     """Say what is wrong with a network of servers; None if nothing is. Pure.
 
     Args:
         network: It.
+        capacity: Servers in all.
         most6: Neighbours in IPv6 that the machine's table holds; None: not for us to see.
     """
-    if network.addresses >= MOST_ADDRESSES:
+    if network.addresses >= max(MOST_ADDRESSES, 4 * capacity):
         words = f"the network {network.name} has {network.addresses} addresses, and one server can"
         own = ANEW.format(network.name)
         mend = "leave --docker-network out" if network.name == "bridge" else own

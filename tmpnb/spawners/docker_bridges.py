@@ -59,7 +59,7 @@ class Room:
                 f"--pool-size={self.servers}: the network {name} has addresses for {room} servers;"
                 f" {ANEW.format(name)}, or name another with --docker-network"
             )
-        if self.servers and is_large(network):
+        if self.servers and is_large(network, self.servers):
             log.warning(
                 "on the network %s one server can fill the machine's table of neighbours, as it has"
                 " far more addresses than servers; %s",

@@ -17,7 +17,7 @@ OTHERS = 8  # the machine, a sentry, those that doctor tries, and some that are 
 RESERVED = 2  # the network itself, and broadcast
 PREFIX = 28  # bits of a server's own network: 13 containers
 SMALLEST = 26  # bits: room for a second pool
-LARGE = 22  # bits, from which on one server can fill the machine's usual table alone
+LARGE = 1024  # addresses with which one server can fill the machine's usual table alone
 TRIES = 64  # subnets that may turn out to be taken
 
 
@@ -32,9 +32,10 @@ def room_in(network: Facts) -> int | None:
     return max(sizes, default=None)
 
 
-def is_large(network: Facts) -> bool:
-    """Return whether one server on it can fill the machine's table of neighbours."""
-    return any(subnet.prefixlen <= LARGE for subnet in subnets_of(network))
+def is_large(network: Facts, servers: int) -> bool:
+    """Return whether one server can fill the machine's table of neighbours for nothing."""
+    most = max(LARGE, 4 * servers)
+    return any(subnet.num_addresses >= most for subnet in subnets_of(network))
 
 
 def subnets_of(network: Facts) -> list[IPv4Network]:
