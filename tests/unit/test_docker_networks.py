@@ -364,6 +364,25 @@ def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(
         company = networks.company({own})
         assert company.addresses == {ip_address("172.18.0.2")}, "the proxy's alone"
         assert company.gateways == {ip_address("172.18.0.1")}
-    assert len(stand_in.requests("containers/json")) == 2
+    assert len(stand_in.requests("containers/json")) == 3, "of the other pool's server each time"
     assert networks.company({own}) == Company(), "the network is gone"
+
+
+def test_a_proxy_that_does_not_run_yet_is_looked_at_again(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    gateways = {"Networks": {"control": {"Gateway": "172.19.0.1"}}}
+    on = {"proxy": {"IPv4Address": "172.18.0.2/16"}}
+    stand_in.rule("GET /networks/lan", lambda: (200, {"Containers": on}))
+    networks = Networks(client, "lan")
+    assert networks.company(()) == Company()
+    proxy = stand_in.add("proxy", {})
+    ports = [{"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 8000}]  # noqa: S104 - read
+    about = {"Id": "proxy", "Ports": ports, "NetworkSettings": gateways}
+    stand_in.containers["proxy"] = stand_in.containers.pop(proxy) | about
+    company = networks.company(())
+    assert company.gateways == company.perhaps == {ip_address("172.19.0.1")}
+
+
+def test_servers_with_networks_of_their_own_have_no_company(client: docker.APIClient) -> None:
     assert OwnNetworks(client, "p", "lan", subnets("198.18.0.0/15"), {}).company(()) == Company()

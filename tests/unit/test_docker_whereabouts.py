@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tmpnb.spawners.docker_whereabouts import Company, Whereabouts, gateways_of, place_of
+from tmpnb.spawners.docker_whereabouts import Company, Whereabouts, doors_of, place_of
 
 
 def entry(**networks: dict[str, Any]) -> dict[str, Any]:
@@ -106,13 +106,16 @@ ON = {"NetworkSettings": {"Networks": {"a": {"Gateway": "172.18.0.1"}, "b": {"Ga
 def test_servers_may_come_from_the_gateway_of_what_they_reach_on_the_machine(
     ports: Any, doubtful: bool
 ) -> None:
-    found = gateways_of(ON | {"Ports": ports})
-    assert found == ({ip_address("172.18.0.1")} if doubtful else set())
+    found = doors_of(ON | {"Ports": ports})
+    assert found.gateways == ({ip_address("172.18.0.1")} if doubtful else set())
+    assert found.perhaps == {ip_address("172.18.0.1")}
 
 
 def test_company_is_no_server_and_its_gateways_may_be() -> None:
     whereabouts = Whereabouts()
     whereabouts.note("a", entry(lan=at("172.18.0.7")))
     proxy, gateway = (frozenset({ip_address(f"172.18.0.{n}")}) for n in (8, 1))
-    whereabouts.company = Company(proxy, gateway)
+    whereabouts.company = Company(proxy, gateway, gateway)
     assert held(whereabouts, "172.18.0.8", "172.18.0.1", "172.18.0.9") == [False, True, None]
+    whereabouts.company = Company(proxy, frozenset(), frozenset({ip_address("172.19.0.1")}))
+    assert held(whereabouts, "172.19.0.1") == [None], "a proxy that is made anew may publish more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from tmpnb.networks import Address
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import docker
 
     from tmpnb.spawners.docker_containers import Containers
+    from tmpnb.spawners.docker_networks import Networks
 
 PATIENCE = 5.0  # seconds; a visitor waits for it
 
@@ -35,14 +37,16 @@ class ServerAddresses:
 
     async def addresses(self: Driver) -> Collection[Address]:
         """See `Spawner`."""
-        client = self._client
-        if client is None:
+        client, containers = self._client, self._containers
+        if client is None or containers is None:
             return ()
+        look = partial(addresses, client, containers.networks)
         what = "asking for the addresses of servers"
-        return await self._quick.run(what, lambda _: addresses(client), seconds=PATIENCE)
+        return await self._quick.run(what, lambda _: look(), seconds=PATIENCE)
 
 
-def addresses(client: docker.APIClient) -> frozenset[Address]:
-    """Return the addresses of all servers in the engine, whatever pool they are of. Blocks."""
+def addresses(client: docker.APIClient, networks: Networks) -> frozenset[Address]:
+    """Return the addresses that servers of any pool come from, the machine's too. Blocks."""
     found = client.containers(all=True, filters={"label": f"{listing.MANAGED}=true"})
-    return frozenset[Address]().union(*(place_of(entry).addresses for entry in found))
+    company = networks.company({str(entry.get("Id")) for entry in found})
+    return company.gateways.union(*(place_of(entry).addresses for entry in found))

@@ -81,7 +81,7 @@ class Containers:
         self._options = options
         self._kit = kit
         self._people = people
-        self._networks = networks
+        self.networks = networks
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
@@ -90,11 +90,11 @@ class Containers:
     @property
     def barred(self) -> str:
         """Why no server may be started or given to a visitor now, in words; "" if it may."""
-        return self._networks.fault
+        return self.networks.fault
 
     def put_away(self) -> None:
         """Remove what is not needed without an orchestrator."""
-        self._networks.close()
+        self.networks.close()
         self._kit.remove()
 
     def all(self) -> list[Instance]:
@@ -109,8 +109,8 @@ class Containers:
         }
         ids = (instance.server_id for instance in instances)
         self.whereabouts.listed(turn, zip(ids, found, strict=True))
-        self.whereabouts.company = self._networks.company({str(entry.get("Id")) for entry in found})
-        self._networks.tend(instance.server_id for instance in instances)
+        self.whereabouts.company = self.networks.company({str(entry.get("Id")) for entry in found})
+        self.networks.tend(instance.server_id for instance in instances)
         return instances
 
     def start(self, order: Order, given_up: threading.Event) -> str:
@@ -127,7 +127,7 @@ class Containers:
         address = None
         try:
             container = self._create(order)
-            if beside := self._networks.beside:
+            if beside := self.networks.beside:
                 self._client.connect_container_to_network(container, beside)
             if not given_up.is_set():
                 self._client.start(container)
@@ -147,7 +147,7 @@ class Containers:
         if known is None or not self._remove(known, given_up):
             for found in self._find(server_id):
                 self._remove(found["Id"], given_up)
-        self._networks.free(server_id)
+        self.networks.free(server_id)
 
     def claim(self, server_id: str, claimed_at: float) -> None:
         """Write the time of the claim into the name.
@@ -195,7 +195,7 @@ class Containers:
         listens_on = options.container_ip if options.host_network else None
         own = listing.labels(self._pool, order.server_id, order.port, listens_on)
         person = self._person(order.image)
-        network = self._networks.place(order.server_id)
+        network = self.networks.place(order.server_id)
         kit = self._kit.supply(order.image, options.environment)
         environment = {**options.environment, **kit.environment, "JUPYTER_TOKEN": order.token}
         made = self._client.create_container(
@@ -286,7 +286,7 @@ class Containers:
         if not network:
             return None
         # Named at its creation, the network is the only one the container is ever on.
-        address = self._networks.address_for(server_id)
+        address = self.networks.address_for(server_id)
         endpoint = self._client.create_endpoint_config(ipv4_address=address)
         config: dict[str, Any] = self._client.create_networking_config({network: endpoint})
         return config

@@ -32,7 +32,7 @@ from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_guard import Guard
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_subnets import PREFIX, TRIES, subnets_of
-from tmpnb.spawners.docker_whereabouts import Company, gateways_of
+from tmpnb.spawners.docker_whereabouts import Company, Doors, doors_of
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Networks:
         self._name, self._guard = name, guard
         self._published = published  # so proxies have no reason to be on it
         self._client = client
-        self._doors: dict[str, frozenset[Address] | None] = {}  # of others, by container
+        self._doors: dict[str, Doors] = {}  # of others that are no servers, by container
 
     @property
     def fault(self) -> str:
@@ -138,27 +138,29 @@ class Networks:
         except NotFound:
             return Company()
         others = {i: told for i, told in about.items() if i not in servers}
-        self._doors = {i: self._doors[i] if i in self._doors else self._door_of(i) for i in others}
-        known = {i: gateways for i, gateways in self._doors.items() if gateways is not None}
+        doors = {i: self._doors.get(i) or self._doors_of(i) for i in others}
+        self._doors = known = {i: found for i, found in doors.items() if found is not None}
         told = (others[i].get(name) for i in known for name in ("IPv4Address", "IPv6Address"))
         found = (address(str(text or "").partition("/")[0]) for text in told)
         return Company(
             frozenset(one for one in found if one is not None),
-            frozenset[Address]().union(*known.values()),
+            frozenset[Address]().union(*(doors.gateways for doors in known.values())),
+            frozenset[Address]().union(*(doors.perhaps for doors in known.values())),
         )
 
-    def _door_of(self, container: str) -> frozenset[Address] | None:
-        """Return the gateways of another's container, for what it publishes stays as it is.
+    def _doors_of(self, container: str) -> Doors | None:
+        """Return those of another's container, for what it publishes stays as it is.
 
-        None: it is gone, or a server that was not listed.
+        None: it does not run yet or any more, or is a server that was not listed.
         """
         found = self._client.containers(filters={"id": container})
         if not found or listing.MANAGED in (found[0].get("Labels") or {}):
             return None
-        gateways = gateways_of(found[0])
-        if gateways:
-            log.warning(DOUBT, *listing.names_of(found[0])[:1], ", ".join(map(str, gateways)))
-        return gateways
+        doors = doors_of(found[0])
+        if doors.gateways:
+            name, shown = listing.names_of(found[0])[:1], ", ".join(map(str, doors.gateways))
+            log.warning(DOUBT, *name, shown)
+        return doors
 
     def close(self) -> None:
         """Remove what only watched the networks."""

@@ -50,25 +50,37 @@ class Company:
         addresses: Theirs there.
         gateways: Who asks by a port that they publish on the machine comes from there, be it the
             machine or a server: the engine takes the connection, and makes another one.
+        perhaps: The gateways of all networks they are on. One of them may have been made anew,
+            and publish a port now.
     """
 
     addresses: frozenset[Address] = frozenset()
     gateways: frozenset[Address] = frozenset()
+    perhaps: frozenset[Address] = frozenset()
 
 
-def gateways_of(entry: Facts) -> frozenset[Address]:
-    """Return the gateways of a listed container if servers reach a port that it publishes.
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a container of others has: see `Company`."""
 
-    They do not where that is on loopback addresses of the machine alone.
-    """
-    published = (p for p in entry.get("Ports") or () if p.get("PublicPort"))
-    places = [networks.address(str(port.get("IP") or "0.0.0.0")) for port in published]  # noqa: S104 - read, not bound
-    if all(place is not None and place.is_loopback for place in places):
-        return frozenset()
+    gateways: frozenset[Address]
+    perhaps: frozenset[Address]
+
+
+def doors_of(entry: Facts) -> Doors:
+    """Return what a listed container that runs has."""
     told = ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values()
     named = (network.get(name) for network in told for name in ("Gateway", "IPv6Gateway"))
     found = (networks.address(str(name or "")) for name in named)
-    return frozenset(address for address in found if address is not None)
+    perhaps = frozenset(address for address in found if address is not None)
+    return Doors(perhaps if _is_reached(entry) else frozenset(), perhaps)
+
+
+def _is_reached(entry: Facts) -> bool:
+    """Return whether servers reach a port that it publishes: not on loopback addresses alone."""
+    published = (p for p in entry.get("Ports") or () if p.get("PublicPort"))
+    places = [networks.address(str(port.get("IP") or "0.0.0.0")) for port in published]  # noqa: S104 - read, not bound
+    return not all(place is not None and place.is_loopback for place in places)
 
 
 class Whereabouts:
@@ -107,8 +119,8 @@ class Whereabouts:
     def holds(self, address: Address) -> bool | None:
         """Return whether a server has an address, or may come from it by way of the machine.
 
-        None: none had it when they were seen, and it is on a network of theirs. It may be
-        another container's, or a server's that the engine has started anew since then.
+        None: none had it when they were seen, and it is on a network of theirs, or stands for
+        the machine. It may be another container's, or a server's that was started anew since.
         """
         with self._lock:
             places = [place for _, place in self._places.values()]
@@ -117,6 +129,8 @@ class Whereabouts:
             return True
         if address in company.addresses:
             return False
+        if address in company.perhaps:
+            return None
         # No listing tells these, and no browser of a visitor can be told to come from one.
         if isinstance(address, IPv6Address) and address.is_link_local and places:
             return True
