@@ -60,6 +60,33 @@ def reached(client: docker.APIClient, container: str, *places: str) -> list[bool
     return [word == "open" for word in answer]
 
 
+ASK = """
+import concurrent.futures, sys, urllib.error, urllib.request
+def asked(place):
+    request = urllib.request.Request(f"http://{place}/api/spawn", method="POST")
+    if len(sys.argv) > 2:
+        request.add_header("X-Forwarded-For", sys.argv[2])
+    try:
+        return urllib.request.urlopen(request, timeout=5).status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    except OSError:
+        return 0
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    print(*pool.map(asked, sys.argv[1].split()))
+"""
+
+
+def asks_for_a_notebook(
+    client: docker.APIClient, container: str, *places: str, forged: str = ""
+) -> list[int]:
+    """Return the status with which each place, host:port, answers from inside; 0: not reached."""
+    words = ["python3", "-c", ASK, " ".join(places), *([forged] if forged else [])]
+    answer = client.exec_start(client.exec_create(container, words)["Id"]).decode().split()
+    assert len(answer) == len(places), answer
+    return [int(word) for word in answer]
+
+
 class RealEngine:
     """What a test may do with the engine besides what a spawner does.
 

@@ -57,6 +57,7 @@ class StandIn:
     image_environment: list[str] = field(default_factory=list)  # NAME=value
     image_volumes: dict[str, dict[str, str]] | None = None  # by place
     volumes: dict[str, dict[str, str]] | None = None  # labels by name; None: it has no volumes
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)  # as asked for, by name
     in_use: set[str] = field(default_factory=set)  # volumes that cannot be removed
     copied: list[bytes] = field(default_factory=list)  # archives put into containers
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -136,6 +137,13 @@ class StandIn:
                 return 200, {"Config": about | {"Volumes": self.image_volumes}}
             case _, ["volumes", *rest] if self.volumes is not None:
                 return self._volume(method, rest, self.volumes, query, body)
+            case "POST", ["networks", "create"]:
+                self.networks[body["Name"]] = body
+                return 201, {"Id": body["Name"]}
+            case "GET", ["networks"]:
+                return 200, list(self.networks.values())
+            case "GET", ["networks", name] if name in self.networks:
+                return 200, self.networks[name]
             case "GET", ["containers", "json"]:
                 return 200, self._list(json.loads(query.get("filters", ["{}"])[0]))
             case "POST", ["containers", "create"]:

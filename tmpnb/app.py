@@ -212,6 +212,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         spawner = spawner_class(self.spawner)(parent=self)
         spawner.state_dir = Path(self.state_dir)
         spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
+        spawner.capacity = self.pool_size
         branding = Branding(parent=self)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
         public_url, subdomains = self.addresses()

@@ -31,7 +31,12 @@ class Client:
 
 
 def client_of(peer: str, forwarded: str, trusted: Addresses) -> Client:
-    """Return who asks.
+    """Return who asks: the last of `path_of`, to which the arguments are."""
+    return Client(path_of(peer, forwarded, trusted)[-1])
+
+
+def path_of(peer: str, forwarded: str, trusted: Addresses) -> list[Address | None]:
+    """Return by way of whom a request came, from the last proxy to the client; never empty.
 
     Each proxy appends the address it sees to what the client sent, so a client forges what
     stands on the left; only who is named by a trusted proxy counts. That is the right-most
@@ -43,12 +48,12 @@ def client_of(peer: str, forwarded: str, trusted: Addresses) -> Client:
         forwarded: `X-Forwarded-For`, all of these headers joined by commas; may be anything.
         trusted: The addresses of proxies that append truthfully.
     """
-    found = networks.address(peer)
+    found = [networks.address(peer)]
     for hop in reversed(forwarded.rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
-        if found not in trusted:
+        if found[-1] not in trusted:
             break
         named = networks.address(hop)
         if named is None:
             break
-        found = named
-    return Client(found)
+        found.append(named)
+    return found

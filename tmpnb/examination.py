@@ -24,6 +24,16 @@ class ServerFacts:
         return tuple(one for one in self.listeners or () if one.port == self.port)
 
 
+@dataclass(frozen=True, slots=True)
+class ServerNetwork:
+    """A network of the engine that servers are on, or will be."""
+
+    name: str
+    bridge: str  # its interface on the engine's machine
+    addresses: int  # in IPv4
+    in_six: bool = False  # whether it has addresses in IPv6
+
+
 class Examination:
     """Asks an engine for `tmpnb doctor` and `tmpnb check-image`. This one knows nothing."""
 
@@ -31,6 +41,7 @@ class Examination:
     closed = False  # whether servers shall reach nothing outside
     filtered = False  # whether servers shall reach the internet and nothing nearer
     seccomp = ""  # the profile of system calls that was asked for; "": there is no such choice
+    is_here = False  # whether the engine shares this machine's network; known after `findings`
     engine_at = ""  # host:port or unix:/path where the engine itself answers, if it does
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:
@@ -49,6 +60,10 @@ class Examination:
         """Return what is known of a running server of the spawner's pool. Never raises."""
         del server_id
         return ServerFacts()
+
+    async def server_networks(self) -> list[ServerNetwork]:
+        """Return the networks that each server is on; none that is not known. Never raises."""
+        return []
 
     async def place_of(self, server_id: str) -> str | None:
         """Return where a server listens in its own network, host:port. Never raises."""

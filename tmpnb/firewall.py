@@ -1,4 +1,4 @@
-"""`tmpnb firewall`: print, set or remove the rules that --egress=internet needs."""
+"""`tmpnb firewall`: print, set or remove the rules that wall servers in and bound them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import NoReturn
 
-from tmpnb import networks
+from tmpnb import firewall_bounds, networks
 from tmpnb.errors import ConfigError
 from tmpnb.firewall_rules import CLOSED4, REMOVED, Exceptions, table
 
@@ -22,12 +22,14 @@ RESOLVERS = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
 HELP = """Rules for the firewall of the engine's machine. With --egress=internet notebooks reach
 the internet, and by these rules nothing nearer: no private, carrier's, link-local, multicast or
 reserved address, so no metadata service of a cloud either, no port of the machine, and not each
-other. They go by the names of the bridges that such servers are on, so they are set once, and
-touch nothing else. Without --apply and --remove they are printed, for nft."""
+other. With --egress=none they do not reach the machine. With any egress each has at most so many
+connections, so that none fills the machine's table of them. They go by the names of the bridges
+that servers are on, so they are set once, and touch nothing else. Without --apply and --remove
+they are printed, for nft."""
 EPILOG = """Setting them needs root on the engine's machine, and nft there (Debian: apt-get
 install nftables). Set them again after each boot, as docs/operations.md says; tmpnb starts no
-server until it has seen them in force."""
-KEEP = """# What --egress=internet of tmpnb needs of the firewall. Set it:    nft -f THIS-FILE
+server with --egress=internet until it has seen them in force."""
+KEEP = """# What tmpnb needs of the firewall. Set it:    nft -f THIS-FILE
 # Keep it over a reboot with a unit of systemd, /etc/systemd/system/tmpnb-firewall.service:
 #   [Unit]
 #   Before=docker.service
@@ -57,6 +59,9 @@ async def firewall(words: Sequence[str], say: Say) -> bool:
         also=_networks("--also", found.also),
         allowed=_networks("--allow", found.allow),
         resolvers=_networks("--dns", found.dns),
+        connections=found.connections,
+        proxies=_networks("--proxies", found.proxies),
+        bridges=tuple(name.strip() for value in found.bridges for name in value.split(",")),
     )
     if found.remove:
         await _set(REMOVED)
@@ -102,8 +107,17 @@ def parser() -> argparse.ArgumentParser:
         "--also": "refuse these networks too: 198.51.100.0/24,2001:db8::/32",
         "--allow": "do not refuse these, though they are private: 10.1.2.3,10.9.0.0/16",
         "--dns": "name servers that may be asked, on port 53 alone, though they are private",
+        "--bridges": "bound servers on these interfaces too, which tmpnb did not name: br-0a1b2c",
+        "--proxies": "addresses of the proxy and tmpnb on these, to which no bound applies",
     }.items():
         made.add_argument(flag, metavar="LIST", action="append", default=[], help=help_)
+    made.add_argument(
+        "--connections",
+        metavar="N",
+        type=int,
+        default=firewall_bounds.DEFAULT,
+        help="connections that one server may have at a time (%(default)s)",
+    )
     return made
 
 

@@ -1,23 +1,28 @@
-"""The firewall's rules that leave servers the internet and nothing nearer. Pure.
+"""The firewall's rules: what servers reach, and how much of the machine one may take. Pure.
 
 They go by the names of interfaces, so one small set of them covers all servers for ever,
-whatever networks come and go: those that lead out and those of a single server each have
-bridges whose names begin alike. The table is our own: what it refuses is refused, whatever
-other tables of the machine's allow, Docker's included.
+whatever networks come and go: those of one kind have bridges whose names begin alike. The table
+is our own: what it refuses is refused, whatever other tables of the machine's allow, Docker's
+included.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
+from tmpnb import firewall_bounds
 from tmpnb.errors import ConfigError
 from tmpnb.networks import Address, Network
 
-OUT, OWN = "tmpnb-", "tmpno-"  # how bridges begin: of networks that lead out, of single servers
+# How bridges begin: of networks that lead to the internet alone, of single servers, of those closed
+# to the outside, and of those that lead everywhere.
+OUT, OWN, CLOSED, OPEN = BRIDGES = "tmpnb-", "tmpno-", "tmpnc-", "tmpna-"
 LONGEST = 15  # characters of an interface's name
+_INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 METADATA = IPv4Address("169.254.169.254")  # of most clouds
 SIGNS = (METADATA, IPv4Address("192.0.2.254"))  # refused in any case: so the rules are seen
 CLOSED4 = tuple(
@@ -69,6 +74,9 @@ class Exceptions:
     also: tuple[Network, ...] = ()  # refused as well
     allowed: tuple[Network, ...] = ()  # not refused, though it is closed or `also`
     resolvers: tuple[Network, ...] = ()  # single addresses whose port 53 is not refused
+    connections: int = firewall_bounds.DEFAULT  # that one server may have at a time
+    bridges: tuple[str, ...] = ()  # of other networks that servers are on
+    proxies: tuple[Network, ...] = ()  # on these, who ask servers for all visitors
 
     def __post_init__(self) -> None:
         """Refuse what would undo the rules.
@@ -76,6 +84,10 @@ class Exceptions:
         Raises:
             ConfigError: Names the flag and what to do.
         """
+        firewall_bounds.checked(self.connections)
+        for name in self.bridges:
+            if not _INTERFACE.fullmatch(name):
+                raise ConfigError(f"--bridges={name}: no name of an interface; see ip link")
         for network in self.allowed:
             if any(sign in network for sign in SIGNS):
                 raise ConfigError(
@@ -101,6 +113,8 @@ def bridge(prefix: str, name: str) -> str:
 def table(exceptions: Exceptions) -> str:
     """Return the rules as a script of `nft`, which puts them in place of older ones at once."""
     closed = (*CLOSED4, *CLOSED6, *exceptions.also)
+    shared = (f"{prefix}*" for prefix in BRIDGES if prefix != OWN)
+    bridges = (*shared, *exceptions.bridges)
     return f"""table inet tmpnb
 delete table inet tmpnb
 table inet tmpnb {{
@@ -109,7 +123,10 @@ table inet tmpnb {{
 {_sets("resolver", exceptions.resolvers)}
 \tset asked4 {{ type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
 \tset asked6 {{ type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }}
+{_sets("proxies", exceptions.proxies)}
+{firewall_bounds.sets()}
 
+{firewall_bounds.chains(exceptions.connections, bridges, f"{OWN}*")}
 \t# Said to each server ten times a second at most, so that none can silence it for others.
 \tchain refuse {{
 \t\tupdate @asked4 {{ ip saddr limit rate 10/second burst 20 packets }} \\
@@ -134,6 +151,7 @@ table inet tmpnb {{
 \t\ttype filter hook forward priority -10; policy accept;
 \t\tiifname "{OUT}*" goto outward
 \t\tiifname "{OWN}*" oifname != "{OWN}*" goto refuse
+\t\tiifname "{CLOSED}*" goto refuse
 \t}}
 
 \t# This machine itself: answers to its own connections, and what IPv6 needs to find it.
@@ -147,6 +165,7 @@ table inet tmpnb {{
 \t\ttype filter hook input priority -10; policy accept;
 \t\tiifname "{OUT}*" goto inward
 \t\tiifname "{OWN}*" goto inward
+\t\tiifname "{CLOSED}*" goto inward
 \t}}
 }}
 """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tmpnb.banned import Banned
-from tmpnb.client import Client, client_of
+from tmpnb.client import Client, client_of, path_of
 from tmpnb.client_limits import Admission, ClientLimits
 from tmpnb.errors import BannedError, PassphraseError, TooManyTriesError
-from tmpnb.networks import Addresses, Networks
+from tmpnb.networks import Address, Networks
 from tmpnb.passes import Passes
 from tmpnb.trusted import TrustedProxies
 from tmpnb.windows import Windows
@@ -19,6 +19,14 @@ log = logging.getLogger(__name__)
 
 MOST_TRIES = 10  # wrong passphrases of one client
 TRIES_SPAN = 60.0  # seconds
+
+IsNotebook = Callable[[Address | None], Awaitable[bool]]
+
+
+async def no_notebook(address: Address | None) -> bool:
+    """Return False: nobody asks from inside a notebook."""
+    del address
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ class Gate:
         trusted: TrustedProxies | None = None,
         banned: Banned | None = None,
         exempt: Networks | None = None,
-        notebooks: Callable[[], Addresses] = Networks,
+        is_notebook: IsNotebook = no_notebook,
     ) -> None:
         """Keep what is needed.
 
@@ -65,11 +73,11 @@ class Gate:
             trusted: Proxies; loopback alone if absent.
             banned: Who gets nothing.
             exempt: Who is not limited.
-            notebooks: Returns the addresses of notebook servers, which take none.
+            is_notebook: Returns whether an address is a notebook server's; these take none.
         """
         self.limits, self.passes = limits, passes
         self._trusted, self._banned = trusted or TrustedProxies(), banned or Banned()
-        self._exempt, self._notebooks = exempt or Networks(), notebooks
+        self._exempt, self._is_notebook = exempt or Networks(), is_notebook
         self._wrong = Windows(clock, TRIES_SPAN, MOST_TRIES)
         self._told: set[str] = set()
 
@@ -82,9 +90,10 @@ class Gate:
             TooManyTriesError: They have tried too many.
         """
         client = await self.client(knock)
+        is_notebook = await self._came_by_a_notebook(knock)
         if client.address in self._banned:
             raise BannedError("Your network may not take notebooks here.")
-        if client.address in self._notebooks():
+        if is_notebook:
             raise BannedError("A notebook takes no other notebooks.")
         return Admission(
             self.limits,
@@ -122,6 +131,13 @@ class Gate:
                 knock.peer,
             )
         return client_of(knock.peer, knock.forwarded, self._trusted)
+
+    async def _came_by_a_notebook(self, knock: Knock) -> bool:
+        """Return whether one of those it came from is none to be believed: a notebook server."""
+        for address in path_of(knock.peer, knock.forwarded, self._trusted):
+            if await self._is_notebook(address):
+                return True
+        return False
 
     def _said_passphrase(self, client: Client, knock: Knock) -> bool:
         """Return whether it was said now; False if it need not be."""

@@ -1,12 +1,12 @@
-"""The gateway of this network, which stands for the machine to the containers on it."""
+"""Where this machine's packets go: networks, and the gateway that a container is reached from."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 ROUTES = Path("/proc/net/route")
-_DESTINATION, _GATEWAY = 1, 2  # columns
+_DESTINATION, _GATEWAY, _MASK = 1, 2, 7  # columns
 
 
 def gateway() -> IPv4Address | None:
@@ -27,7 +27,34 @@ def default_route(table: str) -> IPv4Address | None:
     for line in table.splitlines()[1:]:
         words = line.split()
         if len(words) > _GATEWAY and int(words[_DESTINATION], 16) == 0:
-            found = IPv4Address(bytes.fromhex(words[_GATEWAY])[::-1])
+            found = _address(words[_GATEWAY])
             if int(found):
                 return found
     return None
+
+
+def routed() -> list[IPv4Network]:
+    """Return the networks that this machine has routes to; none if it does not tell."""
+    try:
+        return routes(ROUTES.read_text())
+    except OSError:
+        return []
+
+
+def routes(table: str) -> list[IPv4Network]:
+    """Return the networks in a table of routes, without the one of everything else. Pure.
+
+    Args:
+        table: As `default_route` reads it.
+    """
+    rows = [line.split() for line in table.splitlines()[1:]]
+    found = [
+        IPv4Network((_address(row[_DESTINATION]), str(_address(row[_MASK]))), strict=False)
+        for row in rows
+        if len(row) > _MASK
+    ]
+    return [network for network in found if network.prefixlen]
+
+
+def _address(written: str) -> IPv4Address:
+    return IPv4Address(bytes.fromhex(written)[::-1])

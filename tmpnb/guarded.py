@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from tmpnb.calls import Calls
 from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
+from tmpnb.networks import Address
 from tmpnb.observation import Instance, Route
 from tmpnb.proxy import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
@@ -66,6 +67,20 @@ class GuardedSpawner(Spawner):
                 return str(self._inner.barred() or "")
         except SpawnerError as error:
             return str(error)
+
+    def holds(self, address: Address) -> bool | None:
+        """See `Spawner`; while that cannot be told, `addresses` must."""
+        try:
+            with self._border.crossing("asking whose address it is"):
+                held = self._inner.holds(address)
+                return None if held is None else bool(held)
+        except SpawnerError:
+            return None
+
+    async def addresses(self) -> Collection[Address]:
+        """See `Spawner`."""
+        what, ask = "asking for the addresses of servers", self._inner.addresses
+        return await self._calls.make(what, ask, frozenset)
 
     async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
         """See `Spawner`."""

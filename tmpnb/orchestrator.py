@@ -10,7 +10,6 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from tmpnb import networks
 from tmpnb.adoption import take_over
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
@@ -27,7 +26,7 @@ from tmpnb.journal import Journal
 from tmpnb.keeps import Keeps
 from tmpnb.lifetime import Lifetimes
 from tmpnb.marks import Marks
-from tmpnb.networks import Address
+from tmpnb.notebooks import Notebooks
 from tmpnb.observation import Observation
 from tmpnb.observer import Observer
 from tmpnb.pool import Pool
@@ -73,6 +72,7 @@ class Orchestrator:
         spawner, proxy = GuardedSpawner(spawner), GuardedProxy(proxy)
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
+        self.notebooks = Notebooks(spawner, self.pool.servers.values)
         self._spawner, self._proxy = spawner, proxy
         self._policy, self._clock, self.tokens = policy, clock, tokens
         self._timing = timing or Timing()
@@ -181,11 +181,6 @@ class Orchestrator:
             "proxy": self._adopted and "proxy" not in problems,
             "servers": may_give and (stats.available > 0 or can_start),
         }
-
-    def server_addresses(self) -> set[Address]:
-        """Return where on the network the notebook servers are that visitors have."""
-        claimed = (s.address for s in self.pool.servers.values() if s.phase is Phase.CLAIMED)
-        return networks.host_addresses(address for address in claimed if address)
 
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""

@@ -178,7 +178,7 @@ class Service:
             ),
             banned=access.banned,
             exempt=access.exempt,
-            notebooks=orchestrator.server_addresses,
+            is_notebook=orchestrator.notebooks.have,
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import docker
 import pytest
-from docker_engine import RealEngine, reached
+from docker_engine import RealEngine, asks_for_a_notebook, reached
 from e2e.service import SECRETS, START, free_ports, until_true
 from requirements import ROOT, TEST_IMAGE, missing
 from tornado.httpclient import HTTPResponse
@@ -59,11 +59,21 @@ class Installation:
             "TMPNB_OPTIONS": "--reconcile-interval=1",
             **settings,
         }
-        env_file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+        self._values, self._env_file = values, env_file
+        self._write()
         # What is set in the shell would go before what the file says.
         self._environment = {
             n: v for n, v in os.environ.items() if n not in SECRETS and not n.startswith("TMPNB_")
         }
+
+    def _write(self) -> None:
+        text = "".join(f"{name}={value}\n" for name, value in self._values.items())
+        self._env_file.write_text(text)
+
+    def publish_everywhere(self) -> None:
+        """Let the next `up` publish the port on all addresses of the machine."""
+        self._values["TMPNB_PORT"] = self._values["TMPNB_PORT"].rpartition(":")[2]
+        self._write()
 
     def compose(self, *arguments: str) -> str:
         """Run docker-compose; return what it printed."""
@@ -385,6 +395,34 @@ async def test_with_egress_notebooks_are_on_one_network_and_reach_the_machine(
     for ip in (a for e in installation.services() for a in addresses(engine, e["Id"])):
         closed = reached(engine, notebook, f"{ip}:8001", f"{ip}:9999", f"{ip}:10000")
         assert closed == [False] * 3
+
+
+@pytest.mark.parametrize(
+    "settings", [{"TMPNB_EGRESS": "all", "TMPNB_POOL_SIZE": "3"}], ids=["egress"]
+)
+@pytest.mark.parametrize("everywhere", [False, True], ids=["loopback", "everywhere"])
+async def test_with_egress_a_notebook_takes_no_other_by_any_address_of_the_machine(
+    installation: Installation, everywhere: bool
+) -> None:
+    if everywhere:
+        installation.publish_everywhere()
+        installation.compose("up", "--detach")
+    await installation.until_stats(available=3)
+    engine = installation.engine
+    notebook = installation.notebooks()[0]["Id"]
+    port = installation.url.rpartition(":")[2]
+    of_the_machine = [f"{ip}:{port}" for ip in {gateway(engine, notebook), *machine_addresses()}]
+    if everywhere:
+        assert any(reached(engine, notebook, *of_the_machine)), "so it is truly tried"
+    services = (ip for entry in installation.services() for ip in addresses(engine, entry["Id"]))
+    places = [*of_the_machine, *(f"{ip}:8000" for ip in services)]
+    for forged in ("", "203.0.113.9", "127.0.0.1"):
+        codes = asks_for_a_notebook(engine, notebook, *places, forged=forged)
+        assert set(codes) == {0, 403}, dict(zip(places, codes, strict=True))
+    await installation.until_stats(available=3, claimed=0, claims_total=0)
+    on_the_machine = await installation.fetch("/api/spawn", method="POST")
+    assert on_the_machine.code == (403 if everywhere else 200), "for it looks like a notebook"
+    assert ("TMPNB_PORT=" in installation.compose("logs", "orchestrator")) is everywhere
 
 
 async def test_a_proxy_that_is_made_anew_gets_to_all_notebooks(installation: Installation) -> None:

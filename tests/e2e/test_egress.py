@@ -10,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_engine import reached
+from docker_engine import asks_for_a_notebook, reached
 from e2e import played_world
 from e2e.faults.own_engine import OwnEngine
 from e2e.service import Service
@@ -23,6 +24,7 @@ from e2e.test_doctor import doctor, run
 from requirements import TEST_IMAGE, missing
 from spawner_engines import stub_command, wait_until
 
+from tmpnb import firewall_bounds
 from tmpnb.spawners.base import ServerSpec
 
 pytestmark = [
@@ -348,6 +350,111 @@ async def test_without_the_rules_no_server_is_started_or_given_and_with_them_it_
             service.client.close()
 
 
+@pytest.mark.parametrize("egress", ["all", "none", "internet"])
+async def test_a_notebook_takes_no_other_by_the_public_address(
+    engine: OwnEngine, filtered: list[str], egress: str
+) -> None:
+    del filtered
+    flags = ["--image", TEST_IMAGE, "--pool-size=3", "--proxy-ip=0.0.0.0", f"--egress={egress}"]
+    label = f"--DockerSpawner.labels=tmpnb.test={engine.run}"
+    name = f"--pool-name=walls-{engine.run}"
+    service = Service(*flags, label, f"--command={stub_command('python3')}", name)
+    with engine.network.inside():
+        await service.start()
+        try:
+            await service.until_ready(3)
+            taken = await service.fetch("/api/spawn", method="POST", body="")
+            assert taken.code == 200
+            own = json.loads(taken.body)["id"]
+            [container] = (
+                entry["Id"]
+                for entry in engine.client.containers(filters={"label": f"tmpnb.server={own}"})
+            )
+            places = [f"{ip}:{service.visitors}" for ip in sorted(machine_addresses())]
+            for forged in ("", "203.0.113.9", "127.0.0.1"):
+                codes = asks_for_a_notebook(engine.client, container, *places, forged=forged)
+                assert set(codes) == ({403} if egress == "all" else {0}), places
+            engine.client.restart(container, timeout=0)  # which gives it another address
+            codes = asks_for_a_notebook(engine.client, container, *places)
+            assert set(codes) == ({403} if egress == "all" else {0}), places
+            firewall(engine, "--remove")
+            if egress == "none":
+                codes = asks_for_a_notebook(engine.client, container, *places)
+                assert set(codes) == {403}, "without these rules as well"
+            assert (await service.numbers())["claims_total"] == 1
+        finally:
+            await service.stop()
+            service.client.close()
+
+
+MANY = """
+import socket, sys
+host, kept = sys.argv[1], []
+for number in range(1500):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.sendto(b"", (host, 20000 + number))
+        except OSError:
+            pass  # as the firewall said
+for _ in range(600):
+    one = socket.socket()
+    one.setblocking(False)
+    one.connect_ex((host, 80))
+    kept.append(one)
+"""
+NEIGHBOURS = """
+import ipaddress, socket, sys
+first = int(ipaddress.ip_address(sys.argv[1])) & ~0x3ff
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    for number in range(1024):
+        try:
+            one.sendto(b"", (str(ipaddress.ip_address(first + number)), 9))
+        except OSError:
+            pass
+"""
+
+
+def run_inside(client: Any, container: str, *words: str) -> None:
+    """Run a program in a container until it ends."""
+    client.exec_start(client.exec_create(container, ["python3", "-c", *words])["Id"])
+
+
+def tracked(engine: OwnEngine, address: str) -> int:
+    """Return how many entries of the machine's table of connections begin at an address."""
+    with engine.network.inside():
+        return Path("/proc/thread-self/net/nf_conntrack").read_text().count(f" src={address} dst=")
+
+
+def neighbours(client: Any, container: str) -> int:
+    """Return how many neighbours a container asks the machine's kernel to keep."""
+    pid = client.inspect_container(container)["State"]["Pid"]
+    command = ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-4", "neigh", "show", "nud", "all"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - our own
+    return len(listed.stdout.splitlines())
+
+
+@pytest.mark.parametrize("egress", ["all", "none", "internet"])
+async def test_a_server_fills_the_machine_s_tables_up_to_its_bound(
+    engine: OwnEngine, filtered: list[str], egress: str
+) -> None:
+    del filtered
+    firewall(engine, "--apply", f"--connections={firewall_bounds.FEWEST}")
+    async with two_servers(engine, egress=egress, docker_network=""):
+        await all_listen(engine)
+        (first, own), (second, _) = servers(engine).items()
+        target = (
+            played_world.PUBLIC if egress != "none" else str(ip_address(int(ip_address(own)) ^ 1))
+        )
+        run_inside(engine.client, first, MANY, target)
+        seen = tracked(engine, own)
+        assert seen <= firewall_bounds.FEWEST
+        if egress != "none":  # there nothing is let out that could be tracked
+            assert seen > firewall_bounds.FEWEST // 8, "so it was truly tried"
+            assert reached(engine.client, second, PUBLIC) == [True], "its own bound"
+        run_inside(engine.client, first, NEIGHBOURS, own)
+        assert 1 < neighbours(engine.client, first) <= 64
+
+
 @pytest.mark.parametrize("egress", ["all", "none"])
 async def test_doctor_tries_what_the_operator_names_from_inside_a_server(
     engine: OwnEngine, outside: list[str], tmp_path: Path, egress: str
@@ -376,7 +483,8 @@ async def test_with_the_internet_alone_doctor_tries_each_closed_range_by_itself(
     for expected in (
         f"ok   reach    {PUBLIC} is reached from a server",
         "ok   reach    another server is not reached from a server",
-        "ok   reach    what listens on all addresses of this machine is not reached from a server",
+        "ok   reach    a service of this machine that is not on loopback is not reached from a"
+        " server",
         "ok   reach    the firewall refuses servers all 11 closed ranges of IPv4",
     ):
         assert expected in answer.lines, answer.text

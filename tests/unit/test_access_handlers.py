@@ -199,19 +199,26 @@ async def test_a_program_with_the_apis_token_is_not_limited(running: Running) ->
         assert (await take(fetch, "POST", "/api/spawn", **at("203.0.113.9"), **token)).code == 200
 
 
-async def test_a_notebook_takes_no_notebooks(running: Running) -> None:
-    own = Networks(networks.parse("172.18.0.7", "test"))
-    fetch, _ = site(running, notebooks=lambda: own)
-    answer = await take(fetch, "POST", "/api/spawn", **at("172.18.0.7"))
-    assert (answer.code, body(answer)["error"]["code"]) == (403, "banned")
+@pytest.mark.parametrize(("method", "path"), TAKING)
+async def test_a_notebook_takes_no_notebooks(running: Running, method: str, path: str) -> None:
+    own = networks.address("172.18.0.7")
 
+    async def is_notebook(address: networks.Address | None) -> bool:
+        return address == own
 
-async def test_the_addresses_of_taken_servers_are_known(running: Running) -> None:
-    server = await running.world.orchestrator.claims.claim()
-    assert running.world.orchestrator.server_addresses() == set(), "loopback is the operator's"
-    server.address = "http://172.18.0.7:8888"
-    found = running.world.orchestrator.server_addresses()
-    assert found == {networks.address("172.18.0.7")}
+    gate = gate_of(running.world.orchestrator, is_notebook=is_notebook)
+    fetch = running.public(gate=gate)
+    trusted = TrustedProxies(Networks(networks.parse("172.18.0.0/16", "test")))
+    forger = gate_of(running.world.orchestrator, is_notebook=is_notebook, trusted=trusted)
+    answer = await take(running.public(gate=forger), method, path, **at("203.0.113.9,172.18.0.7"))
+    assert answer.code == 403, "a notebook is no proxy, whoever is trusted"
+    for seen in ("172.18.0.7", "::ffff:172.18.0.7"):
+        answer = await take(fetch, method, path, **at(seen))
+        assert answer.code == 403
+        assert b"A notebook takes no other notebooks." in answer.body
+    assert running.taken == 0
+    assert running.world.orchestrator.claims.waiting == 0
+    assert (await take(fetch, method, path, **at("172.18.0.8"))).code in (200, 302, 303)
 
 
 async def test_requests_of_one_address_under_way_are_bounded_and_others_are_not_held(

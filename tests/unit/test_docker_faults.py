@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -496,3 +497,37 @@ async def test_own_settings_of_a_container_take_no_bound_away(
     assert made["ExtraHosts"] == ["b:2.2.2.2", "a:1.1.1.1"]
     assert set(made["PortBindings"]) == {"8888/tcp", "9999/tcp"}
     assert "extra_host_config weakens security_opt: label=disable" in caplog.text
+
+
+async def test_where_a_server_is_is_known_before_anybody_can_have_it(
+    docker: StandIn, spawner: DockerSpawner
+) -> None:
+    address = ip_address("172.18.0.7")
+
+    def placed() -> None:
+        [entry] = docker.containers.values()
+        networks = {"bridge": {"IPAddress": str(address), "IPPrefixLen": 16}}
+        entry["NetworkSettings"] = {"Networks": networks}
+
+    docker.rule("POST /containers/.*/start", placed, after=True)
+    assert await spawner.start(SPEC)
+    assert spawner.holds(address)
+    assert await spawner.addresses() == {address}
+    docker.containers.clear()
+    await spawner.list()
+    assert spawner.holds(address) is False, "its address may be anybody's now"
+
+
+async def test_a_published_server_is_on_a_network_of_ours_unless_the_operator_wants_another(
+    docker: StandIn, spawner: DockerSpawner, spawner_with: SpawnerFactory
+) -> None:
+    await spawner.start(SPEC)
+    bridge = {"network_mode": "bridge"}
+    other = await spawner_with(extra_host_config=bridge)
+    await other.start(ServerSpec("def", "/user/def/", "the-token-of-def"))
+    seen = [
+        (body["HostConfig"]["NetworkMode"], body["HostConfig"]["PortBindings"])
+        for body in docker.bodies
+    ]
+    assert [mode for mode, _ in seen] == ["tmpnb-open", "bridge"]
+    assert all(ports["8888/tcp"] for _, ports in seen)

@@ -269,12 +269,12 @@ def test_a_server_that_has_gone_tells_the_doctor_nothing(engine: FakeEngine) -> 
 
 
 def test_no_place_is_given_to_a_server_without_the_rules(guard: Guard, engine: FakeEngine) -> None:
-    networks = Networks("out", guard)
+    networks = Networks(cast("docker.APIClient", None), "out", guard)
     engine.answers = [None] * 3
     with pytest.raises(SpawnerError):
         networks.place("one")
     assert MEND in networks.fault
-    assert Networks("lan").fault == ""
+    assert Networks(cast("docker.APIClient", None), "lan").fault == ""
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,18 @@ def test_addresses_of_their_own_are_for_engines_that_can() -> None:
     assert [adapted(wish, kind).own_addresses for kind in kinds] == [True, True, True, False]
 
 
+OWN = {"egress": "none", "own_networks": True, "network": "lan"}
+
+
 @pytest.mark.parametrize(
     ("settings", "kind", "level", "words"),
     [
+        (
+            {"egress": "none"},
+            Kind(),
+            Level.WARN,
+            "every service of the engine's machine that is not",
+        ),
         ({"network": "lan"}, ROOTLESS, Level.WARN, "its own containers only"),
         ({"egress": "none"}, ROOTLESS, Level.WARN, "its own containers only"),
         ({"egress": "internet"}, ROOTLESS, Level.FAIL, "do not reach a rootless Docker"),
@@ -105,7 +114,7 @@ def test_what_differs_is_said(
 
 
 def test_of_docker_that_runs_as_root_there_is_nothing_to_say() -> None:
-    for wish in ({}, {"network": "lan"}, {"egress": "none"}, {"host_network": True}):
+    for wish in ({}, {"network": "lan"}, {"egress": "internet"}, {"host_network": True}, OWN):
         assert remarks(adapted(Options("image", **wish), Kind())) == []
 
 

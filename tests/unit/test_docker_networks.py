@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from typing import Any, cast
 
 import docker
@@ -11,12 +11,15 @@ import pytest
 from docker.errors import APIError, NotFound
 from docker_stand_in import Engine, StandIn
 
+from tmpnb import firewall_bounds
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.firewall_rules import OWN, bridge
+from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_podman
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, NO_GATEWAY, ensure, openness
-from tmpnb.spawners.docker_networks import OwnNetworks
+from tmpnb.spawners.docker_networks import Networks, OwnNetworks
 from tmpnb.spawners.docker_options import Options, subnets
+from tmpnb.spawners.docker_whereabouts import Company
 
 CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
 
@@ -217,6 +220,19 @@ def test_each_server_has_a_closed_network_with_those_who_reach_it(engine: FakeEn
         assert engine.made[name]["Labels"]["a"] == "b"
 
 
+def test_a_server_has_the_address_by_which_the_firewall_knows_it(engine: FakeEngine) -> None:
+    networks = own_networks(engine)
+    for server_id in ("one", "two"):
+        subnet = IPv4Network(engine.subnet(networks.place(server_id)))
+        given = networks.address_for(server_id)
+        assert given is not None
+        assert ip_address(given) in subnet
+        assert int(ip_address(given)) & firewall_bounds.OF_A_SUBNET == firewall_bounds.OF_THE_SERVER
+    networks.free("one")
+    assert networks.address_for("one") is None
+    assert Networks(cast("docker.APIClient", engine), "lan").address_for("one") is None
+
+
 def test_a_network_goes_with_its_server_and_also_from_who_does_not_run(engine: FakeEngine) -> None:
     networks = own_networks(engine)
     networks.place("one")
@@ -330,3 +346,43 @@ def test_an_answer_of_odd_shape_spoils_no_listing(
     monkeypatch.setattr(engine, "inspect_network", lambda *_: about)
     networks.tend(["a"])
     assert "networks of servers cannot be kept" in caplog.text
+
+
+def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    proxy = stand_in.add("proxy", {})
+    other = stand_in.add("of-another-pool", {listing.MANAGED: "true"})
+    own = stand_in.add("own", {listing.MANAGED: "true"})
+    ports = [{"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 8000}]  # noqa: S104 - read
+    gateways = {"Networks": {"lan": {"Gateway": "172.18.0.1"}}}
+    stand_in.containers[proxy] |= {"Ports": ports, "NetworkSettings": gateways}
+    on = {i: {"IPv4Address": f"172.18.0.{n}/16"} for n, i in enumerate((proxy, other, own), 2)}
+    stand_in.rule("GET /networks/lan", lambda: (200, {"Containers": on}), 2)
+    networks = Networks(client, "lan")
+    for _ in range(2):
+        company = networks.company({own})
+        assert company.addresses == {ip_address("172.18.0.2")}, "the proxy's alone"
+        assert company.gateways == {ip_address("172.18.0.1")}
+    assert len(stand_in.requests("containers/json")) == 3, "of the other pool's server each time"
+    assert networks.company({own}) == Company(), "the network is gone"
+
+
+def test_a_proxy_that_does_not_run_yet_is_looked_at_again(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    gateways = {"Networks": {"control": {"Gateway": "172.19.0.1"}}}
+    on = {"proxy": {"IPv4Address": "172.18.0.2/16"}}
+    stand_in.rule("GET /networks/lan", lambda: (200, {"Containers": on}))
+    networks = Networks(client, "lan")
+    assert networks.company(()) == Company()
+    proxy = stand_in.add("proxy", {})
+    ports = [{"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 8000}]  # noqa: S104 - read
+    about = {"Id": "proxy", "Ports": ports, "NetworkSettings": gateways}
+    stand_in.containers["proxy"] = stand_in.containers.pop(proxy) | about
+    company = networks.company(())
+    assert company.gateways == company.perhaps == {ip_address("172.19.0.1")}
+
+
+def test_servers_with_networks_of_their_own_have_no_company(client: docker.APIClient) -> None:
+    assert OwnNetworks(client, "p", "lan", subnets("198.18.0.0/15"), {}).company(()) == Company()

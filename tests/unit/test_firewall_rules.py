@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb import firewall
+from tmpnb import firewall, firewall_bounds
 from tmpnb.app import main
 from tmpnb.firewall_rules import (
+    BRIDGES,
+    CLOSED,
     CLOSED4,
     CLOSED6,
     EXAMPLES,
@@ -25,6 +27,7 @@ from tmpnb.firewall_rules import (
     table,
 )
 
+STARS = tuple(f"{prefix}*" for prefix in BRIDGES if prefix != OWN)
 FOUR, SIX = st.ip_addresses(v=4), st.ip_addresses(v=6)
 
 
@@ -122,6 +125,10 @@ def test_exceptions_are_in_sets_of_their_own() -> None:
         (["--allow", "0.0.0.0/0"], "name smaller networks"),
         (["--allow=10.0.0.1/8"], "host bits"),
         (["--also=here"], "--also: "),
+        (["--connections=1023"], "from 1024 to 1000000"),
+        (["--connections=many"], "invalid int value"),
+        (["--bridges=br-1;drop"], "no name of an interface"),
+        (["--bridges="], "no name of an interface"),
         (["--dns=10.0.0.0/24"], "the one address"),
         (["--apply", "--remove"], "not allowed with"),
         (["--nothing"], "see tmpnb firewall --help"),
@@ -173,7 +180,7 @@ def test_signs_are_refused_and_there_is_an_example_of_each_range_but_three() -> 
     assert str(METADATA) in EXAMPLES
 
 
-@pytest.mark.parametrize("prefix", [OUT, OWN])
+@pytest.mark.parametrize("prefix", BRIDGES)
 def test_bridges_are_named_as_the_kernel_allows(prefix: str) -> None:
     names = {bridge(prefix, f"network-{n}") for n in range(100)}
     assert len(names) == 100
@@ -199,14 +206,49 @@ def test_servers_own_networks_lead_to_each_other_alone() -> None:
         "type filter hook forward priority -10; policy accept;",
         f'iifname "{OUT}*" goto outward',
         f'iifname "{OWN}*" oifname != "{OWN}*" goto refuse',
+        f'iifname "{CLOSED}*" goto refuse',
     ]
 
 
-def test_this_machine_answers_servers_on_both_kinds_of_bridges_only() -> None:
+def test_this_machine_answers_servers_with_all_egress_only() -> None:
     script = table(Exceptions())
     assert chain(script, "input")[1:] == [
         f'iifname "{OUT}*" goto inward',
         f'iifname "{OWN}*" goto inward',
+        f'iifname "{CLOSED}*" goto inward',
     ]
     assert chain(script, "inward")[-1] == "goto refuse"
     assert chain(script, "refuse")[-1] == "drop"
+
+
+def test_connections_of_servers_on_all_our_bridges_and_named_ones_are_bounded() -> None:
+    script = table(Exceptions(connections=2000, bridges=("br-0a1b",)))
+    bounded = [f'iifname "{name}" ct state new jump bound' for name in (*STARS, "br-0a1b")]
+    own = f'iifname "{OWN}*" ip saddr & 0.0.0.15 == 0.0.0.14 ct state new jump bound4'
+    assert chain(script, "prerouting")[1:] == [*bounded, own]
+    assert "ip saddr ct count 1000" in script
+    proxies = table(Exceptions(proxies=(ip_network("172.18.0.2"), ip_network("fd00::2"))))
+    assert (
+        "set proxies4 { type ipv4_addr; flags interval; auto-merge; elements = { 172.18" in proxies
+    )
+    assert "set proxies6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00" in proxies
+    assert chain(proxies, "bound")[:2] == [f"ip{n} saddr @proxies{n or 4} return" for n in ("", 6)]
+    assert "ether saddr ct count 1000" in script
+    assert script.count("limit rate 250/minute burst 500 packets") == 2
+
+
+@pytest.mark.parametrize("name", ["bound4", "bound6", "open4", "open6"])
+def test_who_finds_no_place_in_a_set_gets_no_connection(name: str) -> None:
+    """A statement that cannot add what is new does not match, so the next one holds."""
+    lines = chain(table(Exceptions()), name)
+    assert [line.split()[0] for line in lines] in (["update", "drop"], ["add", "drop"])
+    assert " over " not in lines[0]
+
+
+@given(st.integers(min_value=firewall_bounds.FEWEST, max_value=firewall_bounds.MOST))
+def test_what_is_open_and_what_was_closed_is_within_the_bound(connections: int) -> None:
+    script = table(Exceptions(connections=connections))
+    [open_] = set(re.findall(r"ct count (\d+)", script))
+    [(rate, burst)] = set(re.findall(r"limit rate (\d+)/minute burst (\d+) packets", script))
+    minutes = firewall_bounds.LASTS / 60
+    assert int(open_) + int(burst) + int(rate) * minutes <= connections

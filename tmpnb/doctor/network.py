@@ -1,7 +1,7 @@
 """What a server reaches, tried from inside one: for `tmpnb doctor --network`.
 
 What would not answer by itself is played: the doctor listens on the ports of the service
-while it looks, and on one of all addresses of this machine.
+while it looks, and on one of each address of this machine.
 """
 
 from __future__ import annotations
@@ -192,9 +192,9 @@ def _machine(stack: ExitStack, *, filtered: bool) -> Place:
     listening = stack.enter_context(socket.create_server(("0.0.0.0", 0)))  # noqa: S104 - to be reached
     port = listening.getsockname()[1]
     return Place(
-        "what listens on all addresses of this machine",
+        "a service of this machine that is not on loopback",
         tuple(f"{ip}:{port}" for ip in own_addresses()),
-        FIREWALL if filtered else f"{NO_EGRESS} with --own-networks, or a firewall",
+        FIREWALL if filtered else f"{NO_EGRESS}, and {FIREWALL}; or with --own-networks",
         never=filtered,
     )
 

@@ -16,6 +16,7 @@ from traitlets.config import LoggingConfigurable
 
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
+from tmpnb.networks import Address
 from tmpnb.observation import Instance
 
 
@@ -65,6 +66,7 @@ class Spawner(LoggingConfigurable):
 
     # Set by the application before `setup`, not by configuration.
     pool_name: str = "tmpnb"
+    capacity: int = 0  # servers of the pool, in all phases; 0: unknown
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
     https: bool = False  # whether visitors come by https, so that cookies work in frames
     script_origins: str = ""  # whose scripts may ask a notebook, as a regular expression
@@ -140,6 +142,25 @@ class Spawner(LoggingConfigurable):
         In plain words with the mend, for the operator. As the last `list` or `start` found it.
         """
         return ""
+
+    def holds(self, address: Address) -> bool | None:
+        """Return whether a server has this address in the engine, from which it asks others.
+
+        As the last `list` and each `start` found it: a server's addresses are known before
+        `start` returns. None: perhaps, as it is beside theirs; `addresses` tells.
+        """
+        del address
+        return False
+
+    async def addresses(self) -> Collection[Address]:
+        """Return all addresses that servers have in the engine now, those of other pools too.
+
+        Called in a visitor's path when `holds` cannot tell.
+
+        Raises:
+            SpawnerError: The engine did not answer.
+        """
+        return ()
 
     async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
         """Write `claimed_at` (Unix time in seconds) where the engine keeps the instance.

@@ -23,6 +23,7 @@ from tmpnb.spawners import (
     docker_options,
 )
 from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.spawners.docker_addresses import ServerAddresses
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_cpu import READERS, CpuReadings
@@ -49,7 +50,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container; what is published is 
 T = TypeVar("T")
 
 
-class DockerSpawner(Bounds, CpuReadings, Spawner):
+class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
     """Servers in containers of one Docker engine.
 
     DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say which engine.
@@ -300,6 +301,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
             egress=self.egress,
             own_networks=self.own_networks,
             own_subnets=docker_options.subnets(self.own_subnets),
+            capacity=self.capacity,
             limits=self.limits(),
         )
 
@@ -323,8 +325,7 @@ class DockerSpawner(Bounds, CpuReadings, Spawner):
 
     async def _ensure_image(self, client: docker.APIClient, image: str) -> None:
         what = f"looking for the image {image}"
-        look = partial(docker_connection.has_image, client, image)
-        if not await self._quickly(what, lambda _: look()):
+        if not await self._quickly(what, lambda _: docker_connection.has_image(client, image)):
             log.info("image pull name=%s (this may take minutes)", image)
             pull = partial(docker_connection.pull, client, image)
             await self._slow.run(f"pulling the image {image}", pull, seconds=PULL_DEADLINE)

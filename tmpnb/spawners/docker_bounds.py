@@ -76,9 +76,10 @@ class Bounds(HasTraits):
         "all",
         help="""What servers reach: `all` that the engine's machine reaches; `internet`: public
         addresses alone, by rules of the machine's firewall that `tmpnb firewall` sets, and without
-        which no server starts; or `none`: no other machine and no other server. With the latter
-        two they are on a network that is made if there is none; the name is that of
-        `docker_network`, or tmpnb-internet or tmpnb-closed.""",
+        which no server starts; or `none`: no other machine and no other server, but every service
+        of this one that is not on loopback, unless those rules are set or there are
+        `own_networks`. They are on a network that is made if there is none; the name is that of
+        `docker_network`, or tmpnb-open, tmpnb-internet or tmpnb-closed.""",
     ).tag(config=True)
     own_networks = Bool(
         False,
@@ -88,7 +89,8 @@ class Bounds(HasTraits):
     ).tag(config=True)
     own_subnets = Unicode(
         str(docker_options.OWN_SUBNETS),
-        help="Addresses that the networks of `own_networks` are taken from, 16 for each server.",
+        help="""Addresses that networks are taken from which are made for servers: 16 for each with
+        `own_networks`, else 64 or as many as the pool needs.""",
     ).tag(config=True)
     runtime = Unicode(
         "",

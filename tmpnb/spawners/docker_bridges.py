@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -13,14 +14,58 @@ from docker.errors import APIError, NotFound
 
 from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError
+from tmpnb.gateway import routed
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_kind import Facts
+from tmpnb.spawners.docker_subnets import free, is_large, prefix_for, room_in, subnets_of
 
 log = logging.getLogger(__name__)
 
 ICC = "com.docker.network.bridge.enable_icc"  # traffic between containers
 BRIDGE = "com.docker.network.bridge.name"
+TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker and of Podman
+ANEW = "while no server runs, docker network rm {}, and start tmpnb again, which makes it anew"
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The addresses of a network that is made.
+
+    Attributes:
+        within: The range that they are taken from.
+        servers: That will be on it at a time.
+        bounded: Whether all who are on it are held to the firewall's bounds, as servers are.
+    """
+
+    within: IPv4Network
+    servers: int
+    bounded: bool = True
+
+    def subnets(self, client: docker.APIClient) -> Iterable[IPv4Network]:
+        """Yield subnets of the right size that are free, as far as engine and machine tell."""
+        taken = [net for network in client.networks() for net in subnets_of(network)]
+        return free(self.within, prefix_for(self.servers), [*taken, *routed()])
+
+    def check(self, name: str, network: Facts) -> None:
+        """See whether a network that is there has room; say once what is wrong with it.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        room = room_in(network)
+        if room is not None and room < self.servers:
+            raise ConfigError(
+                f"--pool-size={self.servers}: the network {name} has addresses for {room} servers;"
+                f" {ANEW.format(name)}, or name another with --docker-network"
+            )
+        if self.servers and is_large(network, self.servers):
+            log.warning(
+                "on the network %s one server can fill the machine's table of neighbours, as it has"
+                " far more addresses than servers; %s",
+                name,
+                ANEW.format(name),
+            )
 
 
 def ensure(
@@ -30,6 +75,7 @@ def ensure(
     *,
     closed: bool,
     bridge: str = "",
+    room: Room | None = None,
 ) -> None:
     """Make the network `name` unless it is there.
 
@@ -40,39 +86,68 @@ def ensure(
         closed: Whether nothing may lead out of it, nor from one container to another.
         bridge: The interface of a network that leads out by the firewall's rules, and not from
             one container to another; "" for another network.
+        room: For whom it has addresses; None: as the engine likes, its interface as well.
 
     Raises:
-        ConfigError: The engine will not have such a network, or has one that is not closed.
+        ConfigError: The engine will not have such a network, or has one that is not closed, or is
+            too small.
     """
     try:
         found = client.inspect_network(name)
     except NotFound:
         log.info("network make name=%s", name)
-    else:
-        if closed and (reason := openness(found)):
-            raise ConfigError(
-                f"--docker-network={name}: it is there, and {reason}; for --egress=none remove it"
-                f" (docker network rm {name}), or name another"
-            )
-        if bridge and (reason := unguarded(found, bridge)):
-            raise ConfigError(
-                f"--docker-network={name}: it is there, and {reason}; for --egress=internet remove"
-                f" it (docker network rm {name}), or name another"
-            )
+        _make(client, name, labels, closed=closed, bridge=bridge, room=room)
         return
-    bounds: dict[str, Any] = {"internal": True, "options": {ICC: "false"}} if closed else {}
-    if bridge:
-        bounds = {"options": {ICC: "false", BRIDGE: bridge}}
-    try:
-        client.create_network(
-            name, driver="bridge", labels=dict(labels), check_duplicate=True, **bounds
+    if closed and (reason := openness(found)):
+        raise ConfigError(
+            f"--docker-network={name}: it is there, and {reason}; for --egress=none remove it"
+            f" (docker network rm {name}), or name another"
         )
-    except APIError as error:
-        # Docker's word and Podman's for it: somebody was quicker.
-        if error.status_code != requests.codes.conflict and "already exists" not in str(error):
-            raise ConfigError(
-                f"--docker-network={name}: there is none, and it cannot be made: {explain(error)}"
-            ) from error
+    if bridge and (reason := unguarded(found, bridge)):
+        raise ConfigError(
+            f"--docker-network={name}: it is there, and {reason}; for --egress=internet remove"
+            f" it (docker network rm {name}), or name another"
+        )
+    if room is not None:
+        room.check(name, found)
+
+
+def _make(
+    client: docker.APIClient,
+    name: str,
+    labels: Mapping[str, str],
+    *,
+    closed: bool,
+    bridge: str,
+    room: Room | None,
+) -> None:
+    settings: dict[str, Any] = {"driver": "bridge", "labels": dict(labels), "check_duplicate": True}
+    options = {ICC: "false"} if closed or bridge else {}
+    if bridge or (room is not None and room.bounded):
+        kind = firewall_rules.CLOSED if closed else firewall_rules.OPEN
+        options[BRIDGE] = bridge or firewall_rules.bridge(kind, name)
+    settings |= {"options": options} if options else {}
+    settings |= {"internal": True} if closed else {}
+    why = f"no free network in --own-subnets={room.within}" if room else ""
+    for subnet in room.subnets(client) if room else (None,):
+        try:
+            client.create_network(name, ipam=_ipam(subnet), **settings)
+        except APIError as error:
+            # Docker's word and Podman's for it: somebody was quicker.
+            if error.status_code == requests.codes.conflict or "already exists" in str(error):
+                return
+            why = explain(error)
+            if subnet is None or not any(words in str(error) for words in TAKEN):
+                break
+        else:
+            return
+    raise ConfigError(f"--docker-network={name}: there is none, and it cannot be made: {why}")
+
+
+def _ipam(subnet: IPv4Network | None) -> docker.types.IPAMConfig | None:
+    if subnet is None:
+        return None
+    return docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=str(subnet))])
 
 
 def openness(network: Facts) -> str | None:
@@ -102,12 +177,11 @@ def make_network(
     Raises:
         APIError: The engine refused.
     """
-    pool = docker.types.IPAMPool(subnet=str(subnet))
     client.create_network(
         name,
         driver="bridge",
         internal=True,
         options={NO_GATEWAY: "true", BRIDGE: firewall_rules.bridge(firewall_rules.OWN, name)},
-        ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+        ipam=_ipam(subnet),
         labels=dict(labels),
     )

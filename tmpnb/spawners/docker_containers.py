@@ -31,6 +31,7 @@ from tmpnb.spawners.docker_options import LOOPBACK, NOWHERE, Options
 from tmpnb.spawners.docker_person import Person
 from tmpnb.spawners.docker_ports import own_loopback
 from tmpnb.spawners.docker_volumes import placing
+from tmpnb.spawners.docker_whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -81,24 +82,26 @@ class Containers:
         self._options = options
         self._kit = kit
         self._people = people
-        self._networks = networks
+        self.networks = networks
         self._copies = Copies(client, pool, options.labels)
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
+        self.whereabouts = Whereabouts()
 
     @property
     def barred(self) -> str:
         """Why no server may be started or given to a visitor now, in words; "" if it may."""
-        return self._networks.fault
+        return self.networks.fault
 
     def put_away(self) -> None:
         """Remove what is not needed without an orchestrator."""
-        self._networks.close()
+        self.networks.close()
         self._kit.remove()
 
     def all(self) -> list[Instance]:
         """Return every container of the pool, in one request."""
+        turn = self.whereabouts.begin()
         found = self._find()
         instances = [listing.instance_of(entry) for entry in found]
         self._ids = {
@@ -106,7 +109,10 @@ class Containers:
             for instance, entry in zip(instances, found, strict=True)
             if entry.get("Id")
         }
-        self._networks.tend(instance.server_id for instance in instances)
+        ids = (instance.server_id for instance in instances)
+        self.whereabouts.listed(turn, zip(ids, found, strict=True))
+        self.whereabouts.company = self.networks.company({str(entry.get("Id")) for entry in found})
+        self.networks.tend(instance.server_id for instance in instances)
         return instances
 
     def start(self, order: Order, given_up: threading.Event) -> str:
@@ -123,7 +129,7 @@ class Containers:
         address = None
         try:
             container = self._create(order)
-            if beside := self._networks.beside:
+            if beside := self.networks.beside:
                 self._client.connect_container_to_network(container, beside)
             if not given_up.is_set():
                 self._client.start(container)
@@ -143,7 +149,7 @@ class Containers:
         if known is None or not self._remove(known, given_up):
             for found in self._find(server_id):
                 self._remove(found["Id"], given_up)
-        self._networks.free(server_id)
+        self.networks.free(server_id)
 
     def claim(self, server_id: str, claimed_at: float) -> None:
         """Write the time of the claim into the name.
@@ -191,7 +197,7 @@ class Containers:
         listens_on = options.container_ip if options.host_network else None
         own = listing.labels(self._pool, order.server_id, order.port, listens_on)
         person = self._person(order.image)
-        network = self._networks.place(order.server_id)
+        network = self.networks.place(order.server_id)
         kit = self._kit.supply(order.image, options.environment)
         volumes, home = self._copies.supply(order.image, person, self._options)
         mounts = (*kit.mounts, *volumes.mounts, *home.mounts)
@@ -208,7 +214,7 @@ class Containers:
             host_config=self.host_config(
                 order.port, person, mounts, network, self._published_at(order)
             ),
-            networking_config=self._networking(network),
+            networking_config=self._networking(network, order.server_id),
         )
         for warning in made.get("Warnings") or []:
             log.debug("container warning id=%s text=%s", order.server_id, warning)
@@ -249,7 +255,7 @@ class Containers:
             settings = merged(settings, {"extra_hosts": options.extra_hosts})
         if options.published:
             settings = merged({"port_bindings": {port: (published_at,)}}, settings)
-        else:
+        if network or not options.published:
             settings["network_mode"] = "host" if options.host_network else network
         if options.egress == "none":  # else the engine may ask the outside in the server's place
             settings.setdefault("dns", [NOWHERE])
@@ -282,11 +288,12 @@ class Containers:
         own = self._options.own_addresses
         return own_loopback(order.server_id) if own else self._options.container_ip
 
-    def _networking(self, network: str) -> dict[str, Any] | None:
+    def _networking(self, network: str, server_id: str) -> dict[str, Any] | None:
         if not network:
             return None
         # Named at its creation, the network is the only one the container is ever on.
-        endpoint = self._client.create_endpoint_config()
+        address = self.networks.address_for(server_id)
+        endpoint = self._client.create_endpoint_config(ipv4_address=address)
         config: dict[str, Any] = self._client.create_networking_config({network: endpoint})
         return config
 
@@ -296,6 +303,7 @@ class Containers:
             if not (found and listing.is_serving(found[0])):
                 raise self._ended(container, order)
             address = listing.address_of(found[0])
+            self.whereabouts.note(order.server_id, found[0])  # before anybody can have it
             if address is not None or given_up.wait(PAUSE):
                 return address
         raise SpawnerError(f"server {order.server_id} runs, but Docker gave it no address")

@@ -18,7 +18,7 @@ from docker.utils.socket import SocketError
 
 from tmpnb import listeners, sizes
 from tmpnb.errors import TmpnbError
-from tmpnb.examination import Examination, ServerFacts
+from tmpnb.examination import Examination, ServerFacts, ServerNetwork
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
 from tmpnb.spawners import (
@@ -78,13 +78,14 @@ class DockerExamination(Examination):
                 yield skip(topic, "needs the engine")
             return
         where = docker_address.shown(docker_address.address())
-        options = adapted(self._options, kind_of(about))
+        self._options = options = adapted(self._options, kind_of(about))
         rootless = ", rootless," if options.kind.rootless else ""
         yield ok("engine", f"{version}{rootless} at {where}")
         for finding in docker_versions.findings(said):
             yield finding
         if other := docker_address.unfollowed():
             yield warn("context", *other.split("; ", 1))
+        self.is_here = not options.kind.rootless and _is_here(about, where)
         honestly = honest(about)
         yield await self._checked("image", lambda c: image_finding(c, options.image), REGISTRY)
         if volumes := await self._checked("volumes", lambda c: volumes_finding(c, options)):
@@ -108,6 +109,13 @@ class DockerExamination(Examination):
             facts = await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
             return replace(facts, root_allowed=self._options.limits.root_allowed)
         return ServerFacts()
+
+    async def server_networks(self) -> list[ServerNetwork]:
+        """See `Examination`."""
+        with suppress(TmpnbError, LookupError):
+            look = partial(docker_reach.server_networks, options=self._options)
+            return await self._ask("looking at the servers' networks", look)
+        return []
 
     async def place_of(self, server_id: str) -> str | None:
         """See `Examination`."""
@@ -273,8 +281,7 @@ def limits_findings(about: Facts, options: Options) -> list[Finding]:
 def disk_finding(about: Facts, where: str) -> Finding:
     """Say how much disk the engine has left, where this process can see it."""
     root = str(about.get("DockerRootDir") or "")
-    here = where.startswith("unix:") and about.get("Name") == socket.gethostname()
-    if not (here and root):
+    if not (root and _is_here(about, where)):
         return skip("disk", "the engine's disk cannot be seen from here")
     try:
         free = shutil.disk_usage(root).free
@@ -292,6 +299,11 @@ def _introduction(client: docker.APIClient) -> tuple[Facts, str, Facts]:
     """Return what the engine says of its parts, of those in short, and of itself."""
     said = dict(client.version())
     return said, _version(client, said), dict(client.info())
+
+
+def _is_here(about: Facts, where: str) -> bool:
+    """Return whether the engine runs on this machine, and we in no container."""
+    return where.startswith("unix:") and about.get("Name") == socket.gethostname()
 
 
 def _version(client: docker.APIClient, said: Facts) -> str:

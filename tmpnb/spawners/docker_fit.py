@@ -124,6 +124,15 @@ def remarks(options: Options) -> list[Finding]:
                 "leave --docker-network out, unless tmpnb and the proxy are containers there",
             )
         )
+    if options.egress == "none" and not options.apart and not kind.rootless:
+        found.append(
+            warn(
+                "reach",
+                "--egress=none without --own-networks: servers reach every service of the engine's"
+                " machine that is not on loopback, unless its firewall has the rules of tmpnb",
+                "tmpnb firewall --apply, as root on the engine's machine",
+            )
+        )
     if kind.rootless and options.host_network and not kind.podman:
         found.append(
             warn(

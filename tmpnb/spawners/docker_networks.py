@@ -13,10 +13,10 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 from typing import Any
 
 import docker
@@ -24,20 +24,24 @@ from docker.errors import APIError, NotFound
 
 from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.networks import Address, address
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_podman
-from tmpnb.spawners.docker_bridges import ensure, make_network
+from tmpnb.spawners.docker_bridges import TAKEN, Room, ensure, make_network
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_guard import Guard
-from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_subnets import PREFIX, TRIES, subnets_of
+from tmpnb.spawners.docker_whereabouts import Company, Doors, doors_of
 
 log = logging.getLogger(__name__)
 
-PREFIX = 28  # bits of a server's own network: 13 containers
-TRIES = 64  # subnets that may turn out to be taken
-TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker and of Podman
 JOINED = ("already exists", "already connected")  # a container there, in the same words
+DOUBT = (
+    "%s publishes a port on addresses that servers reach, so who comes from %s gets no server: it"
+    " may be one; publish it on 127.0.0.1 alone (with Compose TMPNB_PORT=127.0.0.1:8000), so that a"
+    " front server and visitors on the machine get some"
+)
 
 Maker = Callable[[docker.APIClient, str, IPv4Network, Mapping[str, str]], None]
 
@@ -48,16 +52,23 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
     Raises:
         ConfigError: They cannot be put there; the message says what to do.
     """
-    name, labels, way_out = options.place, options.labels, options.way_out
+    name, labels = options.place or options.published_on, options.labels
+    way_out = options.way_out
     if name and name != way_out:
-        ensure(client, name, labels, closed=options.egress == "none" and not options.apart)
+        closed, room = options.egress == "none" and not options.apart, None
+        if not (options.apart or options.kind.podman):
+            # A proxy may be on one that leads out and is named, and is not held to their bounds.
+            bounded = closed or not options.network
+            room = Room(options.own_subnets, options.capacity, bounded)
+        ensure(client, name, labels, closed=closed, room=room)
     guard = None
     if way_out:
         bridge = firewall_rules.bridge(firewall_rules.OUT, way_out)
-        ensure(client, way_out, labels, closed=False, bridge=bridge)
+        all_of_them = Room(options.own_subnets, options.capacity)
+        ensure(client, way_out, labels, closed=False, bridge=bridge, room=all_of_them)
         guard = Guard(client, pool, way_out, options)
     if not options.apart:
-        return Networks(name, guard)
+        return Networks(client, name, guard, published=options.published)
     make: Maker = make_network
     if options.kind.podman:
         make = partial(docker_podman.make, reachable=not name)
@@ -71,8 +82,18 @@ class Networks:
 
     beside = ""  # a network that servers are on besides their place
 
-    def __init__(self, name: str, guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        client: docker.APIClient,
+        name: str,
+        guard: Guard | None = None,
+        *,
+        published: bool = False,
+    ) -> None:
         self._name, self._guard = name, guard
+        self._published = published  # so proxies have no reason to be on it
+        self._client = client
+        self._doors: dict[str, Doors] = {}  # of others that are no servers, by container
 
     @property
     def fault(self) -> str:
@@ -90,6 +111,11 @@ class Networks:
             self._guard.require()
         return self._name
 
+    def address_for(self, server_id: str) -> str | None:
+        """Return the address that a placed server has there; None for any."""
+        del server_id
+        return None
+
     def free(self, server_id: str) -> None:
         """Remove what was made for a server that is gone. Idempotent."""
 
@@ -98,6 +124,43 @@ class Networks:
         del server_ids
         if self._guard:
             self._guard.look()
+
+    def company(self, servers: Collection[str]) -> Company:
+        """Return who is on the network besides servers.
+
+        Args:
+            servers: The ids of their containers.
+        """
+        if self._published or not self._name:
+            return Company()
+        try:
+            about = self._client.inspect_network(self._name).get("Containers") or {}
+        except NotFound:
+            return Company()
+        others = {i: told for i, told in about.items() if i not in servers}
+        doors = {i: self._doors.get(i) or self._doors_of(i) for i in others}
+        self._doors = known = {i: found for i, found in doors.items() if found is not None}
+        told = (others[i].get(name) for i in known for name in ("IPv4Address", "IPv6Address"))
+        found = (address(str(text or "").partition("/")[0]) for text in told)
+        return Company(
+            frozenset(one for one in found if one is not None),
+            frozenset[Address]().union(*(doors.gateways for doors in known.values())),
+            frozenset[Address]().union(*(doors.perhaps for doors in known.values())),
+        )
+
+    def _doors_of(self, container: str) -> Doors | None:
+        """Return those of another's container, for what it publishes stays as it is.
+
+        None: it does not run yet or any more, or is a server that was not listed.
+        """
+        found = self._client.containers(filters={"id": container})
+        if not found or listing.MANAGED in (found[0].get("Labels") or {}):
+            return None
+        doors = doors_of(found[0])
+        if doors.gateways:
+            name, shown = listing.names_of(found[0])[:1], ", ".join(map(str, doors.gateways))
+            log.warning(DOUBT, *name, shown)
+        return doors
 
     def close(self) -> None:
         """Remove what only watched the networks."""
@@ -122,14 +185,20 @@ class OwnNetworks(Networks):
         guard: Guard | None = None,
         beside: str = "",
     ) -> None:
-        super().__init__(meeting, guard)
-        self._client, self._pool, self._meeting = client, pool, meeting
+        super().__init__(client, meeting, guard)
+        self._pool, self._meeting = pool, meeting
         self._make_network, self.beside = make, beside
         self._subnets, self._labels = subnets, labels
         self._next = subnets.subnets(new_prefix=max(PREFIX, subnets.prefixlen))
         self._lock = threading.Lock()  # over `_next` and `_placing`
         self._placing: set[str] = set()  # servers that are being made
+        self._subnet_of: dict[str, IPv4Network] = {}  # of servers placed where that counts
         self._seen: frozenset[str] | None = None  # who was on the meeting network last
+
+    def company(self, servers: Collection[str]) -> Company:
+        """Return nobody: these servers do not reach the machine."""
+        del servers
+        return Company()
 
     def check(self) -> None:
         """See that somebody can reach the servers.
@@ -159,11 +228,17 @@ class OwnNetworks(Networks):
             self._connect(member, name)
         return name
 
+    def address_for(self, server_id: str) -> str | None:
+        """Return the last address of its network, by which the firewall tells it from proxies."""
+        subnet = self._subnet_of.get(server_id)
+        return None if subnet is None else str(subnet[-2])
+
     def free(self, server_id: str) -> None:
         """See `Networks`."""
         self._remove(self._name_of(server_id))
         with self._lock:
             self._placing.discard(server_id)
+            self._subnet_of.pop(server_id, None)
 
     def tend(self, server_ids: Iterable[str]) -> None:
         """Bring those who came anew to the meeting network to all servers. Never fails.
@@ -222,12 +297,14 @@ class OwnNetworks(Networks):
                 if not any(words in str(error) for words in TAKEN):
                     raise
             else:
+                if self._make_network is make_network:
+                    self._subnet_of[server_id] = subnet
                 return
         raise SpawnerError(f"no free network in --own-subnets={self._subnets}")
 
     def _free_subnets(self) -> Iterable[IPv4Network]:
         """Yield subnets, round and round; few enough that it ends."""
-        taken = [net for network in self._client.networks() for net in _subnets_of(network)]
+        taken = [net for network in self._client.networks() for net in subnets_of(network)]
         size = max(PREFIX, self._subnets.prefixlen)
         count = 1 << (size - self._subnets.prefixlen)
         tried = 0
@@ -267,14 +344,3 @@ class OwnNetworks(Networks):
                 self._client.disconnect_container_from_network(container, name, force=True)
         with suppress(NotFound):
             self._client.remove_network(name)
-
-
-def _subnets_of(network: Facts) -> list[IPv4Network]:
-    """Return the IPv4 subnets of a network. Pure."""
-    found = []
-    for config in (network.get("IPAM") or {}).get("Config") or ():
-        with suppress(ValueError):
-            subnet = ip_network(config.get("Subnet") or "", strict=False)
-            if isinstance(subnet, IPv4Network):
-                found.append(subnet)
-    return found

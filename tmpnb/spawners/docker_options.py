@@ -16,6 +16,7 @@ from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 LOOPBACK = "127.0.0.1"
 NOWHERE = LOOPBACK  # of the server itself, where no name server is
 OWN_SUBNETS = IPv4Network("198.18.0.0/15")  # for tests of networks, so nobody's real addresses
+OPEN_NETWORK = "tmpnb-open"  # for published servers
 CLOSED_NETWORK = "tmpnb-closed"  # for servers without egress, unless it is named
 SMALLEST_MEMORY = 6 * 1024**2  # bytes; the engine refuses less
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
@@ -53,6 +54,7 @@ class Options:
     egress: str = "all"  # what servers reach outside: all, internet, or none
     own_networks: bool = False  # unless egress is all: one for each server
     own_subnets: IPv4Network = OWN_SUBNETS
+    capacity: int = 0  # servers of the pool at a time; 0: unknown
     limits: Limits = field(default_factory=Limits)
     kind: Kind = field(default_factory=Kind)  # of the engine, once it has answered
 
@@ -111,6 +113,17 @@ class Options:
     def published(self) -> bool:
         """Whether servers are found at ports of the engine's machine."""
         return not (self.host_network or self.place or self.apart)
+
+    @property
+    def published_on(self) -> str:
+        """The network of published servers; "" for the engine's own, or what the operator wants.
+
+        The engine's own has far more addresses than servers, and containers of others on it.
+        """
+        more = self.extra_host_config
+        if self.kind.podman or "network_mode" in more or "links" in more or not self.published:
+            return ""
+        return OPEN_NETWORK
 
     @property
     def way_out(self) -> str:

@@ -8,10 +8,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import docker
+from docker.errors import NotFound
 from docker.utils.socket import SocketError
 
+from tmpnb import firewall_rules
+from tmpnb.examination import ServerNetwork
 from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners.docker_bridges import BRIDGE
 from tmpnb.spawners.docker_door import FAULTS
+from tmpnb.spawners.docker_kind import Facts
+from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_subnets import PREFIX, prefix_for, subnets_of
 
 # Runs inside, so it must do with any Python 3. All at once: a silence takes three seconds.
 # The kernel may tell of a refusal a moment after it has ended the attempt, which looks like a
@@ -116,3 +123,28 @@ def engine_at(address: str) -> str:
     if url.scheme == "unix":
         return f"unix:{url.path}"
     return f"{url.hostname}:{url.port or 2375}" if url.hostname else ""
+
+
+def server_networks(client: docker.APIClient, options: Options) -> list[ServerNetwork]:
+    """Return the networks that each server is on, or will be once they are made."""
+    if options.host_network or options.kind.podman:
+        return []
+    own = "a server's own"
+    found = []
+    if options.apart:
+        bridge = firewall_rules.bridge(firewall_rules.OWN, own)
+        found.append(ServerNetwork(own, bridge, 1 << (32 - PREFIX)))
+    named = "" if options.apart else options.place or options.published_on or "bridge"
+    names = filter(None, dict.fromkeys((named, options.way_out)))
+    return [*found, *(_described(client, name, options) for name in names)]
+
+
+def _described(client: docker.APIClient, name: str, options: Options) -> ServerNetwork:
+    try:
+        network: Facts = client.inspect_network(name)
+    except NotFound:
+        bridge = firewall_rules.bridge(firewall_rules.OPEN, name)  # of ours, whatever it will be
+        return ServerNetwork(name, bridge, 1 << (32 - prefix_for(options.capacity)))
+    bridge = (network.get("Options") or {}).get(BRIDGE) or f"br-{str(network.get('Id'))[:12]}"
+    sizes = [subnet.num_addresses for subnet in subnets_of(network)]
+    return ServerNetwork(name, str(bridge), sum(sizes), network.get("EnableIPv6") is True)

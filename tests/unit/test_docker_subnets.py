@@ -1,0 +1,145 @@
+"""The addresses of networks that are made, and what is said of those that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, ip_network
+from typing import Any
+
+import docker
+import pytest
+from docker_stand_in import Engine, StandIn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tmpnb import gateway
+from tmpnb.errors import ConfigError
+from tmpnb.firewall_rules import CLOSED, OPEN, OUT, bridge
+from tmpnb.spawners import docker_subnets
+from tmpnb.spawners.docker_bridges import BRIDGE, ICC, Room, ensure
+from tmpnb.spawners.docker_networks import prepare
+from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK, Options
+from tmpnb.spawners.docker_subnets import OTHERS, free, prefix_for, room_in
+
+RANGE = IPv4Network("198.18.0.0/15")
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    made = Engine()
+    yield made.state
+    made.close()
+
+
+@pytest.fixture
+def client(stand_in: StandIn) -> Iterator[docker.APIClient]:
+    made = docker.APIClient(base_url=stand_in.url, version="1.41", timeout=10)
+    yield made
+    made.close()
+
+
+def of(subnet: str) -> dict[str, Any]:
+    return {"IPAM": {"Config": [{"Subnet": subnet}]}, "Internal": True, "Options": {ICC: "false"}}
+
+
+def subnet_of(network: dict[str, Any]) -> IPv4Network:
+    [config] = network["IPAM"]["Config"]
+    return IPv4Network(config["Subnet"])
+
+
+@given(st.integers(0, 10_000))
+def test_a_subnet_has_room_for_all_and_is_no_larger_than_it_must_be(capacity: int) -> None:
+    prefix = prefix_for(capacity)
+    room = room_in(of(f"10.0.0.0/{prefix}"))
+    assert room is not None
+    assert room >= capacity + OTHERS - 1
+    assert prefix == 26 or 2 ** (32 - prefix) < 2 * (capacity + OTHERS + 2)
+
+
+def test_free_subnets_come_from_the_end_and_overlap_nobody() -> None:
+    found = list(free(IPv4Network("10.0.0.0/24"), 26, [IPv4Network("10.0.0.200/32")]))
+    assert [str(one) for one in found] == ["10.0.0.128/26", "10.0.0.64/26", "10.0.0.0/26"]
+    assert len(list(free(RANGE, 26, []))) == docker_subnets.TRIES
+    with pytest.raises(ConfigError, match=r"--own-subnets=10\.0\.0\.0/28: too small"):
+        list(free(IPv4Network("10.0.0.0/28"), 26, []))
+
+
+@pytest.mark.parametrize(
+    ("egress", "name", "prefix"),
+    [("all", OPEN_NETWORK, OPEN), ("none", CLOSED_NETWORK, CLOSED), ("internet", "out", OUT)],
+)
+def test_a_network_for_any_egress_is_small_and_the_firewall_knows_its_bridge(
+    client: docker.APIClient, stand_in: StandIn, egress: str, name: str, prefix: str
+) -> None:
+    network = "" if egress != "internet" else name
+    options = Options("image", egress=egress, network=network, capacity=100)
+    assert prepare(client, "pool", options)
+    made = stand_in.networks[name]
+    assert made["Options"][BRIDGE] == bridge(prefix, name)
+    assert (made["Options"].get(ICC) == "false") is (egress != "all")
+    assert bool(made.get("Internal")) is (egress == "none")
+    assert subnet_of(made).prefixlen == 25
+    assert subnet_of(made).subnet_of(RANGE)
+
+
+def test_what_the_engine_or_the_machine_has_is_not_taken(
+    client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(IPv4Network("10.0.0.0/24"), 10)
+    monkeypatch.setattr(
+        "tmpnb.spawners.docker_bridges.routed", lambda: [ip_network("10.0.0.192/27")]
+    )
+    stand_in.networks["theirs"] = of("10.0.0.128/26")
+    said = "Pool overlaps with other one on this address space"
+    stand_in.refuse("POST /networks/create", 403, said, 1)
+    ensure(client, "lan", {}, closed=False, room=room)
+    assert str(subnet_of(stand_in.networks["lan"])) == "10.0.0.0/26"
+    ensure(client, "another", {}, closed=False, room=room)
+    with pytest.raises(ConfigError, match="no free network in --own-subnets"):
+        ensure(client, "a third", {}, closed=False, room=room)
+
+
+def test_one_that_is_there_is_used_and_its_size_is_told(
+    client: docker.APIClient, stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in.networks["small"], stand_in.networks["large"] = of("10.0.0.0/26"), of("172.18.0.0/16")
+    room = Room(RANGE, 60)
+    ensure(client, "large", {}, closed=True, room=room)
+    assert "docker network rm large" in caplog.text
+    caplog.clear()
+    stand_in.networks["many"] = of("10.0.0.0/20")
+    ensure(client, "many", {}, closed=True, room=Room(RANGE, 2000))
+    assert not caplog.text, "it has to be so large"
+    ensure(client, "small", {}, closed=True, room=room)
+    assert not caplog.text
+    with pytest.raises(
+        ConfigError, match=r"--pool-size=62: the network small has addresses for 61"
+    ):
+        ensure(client, "small", {}, closed=True, room=Room(RANGE, 62))
+    assert not stand_in.requests("create")
+
+
+def test_who_else_may_be_on_a_named_network_is_not_held_to_the_servers_bounds(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    prepare(client, "pool", Options("image", network="lan", capacity=10))
+    assert subnet_of(stand_in.networks["lan"]).prefixlen == 26
+    assert "Options" not in stand_in.networks["lan"] or not stand_in.networks["lan"]["Options"]
+
+
+@pytest.mark.parametrize("more", [{"network_mode": "bridge"}, {"links": {"db": "db"}}])
+def test_the_operator_s_own_network_goes_before_ours(
+    client: docker.APIClient, stand_in: StandIn, more: dict[str, Any]
+) -> None:
+    prepare(client, "pool", Options("image", extra_host_config=more))
+    assert stand_in.networks == {}
+
+
+def test_routes_are_read_as_the_kernel_writes_them() -> None:
+    table = (
+        "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n"
+        "eth0 00000000 010011AC 0003 0 0 0 00000000 0 0 0\n"
+        "eth0 000011AC 00000000 0001 0 0 0 0000FFFF 0 0 0\n"
+        "cut short\n"
+    )
+    assert gateway.routes(table) == [IPv4Network("172.17.0.0/16")]

@@ -1,0 +1,142 @@
+"""Which addresses servers have in the engine, so that what they ask is known to be theirs. Pure.
+
+A published server is reached at an address of the machine, and asks from its own ones on the
+networks it is on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_interface
+
+from tmpnb import networks
+from tmpnb.networks import Address, Network
+from tmpnb.spawners.docker_kind import Facts
+
+_V4, _V6 = ("IPAddress", "IPPrefixLen"), ("GlobalIPv6Address", "GlobalIPv6PrefixLen")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one container is in the engine's networks."""
+
+    addresses: frozenset[Address] = frozenset()
+    subnets: frozenset[Network] = frozenset()
+
+
+def place_of(entry: Facts) -> Place:
+    """Return what a listed container says; what cannot be read is left out."""
+    told = (entry.get("NetworkSettings") or {}).get("Networks") or {}
+    found = [
+        (address, network.get(length))
+        for network in told.values()
+        if isinstance(network, Mapping)
+        for name, length in (_V4, _V6)
+        if (address := networks.address(str(network.get(name) or ""))) is not None
+    ]
+    return Place(
+        frozenset(address for address, _ in found),
+        frozenset(ip_interface(f"{a}/{bits}").network for a, bits in found if _is_length(a, bits)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Others on the servers' network, such as a proxy.
+
+    Attributes:
+        addresses: Theirs there.
+        gateways: Who asks by a port that they publish on the machine comes from there, be it the
+            machine or a server: the engine takes the connection, and makes another one.
+        perhaps: The gateways of all networks they are on. One of them may have been made anew,
+            and publish a port now.
+    """
+
+    addresses: frozenset[Address] = frozenset()
+    gateways: frozenset[Address] = frozenset()
+    perhaps: frozenset[Address] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a container of others has: see `Company`."""
+
+    gateways: frozenset[Address]
+    perhaps: frozenset[Address]
+
+
+def doors_of(entry: Facts) -> Doors:
+    """Return what a listed container that runs has."""
+    told = ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    named = (network.get(name) for network in told for name in ("Gateway", "IPv6Gateway"))
+    found = (networks.address(str(name or "")) for name in named)
+    perhaps = frozenset(address for address in found if address is not None)
+    return Doors(perhaps if _is_reached(entry) else frozenset(), perhaps)
+
+
+def _is_reached(entry: Facts) -> bool:
+    """Return whether servers reach a port that it publishes: not on loopback addresses alone."""
+    published = (p for p in entry.get("Ports") or () if p.get("PublicPort"))
+    places = [networks.address(str(port.get("IP") or "0.0.0.0")) for port in published]  # noqa: S104 - read, not bound
+    return not all(place is not None and place.is_loopback for place in places)
+
+
+class Whereabouts:
+    """Where the servers of one pool are, as last seen. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turn = 0
+        self.company = Company()
+        self._places: dict[str, tuple[int, Place]] = {}  # by server id, with the turn it was seen
+
+    def begin(self) -> int:
+        """Return the turn of a listing that begins now."""
+        with self._lock:
+            self._turn += 1
+            return self._turn
+
+    def note(self, server_id: str, entry: Facts) -> None:
+        """Keep where a server is that has just started."""
+        with self._lock:
+            self._turn += 1
+            self._places[server_id] = self._turn, place_of(entry)
+
+    def listed(self, turn: int, entries: Iterable[tuple[str, Facts]]) -> None:
+        """Keep what a listing says, but for servers that were seen after it began.
+
+        Args:
+            turn: Of `begin`.
+            entries: All of them, with the ids of their servers.
+        """
+        found = {server_id: (turn, place_of(entry)) for server_id, entry in entries}
+        with self._lock:
+            newer = {i: seen for i, seen in self._places.items() if seen[0] > turn}
+            self._places = found | newer
+
+    def holds(self, address: Address) -> bool | None:
+        """Return whether a server has an address, or may come from it by way of the machine.
+
+        None: none had it when they were seen, and it is on a network of theirs, or stands for
+        the machine. It may be another container's, or a server's that was started anew since.
+        """
+        with self._lock:
+            places = [place for _, place in self._places.values()]
+        company = self.company
+        if address in company.gateways or any(address in place.addresses for place in places):
+            return True
+        if address in company.addresses:
+            return False
+        if address in company.perhaps:
+            return None
+        # No listing tells these, and no browser of a visitor can be told to come from one.
+        if isinstance(address, IPv6Address) and address.is_link_local and places:
+            return True
+        near = any(address in subnet for place in places for subnet in place.subnets)
+        return None if near else False
+
+
+def _is_length(address: Address, bits: object) -> bool:
+    return isinstance(bits, int) and 0 < bits <= address.max_prefixlen
