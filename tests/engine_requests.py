@@ -6,24 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from requirements import ROOT
+
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CREATE = "/containers/create?name=tmpnb-a-b"
 PULL = "/images/create?fromImage=quay.io%2Fa%2Fb&tag=1"
 KIT = "tmpnb-kit-pool-3af093d20a84"
-PROFILE = {
-    "defaultAction": "SCMP_ACT_ERRNO",
-    "defaultErrnoRet": 1,
-    "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
-    "syscalls": [
-        {"names": ["read", "write", "socket"], "action": "SCMP_ACT_ALLOW", "args": []},
-        {
-            "names": ["personality"],
-            "action": "SCMP_ACT_ALLOW",
-            "args": [{"index": 0, "value": 4294967295, "valueTwo": 0, "op": "SCMP_CMP_EQ"}],
-        },
-    ],
-}
+PROFILE = json.loads((ROOT / "tmpnb/spawners/seccomp_profile.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +27,9 @@ class Ask:
 
     def __str__(self) -> str:
         kind = f" {self.headers}" if self.headers != JSON else ""
-        return f"{self.method} {self.target}{kind} {self.body[:2000].decode(errors='replace')}"
+        body = self.body.decode(errors="replace")
+        shown = body if len(body) <= 2000 else f"{body[:1000]} … {body[-1000:]} ({len(body)})"
+        return f"{self.method} {self.target}{kind} {shown}"
 
 
 def posted(target: str, body: Any, headers: dict[str, str] | None = None) -> Ask:
@@ -81,7 +73,7 @@ def seccomp(profile: Any) -> str:
 
 DISK = {"Type": "none", "Options": {"o": "bind", "device": "/"}}
 OWN_VOLUME = {"Type": "volume", "Source": KIT, "Target": "/opt/tmpnb-kit"}
-NAMED = {**PROFILE["syscalls"][0], "names": ["read", "write", "bpf"]}  # type: ignore[index]
+NAMED = {**PROFILE["syscalls"][0], "names": ["read", "write", "bpf"]}
 DOUBLED = json.dumps(PROFILE).replace("{", '{"defaultAction": "SCMP_ACT_ALLOW", ', 1)
 
 # Each option of a creation that gives power over the machine.
@@ -128,8 +120,8 @@ GRASPS = [
     of_host(SecurityOpt=["credentialspec=file://a"]),
     of_host(SecurityOpt=[seccomp({"defaultAction": "SCMP_ACT_ALLOW"})]),
     of_host(SecurityOpt=[seccomp({**PROFILE, "defaultAction": "SCMP_ACT_ALLOW"})]),
-    of_host(SecurityOpt=[seccomp({**PROFILE, "syscalls": [*PROFILE["syscalls"], NAMED]})]),  # type: ignore[misc]
-    of_host(SecurityOpt=[seccomp({**PROFILE, "syscalls": [NAMED, PROFILE["syscalls"][1]]})]),  # type: ignore[index]
+    of_host(SecurityOpt=[seccomp({**PROFILE, "syscalls": [*PROFILE["syscalls"], NAMED]})]),
+    of_host(SecurityOpt=[seccomp({**PROFILE, "syscalls": [NAMED, PROFILE["syscalls"][1]]})]),
     of_host(SecurityOpt=[seccomp({**PROFILE, "DefaultAction": "SCMP_ACT_ALLOW"})]),
     of_host(SecurityOpt=[seccomp({**PROFILE, "flags": []})]),
     of_host(SecurityOpt=[seccomp(DOUBLED)]),

@@ -25,7 +25,7 @@ local listed = { limit = NUMBER, all = YES_OR_NO, size = NO, trunc_cmd = NO, fil
 local removed = { v = YES_OR_NO, link = NO, force = YES_OR_NO }
 local printed = { stderr = YES_OR_NO, stdout = YES_OR_NO, timestamps = NO, follow = NO, tail = NUMBER }
 local own_name = text(names.is_container)
-local own_network, kit = text(names.is_own_network), text(names.is_kit)
+local own_network, own_volume = text(names.is_own_network), text(names.is_own_volume)
 local passwd, directory = one_of("/etc/passwd"), one_of("/opt/tmpnb-kit")
 local tag = text(function(value)
   return value:find("^[%w_][%w_.-]*$") ~= nil or value:find("^sha256:%x+$") ~= nil
@@ -74,8 +74,8 @@ local function listing(settings)
     ["POST /networks/<id>/disconnect"] = { named = own_network, body = creations.leave },
     ["GET /volumes"] = { query = { filters = filters } },
     ["POST /volumes/create"] = { body = creations.volume() },
-    ["GET /volumes/<id>"] = { named = kit },
-    ["DELETE /volumes/<id>"] = { named = kit },
+    ["GET /volumes/<id>"] = { named = own_volume },
+    ["DELETE /volumes/<id>"] = { named = own_volume },
   }
 end
 

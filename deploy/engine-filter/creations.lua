@@ -148,7 +148,8 @@ local function host_config(settings)
 end
 
 function creations.container(settings)
-  local attached = map(text(names.is_network(settings)), maybe(empty))
+  local address = object({ IPv4Address = text(forms.is_address) })
+  local attached = map(text(names.is_network(settings)), maybe(object({ IPAMConfig = address })))
   return object({
     AttachStderr = bool,
     AttachStdin = bool,
@@ -192,7 +193,7 @@ function creations.network(settings)
 end
 
 function creations.volume()
-  return object({ Name = text(names.is_kit), Labels = labels, Driver = one_of("local") }, { "Name" })
+  return object({ Name = text(names.is_own_volume), Labels = labels, Driver = one_of("local") }, { "Name" })
 end
 
 local CONTAINER = text(IDENTIFIER, 255)

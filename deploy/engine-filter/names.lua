@@ -64,14 +64,15 @@ function names.is_network(settings)
   end
 end
 
--- The volume of the kit, as its pool and its version name it.
-function names.is_kit(text)
-  return #text <= 255 and text:find("^tmpnb%-kit%-[%w_.-]+%-%x%x%x%x%x%x%x%x%x%x%x%x$") ~= nil
+-- A volume that tmpnb makes: the kit, or a copy of what an image has, as it names them.
+function names.is_own_volume(text)
+  local kind = text:match("^tmpnb%-(%l+)%-[%w_.-]+%-%x%x%x%x%x%x%x%x%x%x%x%x$")
+  return #text <= 255 and (kind == "kit" or kind == "copy")
 end
 
--- A volume that servers may have: the kit, or one that the operator named for that.
+-- A volume that servers may have: tmpnb's own, or one that the operator named for that.
 function names.is_volume(text)
-  return names.is_kit(text) or (#text <= 255 and text:find("^tmpnb%-shared%-[%w.-]+$") ~= nil)
+  return names.is_own_volume(text) or (#text <= 255 and text:find("^tmpnb%-shared%-[%w.-]+$") ~= nil)
 end
 
 function names.is_container(text)

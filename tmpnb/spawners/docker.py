@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from traitlets import Bool, Dict, Float, Int, List, Unicode, Union
 
 from tmpnb.command import render
-from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.errors import SpawnerError
 from tmpnb.observation import Instance
 from tmpnb.spawners import (
     docker_address,
@@ -27,13 +27,12 @@ from tmpnb.spawners.docker_addresses import ServerAddresses
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
 from tmpnb.spawners.docker_cpu import READERS, CpuReadings
-from tmpnb.spawners.docker_door import FAULTS, Job, Lane, explain
+from tmpnb.spawners.docker_door import Job, Lane
 from tmpnb.spawners.docker_events import EndWatch
 from tmpnb.spawners.docker_examination import DockerExamination
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
 from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_person import NOBODY
 from tmpnb.spawners.docker_ports import Ports
 
 if TYPE_CHECKING:
@@ -171,10 +170,7 @@ class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
             "preparing the network", lambda _: docker_networks.prepare(client, pool, options)
         )
         self._containers = containers = Containers(client, pool, options, kit, people, networks)
-        try:
-            containers.host_config(options.container_port, NOBODY)
-        except (*FAULTS, TypeError, ValueError, LookupError) as error:
-            raise ConfigError(f"extra_host_config: {explain(error)}") from error
+        containers.check()
         await self._see_who(self.image)
         self._ends = EndWatch(client, pool, lambda: self.on_news())
         self._ends.start()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,25 +19,22 @@ from docker.errors import APIError, NotFound
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
-from tmpnb.spawners import docker_hardening as hardening
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_copies import Copies
-from tmpnb.spawners.docker_door import explain
+from tmpnb.spawners.docker_door import FAULTS, explain
+from tmpnb.spawners.docker_host_config import host_config
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
-from tmpnb.spawners.docker_merge import bound_places, merged, mounted_places
 from tmpnb.spawners.docker_networks import Networks
-from tmpnb.spawners.docker_options import LOOPBACK, NOWHERE, Options
-from tmpnb.spawners.docker_person import Person
+from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_person import NOBODY, Person
 from tmpnb.spawners.docker_ports import own_loopback
-from tmpnb.spawners.docker_volumes import placing
 from tmpnb.spawners.docker_whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
 PAUSE = 0.1  # seconds between two looks at what the engine is busy with
 LOOKS = 100  # before giving up on it
-CPU_PERIOD = 100_000  # microseconds in which a server may use its quota
 LOG_BYTES = 16_384  # read back at most
 LAST_LINES = 20  # kept of a server that ended during its start
 
@@ -93,6 +90,17 @@ class Containers:
     def barred(self) -> str:
         """Why no server may be started or given to a visitor now, in words; "" if it may."""
         return self.networks.fault
+
+    def check(self) -> None:
+        """See that the operator's own settings of a container can be told to the engine.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+        try:
+            host_config(self._client, self._options, self._options.container_port, NOBODY)
+        except (*FAULTS, TypeError, ValueError, LookupError) as error:
+            raise ConfigError(f"extra_host_config: {explain(error)}") from error
 
     def put_away(self) -> None:
         """Remove what is not needed without an orchestrator."""
@@ -211,8 +219,14 @@ class Containers:
             environment=environment,
             user=options.user or None,
             ports=[order.port] if options.published else None,
-            host_config=self.host_config(
-                order.port, person, mounts, network, self._published_at(order)
+            host_config=host_config(
+                self._client,
+                options,
+                order.port,
+                person,
+                mounts,
+                network,
+                self._published_at(order),
             ),
             networking_config=self._networking(network, order.server_id),
         )
@@ -225,64 +239,6 @@ class Containers:
             return self._people.of(image)
         except ConfigError as error:  # the tag means another image by now
             raise SpawnerError(str(error)) from error
-
-    def host_config(
-        self,
-        port: int,
-        person: Person,
-        more_mounts: Sequence[Any] = (),
-        network: str = "",
-        published_at: str = LOOPBACK,
-    ) -> dict[str, Any]:
-        """Return the engine's settings for a server that listens on `port` and runs as `person`."""
-        options = self._options
-        bounds = hardening.settings(options.limits, person, podman=options.kind.podman)
-        placed = placing(options.limits, person)
-        if "tmpfs" in bounds:
-            mounted = mounted_places(options.mounts, options.extra_host_config)
-            bounds["tmpfs"] = {p: o for p, o in bounds["tmpfs"].items() if p not in mounted}
-        settings = merged(bounds, options.extra_host_config)
-        if options.memory:
-            settings.setdefault("mem_limit", options.memory)
-            settings.setdefault("memswap_limit", settings["mem_limit"])  # no swap on top
-        if options.cpu_quota:
-            settings |= {"cpu_period": CPU_PERIOD, "cpu_quota": options.cpu_quota}
-        if options.cpu_shares:
-            settings["cpu_shares"] = options.cpu_shares
-        if mounts := self._mounts(settings, person, placed.read_only, more_mounts):
-            settings["mounts"] = mounts
-        if options.extra_hosts:
-            settings = merged(settings, {"extra_hosts": options.extra_hosts})
-        if options.published:
-            settings = merged({"port_bindings": {port: (published_at,)}}, settings)
-        if network or not options.published:
-            settings["network_mode"] = "host" if options.host_network else network
-        if options.egress == "none":  # else the engine may ask the outside in the server's place
-            settings.setdefault("dns", [NOWHERE])
-        config: dict[str, Any] = self._client.create_host_config(**settings)
-        return config
-
-    def _mounts(
-        self,
-        settings: Mapping[str, Any],
-        person: Person,
-        read_only: Sequence[str],
-        more: Sequence[Any],
-    ) -> list[Any]:
-        """Return what is mounted besides a tmpfs; the operator's own goes before ours."""
-        options = self._options
-        mounts = [
-            docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
-            for m in options.mounts
-        ]
-        mounts = [*settings.get("mounts", ()), *mounts, *more]
-        taken = {str(mount["Target"]).rstrip("/") for mount in mounts}
-        taken |= set(settings.get("tmpfs") or ()) | bound_places(settings.get("binds"))
-        home = hardening.home_volume(options.limits, person)
-        if home and home not in taken:
-            mounts.append(docker.types.Mount(home, None, type="volume"))
-        own = (place for place in read_only if place not in taken)
-        return mounts + [docker.types.Mount(v, None, type="volume", read_only=True) for v in own]
 
     def _published_at(self, order: Order) -> str:
         own = self._options.own_addresses
