@@ -287,6 +287,13 @@ def test_every_claim_about_security_names_tests_that_there_are() -> None:
             assert there, f"{name} in: {row}"
 
 
+def test_what_remains_open_says_to_whom_it_matters() -> None:
+    section = text("docs/security.md").partition("## What does not hold")[2].partition("\n##")[0]
+    entries = section.split("\n- ")[1:]
+    assert len(entries) > 10
+    assert [entry for entry in entries if "*Matters" not in entry] == []
+
+
 # The code
 
 
