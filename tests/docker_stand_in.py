@@ -137,13 +137,8 @@ class StandIn:
                 return 200, {"Config": about | {"Volumes": self.image_volumes}}
             case _, ["volumes", *rest] if self.volumes is not None:
                 return self._volume(method, rest, self.volumes, query, body)
-            case "POST", ["networks", "create"]:
-                self.networks[body["Name"]] = body
-                return 201, {"Id": body["Name"]}
-            case "GET", ["networks"]:
-                return 200, list(self.networks.values())
-            case "GET", ["networks", name] if name in self.networks:
-                return 200, self.networks[name]
+            case _, ["networks", *rest]:
+                return self._network(method, rest, body)
             case "GET", ["containers", "json"]:
                 return 200, self._list(json.loads(query.get("filters", ["{}"])[0]))
             case "POST", ["containers", "create"]:
@@ -152,11 +147,27 @@ class StandIn:
                 return self._one(method, container, rest, query)
         return 404, {"message": f"no such thing: {path}"}
 
+    def _network(self, method: str, rest: list[str], body: Any) -> Answer:
+        match method, rest:
+            case "POST", ["create"]:
+                self.networks[body["Name"]] = body
+                return 201, {"Id": body["Name"]}
+            case "GET", []:
+                return 200, list(self.networks.values())
+            case "GET", [name] if name in self.networks:
+                return 200, self.networks[name]
+            case "DELETE", [name] if name in self.networks:
+                del self.networks[name]
+                return 204, None
+        return 404, {"message": f"no such network: {rest}"}
+
     def _list(self, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
         def fits(entry: dict[str, Any]) -> bool:
             own = [f"{key}={value}" for key, value in entry["Labels"].items()]
             labelled = all(label in own for label in filters.get("label", []))
-            return labelled and entry["Id"] in filters.get("id", [entry["Id"]])
+            on = entry["NetworkSettings"]["Networks"]
+            there = not on or all(name in on for name in filters.get("network", []))
+            return labelled and there and entry["Id"] in filters.get("id", [entry["Id"]])
 
         return [entry for entry in list(self.containers.values()) if fits(entry)]
 

@@ -138,7 +138,7 @@ local function host_config(settings)
       Name = one_of("", "no", "always", "unless-stopped", "on-failure"),
       MaximumRetryCount = whole(0, MOST),
     }),
-    Runtime = text("^[%w_][%w_.-]*$", 128),
+    Runtime = text(names.is_runtime(settings), 128),
     SecurityOpt = list(security(settings.profile), 8),
     ShmSize = whole(0, SHARED_MEMORY),
     StorageOpt = object({ size = text("^%d+%.?%d*[kmgtKMGT]?[iI]?[bB]?$", 32) }),

@@ -3,6 +3,7 @@
 --
 -- From the environment, each a list with commas:
 --   TMPNB_REGISTRIES  that the engine may fetch images from; that of TMPNB_IMAGE is one of them
+--   TMPNB_RUNTIMES    that servers may have, besides the engine's usual one
 --   TMPNB_NETWORK     that servers are on, besides those that tmpnb makes
 --   TMPNB_SUBNETS     that networks are made of
 -- The seccomp profile that servers may have is in /etc/tmpnb-seccomp.json.
@@ -46,7 +47,7 @@ local function profile(path)
 end
 
 local function settings()
-  local registries, networks = listed("TMPNB_REGISTRIES"), listed("TMPNB_NETWORK")
+  local registries, networks = listed("TMPNB_REGISTRIES", ""), listed("TMPNB_NETWORK")
   local subnets = {}
   for _, range in ipairs(listed("TMPNB_SUBNETS", SUBNETS)) do
     local first, bits = forms.range(range)
@@ -55,11 +56,10 @@ local function settings()
     end
     subnets[#subnets + 1] = { first = first, bits = bits }
   end
-  if registries then
-    registries[#registries + 1] = names.registry(os.getenv("TMPNB_IMAGE") or "")
-  end
+  registries[#registries + 1] = names.registry(os.getenv("TMPNB_IMAGE") or "")
   return {
-    registries = registries and set(registries),
+    registries = set(registries),
+    runtimes = set(listed("TMPNB_RUNTIMES", "")),
     networks = networks and set(networks),
     subnets = subnets,
     profile = profile(PROFILE),

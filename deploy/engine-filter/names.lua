@@ -1,15 +1,11 @@
 -- What images, networks and volumes may be called. `settings` has the operator's own lists:
--- registries and networks as sets (nil: none given), subnets as a list of ranges.
+-- registries, runtimes and networks as sets (networks: nil if none is given), subnets as a list of ranges.
 
 local forms = require("forms")
 
 local names = {}
 
 local HUB = "docker.io"
--- Ends of names that are no public host's.
-local NEAR = { localhost = true, localdomain = true, ["local"] = true, internal = true, lan = true }
-NEAR.home, NEAR.arpa, NEAR.corp, NEAR.intranet, NEAR.test, NEAR.invalid = true, true, true, true, true, true
-
 -- Return the registry of an image, as the engine takes it from the name.
 function names.registry(image)
   local first = image:match("^([^/]*)/")
@@ -17,13 +13,6 @@ function names.registry(image)
     return first == "index.docker.io" and HUB or first
   end
   return HUB
-end
-
-local function is_public(registry)
-  local host = registry:match("^[%w.-]+") or ""
-  local port = registry:sub(#host + 1)
-  local last = host:match("%.(%a[%w-]+)$")
-  return last ~= nil and not NEAR[last:lower()] and (port == "" or port:find("^:%d+$") ~= nil)
 end
 
 function names.is_image(text)
@@ -40,8 +29,7 @@ function names.fetched(settings)
       forms.refuse(where, "no name of an image")
     end
     local registry = names.registry(image)
-    local known = settings.registries
-    if (known and not known[registry]) or (not known and not is_public(registry)) then
+    if not settings.registries[registry] then
       forms.refuse(where, "the registry " .. registry .. " is not among TMPNB_REGISTRIES")
     end
   end
@@ -73,6 +61,13 @@ end
 -- A volume that servers may have: tmpnb's own, or one that the operator named for that.
 function names.is_volume(text)
   return names.is_own_volume(text) or (#text <= 255 and text:find("^tmpnb%-shared%-[%w.-]+$") ~= nil)
+end
+
+-- A runtime besides the engine's usual one: it may give a container more than that does.
+function names.is_runtime(settings)
+  return function(text)
+    return settings.runtimes[text] == true
+  end
 end
 
 function names.is_container(text)

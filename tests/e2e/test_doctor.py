@@ -137,7 +137,7 @@ async def test_without_an_engine_the_one_failure_says_so(
     answer = await run(*doctor(engine, tmp_path), env=env)
     assert answer.failure.startswith("FAIL engine   cannot reach Docker at unix://")
     assert "start Docker" in answer.failure
-    assert len(answer.of("skip")) == 5 + 7
+    assert len(answer.of("skip")) == 6 + 7
     assert len(answer.of("ok")) == 9, "what needs no engine is looked at"
 
 

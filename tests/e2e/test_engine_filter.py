@@ -45,7 +45,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 
 IMAGE = "tmpnb-test/filter"
 RULES = ROOT / "deploy" / "engine-filter"
-ALLOWED = ["TMPNB_REGISTRIES=docker.io,quay.io,127.0.0.1:1"]
+ALLOWED = ["TMPNB_REGISTRIES=docker.io,quay.io,127.0.0.1:1", "TMPNB_RUNTIMES=runsc"]
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ BY_VERSION = {
     "quay.io/jupyterhub/configurable-http-proxy": r":\d+\.\d+\.\d+\Z",
     "quay.io/jupyter/minimal-notebook": r":\d{4}-\d{2}-\d{2}\Z",
 }
+VARIABLES = ["TMPNB_IMAGE", "TMPNB_PROXY_IMAGE", "TMPNB_FILTER_IMAGE"]
 NEW = "sha256:" + "7" * 64
 OTHER = "sha256:" + "8" * 64
 
@@ -174,6 +175,14 @@ def test_pinning_writes_what_the_tags_mean_now_and_keeps_the_rest(installation: 
     assert pin(installation) == ""
     assert env.read_text().splitlines() == written, "the tags are asked again"
     assert list(installation.glob(".env.*")) == []
+
+
+def test_a_last_line_without_an_end_stays_whole(installation: Path) -> None:
+    env = installation / ".env"
+    env.write_text("TMPNB_POOL_SIZE=5")
+    assert pin(installation) == ""
+    assert env.read_text().splitlines()[0] == "TMPNB_POOL_SIZE=5"
+    assert [line.partition("=")[0] for line in env.read_text().splitlines()[1:]] == VARIABLES
 
 
 def test_what_has_no_registry_or_is_not_there_stays(installation: Path) -> None:

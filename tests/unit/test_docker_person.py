@@ -62,6 +62,8 @@ def test_without_the_image_s_passwd_only_root_is_known_by_name() -> None:
         ("1000", ["A=b", "HOME=/srv/me"], Person(1000, 100, "/srv/me")),
         ("7", [], Person(7, None, SOMEWHERE)),
         ("7", ["HOME=/"], Person(7, None, SOMEWHERE)),
+        ("7", ["HOME=//srv/./me//"], Person(7, None, "/srv/me")),  # as the engine mounts it
+        ("7", ["HOME=/a/.."], Person(7, None, SOMEWHERE)),
         ("7", ["HOME=/a:/b"], Person(7, None, SOMEWHERE)),
     ],
 )

@@ -99,6 +99,15 @@ def test_what_the_engine_or_the_machine_has_is_not_taken(
         ensure(client, "a third", {}, closed=False, room=room)
 
 
+@pytest.mark.parametrize("route", ["128.0.0.0/1", "192.0.0.0/3", "198.18.0.0/15"])
+def test_a_route_of_a_vpn_for_all_traffic_takes_no_subnets(
+    client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    monkeypatch.setattr("tmpnb.spawners.docker_bridges.routed", lambda: [ip_network(route)])
+    ensure(client, "lan", {}, closed=False, room=Room(RANGE, 10))
+    assert subnet_of(stand_in.networks["lan"]).subnet_of(RANGE)
+
+
 def test_one_that_is_there_is_used_and_its_size_is_told(
     client: docker.APIClient, stand_in: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,3 +152,24 @@ def test_routes_are_read_as_the_kernel_writes_them() -> None:
         "cut short\n"
     )
     assert gateway.routes(table) == [IPv4Network("172.17.0.0/16")]
+
+
+@pytest.mark.parametrize("egress", ["all", "none"])
+def test_the_network_of_all_servers_goes_when_nobody_is_on_it_and_comes_again(
+    client: docker.APIClient, stand_in: StandIn, egress: str
+) -> None:
+    networks = prepare(client, "pool", Options("image", egress=egress))
+    [name] = stand_in.networks
+    networks.close()
+    assert stand_in.networks == {}
+    assert networks.place("abc") == name, "as another pool may have removed it meanwhile"
+    assert list(stand_in.networks) == [name]
+    somebody = stand_in.add("somebody", {}, state="exited")
+    stand_in.containers[somebody]["NetworkSettings"]["Networks"] = {name: {}}
+    networks.close()
+    assert list(stand_in.networks) == [name]
+
+
+def test_a_network_that_somebody_named_stays(client: docker.APIClient, stand_in: StandIn) -> None:
+    prepare(client, "pool", Options("image", egress="none", network="mine")).close()
+    assert list(stand_in.networks) == ["mine"]

@@ -53,7 +53,7 @@ def test_connections_are_told_with_the_mend(
 @pytest.mark.parametrize(
     ("most", "level", "said"),
     [
-        (1024, Level.OK, "10 servers may ask for 640 neighbours"),
+        (1024, Level.OK, "10 servers may ask for 640 neighbours as usual"),
         (512, Level.WARN, "sysctl -w net.ipv4.neigh.default.gc_thresh3=1290"),
         (None, Level.SKIP, "unknown"),
     ],

@@ -32,7 +32,7 @@ CALLS = (ROOT / "deploy" / "engine-filter" / "calls.lua").read_text(encoding="ut
 PAGE = (ROOT / "docs" / "engine-calls.md").read_text(encoding="utf-8")
 DOCTOR_ALONE = {"POST /containers/<id>/exec", "POST /exec/<id>/start"}
 IMAGE = "registry.example/lesson:1"
-PULLS = {"TMPNB_REGISTRIES": "registry.example"}
+PULLS = {"TMPNB_REGISTRIES": "registry.example", "TMPNB_RUNTIMES": "runsc"}
 HARMLESS = {
     "shm_size": "1g",
     "dns": ["1.1.1.1"],
@@ -197,6 +197,7 @@ def new_spawner(**settings: Any) -> DockerSpawner:
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_pool_s_life_asks_what_is_listed_and_the_doctor_the_rest(engine: StandIn) -> None:
+    engine.add("proxy", {})  # on all networks
     spawner = new_spawner(container_user="jovyan")  # whom to look up in the image
     await spawner.setup()
     await spawner.start(ServerSpec("abc", "/user/abc/", "secret"))

@@ -30,11 +30,12 @@ from hypothesis import strategies as st
 
 LUA = {"5.3": lupa.lua53, "5.4": lupa.lua54}
 OPERATORS = {"TMPNB_REGISTRIES": "docker.io, quay.io", "TMPNB_NETWORK": "tmpnb"}
+OPERATORS |= {"TMPNB_RUNTIMES": "runsc, kata"}
 
 
 @pytest.fixture(params=LUA)
 def judged(request: pytest.FixtureRequest) -> Filter:
-    return Filter(LUA[request.param])
+    return Filter(LUA[request.param], OPERATORS)
 
 
 def passing(judged: Filter, *asks: Ask) -> list[str]:
@@ -110,6 +111,20 @@ def test_registries_are_those_of_the_list_and_that_of_the_image() -> None:
     assert judged.reason(Ask("GET", asked("quay.io/a:1"))) == ""
     assert "TMPNB_REGISTRIES" in judged.reason(Ask("GET", asked("ghcr.io/a:1")))
     assert judged.reason(Ask("GET", "/images/ghcr.io/a@sha256:" + "0f" * 32 + "/json")) == ""
+
+
+def test_without_a_list_of_registries_that_of_the_image_alone_passes() -> None:
+    judged = Filter(lupa.lua54, {"TMPNB_IMAGE": "quay.io/jupyter/lesson:1"})
+    images = ["quay.io/b", "a/b", "ghcr.io/b", "attacker.example:80/a", "127.0.0.1.nip.io/a"]
+    assert passing(judged, *map(pulled, images)) == [str(pulled("quay.io/b"))]
+
+
+def test_runtimes_are_those_of_the_list() -> None:
+    some, none = Filter(lupa.lua53, OPERATORS), Filter(lupa.lua53)
+    names = ["runsc", "kata", "runc", "nvidia", "io.containerd.runc.v2", "", "runsc,kata"]
+    asks = {name: of_host(Runtime=name) for name in names}
+    assert [n for n, ask in asks.items() if not some.reason(ask)] == ["runsc", "kata"]
+    assert [n for n, ask in asks.items() if not none.reason(ask)] == []
 
 
 def test_an_operator_may_name_a_registry_nearby() -> None:

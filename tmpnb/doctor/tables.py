@@ -110,7 +110,8 @@ def neighbours_finding(
 ) -> Finding:
     """Say whether a full pool fits into the table of neighbours. Pure.
 
-    Each server may ask for all addresses of the networks that it is on.
+    Each server may ask for all addresses of the networks that it is on, and by ways that are not
+    usual for others.
 
     Args:
         found: Where servers are.
@@ -121,7 +122,8 @@ def neighbours_finding(
     if most is None:
         return skip(TOPIC, "unknown: the kernel's table of neighbours is not to be seen from here")
     taken = capacity * sum(network.addresses for network in found)
-    words = f"{capacity} servers may ask for {taken} neighbours, the machine's table holds {most}"
+    words = f"{capacity} servers may ask for {taken} neighbours as usual, the machine's table"
+    words += f" holds {most}"
     if taken + now > most:
         wanted = 2 * (taken + now)
         return warn(TOPIC, words, KEEP.format("net." + NEIGHBOURS.replace("/", "."), wanted))

@@ -45,7 +45,9 @@ class Room:
     def subnets(self, client: docker.APIClient) -> Iterable[IPv4Network]:
         """Yield subnets of the right size that are free, as far as engine and machine tell."""
         taken = [net for network in client.networks() for net in subnets_of(network)]
-        return free(self.within, prefix_for(self.servers), [*taken, *routed()])
+        # A route of far more than that, as a VPN for all traffic sets, tells of no network there.
+        taken += [route for route in routed() if not self.within.subnet_of(route)]
+        return free(self.within, prefix_for(self.servers), taken)
 
     def check(self, name: str, network: Facts) -> None:
         """See whether a network that is there has room; say once what is wrong with it.

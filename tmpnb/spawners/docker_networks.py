@@ -27,22 +27,17 @@ from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.networks import Address, address
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_podman
-from tmpnb.spawners.docker_bridges import TAKEN, Room, ensure, make_network
+from tmpnb.spawners.docker_bridges import TAKEN, Room, make_network
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_guard import Guard
 from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_shared import SharedNetworks
 from tmpnb.spawners.docker_subnets import PREFIX, TRIES, subnets_of
-from tmpnb.spawners.docker_whereabouts import Company, Doors, doors_of
+from tmpnb.spawners.docker_whereabouts import DOUBT, Company, Doors, doors_of
 
 log = logging.getLogger(__name__)
 
 JOINED = ("already exists", "already connected")  # a container there, in the same words
-DOUBT = (
-    "%s publishes a port on addresses that servers reach, so who comes from %s gets no server: it"
-    " may be one; publish it on 127.0.0.1 alone (with Compose TMPNB_PORT=127.0.0.1:8000), so that a"
-    " front server and visitors on the machine get some"
-)
-
 Maker = Callable[[docker.APIClient, str, IPv4Network, Mapping[str, str]], None]
 
 
@@ -53,26 +48,27 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
         ConfigError: They cannot be put there; the message says what to do.
     """
     name, labels = options.place or options.published_on, options.labels
-    way_out = options.way_out
+    way_out, shared = options.way_out, SharedNetworks(client)
     if name and name != way_out:
         closed, room = options.egress == "none" and not options.apart, None
         if not (options.apart or options.kind.podman):
             # A proxy may be on one that leads out and is named, and is not held to their bounds.
             bounded = closed or not options.network
             room = Room(options.own_subnets, options.capacity, bounded)
-        ensure(client, name, labels, closed=closed, room=room)
+        shared.add(name, labels, closed=closed, room=room)
     guard = None
     if way_out:
         bridge = firewall_rules.bridge(firewall_rules.OUT, way_out)
         all_of_them = Room(options.own_subnets, options.capacity)
-        ensure(client, way_out, labels, closed=False, bridge=bridge, room=all_of_them)
+        shared.add(way_out, labels, closed=False, bridge=bridge, room=all_of_them)
         guard = Guard(client, pool, way_out, options)
     if not options.apart:
-        return Networks(client, name, guard, published=options.published)
+        return Networks(client, name, guard, shared, published=options.published)
     make: Maker = make_network
     if options.kind.podman:
         make = partial(docker_podman.make, reachable=not name)
-    own = OwnNetworks(client, pool, name, options.own_subnets, labels, make, guard, way_out)
+    subnets = options.own_subnets
+    own = OwnNetworks(client, pool, name, subnets, labels, make, guard, way_out, shared)
     own.check()
     return own
 
@@ -87,10 +83,11 @@ class Networks:
         client: docker.APIClient,
         name: str,
         guard: Guard | None = None,
+        shared: SharedNetworks | None = None,
         *,
         published: bool = False,
     ) -> None:
-        self._name, self._guard = name, guard
+        self._name, self._guard, self._shared = name, guard, shared
         self._published = published  # so proxies have no reason to be on it
         self._client = client
         self._doors: dict[str, Doors] = {}  # of others that are no servers, by container
@@ -107,6 +104,8 @@ class Networks:
             SpawnerError: No server may be started now.
         """
         del server_id
+        if self._shared:
+            self._shared.restore()
         if self._guard:
             self._guard.require()
         return self._name
@@ -163,9 +162,11 @@ class Networks:
         return doors
 
     def close(self) -> None:
-        """Remove what only watched the networks."""
+        """Remove what only watched the networks, and those of all servers that are empty."""
         if self._guard:
             self._guard.close()
+        if self._shared:
+            self._shared.remove()
 
 
 class OwnNetworks(Networks):
@@ -184,8 +185,9 @@ class OwnNetworks(Networks):
         make: Maker = make_network,
         guard: Guard | None = None,
         beside: str = "",
+        shared: SharedNetworks | None = None,
     ) -> None:
-        super().__init__(client, meeting, guard)
+        super().__init__(client, meeting, guard, shared)
         self._pool, self._meeting = pool, meeting
         self._make_network, self.beside = make, beside
         self._subnets, self._labels = subnets, labels

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from posixpath import normpath
 
 SOMEWHERE = "/home"  # of those who have no home
 
@@ -63,8 +64,9 @@ def person(user: str, environment: Iterable[str], passwd: Iterable[Entry]) -> Pe
     group_id = _number(group) if group else (known.group_id if known else None)
     values = dict(entry.partition("=")[::2] for entry in environment)
     home = values.get("HOME") or (known.home if known else "")
-    absolute = home.startswith("/") and home.strip("/") and not {":", ","} & set(home)
-    return Person(number, group_id, home if absolute else SOMEWHERE)
+    place = normpath(f"/{home.strip('/')}")
+    usable = home.startswith("/") and place != "/" and not {":", ","} & set(home)
+    return Person(number, group_id, place if usable else SOMEWHERE)
 
 
 def _number(text: str) -> int | None:

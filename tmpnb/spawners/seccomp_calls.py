@@ -84,7 +84,7 @@ ALLOWED = (
         "interrupt and restart of kernels",
         """alarm kill pause pidfd_send_signal rt_sigaction rt_sigpending rt_sigprocmask
         rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sigaltstack
-        signalfd signalfd4 tgkill tkill""",
+        signalfd signalfd4 sigreturn tgkill tkill""",
     ),
     _group(
         "time and chance",

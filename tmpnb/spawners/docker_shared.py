@@ -1,0 +1,57 @@
+"""The networks of all servers: made if need be, again if one is gone, and removed when empty.
+
+All of it blocks: call it through the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+
+from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners.docker_bridges import ensure
+from tmpnb.spawners.docker_listing import INTERNET_NETWORK
+from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK
+
+OURS = frozenset([OPEN_NETWORK, CLOSED_NETWORK, INTERNET_NETWORK])  # what nobody else named
+
+
+class SharedNetworks:
+    """Those of one pool. Another pool may be on them as well, and remove what it finds empty."""
+
+    def __init__(self, client: docker.APIClient) -> None:
+        self._client = client
+        self._makers: dict[str, Callable[[], None]] = {}
+
+    def add(self, name: str, *about: Any, **settings: Any) -> None:
+        """Make one unless it is there; arguments and errors as of `ensure`."""
+        make = partial(ensure, self._client, name, *about, **settings)
+        make()
+        self._makers[name] = make
+
+    def restore(self) -> None:
+        """Make those again that are gone.
+
+        Raises:
+            SpawnerError: One cannot be made now.
+        """
+        for name, make in self._makers.items():
+            try:
+                self._client.inspect_network(name)
+            except NotFound:
+                try:
+                    make()
+                except ConfigError as error:
+                    raise SpawnerError(str(error)) from error
+
+    def remove(self) -> None:
+        """Remove those of tmpnb's own names that no container is on, running or not."""
+        for name in OURS & self._makers.keys():
+            with suppress(APIError):  # it is gone, or somebody has just come
+                if not self._client.containers(all=True, filters={"network": name}):
+                    self._client.remove_network(name)
