@@ -22,6 +22,7 @@ import docker
 from docker.errors import APIError, NotFound
 
 from tmpnb.errors import SpawnerError
+from tmpnb.examination import HOME_WORDS, TOO_LARGE_WORDS
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_hardening import share
 from tmpnb.spawners.docker_kit import LABEL
@@ -45,8 +46,8 @@ KEPT = 3600.0  # seconds since its last use in which one is not removed: a start
 # Words: the home, the kilobytes that it may begin with, and then the program.
 BEGIN = f"""
 if [ "$(du -sk {HOME} | cut -f1)" -gt "$2" ]
-then echo "tmpnb: what the image has in $1 is more than $2 kB, so it begins empty" >&2
-else cp -a {HOME}/. "$1" || echo "tmpnb: not all of what the image has in $1 is there" >&2
+then echo "tmpnb: {HOME_WORDS} $1 is more than $2 kB, {TOO_LARGE_WORDS}" >&2
+else cp -a {HOME}/. "$1" || echo "tmpnb: not all of {HOME_WORDS} $1 is there" >&2
 fi
 shift 2
 exec "$@"
