@@ -143,7 +143,7 @@ class StandIn:
                 return 200, self._list(json.loads(query.get("filters", ["{}"])[0]))
             case "POST", ["containers", "create"]:
                 return self._create(query["name"][0], body)
-            case _, ["containers", container, *rest] if container in self.containers:
+            case _, ["containers", named, *rest] if container := self._id_of(named):
                 return self._one(method, container, rest, query)
         return 404, {"message": f"no such thing: {path}"}
 
@@ -161,6 +161,13 @@ class StandIn:
                 return 204, None
         return 404, {"message": f"no such network: {rest}"}
 
+    def _id_of(self, named: str) -> str:
+        """Return the engine id of a container that is named by it or by its name; "" for none."""
+        if named in self.containers:
+            return named
+        entries = list(self.containers.values())
+        return next((str(e["Id"]) for e in entries if f"/{named}" in e["Names"]), "")
+
     def _list(self, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
         def fits(entry: dict[str, Any]) -> bool:
             own = [f"{key}={value}" for key, value in entry["Labels"].items()]
@@ -170,6 +177,10 @@ class StandIn:
             return labelled and there and entry["Id"] in filters.get("id", [entry["Id"]])
 
         return [entry for entry in list(self.containers.values()) if fits(entry)]
+
+    def _mounted(self) -> set[str]:
+        entries = list(self.containers.values())
+        return {str(mount["Name"]) for entry in entries for mount in entry.get("Mounts") or ()}
 
     def _volume(
         self,
@@ -190,7 +201,7 @@ class StandIn:
                 return 200, {"Volumes": [{"Name": name} for name in fits]}
             case "GET", [name] if name in volumes:
                 return 200, {"Name": name, "Labels": volumes[name]}
-            case "DELETE", [name] if name in self.in_use:
+            case "DELETE", [name] if name in self.in_use or name in self._mounted():
                 return 409, {"message": f"volume {name} is in use"}
             case "DELETE", [name] if name in volumes:
                 del volumes[name]
@@ -202,6 +213,8 @@ class StandIn:
         if any(f"/{name}" in entry["Names"] for entry in self.containers.values()):
             return 409, {"message": f'Conflict. The container name "/{name}" is in use'}
         container = self.add(name, body.get("Labels") or {}, state="created")
+        mounts = (body.get("HostConfig") or {}).get("Mounts") or ()
+        self.containers[container]["Mounts"] = [{"Name": mount.get("Source")} for mount in mounts]
         return 201, {"Id": container, "Warnings": []}
 
     def add(self, name: str, labels: dict[str, str], *, state: str = "running") -> str:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from tmpnb.finding import Finding, skip
 from tmpnb.listeners import Listener
 
+# With these words a server says in its own log what of the image's home it does not have.
+HOME_WORDS = "what the image has in"
+TOO_LARGE_WORDS = "so it begins empty"
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:

@@ -8,13 +8,17 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote
 
 import docker
 import pytest
+import requests
 from docker.errors import APIError
 from docker_stand_in import Engine, StandIn
 
-from tmpnb.spawners.docker_copies import BEGIN, HOME, PREFIX, Copied, Copies
+from tmpnb.errors import SpawnerError
+from tmpnb.spawners import docker_copies
+from tmpnb.spawners.docker_copies import AGAIN, BEGIN, HOME, KEPT, PREFIX, Copied, Copies
 from tmpnb.spawners.docker_kit import LABEL
 
 IMAGE = "lesson"
@@ -31,10 +35,30 @@ def engine() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def copies(engine: StandIn) -> Iterator[Copies]:
-    client = docker.APIClient(engine.url, version="1.41", timeout=10)
-    yield Copies(client, "pool", {"owner": "us"})
-    client.close()
+def client(engine: StandIn) -> Iterator[docker.APIClient]:
+    made = docker.APIClient(engine.url, version="1.41", timeout=10)
+    yield made
+    made.close()
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def copies(client: docker.APIClient, clock: Clock) -> Copies:
+    return Copies(client, "pool", {"owner": "us"}, clock)
 
 
 def about(engine: StandIn, image_id: str, entrypoint: object) -> None:
@@ -154,6 +178,136 @@ def test_an_engine_that_refuses_it_costs_one_warning_and_no_server(
     [record] = caplog.records
     assert "homes in memory begin empty" in record.getMessage()
     assert "policy says no" in record.getMessage()
+
+
+@pytest.fixture
+def stalled(
+    engine: StandIn, client: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[threading.Event]:
+    """Let the engine make containers and not say so within the client's time."""
+    client.timeout = 0.5
+    monkeypatch.setattr(docker_copies, "FILLING", 0.5)
+    go = engine.hold("POST /containers/create", after=True)
+    yield go
+    go.set()
+
+
+def test_a_copy_that_takes_too_long_leaves_nothing_behind(
+    engine: StandIn, copies: Copies, stalled: threading.Event
+) -> None:
+    assert copies.home(IMAGE, JOVYAN, ROOM) == Copied()
+    assert (engine.containers, engine.volumes) == ({}, {})
+    [removal] = engine.requests("DELETE .*/containers/")
+    assert "v=True" in removal, "other volumes of the image are copied into anonymous ones"
+    with pytest.raises(requests.ReadTimeout):
+        copies.volumes(IMAGE, ["/data"])
+    assert (engine.containers, engine.volumes) == ({}, {})
+
+
+def test_a_copy_has_more_time_than_other_requests(
+    engine: StandIn, client: docker.APIClient, copies: Copies
+) -> None:
+    client.timeout = 0.2
+    never = threading.Event()
+
+    def longer_than_others() -> None:
+        never.wait(1.0)
+
+    engine.rule("POST /containers/create", longer_than_others)
+    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) in (engine.volumes or {})
+    assert client.timeout == 0.2
+
+
+def test_a_copy_that_failed_is_tried_again_after_a_while_or_for_another_image(
+    engine: StandIn, copies: Copies, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.refuse("POST /containers/create", 500, "no space left")
+    assert [copies.home(IMAGE, JOVYAN, ROOM) for _ in range(3)] == [Copied()] * 3
+    assert len(engine.requests("/containers/create")) == 1
+    about(engine, "sha256:2", None)
+    assert name_of(copies.home("lesson:2", JOVYAN, ROOM))
+    engine.rules.clear()
+    assert copies.home(IMAGE, JOVYAN, ROOM) == Copied()
+    clock.now += AGAIN
+    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) in (engine.volumes or {})
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_volumes_that_may_be_half_copied_are_not_copied_again_at_each_start(
+    engine: StandIn, copies: Copies, clock: Clock
+) -> None:
+    engine.refuse("POST /containers/create", 500, "no space left")
+    with pytest.raises(APIError, match="no space left"):
+        copies.volumes(IMAGE, ["/data"])
+    with pytest.raises(SpawnerError, match="/data could not be copied: no space left"):
+        copies.volumes(IMAGE, ["/data"])
+    assert len(engine.requests("/containers/create")) == 1
+    engine.rules.clear()
+    clock.now += AGAIN
+    assert copies.volumes(IMAGE, ["/data"]).mounts
+
+
+def test_volumes_that_were_refused_are_asked_for_again(engine: StandIn, copies: Copies) -> None:
+    engine.refuse("POST /containers/create", 403, "policy says no", times=1)
+    with pytest.raises(APIError, match="policy says no"):
+        copies.volumes(IMAGE, ["/data"])
+    assert copies.volumes(IMAGE, ["/data"]).mounts
+
+
+def test_a_container_that_stays_costs_one_warning_and_goes_at_the_next_copy(
+    engine: StandIn, copies: Copies, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.refuse("DELETE /containers/.*", 500, "device is busy", times=1)
+    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert name in caplog.text
+    assert "device is busy" in caplog.text
+    assert len(engine.containers) == 1
+    about(engine, "sha256:2", None)
+    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) != name
+    assert engine.containers == {}
+
+
+def test_containers_of_runs_that_were_killed_go_with_their_volumes(
+    engine: StandIn, copies: Copies
+) -> None:
+    old = f"{PREFIX}pool-00ff00ff00ff"
+    engine.volumes = {old: IDENTITY}
+    engine.answer("POST", f"/containers/create?name={old}", killed(old, IDENTITY))
+    others = [
+        engine.add(f"{PREFIX}other-1", {LABEL: "other"}),
+        engine.add("tmpnb-kit-pool-1", IDENTITY),
+        engine.add(f"{PREFIX}theirs", {}),
+    ]
+    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert sorted(engine.containers) == sorted(others)
+    assert set(engine.volumes) == {name}
+    [listed] = engine.requests("GET .*/containers/json")
+    assert f'"{LABEL}=pool"' in unquote(listed), "of this pool alone"
+
+
+def killed(name: str, labels: dict[str, str]) -> dict[str, object]:
+    return {"Labels": labels, "HostConfig": {"Mounts": [{"Source": name, "Target": JOVYAN}]}}
+
+
+def test_copies_of_images_that_are_rolled_out_go_when_no_server_uses_them(
+    engine: StandIn, copies: Copies, clock: Clock
+) -> None:
+    about(engine, "sha256:1", None)
+    first = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    about(engine, "sha256:2", None)
+    second = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    assert engine.volumes is not None
+    assert set(engine.volumes) == {first, second}, "a start may be about to use it"
+    engine.in_use.add(first)
+    clock.now += KEPT + 1
+    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) == second
+    assert set(engine.volumes) == {first, second}
+    engine.in_use.clear()
+    clock.now += KEPT + 1
+    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) == second
+    assert set(engine.volumes) == {second}
+    about(engine, "sha256:1", None)
+    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) != first
 
 
 def begin(image: Path, home: Path, kilobytes: int) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.firewall_rules import CLOSED, OPEN, OUT, bridge
 from tmpnb.spawners import docker_subnets
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, Room, ensure
+from tmpnb.spawners.docker_listing import INTERNET_NETWORK, MANAGED, POOL
 from tmpnb.spawners.docker_networks import prepare
 from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK, Options
 from tmpnb.spawners.docker_subnets import OTHERS, free, prefix_for, room_in
@@ -52,7 +53,8 @@ def test_a_subnet_has_room_for_all_and_is_no_larger_than_it_must_be(capacity: in
     prefix = prefix_for(capacity)
     room = room_in(of(f"10.0.0.0/{prefix}"))
     assert room is not None
-    assert room >= capacity + OTHERS - 1
+    assert room >= capacity
+    assert room == 2 ** (32 - prefix) - 2 - OTHERS, "and for the machine, a sentry and so on"
     assert prefix == 26 or 2 ** (32 - prefix) < 2 * (capacity + OTHERS + 2)
 
 
@@ -112,7 +114,7 @@ def test_one_that_is_there_is_used_and_its_size_is_told(
     client: docker.APIClient, stand_in: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand_in.networks["small"], stand_in.networks["large"] = of("10.0.0.0/26"), of("172.18.0.0/16")
-    room = Room(RANGE, 60)
+    room = Room(RANGE, 54)
     ensure(client, "large", {}, closed=True, room=room)
     assert "docker network rm large" in caplog.text
     caplog.clear()
@@ -122,10 +124,70 @@ def test_one_that_is_there_is_used_and_its_size_is_told(
     ensure(client, "small", {}, closed=True, room=room)
     assert not caplog.text
     with pytest.raises(
-        ConfigError, match=r"--pool-size=62: the network small has addresses for 61"
+        ConfigError, match=r"--pool-size=55: the network small has addresses for 54 servers;"
     ):
-        ensure(client, "small", {}, closed=True, room=Room(RANGE, 62))
+        ensure(client, "small", {}, closed=True, room=Room(RANGE, 55))
     assert not stand_in.requests("create")
+
+
+def join(stand_in: StandIn, network: str, pool: str, count: int) -> None:
+    """Put servers of a pool on a network; "" stands for other containers."""
+    labels = {MANAGED: "true", POOL: pool} if pool else {}
+    present = stand_in.networks[network].setdefault("Containers", {})
+    for number in range(count):
+        present[stand_in.add(f"tmpnb-{pool}-{number}", labels)] = {}
+
+
+SHARED = [
+    ("all", OPEN_NETWORK, OPEN),
+    ("none", CLOSED_NETWORK, CLOSED),
+    ("internet", INTERNET_NETWORK, OUT),
+]
+
+
+@pytest.mark.parametrize(("egress", "name", "prefix"), SHARED)
+def test_a_second_pool_does_not_begin_on_a_network_that_the_first_one_fills(
+    client: docker.APIClient, stand_in: StandIn, egress: str, name: str, prefix: str
+) -> None:
+    shared = of("10.0.0.0/26") | {"Internal": egress == "none"}
+    stand_in.networks[name] = shared | {"Options": {ICC: "false", BRIDGE: bridge(prefix, name)}}
+    join(stand_in, name, "first", 30)
+    prepare(client, "second", Options("image", egress=egress, capacity=24))
+    with pytest.raises(ConfigError) as refused:
+        prepare(client, "second", Options("image", egress=egress, capacity=25))
+    text = str(refused.value)
+    assert f"--pool-size=25: the network {name} has addresses for 24 servers" in text
+    assert "30 containers of others" in text
+    assert f"--docker-network={name}-2" in text
+
+
+def test_a_pool_that_starts_again_has_the_room_that_was_made_for_it(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    stand_in.networks[CLOSED_NETWORK] = of("10.0.0.0/26")
+    join(stand_in, CLOSED_NETWORK, "pool", 54)
+    join(stand_in, CLOSED_NETWORK, "_check", 2)  # of a doctor that looks just now
+    join(stand_in, CLOSED_NETWORK, "", 2)  # a sentry, and a proxy
+    full = Options("image", egress="none", capacity=54)
+    prepare(client, "pool", full)
+    prepare(client, "_check", full)
+    join(stand_in, CLOSED_NETWORK, "", 1)
+    with pytest.raises(ConfigError, match="has addresses for 53 servers"):
+        prepare(client, "pool", full)
+
+
+def test_who_cannot_name_the_network_that_leads_out_is_not_told_to(
+    client: docker.APIClient, stand_in: StandIn
+) -> None:
+    name = INTERNET_NETWORK
+    options = {ICC: "false", BRIDGE: bridge(OUT, name)}
+    stand_in.networks["lan"] = {"Name": "lan", "Containers": {"me": {}}}
+    stand_in.networks[name] = of("10.0.0.0/26") | {"Internal": False, "Options": options}
+    join(stand_in, name, "first", 50)
+    apart = Options("image", egress="internet", network="lan", own_networks=True, capacity=10)
+    with pytest.raises(ConfigError, match="has addresses for 4 servers") as refused:
+        prepare(client, "second", apart)
+    assert "--docker-network" not in str(refused.value)
 
 
 def test_who_else_may_be_on_a_named_network_is_not_held_to_the_servers_bounds(

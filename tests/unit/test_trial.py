@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,6 +21,7 @@ from tmpnb.examination import Examination
 from tmpnb.finding import Finding, Level
 from tmpnb.service import Service
 from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.docker_copies import BEGIN, HOME
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -104,6 +106,51 @@ async def test_one_that_ends_is_not_waited_for_and_its_last_words_are_shown(buil
     assert start.detail == ("I cannot go on", "as [redacted]")
     assert all(findings[topic].level is Level.SKIP for topic in verify.TOPICS)
     assert engine_of(service).servers == {}
+
+
+class Printing(FakeSpawner):
+    """Its servers print these lines first, and many more after them."""
+
+    def __init__(self, *first: str) -> None:
+        super().__init__()
+        self.first = first
+
+    async def start(self, spec: ServerSpec) -> str:
+        address = await super().start(spec)
+        assert self.engine is not None
+        more = (f"[I] extension {number} loaded" for number in range(50))
+        self.engine.servers[self.pool_name, spec.server_id].log.extend((*self.first, *more))
+        return address
+
+
+async def test_a_home_that_begins_empty_is_told_with_what_to_raise(build: Build) -> None:
+    lines = begun("/home/jovyan", 64, 100_000)
+    findings = await found(build(Printing(*lines)))
+    assert findings["start"].level is Level.OK
+    assert findings["home"].line() == (
+        "warn home     what the image has in /home/jovyan is more than 64 kB, so it begins empty;"
+        " mend: raise --disk-limit, and --mem-limit with it"
+    )
+
+
+async def test_a_home_that_lacks_something_is_told(build: Build) -> None:
+    lines = ["cp: cannot open 'a'", "tmpnb: not all of what the image has in /home/x is there"]
+    home = (await found(build(Printing(*lines))))["home"]
+    assert home.level is Level.WARN
+    assert home.words == "not all of what the image has in /home/x is there"
+    assert "cp" in home.mend
+
+
+async def test_a_server_that_says_nothing_of_its_home_has_no_such_line(build: Build) -> None:
+    assert "home" not in await found(build(Printing("see what the image has in /home/jovyan")))
+
+
+def begun(home: str, kilobytes: int, size: int) -> list[str]:
+    """Return what a server of Docker prints whose image has so many bytes in its home."""
+    script = BEGIN.replace(f"du -sk {HOME} | cut -f1", f"echo {size // 1024}")
+    words = ["sh", "-c", script, "tmpnb", home, str(kilobytes), "true"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603 - our own words
+    return done.stderr.splitlines()
 
 
 class Misled(FakeSpawner):

@@ -15,7 +15,7 @@ from tmpnb.doctor import network, verify
 from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
-from tmpnb.examination import Examination, ServerFacts
+from tmpnb.examination import HOME_WORDS, TOO_LARGE_WORDS, Examination, ServerFacts
 from tmpnb.finding import Finding, failure, ok, skip, warn
 from tmpnb.health import Health
 from tmpnb.http import MAX_ANSWER, Client
@@ -29,6 +29,7 @@ POOL = "_check"  # no operator can name a pool so: `settings.pool_name` refuses 
 LOOK = 0.5  # seconds between two looks whether the server still runs
 LOGS = 5.0  # seconds to fetch its last words
 LINES = 10  # of these
+FIRST_LINES = 200  # of one that has just started; more than Jupyter prints until then
 REMOVAL = 60.0  # seconds for one try to remove it
 TRIES = 3
 LEFT_OVER = 3600.0  # seconds after which a server of ours belongs to nobody any more
@@ -111,6 +112,8 @@ class _Trial:
             ) as found:
                 async for finding in found:
                     yield finding
+            if (home := home_finding(await self._printed(FIRST_LINES))) is not None:
+                yield home
             if self._places is not None:
                 async with aclosing(self._reach(self._places)) as found:
                     async for finding in found:
@@ -172,16 +175,16 @@ class _Trial:
             at_ready_path=await visited.status(ready_path) if here and timed_out else None,
             at_root=await visited.status("/api") if here and timed_out else None,
             facts=await self._facts(),
-            printed=await self._printed(),
+            printed=await self._printed(LINES),
         )
 
     async def _facts(self) -> ServerFacts:
         return await self._examination.server(self._server.id)
 
-    async def _printed(self) -> tuple[str, ...]:
+    async def _printed(self, lines: int) -> tuple[str, ...]:
         try:
             async with asyncio.timeout(LOGS):
-                text = await self._service.spawner.logs(self._server.id, LINES)
+                text = await self._service.spawner.logs(self._server.id, lines)
         except (TmpnbError, TimeoutError):
             return ()
         return tuple(text.replace(self._visited().token, "[redacted]").strip().splitlines())
@@ -190,6 +193,18 @@ class _Trial:
         server = self._server
         token = self._tokens.token_for(server.id)
         return Visited(self._client, server.address or "", server.base_url, token)
+
+
+def home_finding(printed: Sequence[str]) -> Finding | None:
+    """Say what a server's home lacks of the image's; None if it says nothing of that. Pure."""
+    for line in printed:
+        words = line.removeprefix("tmpnb: ")
+        if words == line or HOME_WORDS not in words:
+            continue
+        if TOO_LARGE_WORDS in words:
+            return warn("home", words, "raise --disk-limit, and --mem-limit with it")
+        return warn("home", words, "see what cp says before that in the server's log")
+    return None
 
 
 class _Removal:

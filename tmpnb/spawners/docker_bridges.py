@@ -15,6 +15,7 @@ from docker.errors import APIError, NotFound
 from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError
 from tmpnb.gateway import routed
+from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_subnets import free, is_large, prefix_for, room_in, subnets_of
@@ -36,11 +37,15 @@ class Room:
         within: The range that they are taken from.
         servers: That will be on it at a time.
         bounded: Whether all who are on it are held to the firewall's bounds, as servers are.
+        pool: Of these servers; "" counts nobody who is on it already.
+        named: Whether --docker-network may name another one.
     """
 
     within: IPv4Network
     servers: int
     bounded: bool = True
+    pool: str = ""
+    named: bool = True
 
     def subnets(self, client: docker.APIClient) -> Iterable[IPv4Network]:
         """Yield subnets of the right size that are free, as far as engine and machine tell."""
@@ -49,17 +54,20 @@ class Room:
         taken += [route for route in routed() if not self.within.subnet_of(route)]
         return free(self.within, prefix_for(self.servers), taken)
 
-    def check(self, name: str, network: Facts) -> None:
+    def check(self, client: docker.APIClient, name: str, network: Facts) -> None:
         """See whether a network that is there has room; say once what is wrong with it.
 
         Raises:
             ConfigError: There is none.
         """
-        room = room_in(network)
+        strangers, others = self._company(client, network)
+        room = room_in(network, strangers, others)
         if room is not None and room < self.servers:
+            besides = f" besides {strangers + others} containers of others" if strangers else ""
+            other = f"name another with --docker-network={name}-2, or " if self.named else ""
             raise ConfigError(
-                f"--pool-size={self.servers}: the network {name} has addresses for {room} servers;"
-                f" {ANEW.format(name)}, or name another with --docker-network"
+                f"--pool-size={self.servers}: the network {name} has addresses for {room}"
+                f" servers{besides}; {other}{ANEW.format(name)}"
             )
         if self.servers and is_large(network, self.servers):
             log.warning(
@@ -68,6 +76,22 @@ class Room:
                 name,
                 ANEW.format(name),
             )
+
+    def _company(self, client: docker.APIClient, network: Facts) -> tuple[int, int]:
+        """Return how many servers of other pools are on a network, and how many others.
+
+        Doctor's pool, which no operator can name, has a server or two in the place of those
+        of the operator's: to it these are no strangers.
+        """
+        present = set(network.get("Containers") or ())
+        if not (present and self.pool) or self.pool.startswith("_"):
+            return 0, 0
+        servers = client.containers(all=True, filters={"label": f"{listing.MANAGED}=true"})
+        pools = {entry["Id"]: entry["Labels"].get(listing.POOL) or "" for entry in servers}
+        known = {one: pools[one] for one in present if one in pools}
+        tried = sum(pool.startswith("_") for pool in known.values())
+        own = sum(pool == self.pool for pool in known.values())
+        return len(known) - own - tried, len(present) - len(known) + tried
 
 
 def ensure(
@@ -111,7 +135,7 @@ def ensure(
             f" it (docker network rm {name}), or name another"
         )
     if room is not None:
-        room.check(name, found)
+        room.check(client, name, found)
 
 
 def _make(

@@ -54,12 +54,13 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
         if not (options.apart or options.kind.podman):
             # A proxy may be on one that leads out and is named, and is not held to their bounds.
             bounded = closed or not options.network
-            room = Room(options.own_subnets, options.capacity, bounded)
+            room = Room(options.own_subnets, options.capacity, bounded, pool)
         shared.add(name, labels, closed=closed, room=room)
     guard = None
     if way_out:
         bridge = firewall_rules.bridge(firewall_rules.OUT, way_out)
-        all_of_them = Room(options.own_subnets, options.capacity)
+        named = not options.apart
+        all_of_them = Room(options.own_subnets, options.capacity, pool=pool, named=named)
         shared.add(way_out, labels, closed=False, bridge=bridge, room=all_of_them)
         guard = Guard(client, pool, way_out, options)
     if not options.apart:

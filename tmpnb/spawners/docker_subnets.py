@@ -14,6 +14,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_kind import Facts
 
 OTHERS = 8  # the machine, a sentry, those that doctor tries, and some that are being removed
+EXPECTED = 4  # of these, who may be there before a server is: all but what is being removed
 RESERVED = 2  # the network itself, and broadcast
 PREFIX = 28  # bits of a server's own network: 13 containers
 SMALLEST = 26  # bits: room for a second pool
@@ -26,10 +27,18 @@ def prefix_for(capacity: int) -> int:
     return min(SMALLEST, 32 - (capacity + OTHERS + RESERVED - 1).bit_length())
 
 
-def room_in(network: Facts) -> int | None:
-    """Return how many servers a network has addresses for; None if it tells none."""
-    sizes = [subnet.num_addresses - RESERVED - 1 for subnet in subnets_of(network)]
-    return max(sizes, default=None)
+def room_in(network: Facts, strangers: int = 0, others: int = 0) -> int | None:
+    """Return how many servers a network has addresses for; None if it tells none.
+
+    Args:
+        network: As the engine describes it.
+        strangers: Servers of other pools that are on it.
+        others: Containers that are on it and are no servers.
+    """
+    sizes = [subnet.num_addresses - RESERVED for subnet in subnets_of(network)]
+    if not sizes:
+        return None
+    return max(0, max(sizes) - OTHERS - strangers - max(0, others - EXPECTED))
 
 
 def is_large(network: Facts, servers: int) -> bool:
