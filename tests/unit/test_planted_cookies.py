@@ -80,6 +80,48 @@ async def test_a_page_asks_and_takes_nothing(running: Running, path: str, name: 
         assert running.taken == 1
 
 
+async def test_all_notebooks_are_shown_wherever_their_cookies_stand(running: Running) -> None:
+    """Browsers send the cookie of the longest path first, and a planter chooses the path."""
+    fetch = running.public()
+    theirs, planted_one = await planted(fetch)
+    mine, own = await planted(fetch, {"X-Forwarded-For": "192.0.2.8"})
+    pair = [f"tmpnb-visitor={planted_one}", f"tmpnb-visitor={own}"]
+    for cookies in (pair, pair[::-1], [*pair, *pair]):
+        page = await fetch("/spawn/lab", headers=PERSON | HOME | {"Cookie": "; ".join(cookies)})
+        said = page.body.decode()
+        assert "may have been put here by a page" in said
+        shown = dict(re.findall(r'name="offer" value="([^"]*)".*?<code>(\w+)<', said, re.DOTALL))
+        assert sorted(shown.values()) == sorted(s.rpartition("/")[2] for s in (theirs, mine))
+        for offer, server_id in shown.items():
+            form = urlencode({"choice": "go-on", "offer": offer})
+            gone_on = await fetch("/spawn", method="POST", headers=FROM_QUESTION | HOME, body=form)
+            assert gone_on.headers["Location"].startswith(f"/user/{server_id}/")
+    afresh = await choose(fetch, page, "afresh")
+    assert not afresh.headers["Location"].startswith((theirs, mine))
+
+
+async def test_more_notebooks_than_are_shown_are_told_of(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmpnb.handlers.question.MOST", 2)
+    fetch = running.public()
+    values = [(await planted(fetch))[1] for _ in range(3)]
+    for count, is_told in ((2, False), (3, True)):
+        sent = {"Cookie": "; ".join(f"tmpnb-visitor={value}" for value in values[:count])}
+        page = await fetch("/spawn", headers=PERSON | HOME | sent)
+        assert page.body.count(b'value="go-on"') == 2
+        assert (b"There are more" in page.body) is is_told
+
+
+async def test_one_notebook_is_not_said_to_be_the_visitors_own(running: Running) -> None:
+    fetch = running.public()
+    server, value = await planted(fetch)
+    page = await fetch("/spawn", headers=PERSON | HOME | {"Cookie": f"tmpnb-visitor={value}"})
+    assert b"it is yours" not in page.body
+    assert b"compare the address with the one you had" in page.body
+    assert f"<code>{server.rpartition('/')[2]}</code>" in page.body.decode()
+
+
 async def test_where_the_cookie_was_given_nobody_is_asked(running: Running) -> None:
     fetch = running.public()
     server, value = await planted(fetch)

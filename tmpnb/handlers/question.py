@@ -1,4 +1,4 @@
-"""A cookie from another network has something: ask the person whether to go on with it.
+"""Cookies from another network have something: ask the person whether to go on with it.
 
 Whoever changes networks has such a cookie, and whoever was led here by a page that planted one.
 Only a person can tell. So the page that asks is read by no script: it stands in a sandbox of its
@@ -20,6 +20,7 @@ from tmpnb.visitors import Visitor
 GO_ON, AFRESH = "go-on", "afresh"
 ASK = "X-Tmpnb-Ask"  # the header of a script that can show the question
 LASTS = 3600  # seconds that the question may be answered
+MOST = 3  # notebooks that one question shows
 CODE = "which_notebook"
 WORDS = "A notebook was taken by this browser in another network. Load this page again to choose."
 # A document without an origin: the page of a notebook can neither read it nor press its buttons.
@@ -39,6 +40,23 @@ class Answer:
     choice: str = ""
     offer: str = field(default="", repr=False)
     held: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One notebook, or place in line, that the person may go on with.
+
+    Attributes:
+        offer: The signed proof that it was shown.
+        since: When it was taken; None if that is unknown, or it is a place.
+        address: Its id; empty for a place.
+        image: Of its server; empty if that is unknown.
+    """
+
+    offer: str = field(repr=False)
+    since: Moment | None = None
+    address: str = ""
+    image: str = ""
 
 
 class QuestionHandler(AgreementHandler):
@@ -72,15 +90,19 @@ class QuestionHandler(AgreementHandler):
         if held is not None and self.ties.counts(kind, held.ties, self.network):
             yield held.value
 
-    def stranger(self) -> Visitor | None:
-        """Return whom a cookie from another network leads to something; None for nobody.
+    def strangers(self) -> list[Visitor]:
+        """Return whom cookies from other networks lead to something; one for each notebook.
 
-        A wish for a fresh notebook is answer enough: that of the other one goes on.
+        Browsers send the cookies of longer paths first, so one that is planted may hide no other.
+        A wish for a fresh notebook is answer enough: those of the others go on.
         """
         asked = self.answered().choice or self.get_body_argument("fresh", "")
         if asked or not self.visitor().is_new:
-            return None
-        return next(filter(self.leads_somewhere, self.named_elsewhere()), None)
+            return []
+        found: dict[str, Visitor] = {}
+        for visitor in filter(self.leads_somewhere, self.named_elsewhere()):
+            found.setdefault(self._leads_to(visitor), visitor)
+        return list(found.values())
 
     def leads_somewhere(self, visitor: Visitor) -> bool:
         """Whether a visitor has, or may have, a server or a place in line."""
@@ -94,26 +116,38 @@ class QuestionHandler(AgreementHandler):
             "Accept", ""
         )
 
-    def ask_which(self, stranger: Visitor, action: str) -> None:
+    def ask_which(self, strangers: list[Visitor], action: str) -> None:
         """Finish with the question.
 
         Args:
-            stranger: Whom a cookie names.
-            action: Where the form goes.
+            strangers: Whom cookies name; one at least.
+            action: Where the forms go.
         """
         self.measured = False  # no script runs there
         self._site_headers()
         self.add_header("Content-Security-Policy", SANDBOX)
-        server = self.site.visitors.server_of(stranger)
         terms = self.site.brand.terms
         self.page(
             "question.html",
             action=action,
-            since=Moment(server.claimed_at) if server and server.claimed_at else None,
-            image=server.image if server else "",
-            other_id=server.id if server else stranger.server_id,
-            answer=Answer(offer=self._offer(stranger), held=self._held()),
+            choices=[self._choice(stranger) for stranger in strangers[:MOST]],
+            has_more=len(strangers) > MOST,
+            held=self._held(),
             agree=terms.version if terms and not self.must_agree() else "",
+        )
+
+    def _leads_to(self, visitor: Visitor) -> str:
+        """Return what tells one notebook, or place in line, from others."""
+        server = self.site.visitors.server_of(visitor)
+        return server.id if server else visitor.server_id or visitor.key
+
+    def _choice(self, visitor: Visitor) -> Choice:
+        server = self.site.visitors.server_of(visitor)
+        return Choice(
+            self._offer(visitor),
+            since=Moment(server.claimed_at) if server and server.claimed_at else None,
+            address=server.id if server else visitor.server_id,
+            image=server.image if server else "",
         )
 
     def _held(self) -> str:
