@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tmpnb import visit
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.moments import Moment
 from tmpnb.passes import COOKIE as PASS_COOKIE
@@ -63,11 +64,23 @@ class QuestionHandler(AgreementHandler):
     """A page that leads to a notebook, and asks first where a cookie is from another network."""
 
     def answered(self) -> Answer:
-        """Return what the person chose, if this request proves that they were asked."""
+        """Return what the person chose, if this request proves that they were asked.
+
+        To start afresh they may have been asked in another network, for some have a new address
+        in each request. A site may have such an offer too: it gives no more than a link.
+        """
         choice, offer = self.get_body_argument("choice", ""), self.get_body_argument("offer", "")
-        if choice not in (GO_ON, AFRESH) or self._offered(offer) is None:
+        counts = self._offered(offer) is not None
+        if choice == AFRESH and self._may_take():
+            counts = self._opened(offer) is not None
+        if choice not in (GO_ON, AFRESH) or not counts:
             return Answer()
         return Answer(choice, offer, self.get_body_argument("pass", ""))
+
+    def _may_take(self) -> bool:
+        """Whether a link could take a server like this, or our own page asks."""
+        by_link = visit.may_take(self.request.headers, self.site.public_url)
+        return by_link or self.is_own_page()
 
     def is_answer_in_vain(self) -> bool:
         """Whether a form of such a page comes too late, or from yet another network."""
@@ -78,8 +91,9 @@ class QuestionHandler(AgreementHandler):
         """Return whose browser asks: whom it went on with, or whom its cookie names here."""
         answer = self.answered()
         if answer.choice == AFRESH:  # who presses twice, or loads again, is one
-            key = self.site.orchestrator.tokens.sign(f"afresh\n{answer.offer}")
-            return Visitor(key, is_new=True)
+            # Not those of another network: the offer may be a planter's, for any number of people.
+            signed = f"afresh\n{answer.offer}\n{self.network}"
+            return Visitor(self.site.orchestrator.tokens.sign(signed), is_new=True)
         chosen = self._offered(answer.offer) if answer.choice else None
         return chosen or super().visitor()
 
@@ -87,7 +101,7 @@ class QuestionHandler(AgreementHandler):
         """Yield what cookies say that count here, and a pass that a form carries for one."""
         yield from super().said(cookie, kind)
         held = self.ties.open(kind, self.answered().held) if kind == PASS else None
-        if held is not None and self.ties.counts(kind, held.ties, self.network):
+        if held is not None and self.counts(kind, held):
             yield held.value
 
     def strangers(self) -> list[Visitor]:
@@ -156,8 +170,7 @@ class QuestionHandler(AgreementHandler):
         return next((self.ties.seal(PASS, s) for s in sealed), "")
 
     def _counts(self, held: Sealed) -> bool:
-        here = self.ties.counts(PASS, held.ties, self.network)
-        return here and self.site.gate.passes.seconds_left(held.value) > 0
+        return self.counts(PASS, held) and self.site.gate.passes.seconds_left(held.value) > 0
 
     def _offer(self, visitor: Visitor) -> str:
         until = int(time.time()) + LASTS
@@ -166,10 +179,14 @@ class QuestionHandler(AgreementHandler):
 
     def _offered(self, offer: str) -> Visitor | None:
         """Return whom an offer is about; None if it is none, is old, or was not made here."""
-        sealed = self.ties.open(OFFER, offer)
+        sealed = self._opened(offer)
         if sealed is None or not self.ties.counts(OFFER, sealed.ties, self.network):
             return None
-        until, key, server_id, ties = sealed.value.split(".")
-        if int(until) < time.time():
-            return None
+        _, key, server_id, ties = sealed.value.split(".")
         return Visitor(key, server_id, ties=tuple(ties.split("-")) if ties else ())
+
+    def _opened(self, offer: str) -> Sealed | None:
+        """Return what an offer says, wherever it was made; None if it is none, or is old."""
+        sealed = self.ties.open(OFFER, offer)
+        is_good = sealed is not None and int(sealed.value.partition(".")[0]) >= time.time()
+        return sealed if is_good else None
