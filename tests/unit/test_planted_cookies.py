@@ -466,6 +466,30 @@ async def test_a_guarded_cookie_is_tied_too(running: Running) -> None:
     assert asks(await fetch("/", headers=PERSON | HOME | secure | sent))
 
 
+async def test_notebooks_cannot_tell_who_shares_a_network(running: Running) -> None:
+    """Servers see the cookie of the terms, whose path is all of the host."""
+    fetch = running.public(brand=Brand(terms=TERMS))
+    form = urlencode({"agree": TERMS.version, "fresh": "1"})
+    parts: list[set[str]] = []
+    for where in (HOME, HOME, MOBILE):
+        taken = await fetch("/spawn", method="POST", headers=HTML | FORM | where, body=form)
+        parts.append(set(cookie(taken, "terms").rpartition(".")[2].split("-")))
+    assert all(len(part) == 2 for part in parts), "a signature and a tie"
+    assert len(set.union(*parts)) == 6
+    ties = [sorted(part, key=len)[0] for part in parts]
+    pieces = {tie[i : i + 8] for tie in ties for i in range(0, len(tie), 8)}
+    assert len(pieces) == 12, "no piece of one is in another"
+
+
+def test_a_network_that_a_cookie_has_is_not_added_again() -> None:
+    ties = Ties(TokenMaker(KEY))
+    tied = ties.added(VISITOR, ties.added(VISITOR, (), "192.0.2.1"), "192.0.2.2")
+    again = ties.added(VISITOR, tied, "192.0.2.1")
+    assert again == tied[::-1]
+    assert all(ties.counts(VISITOR, again, f"192.0.2.{last}") for last in (1, 2))
+    assert not ties.counts(VISITOR, ("", "x", again[0][:16]), "192.0.2.1")
+
+
 def test_a_cookie_counts_in_the_latest_networks_and_tells_none_of_them() -> None:
     ties, tied = Ties(TokenMaker(KEY)), ()
     for number in range(MOST + 2):
