@@ -72,6 +72,10 @@ class Passes:
             return 0
         return max(0, int(until) - int(self._now()))
 
+    def is_invite(self, given: str) -> bool:
+        """Whether a pass is, or was, the token of an invite link; `seconds_left` says which."""
+        return given.startswith(f"{BY_INVITE}.")
+
     def _made(self, kind: str, until: int) -> str:
         return f"{kind}.{until}.{self._sign(kind, str(until))}"
 

@@ -1,18 +1,20 @@
 """Tie a cookie to the networks of its browser: elsewhere it stands for nobody. Pure.
 
 All servers and our own pages may share one origin, so any of them can set any cookie. What it
-cannot choose is the network that a request comes from.
+cannot choose is the network that a request comes from. Nor does it learn from a cookie that it sees
+who shares a network, for each tie has a salt of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tmpnb.tokens import TokenMaker, same
 
 MOST = 4  # networks in which one cookie counts; the latest
-DIGITS = 16  # hex digits of a tie
+DIGITS = 16  # hex digits of a tie's digest, and of the salt before it
 
 VISITOR, PASS, TERMS, SESSION, OFFER = "visitor", "pass", "terms", "session", "offer"
 
@@ -56,9 +58,9 @@ class Ties:
 
     def counts(self, kind: str, ties: Iterable[str], network: str) -> bool:
         """Whether one of some ties is that of a network."""
-        return self._tie(kind, network) in ties
+        return any(self._is_of(tie, kind, network) for tie in ties)
 
-    def added(self, kind: str, ties: Iterable[str], network: str) -> tuple[str, ...]:
+    def added(self, kind: str, ties: Sequence[str], network: str) -> tuple[str, ...]:
         """Return ties with that of one network more, without the oldest of too many.
 
         Args:
@@ -66,11 +68,15 @@ class Ties:
             ties: That it has.
             network: As limits count clients: an IPv4 address, or a /64 of IPv6.
         """
-        now = self._tie(kind, network)
-        return (*(tie for tie in ties if tie != now), now)[-MOST:]
+        found = [tie for tie in ties if self._is_of(tie, kind, network)]
+        now = found or [self._tie(kind, network, secrets.token_hex(DIGITS // 2))]
+        return (*(tie for tie in ties if tie not in found), *now)[-MOST:]
 
-    def _tie(self, kind: str, network: str) -> str:
-        return self._tokens.sign(f"network\n{kind}\n{network}")[:DIGITS]
+    def _is_of(self, tie: str, kind: str, network: str) -> bool:
+        return same(tie, self._tie(kind, network, tie[:DIGITS]))
+
+    def _tie(self, kind: str, network: str, salt: str) -> str:
+        return salt + self._tokens.sign(f"network\n{kind}\n{salt}\n{network}")[:DIGITS]
 
     def _sign(self, kind: str, value: str, tail: str) -> str:
         return self._tokens.sign(f"sealed\n{kind}\n{value}\n{tail}")

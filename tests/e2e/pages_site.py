@@ -19,7 +19,7 @@ from tornado.web import Application, RequestHandler
 from tmpnb import markup
 from tmpnb.embedding import embedding
 from tmpnb.endings import Farewell
-from tmpnb.handlers.question import Answer
+from tmpnb.handlers.question import Answer, Choice
 from tmpnb.handlers.session import outlook
 from tmpnb.lifetime import Lifetime
 from tmpnb.moments import Moment
@@ -83,12 +83,20 @@ def _pages() -> dict[str, dict[str, Any]]:
         "passphrase": {"action": "/spawn/lab", "was_wrong": True, "fresh": "1", "status": 403},
         "question": {
             "action": "/spawn/lab",
-            "since": Moment(1_040.0),
-            "image": "jupyter/minimal-notebook",
-            "other_id": "Zk3v0bq8rWq1mE5d",
-            "answer": Answer(offer="0ffer", held="p4ss"),
+            "choices": [_choice("Zk3v0bq8rWq1mE5d")],
+            "has_more": False,
+            "held": "p4ss",
             "agree": "v1",
             "status": 200,
+        },
+        "questions": {
+            "action": "/spawn/lab",
+            "choices": [_choice("Zk3v0bq8rWq1mE5d"), _choice("bW5lxa0Qd7Rk2uTz"), Choice("0ffer")],
+            "has_more": True,
+            "held": "",
+            "agree": "",
+            "status": 200,
+            "template": "question",
         },
         "embed": {
             "asked": {"path": "notebooks/a b.ipynb", "title": "", "height": ""},
@@ -99,6 +107,10 @@ def _pages() -> dict[str, dict[str, Any]]:
             "status": 200,
         },
     }
+
+
+def _choice(server_id: str) -> Choice:
+    return Choice("0ffer", Moment(1_040.0), server_id, "jupyter/minimal-notebook")
 
 
 def session() -> dict[str, Any]:

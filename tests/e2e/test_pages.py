@@ -30,6 +30,7 @@ PAGES = (
     "terms",
     "passphrase",
     "question",
+    "questions",
 )
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -92,7 +93,17 @@ async def test_every_state_of_a_launch_is_accessible(
 @pytest.mark.gen_test(timeout=60)
 @pytest.mark.parametrize(
     "name",
-    ["loading", "full", "session", "ended", "reconnecting", "error", "branded", "question"],
+    [
+        "loading",
+        "full",
+        "session",
+        "ended",
+        "reconnecting",
+        "error",
+        "branded",
+        "question",
+        "questions",
+    ],
 )
 async def test_main_action_is_in_sight_in_a_small_frame(
     browser: Browser, site: PagesSite, name: str

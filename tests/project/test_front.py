@@ -53,6 +53,10 @@ def test_it_passes_on_what_the_service_goes_by() -> None:
     assert "proxy_set_header" not in inside, "one there would undo all of those above"
 
 
+def test_no_notebook_widens_what_its_workers_stand_before() -> None:
+    assert value("proxy_hide_header") == "Service-Worker-Allowed"
+
+
 def test_it_logs_no_query() -> None:
     logged = re.search(r"log_format no_query '([^']+)'", CONFIGURATION)
     assert logged is not None

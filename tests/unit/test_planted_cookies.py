@@ -16,6 +16,7 @@ from tornado.httpclient import HTTPResponse
 from tmpnb import brand
 from tmpnb.brand import Brand
 from tmpnb.handlers.question import ASK, CODE, LASTS, SANDBOX
+from tmpnb.passes import Passes
 from tmpnb.subdomains import Subdomains
 from tmpnb.ties import MOST, VISITOR, Sealed, Ties
 from tmpnb.tokens import TokenMaker
@@ -78,6 +79,125 @@ async def test_a_page_asks_and_takes_nothing(running: Running, path: str, name: 
     if path.startswith("/spawn"):
         assert asks(await fetch(path, method="POST", headers=sent | FORM, body=""))
         assert running.taken == 1
+
+
+async def test_all_notebooks_are_shown_wherever_their_cookies_stand(running: Running) -> None:
+    """Browsers send the cookie of the longest path first, and a planter chooses the path."""
+    fetch = running.public()
+    theirs, planted_one = await planted(fetch)
+    mine, own = await planted(fetch, {"X-Forwarded-For": "192.0.2.8"})
+    pair = [f"tmpnb-visitor={planted_one}", f"tmpnb-visitor={own}"]
+    for cookies in (pair, pair[::-1], [*pair, *pair]):
+        page = await fetch("/spawn/lab", headers=PERSON | HOME | {"Cookie": "; ".join(cookies)})
+        said = page.body.decode()
+        assert "may have been put here by a page" in said
+        shown = dict(re.findall(r'name="offer" value="([^"]*)".*?<code>(\w+)<', said, re.DOTALL))
+        assert sorted(shown.values()) == sorted(s.rpartition("/")[2] for s in (theirs, mine))
+        for offer, server_id in shown.items():
+            form = urlencode({"choice": "go-on", "offer": offer})
+            gone_on = await fetch("/spawn", method="POST", headers=FROM_QUESTION | HOME, body=form)
+            assert gone_on.headers["Location"].startswith(f"/user/{server_id}/")
+    afresh = await choose(fetch, page, "afresh")
+    assert not afresh.headers["Location"].startswith((theirs, mine))
+
+
+async def test_more_notebooks_than_are_shown_are_told_of(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmpnb.handlers.question.MOST", 2)
+    fetch = running.public()
+    values = [(await planted(fetch))[1] for _ in range(3)]
+    for count, is_told in ((2, False), (3, True)):
+        sent = {"Cookie": "; ".join(f"tmpnb-visitor={value}" for value in values[:count])}
+        page = await fetch("/spawn", headers=PERSON | HOME | sent)
+        assert page.body.count(b'value="go-on"') == 2
+        assert (b"There are more" in page.body) is is_told
+
+
+async def test_who_has_another_address_in_each_request_can_start_afresh(running: Running) -> None:
+    fetch = running.public()
+    server, value = await planted(fetch)
+    sent = {"Cookie": f"tmpnb-visitor={value}"}
+    page = await fetch("/spawn/lab", headers=PERSON | HOME | sent)
+    form = urlencode(fields(page) | {"choice": "afresh"})
+    moved = [{"X-Forwarded-For": f"192.0.2.{last}"} for last in (4, 4, 5)]
+    given = [
+        await fetch("/spawn/lab", method="POST", headers=FROM_QUESTION | ip | sent, body=form)
+        for ip in moved
+    ]
+    mine, again, other = (answer.headers["Location"] for answer in given)
+    assert mine.startswith("/user/")
+    assert not mine.startswith(server)
+    assert again == mine, "who presses twice is one"
+    assert other.rpartition("?")[0] != mine.rpartition("?")[0], "an offer is nobody's key"
+
+
+async def test_an_offer_of_another_network_takes_no_more_than_a_link_does(
+    running: Running,
+) -> None:
+    """A site that has an offer posts it from a sandbox of its own, unseen."""
+    fetch = running.public()
+    _, value = await planted(fetch)
+    page = await fetch(
+        "/spawn",
+        headers=PERSON | {"X-Forwarded-For": "192.0.2.4", "Cookie": f"tmpnb-visitor={value}"},
+    )
+    form = urlencode(fields(page) | {"choice": "afresh"})
+    unseen = FROM_QUESTION | HOME
+    del unseen["Sec-Fetch-User"]
+    for destination in ("iframe", "empty", "image"):
+        headers = unseen | {"Sec-Fetch-Dest": destination}
+        answer = await fetch("/spawn", method="POST", headers=headers, body=form)
+        assert answer.headers.get("Location", "") == "/spawn"
+    for late in ("go-on", "afresh"):
+        old = urlencode({"choice": late, "offer": "x"})
+        answer = await fetch("/spawn", method="POST", headers=FROM_QUESTION | HOME, body=old)
+        assert answer.headers["Location"] == "/spawn"
+    assert running.taken == 1
+
+
+async def test_an_invitation_is_good_in_every_network_and_a_passphrase_is_not(
+    running: Running,
+) -> None:
+    gate = gate_of(running.world.orchestrator, passphrase=WORDS)
+    fetch = running.public(gate=gate)
+    token = gate.passes.invite(1)
+    let_in = await fetch(f"/invite?token={token}", headers=PERSON | MOBILE)
+    held = {"Cookie": f"tmpnb-pass={cookie(let_in, 'pass')}"}
+    body = {"method": "POST", "body": "fresh=1"}
+    for where in (MOBILE, HOME):
+        answer = await fetch("/spawn", headers=HTML | FORM | where | held, **body)
+        assert answer.headers["Location"].startswith("/user/")
+    by_words = gate.passes.by_passphrase()
+    tied = cookie_of(running.world.orchestrator, "pass", by_words, "203.0.113.9")
+    for bad in (tied, {"Cookie": f"tmpnb-pass={token}"}):  # the second is not sealed
+        assert (await fetch("/spawn", headers=HTML | FORM | HOME | bad, **body)).code == 403
+    over = Passes(running.world.orchestrator.tokens, WORDS, now=lambda: 0.0).invite(1)
+    ended = cookie_of(running.world.orchestrator, "pass", over, "198.51.100.7")
+    assert (await fetch("/spawn", headers=HTML | FORM | HOME | ended, **body)).code == 403
+
+
+async def test_the_pass_of_an_invitation_comes_with_the_answer(running: Running) -> None:
+    """From a sandbox, over plain http, no cookie comes; and the address may be another."""
+    gate = gate_of(running.world.orchestrator, passphrase=WORDS)
+    fetch = running.public(gate=gate)
+    let_in = await fetch(f"/invite?token={gate.passes.invite(1)}", headers=PERSON | MOBILE)
+    held = f"tmpnb-pass={cookie(let_in, 'pass')}"
+    form = urlencode({"passphrase": WORDS})
+    taken = await fetch("/spawn", method="POST", headers=HTML | FORM | MOBILE, body=form)
+    sent = {"Cookie": f"{held}; tmpnb-visitor={cookie(taken)}"}
+    page = await fetch("/spawn", headers=PERSON | {"X-Forwarded-For": "192.0.2.4"} | sent)
+    assert asks(page)
+    assert (await choose(fetch, page, "afresh")).headers["Location"].startswith("/user/")
+
+
+async def test_one_notebook_is_not_said_to_be_the_visitors_own(running: Running) -> None:
+    fetch = running.public()
+    server, value = await planted(fetch)
+    page = await fetch("/spawn", headers=PERSON | HOME | {"Cookie": f"tmpnb-visitor={value}"})
+    assert b"it is yours" not in page.body
+    assert b"compare the address with the one you had" in page.body
+    assert f"<code>{server.rpartition('/')[2]}</code>" in page.body.decode()
 
 
 async def test_where_the_cookie_was_given_nobody_is_asked(running: Running) -> None:
@@ -344,6 +464,30 @@ async def test_a_guarded_cookie_is_tied_too(running: Running) -> None:
     taken = await fetch("/spawn", method="POST", headers=HTML | FORM | MOBILE | secure, body="")
     sent = {"Cookie": f"__Host-tmpnb-visitor-test-443={cookie(taken)}"}
     assert asks(await fetch("/", headers=PERSON | HOME | secure | sent))
+
+
+async def test_notebooks_cannot_tell_who_shares_a_network(running: Running) -> None:
+    """Servers see the cookie of the terms, whose path is all of the host."""
+    fetch = running.public(brand=Brand(terms=TERMS))
+    form = urlencode({"agree": TERMS.version, "fresh": "1"})
+    parts: list[set[str]] = []
+    for where in (HOME, HOME, MOBILE):
+        taken = await fetch("/spawn", method="POST", headers=HTML | FORM | where, body=form)
+        parts.append(set(cookie(taken, "terms").rpartition(".")[2].split("-")))
+    assert all(len(part) == 2 for part in parts), "a signature and a tie"
+    assert len(set.union(*parts)) == 6
+    ties = [sorted(part, key=len)[0] for part in parts]
+    pieces = {tie[i : i + 8] for tie in ties for i in range(0, len(tie), 8)}
+    assert len(pieces) == 12, "no piece of one is in another"
+
+
+def test_a_network_that_a_cookie_has_is_not_added_again() -> None:
+    ties = Ties(TokenMaker(KEY))
+    tied = ties.added(VISITOR, ties.added(VISITOR, (), "192.0.2.1"), "192.0.2.2")
+    again = ties.added(VISITOR, tied, "192.0.2.1")
+    assert again == tied[::-1]
+    assert all(ties.counts(VISITOR, again, f"192.0.2.{last}") for last in (1, 2))
+    assert not ties.counts(VISITOR, ("", "x", again[0][:16]), "192.0.2.1")
 
 
 def test_a_cookie_counts_in_the_latest_networks_and_tells_none_of_them() -> None:

@@ -8,7 +8,7 @@ from tmpnb import cookie_names
 from tmpnb.cookie_names import GUARD
 from tmpnb.gate import Knock
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.ties import Sealed, Ties
+from tmpnb.ties import PASS, Sealed, Ties
 from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor
 
 
@@ -51,7 +51,13 @@ class BrowserHandler(BaseHandler):
     def said(self, cookie: str, kind: str) -> Iterator[str]:
         """Yield what those cookies of ours say that count here; arguments as of `sealed`."""
         found = self.sealed(cookie, kind)
-        return (s.value for s in found if self.ties.counts(kind, s.ties, self.network))
+        return (s.value for s in found if self.counts(kind, s))
+
+    def counts(self, kind: str, sealed: Sealed) -> bool:
+        """Whether what was sealed counts here; an invitation, which any holder may use, always."""
+        if kind == PASS and self.site.gate.passes.is_invite(sealed.value):
+            return True
+        return self.ties.counts(kind, sealed.ties, self.network)
 
     def seal(self, cookie: str, kind: str, value: str) -> str:
         """Return the value of a cookie that counts here, and where the one before it does."""

@@ -55,9 +55,9 @@ class PageHandler(QuestionHandler):
         if self.must_agree():
             self.ask_to_agree(self.spawn_url())
             return
-        stranger = self.stranger() if self.can_ask() else None
-        if stranger is not None:
-            self.ask_which(stranger, self.spawn_url())
+        strangers = self.strangers() if self.can_ask() else []
+        if strangers:
+            self.ask_which(strangers, self.spawn_url())
             return
         self.page(
             "loading.html",
@@ -178,11 +178,11 @@ class SpawnHandler(PageHandler):
         """
         if not self.can_ask() and not self.request.headers.get(ASK):
             return False
-        stranger = self.stranger()
-        if stranger is None:
+        strangers = self.strangers()
+        if not strangers:
             return False
         if self.can_ask():
-            self.ask_which(stranger, self.spawn_url())
+            self.ask_which(strangers, self.spawn_url())
         else:
             self.write_json({"error": {"code": CODE, "message": WORDS}}, 409)
         return True

@@ -1,4 +1,4 @@
-"""A cookie from another network has something: ask the person whether to go on with it.
+"""Cookies from another network have something: ask the person whether to go on with it.
 
 Whoever changes networks has such a cookie, and whoever was led here by a page that planted one.
 Only a person can tell. So the page that asks is read by no script: it stands in a sandbox of its
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tmpnb import visit
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.moments import Moment
 from tmpnb.passes import COOKIE as PASS_COOKIE
@@ -20,6 +21,7 @@ from tmpnb.visitors import Visitor
 GO_ON, AFRESH = "go-on", "afresh"
 ASK = "X-Tmpnb-Ask"  # the header of a script that can show the question
 LASTS = 3600  # seconds that the question may be answered
+MOST = 3  # notebooks that one question shows
 CODE = "which_notebook"
 WORDS = "A notebook was taken by this browser in another network. Load this page again to choose."
 # A document without an origin: the page of a notebook can neither read it nor press its buttons.
@@ -41,15 +43,44 @@ class Answer:
     held: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One notebook, or place in line, that the person may go on with.
+
+    Attributes:
+        offer: The signed proof that it was shown.
+        since: When it was taken; None if that is unknown, or it is a place.
+        address: Its id; empty for a place.
+        image: Of its server; empty if that is unknown.
+    """
+
+    offer: str = field(repr=False)
+    since: Moment | None = None
+    address: str = ""
+    image: str = ""
+
+
 class QuestionHandler(AgreementHandler):
     """A page that leads to a notebook, and asks first where a cookie is from another network."""
 
     def answered(self) -> Answer:
-        """Return what the person chose, if this request proves that they were asked."""
+        """Return what the person chose, if this request proves that they were asked.
+
+        To start afresh they may have been asked in another network, for some have a new address
+        in each request. A site may have such an offer too: it gives no more than a link.
+        """
         choice, offer = self.get_body_argument("choice", ""), self.get_body_argument("offer", "")
-        if choice not in (GO_ON, AFRESH) or self._offered(offer) is None:
+        counts = self._offered(offer) is not None
+        if choice == AFRESH and self._may_take():
+            counts = self._opened(offer) is not None
+        if choice not in (GO_ON, AFRESH) or not counts:
             return Answer()
         return Answer(choice, offer, self.get_body_argument("pass", ""))
+
+    def _may_take(self) -> bool:
+        """Whether a link could take a server like this, or our own page asks."""
+        by_link = visit.may_take(self.request.headers, self.site.public_url)
+        return by_link or self.is_own_page()
 
     def is_answer_in_vain(self) -> bool:
         """Whether a form of such a page comes too late, or from yet another network."""
@@ -60,8 +91,9 @@ class QuestionHandler(AgreementHandler):
         """Return whose browser asks: whom it went on with, or whom its cookie names here."""
         answer = self.answered()
         if answer.choice == AFRESH:  # who presses twice, or loads again, is one
-            key = self.site.orchestrator.tokens.sign(f"afresh\n{answer.offer}")
-            return Visitor(key, is_new=True)
+            # Not those of another network: the offer may be a planter's, for any number of people.
+            signed = f"afresh\n{answer.offer}\n{self.network}"
+            return Visitor(self.site.orchestrator.tokens.sign(signed), is_new=True)
         chosen = self._offered(answer.offer) if answer.choice else None
         return chosen or super().visitor()
 
@@ -69,18 +101,22 @@ class QuestionHandler(AgreementHandler):
         """Yield what cookies say that count here, and a pass that a form carries for one."""
         yield from super().said(cookie, kind)
         held = self.ties.open(kind, self.answered().held) if kind == PASS else None
-        if held is not None and self.ties.counts(kind, held.ties, self.network):
+        if held is not None and self.counts(kind, held):
             yield held.value
 
-    def stranger(self) -> Visitor | None:
-        """Return whom a cookie from another network leads to something; None for nobody.
+    def strangers(self) -> list[Visitor]:
+        """Return whom cookies from other networks lead to something; one for each notebook.
 
-        A wish for a fresh notebook is answer enough: that of the other one goes on.
+        Browsers send the cookies of longer paths first, so one that is planted may hide no other.
+        A wish for a fresh notebook is answer enough: those of the others go on.
         """
         asked = self.answered().choice or self.get_body_argument("fresh", "")
         if asked or not self.visitor().is_new:
-            return None
-        return next(filter(self.leads_somewhere, self.named_elsewhere()), None)
+            return []
+        found: dict[str, Visitor] = {}
+        for visitor in filter(self.leads_somewhere, self.named_elsewhere()):
+            found.setdefault(self._leads_to(visitor), visitor)
+        return list(found.values())
 
     def leads_somewhere(self, visitor: Visitor) -> bool:
         """Whether a visitor has, or may have, a server or a place in line."""
@@ -94,26 +130,38 @@ class QuestionHandler(AgreementHandler):
             "Accept", ""
         )
 
-    def ask_which(self, stranger: Visitor, action: str) -> None:
+    def ask_which(self, strangers: list[Visitor], action: str) -> None:
         """Finish with the question.
 
         Args:
-            stranger: Whom a cookie names.
-            action: Where the form goes.
+            strangers: Whom cookies name; one at least.
+            action: Where the forms go.
         """
         self.measured = False  # no script runs there
         self._site_headers()
         self.add_header("Content-Security-Policy", SANDBOX)
-        server = self.site.visitors.server_of(stranger)
         terms = self.site.brand.terms
         self.page(
             "question.html",
             action=action,
-            since=Moment(server.claimed_at) if server and server.claimed_at else None,
-            image=server.image if server else "",
-            other_id=server.id if server else stranger.server_id,
-            answer=Answer(offer=self._offer(stranger), held=self._held()),
+            choices=[self._choice(stranger) for stranger in strangers[:MOST]],
+            has_more=len(strangers) > MOST,
+            held=self._held(),
             agree=terms.version if terms and not self.must_agree() else "",
+        )
+
+    def _leads_to(self, visitor: Visitor) -> str:
+        """Return what tells one notebook, or place in line, from others."""
+        server = self.site.visitors.server_of(visitor)
+        return server.id if server else visitor.server_id or visitor.key
+
+    def _choice(self, visitor: Visitor) -> Choice:
+        server = self.site.visitors.server_of(visitor)
+        return Choice(
+            self._offer(visitor),
+            since=Moment(server.claimed_at) if server and server.claimed_at else None,
+            address=server.id if server else visitor.server_id,
+            image=server.image if server else "",
         )
 
     def _held(self) -> str:
@@ -122,8 +170,7 @@ class QuestionHandler(AgreementHandler):
         return next((self.ties.seal(PASS, s) for s in sealed), "")
 
     def _counts(self, held: Sealed) -> bool:
-        here = self.ties.counts(PASS, held.ties, self.network)
-        return here and self.site.gate.passes.seconds_left(held.value) > 0
+        return self.counts(PASS, held) and self.site.gate.passes.seconds_left(held.value) > 0
 
     def _offer(self, visitor: Visitor) -> str:
         until = int(time.time()) + LASTS
@@ -132,10 +179,14 @@ class QuestionHandler(AgreementHandler):
 
     def _offered(self, offer: str) -> Visitor | None:
         """Return whom an offer is about; None if it is none, is old, or was not made here."""
-        sealed = self.ties.open(OFFER, offer)
+        sealed = self._opened(offer)
         if sealed is None or not self.ties.counts(OFFER, sealed.ties, self.network):
             return None
-        until, key, server_id, ties = sealed.value.split(".")
-        if int(until) < time.time():
-            return None
+        _, key, server_id, ties = sealed.value.split(".")
         return Visitor(key, server_id, ties=tuple(ties.split("-")) if ties else ())
+
+    def _opened(self, offer: str) -> Sealed | None:
+        """Return what an offer says, wherever it was made; None if it is none, or is old."""
+        sealed = self.ties.open(OFFER, offer)
+        is_good = sealed is not None and int(sealed.value.partition(".")[0]) >= time.time()
+        return sealed if is_good else None
