@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Any
 
 from tornado.web import RequestHandler
 
@@ -41,8 +42,26 @@ class CountedHandler(RequestHandler):
         """Whether it counts for nobody."""
         return False
 
+    async def _execute(self, *args: Any, **kwargs: Any) -> None:
+        """Answer it; count it no more, however that ends.
+
+        Tornado calls `on_finish` neither after a body that breaks off nor after `detach`.
+        """
+        try:
+            await super()._execute(*args, **kwargs)
+        finally:
+            self._uncount()
+
     def on_finish(self) -> None:
         """Count it no more."""
+        self._uncount()
+
+    def on_connection_close(self) -> None:
+        """Count it no more: nobody waits for it."""
+        super().on_connection_close()
+        self._uncount()
+
+    def _uncount(self) -> None:
         if self._counted is not None:
             self.gate.limits.asked(self._counted)
             self._counted = None
