@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import pytest
 from harness import gate_of, wait_until
-from raw_http import Request, exchange
+from raw_http import Request, exchange, parsed
 from running_site import Running
 
-from tmpnb import listen
+from tmpnb import client_limits, listen
 from tmpnb.bounded_server import TOO_SLOW
+from tmpnb.client import Client
 from tmpnb.downloads import Send
 from tmpnb.errors import DownloadBrokenError
 from tmpnb.gate import Gate
 from tmpnb.handlers import gone
+from tmpnb.handlers.gone import UserHandler
 from tmpnb.server import NotebookServer
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -30,6 +33,28 @@ HALF_A_SAVE = (
 )
 WITH_LENGTH = HALF_A_SAVE % (b"Content-Length: 10", b"12345")
 NO_CHUNK = HALF_A_SAVE % (b"Transfer-Encoding: chunked", b"no chunk\r\n")
+
+
+STATUS_OF_SHORT = {
+    "/": 200,
+    "/info": 200,
+    "/stats": 200,
+    "/health": 200,
+    "/static/tmpnb.css": 200,
+    "/session/<id>": 403,
+    "/api/servers/<id>": 200,
+    "/user/Ab12Cd34Ef56/lab": 404,
+    "/nothing": 404,
+}
+LONG = [
+    (b"GET", "/spawn"),
+    (b"POST", "/spawn/a.ipynb"),
+    (b"POST", "/spawn/user/<id>"),
+    (b"POST", "/api/spawn?wait=60"),
+    (b"GET", "/wait/nobody"),
+    (b"GET", "/session/<id>/files.zip"),
+    (b"POST", "/session/<id>/files.zip"),
+]
 
 
 class Counting:
@@ -56,7 +81,39 @@ class Counting:
 
 @pytest.fixture
 def counting(running: Running, monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """With a handler among them whose body comes while it counts, as none does by itself."""
+    monkeypatch.setattr(UserHandler, "lasting", frozenset({"PUT"}))
     return Counting(running, monkeypatch)
+
+
+async def test_what_holds_nothing_neither_counts_nor_is_refused(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one person would lock out all who share an address, with a few bodies that drip."""
+    monkeypatch.setattr(client_limits, "LEAST_AT_ONCE", 1)
+    monkeypatch.setattr(client_limits, "TIMES_SERVERS", 0)
+    counting = Counting(running, monkeypatch)
+    limits, server = counting.gate.limits, await running.world.orchestrator.claims.claim()
+    limits.asks(Client(ip_address(ADDRESS)))
+    writers = []
+    for _ in range(3):
+        _, writer = await asyncio.open_connection("127.0.0.1", counting.port)
+        writer.write(WITH_LENGTH)
+        writers.append(writer)
+    token = (b"Authorization", b"token " + running.world.orchestrator.token_for(server.id).encode())
+    for path, status in STATUS_OF_SHORT.items():
+        target = path.replace("<id>", server.id).encode()
+        answer = parsed(await exchange(counting.port, Request(b"GET", target, [OURS, token])))
+        assert answer is not None
+        assert (path, answer.status) == (path, status)
+    for method, path in LONG:
+        target = path.replace("<id>", server.id).encode()
+        answer = parsed(await exchange(counting.port, Request(method, target, [OURS, token])))
+        assert answer is not None
+        assert (path, answer.status) == (path, 429)
+    assert limits._asking == {ADDRESS: 1}
+    for writer in writers:
+        writer.close()
 
 
 async def test_a_body_that_breaks_off_ends_what_it_counted_for(counting: Counting) -> None:
@@ -84,6 +141,7 @@ async def test_so_does_one_that_makes_place_for_another(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The listener ends the oldest."""
+    monkeypatch.setattr(UserHandler, "lasting", frozenset({"PUT"}))
     serve = listen.server
     monkeypatch.setattr(listen, "server", lambda application: serve(application, open_files=2))
     counting = Counting(running, monkeypatch)
