@@ -154,6 +154,22 @@ async def test_so_does_one_that_makes_place_for_another(
     await counting.is_over()
 
 
+async def test_a_large_save_of_a_full_address_is_answered(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal while the body comes would end the connection, and nobody would read it."""
+    monkeypatch.setattr(client_limits, "LEAST_AT_ONCE", 1)
+    monkeypatch.setattr(client_limits, "TIMES_SERVERS", 0)
+    counting = Counting(running, monkeypatch)
+    counting.gate.limits.asks(Client(ip_address(ADDRESS)))
+    body = b"x" * (4 * listen.LARGEST_BODY)
+    path = b"/user/Ab12Cd34Ef56/api/contents/a.ipynb"
+    answer = parsed(await exchange(counting.port, Request(b"PUT", path, [OURS], body)))
+    assert answer is not None
+    assert answer.status == 410
+    assert b"server_ended" in answer.body
+
+
 class BreakingDownloads:
     """Half an archive, and the server is gone."""
 
