@@ -32,7 +32,7 @@ class Client:
 
 def client_of(peer: str, forwarded: str, trusted: Addresses) -> Client:
     """Return who asks: the last of `path_of`, to which the arguments are."""
-    return Client(path_of(peer, forwarded, trusted)[-1])
+    return Client(networks.without_zone(path_of(peer, forwarded, trusted)[-1]))
 
 
 def path_of(peer: str, forwarded: str, trusted: Addresses) -> list[Address | None]:
@@ -41,18 +41,18 @@ def path_of(peer: str, forwarded: str, trusted: Addresses) -> list[Address | Non
     Each proxy appends the address it sees to what the client sent, so a client forges what
     stands on the left; only who is named by a trusted proxy counts. That is the right-most
     address that is not a trusted proxy's. Where there is no readable address, it is the last
-    trusted proxy.
+    trusted proxy. Link-local addresses keep their zone.
 
     Args:
         peer: The address the connection comes from.
         forwarded: `X-Forwarded-For`, all of these headers joined by commas; may be anything.
         trusted: The addresses of proxies that append truthfully.
     """
-    found = [networks.address(peer)]
+    found = [networks.zoned_address(peer)]
     for hop in reversed(forwarded.rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
-        if found[-1] not in trusted:
+        if networks.without_zone(found[-1]) not in trusted:
             break
-        named = networks.address(hop)
+        named = networks.zoned_address(hop)
         if named is None:
             break
         found.append(named)

@@ -36,6 +36,20 @@ def address(text: str) -> Address | None:
 
     A port behind it is left out, and so is the zone of a link-local address.
     """
+    return without_zone(zoned_address(text))
+
+
+def without_zone(one: Address | None) -> Address | None:
+    """Return an address as it is at the other end."""
+    zone = isinstance(one, IPv6Address) and one.scope_id
+    return IPv6Address(int(one)) if one is not None and zone else one
+
+
+def zoned_address(text: str) -> Address | None:
+    """Return what `address` does, a link-local one with the zone if it is there.
+
+    The zone is the interface by which it is reached from the machine that saw it.
+    """
     word = text.strip()
     if len(word) > LONGEST:
         return None
@@ -44,6 +58,8 @@ def address(text: str) -> Address | None:
         word = with_port[1] or with_port[2] or ""
     try:
         found = ipaddress.ip_address(word.partition("%")[0])
+        if found.is_link_local and "%" in word:
+            return ipaddress.ip_address(word)
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found

@@ -7,6 +7,7 @@ for a moment. A look has a deadline as a whole; what goes wrong in it costs nobo
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ FRESH = 20.0  # seconds for which what a server said is good enough to be told
 ASKED_AT_ONCE = 50  # servers
 JUDGED = 10.0  # seconds for which it is good enough to be judged by
 PROMPT = 2.0  # seconds after which those that have answered are judged without the others
+MOST_TOLD_ANEW = 16  # requests that await one look; a server that stalls holds no more
 MISSES = 3  # looks in a row without a word, after which the proxy's clock decides
 
 
@@ -71,6 +73,7 @@ class Usage:
         self._unanswered: dict[str, int] = {}  # by id, how often in a row; 0 after an answer
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._small_looks: dict[str, asyncio.Task[None]] = {}
+        self._awaiting: Counter[str] = Counter()  # by id, who wants to know
         self._slots = asyncio.Semaphore(ASKED_AT_ONCE)
 
     def forget(self, server_id: str) -> None:
@@ -82,12 +85,25 @@ class Usage:
         return sum(count > 1 for count in self._unanswered.values())
 
     async def of(self, server: NotebookServer) -> Known:
-        """Return what is known of a server, not older than `FRESH` seconds."""
+        """Return what is known of a server, not older than `FRESH` seconds.
+
+        It may be older, or nothing, for those who ask while `MOST_TOLD_ANEW` others await a look.
+        """
         known = self._known.get(server.id)
-        if known is None or self._clock() - known.asked_at > FRESH:
-            await asyncio.wait({self._begin(server)})
+        is_old = known is None or self._clock() - known.asked_at > FRESH
+        if is_old and self._awaiting[server.id] < MOST_TOLD_ANEW:
+            await self._await_look(server)
             known = self._known.get(server.id)
         return known or Known(self._clock())
+
+    async def _await_look(self, server: NotebookServer) -> None:
+        self._awaiting[server.id] += 1
+        try:
+            await asyncio.wait({self._begin(server)})
+        finally:
+            self._awaiting[server.id] -= 1
+            if not self._awaiting[server.id]:
+                del self._awaiting[server.id]
 
     async def look(self, servers: Iterable[NotebookServer], judge: Callable[[], None]) -> None:
         """Ask servers anew; call `judge` when most have answered, and until all have or will not.

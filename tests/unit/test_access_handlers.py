@@ -221,6 +221,24 @@ async def test_a_notebook_takes_no_notebooks(running: Running, method: str, path
     assert (await take(fetch, method, path, **at("172.18.0.8"))).code in (200, 302, 303)
 
 
+async def test_a_visitor_with_a_link_local_address_is_told_apart_by_its_zone(
+    running: Running,
+) -> None:
+    asked: list[str] = []
+
+    async def is_notebook(address: networks.Address | None) -> bool:
+        asked.append(str(address))
+        return str(address).endswith("%docker0")
+
+    gate = gate_of(running.world.orchestrator, is_notebook=is_notebook)
+    fetch = running.public(gate=gate)
+    for zone, code in (("docker0", 403), ("eth0", 200)):
+        assert (await take(fetch, "POST", "/spawn", **at(f"fe80::1%{zone}"))).code == code
+    assert [address for address in asked if "%" in address] == ["fe80::1%docker0", "fe80::1%eth0"]
+    client = await gate.client(Knock("127.0.0.1", "fe80::1%eth0"))
+    assert (str(client.address), client.key) == ("fe80::1", "fe80::/64")
+
+
 async def test_requests_of_one_address_under_way_are_bounded_and_others_are_not_held(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +252,7 @@ async def test_requests_of_one_address_under_way_are_bounded_and_others_are_not_
     for _ in range(3):
         await claims.claim()
 
-    async def ask(address: str, path: str = "/info") -> HTTPResponse:
+    async def ask(address: str, path: str = "/wait/nobody") -> HTTPResponse:
         return await running.fetch(base + path, headers=SCRIPT | at(address))
 
     tickets = [claims.queue() for _ in range(4)]
@@ -242,12 +260,13 @@ async def test_requests_of_one_address_under_way_are_bounded_and_others_are_not_
         asyncio.create_task(ask("203.0.113.9", f"/wait/{ticket.id}")) for ticket in tickets[:3]
     ]
     await wait_until(lambda: gate.limits._asking["203.0.113.9"] == 3, "three streams")
-    for path in ("/info", f"/wait/{tickets[3].id}", "/nothing"):
+    for path in (f"/wait/{tickets[3].id}", "/wait/nobody", "/spawn"):
         refused = await ask("203.0.113.9", path)
         assert (refused.code, body(refused)["error"]["code"]) == (429, "client_limit")
         assert int(refused.headers["Retry-After"]) > 0
     for address in ("203.0.113.10", "192.0.2.7"):
         assert (await ask(address)).code == 200
+    assert (await ask("203.0.113.9", "/info")).code == 200, "it takes no time"
     fetched = SCRIPT | at("203.0.113.9") | {"Authorization": "token t"}
     assert (await running.fetch(f"{programs}/stats", headers=fetched)).code == 200
     for server in running.world.servers(Phase.CLAIMED):

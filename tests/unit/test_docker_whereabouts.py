@@ -61,10 +61,12 @@ def test_beside_servers_it_cannot_be_told_and_elsewhere_nobody_is_one() -> None:
     assert held(whereabouts, "172.18.0.7", "172.18.0.8", "172.18.9.7") == [True, None, False]
 
 
-def test_link_local_addresses_are_theirs_for_no_visitor_comes_from_there() -> None:
-    whereabouts = Whereabouts()
+def test_link_local_addresses_are_theirs_but_for_those_of_a_network_card() -> None:
+    whereabouts = Whereabouts(leads_outside=lambda name: name == "eth0")
+    assert held(whereabouts, "fe80::1", "fe80::1%docker0") == [False, False]
     whereabouts.note("a", entry(lan=at("172.18.0.7")))
     assert held(whereabouts, "fe80::42:acff:fe12:7", "fd00::9") == [True, False]
+    assert held(whereabouts, "fe80::1%docker0", "fe80::1%eth0") == [True, False]
 
 
 def test_a_listing_says_all_but_of_servers_that_started_while_it_was_made() -> None:

@@ -18,7 +18,7 @@ from tmpnb.observation import Observation
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.tasks import Tasks
 from tmpnb.tokens import TokenMaker
-from tmpnb.usage import FRESH, JUDGED, MISSES, Known, Usage
+from tmpnb.usage import FRESH, JUDGED, MISSES, MOST_TOLD_ANEW, Known, Usage
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -98,6 +98,23 @@ async def asked(client: Client, url: str, *server_ids: str) -> AsyncIterator[Ask
     async with Tasks() as tasks:
         yield Asked(client, tasks, url, *server_ids)
         tasks.cancel_all()
+
+
+async def test_a_server_that_stalls_holds_few_who_want_to_know(
+    client: Client, http_server: HTTPServer, base_url: str, site: Site
+) -> None:
+    async with asked(client, base_url, "a", "b") as it:
+        site.hung.add("a")
+        known = await it.usage.of(it.servers["b"])
+        wait = [asyncio.ensure_future(it.usage.of(it.servers["a"])) for _ in range(MOST_TOLD_ANEW)]
+        await wait_until(lambda: "a status" in site.asked)
+        assert (await it.usage.of(it.servers["a"])).last_use is None, "at once"
+        assert not any(task.done() for task in wait)
+        assert await it.usage.of(it.servers["b"]) == known, "others are told as ever"
+        site.go_on.set()
+        assert {a.last_use for a in await asyncio.gather(*wait)} == {1e9}
+        it.clock.advance(FRESH + 1)
+        assert (await it.usage.of(it.servers["a"])).asked_at > known.asked_at, "they wait no more"
 
 
 async def test_all_who_want_to_know_share_one_look(

@@ -27,6 +27,8 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 class SpawnAPIHandler(BrowserHandler):
     """`POST /api/spawn`."""
 
+    lasting = frozenset({"POST"})
+
     async def post(self) -> None:
         """Take a server: `{"url", "id", "token", "base_url", "expires_at"}`.
 
@@ -85,6 +87,8 @@ class StatsHandler(BaseHandler):
 
 class PoolHandler(OperatorHandler):
     """`DELETE /api/pool`, on the admin port."""
+
+    lasting = frozenset({"POST"})  # a server of another image is started first
 
     async def delete(self) -> None:
         """Replace all unclaimed servers, a few at a time: `{"drained": n}`.

@@ -89,6 +89,7 @@ class UserRedirectHandler(LoadingHandler):
 class SpawnHandler(PageHandler):
     """`/spawn` and any path below it: takes a server and sends the visitor there."""
 
+    lasting = frozenset({"GET", "POST"})
     spawn_path = "/spawn"
     server_id = ""  # that the server shall have; empty: any
     looks_by_itself = True  # whether a page that waits may load itself again without a script
@@ -230,6 +231,7 @@ class ReopenHandler(SpawnHandler):
     a server of their own, or to their place in line, as by `/spawn`.
     """
 
+    lasting = frozenset({"POST"})
     measured = False  # its pages may carry the secret
     looks_by_itself = False  # a GET starts nothing here
 

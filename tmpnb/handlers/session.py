@@ -163,6 +163,7 @@ class SessionHandler(OwnPageHandler):
 class FilesHandler(OwnPageHandler):
     """`/session/<id>/files.zip`: all files of a notebook in one archive."""
 
+    lasting = frozenset({"GET", "POST"})
     _begun = False  # whether some of it was sent
 
     async def get(self, server_id: str) -> None:

@@ -26,6 +26,8 @@ class WaitHandler(BaseHandler):
     ready to be taken with the ticket, `lost` that the place is lost.
     """
 
+    lasting = frozenset({"GET"})
+
     async def get(self, ticket_id: str) -> None:
         """Stream events until the turn has come.
 

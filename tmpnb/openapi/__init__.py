@@ -13,10 +13,10 @@ Temporary notebook servers: `POST /api/spawn` gives one, and its token opens bot
 `/api/servers/{id}` and the notebook server itself at `base_url`, which speaks the API of
 Jupyter Server.
 
-Errors have one shape; 429 `client_limit` may come from any address. A slash at the end of
-`/api/spawn`, `/api/stats` and `/stats` is taken as well. Where `GET` is answered by a page, by the
-numbers or by health, so is `HEAD`; `OPTIONS` is answered everywhere. Times are Unix times in
-seconds.
+Errors have one shape; 429 `client_limit` may come from any address whose answer may take long:
+one that takes a server, waits for one, or sends its files. A slash at the end of `/api/spawn`,
+`/api/stats` and `/stats` is taken as well. Where `GET` is answered by a page, by the numbers or
+by health, so is `HEAD`; `OPTIONS` is answered everywhere. Times are Unix times in seconds.
 """
 
 _SCHEMES: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Which addresses servers have in the engine, so that what they ask is known to be theirs. Pure.
+"""Which addresses servers have in the engine, so that what they ask is known to be theirs.
 
 A published server is reached at an address of the machine, and asks from its own ones on the
 networks it is on.
@@ -7,11 +7,12 @@ networks it is on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_interface
 
 from tmpnb import networks
+from tmpnb.interfaces import leads_outside
 from tmpnb.networks import Address, Network
 from tmpnb.spawners.docker_kind import Facts
 
@@ -92,7 +93,13 @@ def _is_reached(entry: Facts) -> bool:
 class Whereabouts:
     """Where the servers of one pool are, as last seen. For any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, leads_outside: Callable[[str], bool] = leads_outside) -> None:
+        """Begin with nobody.
+
+        Args:
+            leads_outside: Returns whether an interface leads to other machines.
+        """
+        self._leads_outside = leads_outside
         self._lock = threading.Lock()
         self._turn = 0
         self.company = Company()
@@ -137,9 +144,9 @@ class Whereabouts:
             return False
         if address in company.perhaps:
             return None
-        # No listing tells these, and no browser of a visitor can be told to come from one.
-        if isinstance(address, IPv6Address) and address.is_link_local and places:
-            return True
+        # No listing tells these. A visitor has one where they come by a network card.
+        if isinstance(address, IPv6Address) and address.is_link_local:
+            return bool(places) and not self._leads_outside(address.scope_id or "")
         near = any(address in subnet for place in places for subnet in place.subnets)
         return None if near else False
 

@@ -1,0 +1,59 @@
+"""Which interfaces lead to other machines, by a tree of files as Linux shows it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from tmpnb import interfaces
+from tmpnb.interfaces import leads_outside
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with hardware and a bridge, a VLAN and a bond over it, and with containers."""
+    monkeypatch.setattr(interfaces, "SYSTEM", tmp_path)
+    names: list[str] = []
+
+    def make(name: str, *, over: Collection[str] = (), hardware: bool = False) -> None:
+        names.append(name)
+        place = tmp_path / name
+        place.mkdir()
+        (place / "ifindex").write_text(f"{len(names)}\n")
+        if hardware:
+            (place / "device").mkdir()
+        for lower in over:
+            (place / f"lower_{lower}").symlink_to(tmp_path / lower)
+
+    make("eth0", hardware=True)
+    make("wlan0", hardware=True)
+    make("bond0", over=["eth0"])
+    make("vlan7", over=["bond0"])
+    make("br0", over=["vlan7", "veth1"])
+    make("veth1")
+    make("lan", over=["veth1"])
+    make("docker0", over=["eth0"])
+    make("br-0a1b2c", over=["eth0"])
+    make("tmpna-0a1b2c", over=["eth0"])
+    make("round", over=["round"])
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: names.index(name) + 1)
+    make("theirs", hardware=True)
+    (tmp_path / "theirs" / "ifindex").write_text("1")
+
+
+@pytest.mark.parametrize("name", ["eth0", "wlan0", "bond0", "vlan7", "br0"])
+def test_hardware_and_what_is_over_it_leads_outside(name: str) -> None:
+    assert leads_outside(name)
+
+
+@pytest.mark.parametrize("name", ["veth1", "lan", "docker0", "br-0a1b2c", "tmpna-0a1b2c", "round"])
+def test_what_containers_are_on_does_not(name: str) -> None:
+    assert not leads_outside(name)
+
+
+@pytest.mark.parametrize("name", ["", "2", "theirs", "..", "../eth0", "./eth0", "eth0/", "e" * 99])
+def test_what_cannot_be_told_does_not_either(name: str) -> None:
+    assert not leads_outside(name)
