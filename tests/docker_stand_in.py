@@ -173,7 +173,8 @@ class StandIn:
             own = [f"{key}={value}" for key, value in entry["Labels"].items()]
             labelled = all(label in own for label in filters.get("label", []))
             on = entry["NetworkSettings"]["Networks"]
-            there = not on or all(name in on for name in filters.get("network", []))
+            wanted = [name for name in filters.get("network", []) if name in self.networks]
+            there = all(name in on for name in wanted)
             return labelled and there and entry["Id"] in filters.get("id", [entry["Id"]])
 
         return [entry for entry in list(self.containers.values()) if fits(entry)]

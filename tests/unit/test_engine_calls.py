@@ -197,7 +197,6 @@ def new_spawner(**settings: Any) -> DockerSpawner:
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_pool_s_life_asks_what_is_listed_and_the_doctor_the_rest(engine: StandIn) -> None:
-    engine.add("proxy", {})  # on all networks
     spawner = new_spawner(container_user="jovyan")  # whom to look up in the image
     await spawner.setup()
     await spawner.start(ServerSpec("abc", "/user/abc/", "secret"))
