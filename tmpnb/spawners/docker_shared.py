@@ -5,8 +5,8 @@ All of it blocks: call it through the door.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,8 @@ from tmpnb.spawners.docker_bridges import ensure
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK
 
+PAUSE = 0.1  # seconds between two tries
+LOOKS = 10  # before one is left there
 OURS = frozenset([OPEN_NETWORK, CLOSED_NETWORK, INTERNET_NETWORK])  # what nobody else named
 
 
@@ -52,6 +54,19 @@ class SharedNetworks:
     def remove(self) -> None:
         """Remove those of tmpnb's own names that no container is on, running or not."""
         for name in OURS & self._makers.keys():
-            with suppress(APIError):  # it is gone, or somebody has just come
-                if not self._client.containers(all=True, filters={"network": name}):
-                    self._client.remove_network(name)
+            for _ in range(LOOKS):
+                if self._is_settled(name):
+                    break
+                time.sleep(PAUSE)
+
+    def _is_settled(self, name: str) -> bool:
+        """Remove one if it is empty; return False while the engine lets go of who was on it."""
+        if self._client.containers(all=True, filters={"network": name}):
+            return True
+        try:
+            self._client.remove_network(name)
+        except NotFound:
+            return True
+        except APIError:
+            return False
+        return True
