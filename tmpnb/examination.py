@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 
 from tmpnb.finding import Finding, skip
@@ -11,6 +11,14 @@ from tmpnb.listeners import Listener
 # With these words a server says in its own log what of the image's home it does not have.
 HOME_WORDS = "what the image has in"
 TOO_LARGE_WORDS = "so it begins empty"
+RAISE = "raise --disk-limit, and --mem-limit with it"  # what to do about it
+FIRST_LINES = 200  # of a server that has just started: more than Jupyter prints until then
+
+
+def home_words(printed: Iterable[str]) -> str:
+    """Return what a server says of its home, as the first it prints; "" if nothing. Pure."""
+    own = (line.removeprefix("tmpnb: ") for line in printed if line.startswith("tmpnb: "))
+    return next((words for words in own if HOME_WORDS in words), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class Fleet:
                 self.stop(server, reason)
             if server.phase is Phase.READY:
                 self._tasks.spawn(self._starter.make_first_page(server), f"page of {server.id}")
+                self._tasks.spawn(self._starter.look_at_home(server), f"home of {server.id}")
                 self._came_up()
             else:
                 self.changed()

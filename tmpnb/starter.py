@@ -10,6 +10,7 @@ from tmpnb.backoff import Backoff
 from tmpnb.border import Border
 from tmpnb.clock import Clock
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
+from tmpnb.examination import FIRST_LINES, RAISE, TOO_LARGE_WORDS, home_words
 from tmpnb.first_page import warm_up
 from tmpnb.health import Health
 from tmpnb.http import Client
@@ -52,6 +53,7 @@ class Starter:
         self.backoff = Backoff()
         self._border = Border(SpawnerError)
         self._exited: set[str] = set()
+        self._looked_at: set[str] = set()  # images whose first server was asked for its home
 
     async def start(self, server: NotebookServer, *, trial: bool = False) -> None:
         """Return when the server answers at its own address, which is then set.
@@ -102,6 +104,29 @@ class Starter:
         async with self._slots:
             if path and server.phase is Phase.READY:
                 await warm_up(self._client, server, path, self._tokens.token_for(server.id))
+
+    async def look_at_home(self, server: NotebookServer) -> None:
+        """Warn once for each image of what its servers say of their homes.
+
+        A server that a visitor has is not asked, for a visitor may print anything.
+        """
+        image = server.image
+        if image in self._looked_at or server.phase is not Phase.READY:
+            return
+        self._looked_at.add(image)
+        printed: str | None
+        try:
+            async with asyncio.timeout(LOGS_TIMEOUT):
+                with self._border.crossing("reading what it printed"):
+                    printed = await self._spawner.logs(server.id, FIRST_LINES)
+        except (TmpnbError, TimeoutError) as error:
+            log.debug("home of server %s is not known: %s", server.id, error)
+            printed = None
+        if printed is None or server.phase is not Phase.READY:
+            self._looked_at.discard(image)  # the next one is asked
+        elif words := home_words(printed.splitlines()):
+            mend = f"; {RAISE}" if TOO_LARGE_WORDS in words else ""
+            log.warning("servers lack files image=%s: %s%s", image or "-", words, mend)
 
     def give_up(self, server_id: str) -> None:
         """Wait no longer for a server whose instance was seen to have ended."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from harness import FakeClock
+from harness import FakeClock, World, wait_until
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from tmpnb.errors import SpawnerError
 from tmpnb.first_page import first_page, warm_up
 from tmpnb.health import Health
 from tmpnb.http import Client
@@ -157,3 +158,89 @@ async def test_a_server_that_is_gone_again_is_no_error_here(client: Client) -> N
     server = ready("http://127.0.0.1:1")
     await warm_up(client, server, "lab", "secret")
     assert server.phase is Phase.READY
+
+
+EMPTY = "tmpnb: what the image has in /home/jovyan is more than 64 kB, so it begins empty"
+
+
+class Saying(FakeSpawner):
+    """What its servers printed is this, if it can be read."""
+
+    def __init__(self, printed: str) -> None:
+        super().__init__()
+        self.printed, self.asked, self.faulty = printed, 0, False
+        self.server: NotebookServer | None = None  # that a visitor takes meanwhile
+
+    async def logs(self, server_id: str, lines: int = 20) -> str:
+        self.asked += 1
+        if self.server:
+            self.server.phase = Phase.CLAIMED
+        if self.faulty:
+            raise SpawnerError("no answer")
+        return self.printed
+
+
+def of_image(image: str) -> NotebookServer:
+    return NotebookServer(ID, 0.0, phase=Phase.READY, created_at=0.0, image=image)
+
+
+async def test_an_image_whose_home_does_not_fit_is_told_of_once(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawner = Saying(f"{EMPTY}\nJupyter is running\n")
+    starter = new_starter(client, spawner)
+    for image in ("one", "one", "two"):
+        await starter.look_at_home(of_image(image))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"servers lack files image={image}: {EMPTY.removeprefix('tmpnb: ')};"
+        " raise --disk-limit, and --mem-limit with it"
+        for image in ("one", "two")
+    ]
+    assert spawner.asked == 2
+
+
+async def test_an_image_whose_home_fits_is_looked_at_once(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawner = Saying("Jupyter is running\n")
+    starter = new_starter(client, spawner)
+    for _ in range(2):
+        await starter.look_at_home(of_image("one"))
+    assert (spawner.asked, caplog.records) == (1, [])
+
+
+async def test_an_engine_that_does_not_say_is_asked_again(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawner = Saying(EMPTY)
+    spawner.faulty = True
+    starter = new_starter(client, spawner)
+    await starter.look_at_home(of_image("one"))
+    assert caplog.records == []
+    spawner.faulty = False
+    await starter.look_at_home(of_image("one"))
+    assert len(caplog.records) == 1
+
+
+async def test_what_a_visitor_may_have_printed_is_not_repeated(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawner = Saying(EMPTY)
+    starter = new_starter(client, spawner)
+    spawner.server = of_image("one")
+    await starter.look_at_home(spawner.server)
+    await starter.look_at_home(spawner.server)
+    assert (spawner.asked, caplog.records) == (1, [])
+    spawner.server = None
+    await starter.look_at_home(of_image("one"))
+    assert len(caplog.records) == 1
+
+
+async def test_the_service_looks_at_the_first_server_that_is_ready(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spawner = Saying(EMPTY)
+    async with World(2, spawner=spawner).running() as world:
+        await world.until_ready(2)
+        await wait_until(lambda: "servers lack files" in caplog.text)
+    assert spawner.asked == 1

@@ -15,7 +15,14 @@ from tmpnb.doctor import network, verify
 from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
-from tmpnb.examination import HOME_WORDS, TOO_LARGE_WORDS, Examination, ServerFacts
+from tmpnb.examination import (
+    FIRST_LINES,
+    RAISE,
+    TOO_LARGE_WORDS,
+    Examination,
+    ServerFacts,
+    home_words,
+)
 from tmpnb.finding import Finding, failure, ok, skip, warn
 from tmpnb.health import Health
 from tmpnb.http import MAX_ANSWER, Client
@@ -29,7 +36,6 @@ POOL = "_check"  # no operator can name a pool so: `settings.pool_name` refuses 
 LOOK = 0.5  # seconds between two looks whether the server still runs
 LOGS = 5.0  # seconds to fetch its last words
 LINES = 10  # of these
-FIRST_LINES = 200  # of one that has just started; more than Jupyter prints until then
 REMOVAL = 60.0  # seconds for one try to remove it
 TRIES = 3
 LEFT_OVER = 3600.0  # seconds after which a server of ours belongs to nobody any more
@@ -197,14 +203,10 @@ class _Trial:
 
 def home_finding(printed: Sequence[str]) -> Finding | None:
     """Say what a server's home lacks of the image's; None if it says nothing of that. Pure."""
-    for line in printed:
-        words = line.removeprefix("tmpnb: ")
-        if words == line or HOME_WORDS not in words:
-            continue
-        if TOO_LARGE_WORDS in words:
-            return warn("home", words, "raise --disk-limit, and --mem-limit with it")
-        return warn("home", words, "see what cp says before that in the server's log")
-    return None
+    words = home_words(printed)
+    if TOO_LARGE_WORDS in words:
+        return warn("home", words, RAISE)
+    return warn("home", words, "see what cp says in the server's log") if words else None
 
 
 class _Removal:
