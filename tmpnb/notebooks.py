@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from tmpnb import networks
 from tmpnb.errors import TmpnbError
 from tmpnb.networks import Address
-from tmpnb.server import NotebookServer
+from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,23 @@ class Notebooks:
         """Return whether an address is one of theirs.
 
         An address beside theirs is looked up in the engine, which may have started a server
-        anew. If it does not answer, the address counts as theirs.
+        anew, or given one that was removed to a proxy. If it does not answer, the address counts
+        as theirs.
         """
         if address is None:
             return False
-        if address in networks.host_addresses(s.address for s in self._servers() if s.address):
+        there: list[str] = []
+        ending: list[str] = []
+        for server in self._servers():
+            if server.address:
+                is_over = server.phase in (Phase.STOPPING, Phase.GONE)
+                (ending if is_over else there).append(server.address)
+        if address in networks.host_addresses(there):
             return True
         held = self._spawner.holds(address)
-        return await self._look_for(address) if held is None else held
+        if held is None:
+            return await self._look_for(address)
+        return held or address in networks.host_addresses(ending)
 
     async def _look_for(self, address: Address) -> bool:
         self._asked += 1

@@ -516,6 +516,10 @@ async def test_where_a_server_is_is_known_before_anybody_can_have_it(
     docker.containers.clear()
     await spawner.list()
     assert spawner.holds(address) is False, "its address may be anybody's now"
+    assert await spawner.start(SPEC)
+    assert spawner.holds(address)
+    await spawner.stop(SPEC.server_id)
+    assert spawner.holds(address) is None, "also before the next look"
 
 
 async def test_a_published_server_is_on_a_network_of_ours_unless_the_operator_wants_another(

@@ -87,6 +87,29 @@ def test_an_older_listing_that_comes_late_changes_nothing() -> None:
     assert held(whereabouts, "172.18.0.9", "172.18.0.2") == [True, None]
 
 
+def test_what_a_removed_server_had_is_another_s_perhaps() -> None:
+    whereabouts = Whereabouts()
+    for server_id, address in (("a", "172.18.0.7"), ("b", "172.18.0.8")):
+        whereabouts.note(server_id, entry(lan=at(address)))
+    turn = whereabouts.begin()
+    whereabouts.forget("a")
+    whereabouts.forget("nobody")
+    assert held(whereabouts, "172.18.0.7", "172.18.0.8") == [None, True]
+    entries = [("a", entry(lan=at("172.18.0.7"))), ("b", entry(lan=at("172.18.0.8")))]
+    whereabouts.listed(turn, entries)
+    assert held(whereabouts, "172.18.0.7", "172.18.0.8") == [None, True], "it was on its way"
+    whereabouts.listed(whereabouts.begin(), entries)
+    assert held(whereabouts, "172.18.0.7") == [True], "somebody has started it again"
+    whereabouts.forget("a")
+    whereabouts.note("a", entry(lan=at("172.18.0.9")))
+    assert held(whereabouts, "172.18.0.7", "172.18.0.9") == [None, True]
+    whereabouts.forget("a")
+    whereabouts.forget("b")
+    assert held(whereabouts, "172.18.0.8", "172.18.0.6") == [None, False], "the last one as well"
+    whereabouts.listed(whereabouts.begin(), [])
+    assert held(whereabouts, "172.18.0.8") == [False]
+
+
 PUBLISHED = {"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 8000}  # noqa: S104 - read
 ON = {"NetworkSettings": {"Networks": {"a": {"Gateway": "172.18.0.1"}, "b": {"Gateway": ""}}}}
 

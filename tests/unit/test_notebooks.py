@@ -105,6 +105,16 @@ async def test_an_engine_that_does_not_tell_gives_nothing_away(
 
 
 @pytest.mark.parametrize("phase", Phase)
+async def test_what_a_server_had_that_is_removed_is_asked_for(engine: Engine, phase: Phase) -> None:
+    server = NotebookServer("a", 0.0, phase, address=f"http://{BESIDE}:8888")
+    known = Notebooks(GuardedSpawner(engine), lambda: [server])
+    is_over = phase in (Phase.STOPPING, Phase.GONE)
+    assert await have(known, BESIDE) is not is_over, "a proxy may have it now"
+    engine.found = {BESIDE}
+    assert await have(known, BESIDE), "or a server"
+
+
+@pytest.mark.parametrize("phase", Phase)
 async def test_servers_in_all_phases_count_but_for_loopback(engine: Engine, phase: Phase) -> None:
     server = NotebookServer("a", 0.0, phase, address="http://10.9.8.7:8888")
     here = NotebookServer("b", 0.0, phase, address="http://127.0.0.1:8888")

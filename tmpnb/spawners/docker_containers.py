@@ -157,6 +157,7 @@ class Containers:
         if known is None or not self._remove(known, given_up):
             for found in self._find(server_id):
                 self._remove(found["Id"], given_up)
+        self.whereabouts.forget(server_id)
         self.networks.free(server_id)
 
     def claim(self, server_id: str, claimed_at: float) -> None:

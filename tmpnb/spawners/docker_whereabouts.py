@@ -104,6 +104,7 @@ class Whereabouts:
         self._turn = 0
         self.company = Company()
         self._places: dict[str, tuple[int, Place]] = {}  # by server id, with the turn it was seen
+        self._removed: dict[str, tuple[int, Place]] = {}  # the same, until a later listing
 
     def begin(self) -> int:
         """Return the turn of a listing that begins now."""
@@ -116,9 +117,17 @@ class Whereabouts:
         with self._lock:
             self._turn += 1
             self._places[server_id] = self._turn, place_of(entry)
+            self._removed.pop(server_id, None)
+
+    def forget(self, server_id: str) -> None:
+        """Forget a server that is removed: the engine may give its addresses to another."""
+        with self._lock:
+            self._turn += 1
+            _, place = self._places.pop(server_id, (0, Place()))
+            self._removed[server_id] = self._turn, place
 
     def listed(self, turn: int, entries: Iterable[tuple[str, Facts]]) -> None:
-        """Keep what a listing says, but for servers that were seen after it began.
+        """Keep what a listing says, but for servers that were seen, or removed, after it began.
 
         Args:
             turn: Of `begin`.
@@ -127,16 +136,20 @@ class Whereabouts:
         found = {server_id: (turn, place_of(entry)) for server_id, entry in entries}
         with self._lock:
             newer = {i: seen for i, seen in self._places.items() if seen[0] > turn}
-            self._places = found | newer
+            self._removed = {i: seen for i, seen in self._removed.items() if seen[0] > turn}
+            kept = {i: seen for i, seen in found.items() if i not in self._removed}
+            self._places = kept | newer
 
     def holds(self, address: Address) -> bool | None:
         """Return whether a server has an address, or may come from it by way of the machine.
 
-        None: none had it when they were seen, and it is on a network of theirs, or stands for
-        the machine. It may be another container's, or a server's that was started anew since.
+        None: none had it when they were seen, and it is on a network of theirs, stands for the
+        machine, or was that of one that is removed since. It may be another container's, or a
+        server's that was started anew since.
         """
         with self._lock:
             places = [place for _, place in self._places.values()]
+            removed = [place for _, place in self._removed.values()]
         company = self.company
         if address in company.gateways or any(address in place.addresses for place in places):
             return True
@@ -148,6 +161,7 @@ class Whereabouts:
         if isinstance(address, IPv6Address) and address.is_link_local:
             return bool(places) and not self._leads_outside(address.scope_id or "")
         near = any(address in subnet for place in places for subnet in place.subnets)
+        near = near or any(address in place.addresses for place in removed)
         return None if near else False
 
 
