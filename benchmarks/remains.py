@@ -149,6 +149,9 @@ class Engine:
         for volume in self.client.volumes(filters={"label": self.label})["Volumes"] or []:
             with suppress(APIError):  # gone, or on its way
                 self.client.remove_volume(volume["Name"])
+        for network in self.client.networks(filters={"label": self.label}):
+            with suppress(APIError):  # gone, or somebody else is on it
+                self.client.remove_network(network["Id"])
         self.client.close()
 
     def _remove(self, entry: dict[str, Any]) -> None:
