@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from tmpnb.finding import Finding, skip
 from tmpnb.listeners import Listener
@@ -105,10 +106,12 @@ class Examination:
         del server_id
         return None
 
-    async def refused(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
-        """Return for each IPv4 address whether the firewall refuses it, and says so. Never raises.
+    async def refused(
+        self, server_id: str, ranges: Sequence[IPv4Network]
+    ) -> list[bool | None] | None:
+        """Return for each range whether the firewall refuses it, and says so. Never raises.
 
-        None if that cannot be tried.
+        None, for a range or for all, if that cannot be tried.
         """
-        del server_id, places
+        del server_id, ranges
         return None

@@ -62,9 +62,7 @@ CLOSED6 = tuple(
 )
 
 _UNTRIED = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4")  # no packet to them gets that far
-EXAMPLES = tuple(  # an address of each range
-    str(METADATA if METADATA in n else n[-2]) for n in CLOSED4 if str(n) not in _UNTRIED
-)
+TRIED = tuple(n for n in CLOSED4 if str(n) not in _UNTRIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +101,28 @@ def is_closed(address: Address) -> bool:
     """Return whether the rules refuse an address, unless it is an exception."""
     closed: tuple[Network, ...] = (*CLOSED4, *CLOSED6)
     return any(address in network for network in closed)
+
+
+def example(closed: IPv4Network, near: Iterable[Network]) -> IPv4Address | None:
+    """Return an address of a closed range that the machine is asked to pass packets on to. Pure.
+
+    Args:
+        closed: The range.
+        near: The sender's own networks, in which it finds its way without the machine.
+
+    Returns:
+        None if the whole range is near.
+    """
+    own = [n for n in near if isinstance(n, IPv4Network) and n.overlaps(closed)]
+    wanted = METADATA if METADATA in closed else closed[-2]
+    before = (int(n.network_address) - 1 for n in own)
+    after = (int(n.broadcast_address) + 1 for n in own)
+    ends = range(int(closed.network_address) + 1, int(closed.broadcast_address))
+    for number in (int(wanted), *before, *after):
+        address = IPv4Address(number % 2**32)
+        if number in ends and not any(address in network for network in own):
+            return address
+    return None
 
 
 def bridge(prefix: str, name: str) -> str:

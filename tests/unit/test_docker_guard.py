@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Network
 from typing import Any, cast
 
 import docker
@@ -10,6 +11,7 @@ import pytest
 from docker.errors import APIError
 
 from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.firewall_rules import SIGNS, TRIED
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, unguarded
 from tmpnb.spawners.docker_guard import (
     INTERVAL,
@@ -39,6 +41,8 @@ class FakeEngine:
         self.answers: Any = WELL
         self.ipam: Any = {"Config": [{"Gateway": "fd00::1"}, {"Gateway": GATEWAY}]}
         self.running: dict[str, dict[str, Any]] = {}
+        self.asking = [GATEWAY, "169.254.169.254", "192.0.2.254"]
+        self.place: dict[str, Any] = {}  # of a sentry, once it runs
         self.asked = 0
         self.down = False
         self.after_start = "running"
@@ -67,7 +71,7 @@ class FakeEngine:
     def start(self, container: str) -> None:
         self.running[container]["State"] = self.after_start
         for place in self.running[container]["NetworkSettings"]["Networks"].values():
-            place["Gateway"] = GATEWAY
+            place.update(self.place, Gateway=GATEWAY)
 
     def inspect_container(self, container: str) -> dict[str, Any]:
         about = self.running[container]
@@ -78,7 +82,7 @@ class FakeEngine:
 
     def exec_create(self, container: str, command: list[str]) -> str:
         assert self.running[container]["State"] == "running"
-        assert command[-3:] == [GATEWAY, "169.254.169.254", "192.0.2.254"]
+        assert command[4:] == self.asking
         return container
 
     def exec_start(self, order: str) -> bytes:
@@ -132,8 +136,9 @@ def test_nothing_is_given_before_the_rules_were_seen(guard: Guard) -> None:
 def test_only_the_machine_s_own_prohibition_is_proof(answer: Refusal | None, place: int) -> None:
     answers = list(WELL)
     answers[place] = answer
-    assert MEND in fault_in(answers, GATEWAY)
-    assert fault_in(WELL, GATEWAY) == ""
+    signs = [str(sign) for sign in SIGNS]
+    assert MEND in fault_in(answers, GATEWAY, signs)
+    assert fault_in(WELL, GATEWAY, signs) == ""
 
 
 def test_the_sentry_has_the_servers_profile_of_system_calls(
@@ -259,13 +264,31 @@ def test_a_server_tells_the_doctor_the_gateway_of_such_a_network(engine: FakeEng
     engine.ipam = {"Config": [{"Subnet": "172.18.0.0/16"}]}
     engine.running["server"] = {"Id": "server", "State": "running", **on(GATEWAY)}
     client, wanted = cast("docker.APIClient", engine), {"label": f"{LABEL}=pool"}
-    places = [GATEWAY, "169.254.169.254", "192.0.2.254"]
-    assert refused(client, wanted, "out", places) == [True] * 3
+    ranges = [IPv4Network(f"{one}.0/24") for one in ("172.18.0", "169.254.169", "192.0.2")]
+    engine.asking = ["172.18.0.254", "169.254.169.254", "192.0.2.254"]
+    assert refused(client, wanted, "out", ranges) == [True] * 3
+
+
+def test_a_server_is_not_asked_for_what_is_near_without_the_machine(engine: FakeEngine) -> None:
+    place = {"out": {"Gateway": GATEWAY, "IPAddress": "198.19.255.200", "IPPrefixLen": 26}}
+    place["own"] = {"Gateway": "", "IPAddress": "192.0.2.7", "IPPrefixLen": 24}
+    about = {"Id": "server", "State": "running", "NetworkSettings": {"Networks": place}}
+    engine.running["server"] = about
+    client, wanted = cast("docker.APIClient", engine), {"label": f"{LABEL}=pool"}
+    ranges = [IPv4Network(one) for one in ("198.18.0.0/15", "192.0.2.0/24", "10.0.0.0/8")]
+    engine.asking, engine.answers = ["198.19.255.191", "10.255.255.254"], [REFUSED, None]
+    assert refused(client, wanted, "out", ranges) == [True, None, False]
+
+
+def test_a_sentry_is_not_asked_for_a_sign_that_is_near(guard: Guard, engine: FakeEngine) -> None:
+    engine.place = {"IPAddress": "192.0.2.7", "IPPrefixLen": 24}
+    engine.asking, engine.answers = [GATEWAY, "169.254.169.254"], [REFUSED] * 2
+    guard.require()
 
 
 def test_a_server_that_has_gone_tells_the_doctor_nothing(engine: FakeEngine) -> None:
     client = cast("docker.APIClient", engine)
-    assert refused(client, {"label": f"{LABEL}=pool"}, "out", [GATEWAY]) is None
+    assert refused(client, {"label": f"{LABEL}=pool"}, "out", list(TRIED)) is None
 
 
 def test_no_place_is_given_to_a_server_without_the_rules(guard: Guard, engine: FakeEngine) -> None:

@@ -147,7 +147,10 @@ def test_with_the_internet_alone_each_range_must_be_refused() -> None:
     assert ranges_finding(None).level is Level.SKIP
     one_open = ranges_finding([False, *[True] * (count - 1)])
     assert one_open.level is Level.FAIL
-    assert network.RANGES[0] in one_open.words
+    assert str(network.RANGES[0]) in one_open.words
+    one_near = ranges_finding([None, *[True] * (count - 1)])
+    assert one_near.level is Level.OK
+    assert f"but for {network.RANGES[0]}" in one_near.words
 
 
 @pytest.mark.parametrize(

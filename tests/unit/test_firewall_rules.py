@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,13 +17,14 @@ from tmpnb.firewall_rules import (
     CLOSED,
     CLOSED4,
     CLOSED6,
-    EXAMPLES,
     METADATA,
     OUT,
     OWN,
     SIGNS,
+    TRIED,
     Exceptions,
     bridge,
+    example,
     is_closed,
     table,
 )
@@ -176,8 +178,30 @@ def test_name_servers_that_could_not_be_asked_are_told_of() -> None:
 
 def test_signs_are_refused_and_there_is_an_example_of_each_range_but_three() -> None:
     assert all(is_closed(sign) for sign in SIGNS)
-    assert len(EXAMPLES) == len(CLOSED4) - 3
-    assert str(METADATA) in EXAMPLES
+    examples = [example(closed, ()) for closed in TRIED]
+    assert len(examples) == len(CLOSED4) - 3
+    assert METADATA in examples
+    assert None not in examples
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda number, bits: IPv4Network((0xC0000200 + number, bits), strict=False),
+            st.integers(0, 255),
+            st.integers(23, 30),
+        ),
+        max_size=4,
+    )
+)
+@hypothesis.example([IPv4Network("192.0.2.192/26")])
+@hypothesis.example([IPv4Network("192.0.2.0/25"), IPv4Network("192.0.2.128/26")])
+@hypothesis.example([IPv4Network("0.0.0.0/0")])
+def test_an_example_is_what_is_not_near_if_there_is_any(near: list[IPv4Network]) -> None:
+    closed = IPv4Network("192.0.2.0/24")
+    far = {one for one in closed.hosts() if not any(one in network for network in near)}
+    found = example(closed, near)
+    assert found in far if far else found is None
 
 
 @pytest.mark.parametrize("prefix", BRIDGES)

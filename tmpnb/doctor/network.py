@@ -29,7 +29,7 @@ LOCAL_ADDRESSES = Path("/proc/net/fib_trie")
 RESOLVE = 5.0  # seconds for one name
 NO_EGRESS = "--egress=none"
 FIREWALL = "tmpnb firewall --apply, as root on the engine's machine"
-RANGES = firewall_rules.EXAMPLES
+RANGES = firewall_rules.TRIED
 PRIVATE_PORT = "let it listen on loopback, or on a network that no server is on"
 
 
@@ -128,19 +128,23 @@ def opening_finding(opened: Mapping[str, bool] | None, profile: str) -> Finding:
     return warn(TOPIC, words, f"--seccomp={SECCOMP}")
 
 
-def ranges_finding(refused: Sequence[bool] | None) -> Finding:
+def ranges_finding(refused: Sequence[bool | None] | None) -> Finding:
     """Say whether the firewall refuses what is no internet. Pure.
 
     Args:
-        refused: For each of `RANGES` whether it does; None: it could not be tried.
+        refused: For each of `RANGES` whether it does; None: it could not be tried, as where the
+            range is the server's own network.
     """
     if refused is None:
         return skip(TOPIC, "the firewall's rules: they could not be tried")
-    left = [one for one, closed in zip(RANGES, refused, strict=True) if not closed]
+    left = [str(one) for one, closed in zip(RANGES, refused, strict=True) if closed is False]
     if left:
         words = f"the firewall does not refuse {', '.join(left)} to servers"
         return fail(TOPIC, words, f"{FIREWALL}; what its --allow names is left open")
-    return ok(TOPIC, f"the firewall refuses servers all {len(RANGES)} closed ranges of IPv4")
+    near = [str(one) for one, closed in zip(RANGES, refused, strict=True) if closed is None]
+    rest = f", but for {', '.join(near)}, which is their own network" if near else ""
+    words = f"the firewall refuses servers all {len(RANGES)} closed ranges of IPv4{rest}"
+    return ok(TOPIC, words)
 
 
 def judged(place: Place, answer: Sequence[bool] | None, *, closed: bool) -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
+from ipaddress import IPv4Network
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -142,10 +143,12 @@ class DockerExamination(Examination):
             return await self._ask("trying what a server opens", look)
         return None
 
-    async def refused(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
+    async def refused(
+        self, server_id: str, ranges: Sequence[IPv4Network]
+    ) -> list[bool | None] | None:
         """See `Examination`."""
         wanted, way_out = listing.selection(self._pool_name, server_id), self._options.way_out
-        look = partial(docker_guard.refused, wanted=wanted, network=way_out, places=places)
+        look = partial(docker_guard.refused, wanted=wanted, network=way_out, ranges=ranges)
         with suppress(TmpnbError, LookupError):
             return await self._ask("trying what the firewall refuses", look, REGISTRY)
         return None

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 import docker
@@ -22,10 +22,11 @@ from docker.errors import APIError
 from docker.utils.socket import SocketError
 
 from tmpnb.errors import SpawnerError
-from tmpnb.firewall_rules import SIGNS
+from tmpnb.firewall_rules import SIGNS, example
 from tmpnb.spawners.docker_door import FAULTS, explain
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker_whereabouts import place_of
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +131,11 @@ class Guard:
         try:
             network, sentry = self._client.inspect_network(self._network), self._sentry()
             gateway = gateway_of(network, sentry)
-            answers = refusals(self._client, sentry["Id"], [gateway, *map(str, SIGNS)])
+            signs = signs_for(sentry)
+            answers = refusals(self._client, sentry["Id"], [gateway, *signs])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was seen to be in force
             return FAULT.format(f"it cannot be tried: {explain(error)}")
-        return fault_in(answers, gateway)
+        return fault_in(answers, gateway, signs)
 
     def _found(self) -> list[dict[str, Any]]:
         wanted = {"label": f"{LABEL}={self._pool}"}
@@ -206,27 +208,39 @@ def refusals(
 
 
 def refused(
-    client: docker.APIClient, wanted: Mapping[str, Any], network: str, places: Sequence[str]
-) -> list[bool] | None:
-    """Return for each address whether the firewall refuses it; None if it cannot be tried.
+    client: docker.APIClient, wanted: Mapping[str, Any], network: str, ranges: Sequence[IPv4Network]
+) -> list[bool | None] | None:
+    """Return for each range whether the firewall refuses it; None if it cannot be tried.
 
-    It cannot if no such container runs.
+    None of them can if no such container runs, and none that is its own network.
 
     Args:
         client: Of the engine.
         wanted: Selects the container that asks.
         network: On which the machine has the address that the refusal comes from.
-        places: IPv4 addresses; the kernel answers about one a second.
+        ranges: One address of each is asked; the kernel answers about one a second.
     """
     found = client.containers(filters=wanted)
     if not found:
         return None
     gateway = gateway_of(client.inspect_network(network), found[0])
+    near = place_of(found[0]).subnets
+    places = {one: str(address) for one in ranges if (address := example(one, near)) is not None}
     try:
-        answers = refusals(client, found[0]["Id"], places, tries=2 * len(places))
+        answers = refusals(client, found[0]["Id"], [*places.values()], tries=2 * len(places))
     except SocketError:
         return None
-    return None if answers is None else [is_refused(answer, gateway) for answer in answers]
+    if answers is None:
+        return None
+    said = dict(zip(places, (is_refused(answer, gateway) for answer in answers), strict=True))
+    return [said.get(one) for one in ranges]
+
+
+def signs_for(container: Facts) -> list[str]:
+    """Return the signs that a container asks the machine for: those not on its own networks."""
+    near = place_of(container).subnets
+    far = [sign for sign in SIGNS if not any(sign in network for network in near)]
+    return list(map(str, far or SIGNS))
 
 
 def is_refused(answer: Refusal | None, gateway: str) -> bool:
@@ -234,16 +248,17 @@ def is_refused(answer: Refusal | None, gateway: str) -> bool:
     return answer == (*PROHIBITED, gateway)
 
 
-def fault_in(answers: Sequence[Refusal | None] | None, gateway: str) -> str:
+def fault_in(answers: Sequence[Refusal | None] | None, gateway: str, signs: Sequence[str]) -> str:
     """Return what is wrong, in words with the mend; empty if the rules are in force. Pure.
 
     Args:
         answers: First of the machine itself, then of the signs.
         gateway: The machine's address on the network.
+        signs: Addresses that are refused in any case.
     """
     if answers is None:
         return FAULT.format("it cannot be tried: the image has no python3")
-    for place, answer in zip(("the machine itself", *map(str, SIGNS)), answers, strict=True):
+    for place, answer in zip(("the machine itself", *signs), answers, strict=True):
         if not is_refused(answer, gateway):
             return FAULT.format(f"{place} is not refused")
     return ""
