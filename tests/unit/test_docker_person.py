@@ -172,8 +172,9 @@ def test_a_home_is_looked_up_where_it_matters(client: docker.APIClient, engine: 
 def test_whether_the_engine_bounds_a_disk_is_tried(
     client: docker.APIClient, engine: StandIn
 ) -> None:
-    assert bounds_disk(client, "pool", Options("image")) is True
-    assert engine.bodies[-1]["HostConfig"]["StorageOpt"] == {"size": "1G"}
+    options = Options("image", limits=Limits(disk=4096))
+    assert bounds_disk(client, "pool", options) is True
+    assert engine.bodies[-1]["HostConfig"]["StorageOpt"] == {"size": "4096"}
     engine.refuse("POST /containers/create", 500, "--storage-opt is supported only for xfs")
-    assert bounds_disk(client, "pool", Options("image")) is False
+    assert bounds_disk(client, "pool", options) is False
     assert engine.containers == {}

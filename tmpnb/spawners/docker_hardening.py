@@ -205,9 +205,12 @@ def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
 
 
 def may_bound_disk(about: Mapping[str, Any]) -> bool:
-    """Whether the engine's storage could bound what one container writes, as far as it tells."""
+    """Whether the engine's storage could bound what one container writes, as far as it tells.
+
+    On btrfs and devicemapper its bound counts the image as well, so it is none for what is written.
+    """
     driver = about.get("Driver")
     backing = dict(entry for entry in about.get("DriverStatus") or () if len(entry) == 2)
     if driver == "overlay2":  # and only if it is mounted with pquota, which nobody tells
         return backing.get("Backing Filesystem") == "xfs"
-    return driver in ("btrfs", "zfs", "devicemapper", "windowsfilter")
+    return driver in ("zfs", "windowsfilter")

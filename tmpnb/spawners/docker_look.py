@@ -31,7 +31,6 @@ PASSWD = "/etc/passwd"  # noqa: S105 - a path
 LARGEST = 1024**2  # bytes of a passwd file that are read
 LABEL = "tmpnb.look"  # of such a container: the pool it is for
 LEFT_OVER = 60.0  # seconds after which nobody looks any more
-SOME_DISK = "1G"  # for a try
 
 
 class People:
@@ -134,8 +133,8 @@ def _remove(client: docker.APIClient, container: str) -> None:
 
 
 def bounds_disk(client: docker.APIClient, pool: str, options: Options) -> bool:
-    """Return whether the engine makes a container whose disk is bounded."""
-    bound = {"size": SOME_DISK}
+    """Return whether the engine makes a container whose disk is bounded as the options say."""
+    bound = {"size": str(options.limits.disk)}
     try:
         with looking(client, pool, options.image, options.labels, storage_opt=bound):
             return True

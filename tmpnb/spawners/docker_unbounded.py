@@ -9,7 +9,7 @@ from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 
 TOPIC = "bounds"
-QUOTAS = "keep the engine's data on xfs mounted with pquota, on btrfs or on zfs"
+QUOTAS = "keep the engine's data on xfs mounted with pquota, or on zfs"
 # Settings of `extra_host_config` that bound the same.
 CPU = ("cpu_quota", "nano_cpus", "cpuset_cpus")
 
