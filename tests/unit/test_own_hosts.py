@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 from running_site import Running
 
-from tmpnb.own_hosts import is_own
+from tmpnb.errors import ConfigError
+from tmpnb.machine_names import MachineNames
+from tmpnb.own_hosts import is_own, names
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -25,6 +30,16 @@ OWN = [
     "tmpnb.default.svc.cluster.local:10000",
     "host.docker.internal",
     "Machine.Example",
+    "machine.example.",
+    "short",
+    "orchestrator.tmpnb_control:10000",
+    "tasks.tmpnb_orchestrator",
+    "orchestrator.tmpnb-control",
+    "orchestrator.net1:10000",
+    "orchestrator.dns.podman:10000",
+    "nas.lan",
+    "nas.home.arpa:10000",
+    "nas.local",
 ]
 FOREIGN = [
     "evil.example",
@@ -37,7 +52,14 @@ FOREIGN = [
     "127.0.0.1 evil.example",
     "[::1].evil.example",
     "machine.example.evil",
-    "evil.local",
+    "a_b.evil.example",
+    "tasks.web",
+    "evil.podman",
+    "evil.arpa",
+    "lan.example",
+    "evil.xn--p1ai",
+    "..",
+    "evil..a_b",
     "xn--evl-zma.example",
     "évil.example",
     ".",
@@ -47,12 +69,45 @@ FOREIGN = [
 
 @pytest.mark.parametrize("host", OWN)
 def test_an_address_and_a_name_that_nobody_can_register_is_own(host: str) -> None:
-    assert is_own(host, "machine.example")
+    assert is_own(host, "short", "machine.example")
 
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_a_name_that_somebody_may_have_registered_is_not(host: str) -> None:
-    assert not is_own(host, "machine.example")
+    assert not is_own(host, "", "machine.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", set()), (" A.Example. ,,b_c.example", {"a.example", "b_c.example"})],
+)
+def test_further_names_are_a_list(text: str, expected: set[str]) -> None:
+    assert names(text) == expected
+
+
+@pytest.mark.parametrize("text", ["a.example:10000", "http://a.example", "*.example", "a b"])
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--admin-hosts"):
+        names(text)
+
+
+def test_the_machine_goes_by_its_full_name_once_that_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go = threading.Event()
+
+    def slow() -> str:
+        go.wait(10)
+        return "machine.example"
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "machine")
+    monkeypatch.setattr(socket, "getfqdn", slow)
+    known = MachineNames({"ops.example"})
+    asking = known.look_up()
+    assert known() == {"machine", "ops.example"}, "nobody waits for it"
+    go.set()
+    asking.join(10)
+    assert known() == {"machine", "ops.example", "machine.example"}
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
@@ -67,8 +122,6 @@ def test_a_name_that_somebody_may_have_registered_is_not(host: str) -> None:
     ],
 )
 async def test_a_page_gets_nothing(running: Running, path: str, sent: dict[str, str]) -> None:
-    if path == "/api/pool":  # all browsers add it to what is no GET
-        sent = {"Origin": "http://evil.example:10000"} | sent
     for method in ("DELETE",) if path == "/api/pool" else ("GET", "HEAD"):
         answer = await running.admin()(path, method=method, headers=sent)
         assert answer.code == 403
@@ -91,6 +144,16 @@ async def test_the_token_opens_under_every_name(running: Running, path: str) -> 
     assert (await admin(path, headers=sent)).code == 200
     wrong = await admin(path, headers=sent | {"Authorization": "token another"})
     assert wrong.code == (403 if path == "/health/ready" else 401)
+
+
+async def test_the_names_that_the_operator_gives_open_it_for_programs(running: Running) -> None:
+    admin = running.admin(own_names=lambda: ("ops.example",))
+    for host, code in (("ops.example:10000", 200), ("evil.example", 403)):
+        assert (await admin("/health", headers={"Host": host})).code == code
+        deleted = await admin("/api/announcement", method="DELETE", headers={"Host": host})
+        assert (deleted.code == 403) is (code == 403)
+        preflight = await admin("/api/pool", method="OPTIONS", headers={"Host": host})
+        assert preflight.code == 204
 
 
 async def test_with_a_token_probes_need_none(running: Running) -> None:
