@@ -99,7 +99,7 @@ class FuzzedSite:
         orchestrator = running.world.orchestrator
         phrase = PASSPHRASE if self.changes is SITES["strict"] else ""
         gate = gate_of(orchestrator, passphrase=phrase)
-        names = {"own_names": lambda: ("site.example",)}  # by which all is asked there
+        names = {"own_names": frozenset({"site.example"})}  # by which all is asked there
         self.site = replace(running.site, gate=gate, **names, **self.changes)
         application = admin_application if self._admin else public_application
         self.port = urlsplit(running.serve(application(self.site))).port or 0

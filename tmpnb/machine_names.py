@@ -1,32 +1,34 @@
-"""The names that this machine goes by: looked up once, by a thread, as that may block for long."""
+"""The names that this machine goes by, as it says itself: no name server has a say in it."""
 
 from __future__ import annotations
 
+import re
 import socket
-import threading
-from collections.abc import Collection
+from pathlib import Path
+
+HOSTS = Path("/etc/hosts")
+MOST = 1 << 20  # bytes of that file; lists of what is to be blocked stand far below the names
+_COMMENT = re.compile(r"#.*")
 
 
-class MachineNames:
-    """What it calls itself, what the resolver calls it, and what the operator adds."""
+def machine_names(hosts: Path = HOSTS) -> frozenset[str]:
+    """Return what this machine calls itself, and the names beside that in its list of hosts.
 
-    def __init__(self, more: Collection[str] = ()) -> None:
-        """Begin with what is known at once.
+    Args:
+        hosts: The list: lines of an address and its names, the full one among them.
+    """
+    own = socket.gethostname().lower()
+    found = {own}
+    for line in _text(hosts).lower().splitlines():
+        names = _COMMENT.sub("", line).split()[1:]
+        if own in names:
+            found.update(names)
+    return frozenset(found)
 
-        Args:
-            more: Further names.
-        """
-        self._names = frozenset({*more, socket.gethostname()})
 
-    def look_up(self) -> threading.Thread:
-        """Ask the resolver; return the thread that does, which nobody needs to wait for."""
-        asking = threading.Thread(target=self._ask, name="own name", daemon=True)
-        asking.start()
-        return asking
-
-    def __call__(self) -> Collection[str]:
-        """Return the names that are known by now."""
-        return self._names
-
-    def _ask(self) -> None:
-        self._names |= {socket.getfqdn()}
+def _text(hosts: Path) -> str:
+    try:
+        with hosts.open("rb") as file:
+            return file.read(MOST).decode(errors="replace")
+    except OSError:
+        return ""

@@ -8,6 +8,7 @@ these, which nobody can register.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from tmpnb import networks
 from tmpnb.errors import ConfigError
@@ -22,14 +23,14 @@ _LOCAL = (
     ".svc",
     ".cluster.local",
     ".dns.podman",
-    # Given out in one's own network alone, as are those without a dot.
+    # Those that the network's own name server gives out. Not `.local`: anybody in the network can
+    # answer for a name there, and lead it to this machine.
     ".lan",
     ".home.arpa",
-    ".local",
 )
 
 
-def is_own(host: str, *machine: str) -> bool:
+def is_own(host: str, machine: Collection[str] = ()) -> bool:
     """Whether a request's `Host` is an address, or a name that is not of the public internet.
 
     Those are `localhost`, names without a dot as containers have, those that end in `_LOCAL` or
@@ -37,7 +38,7 @@ def is_own(host: str, *machine: str) -> bool:
 
     Args:
         host: As it came, with or without a port; empty where none was sent, as by no browser.
-        machine: The machine's own names; an empty one is none.
+        machine: The machine's own names and those that the operator adds, in lower case.
     """
     found = _HOST.fullmatch(host.strip().lower())
     if found is None:
@@ -47,19 +48,28 @@ def is_own(host: str, *machine: str) -> bool:
         return bool(name)
     if not _PUBLIC.fullmatch(name.rpartition(".")[2]):
         return _NAME.fullmatch(name) is not None
-    return name.endswith(_LOCAL) or name in (one.lower().removesuffix(".") for one in machine)
+    return name.endswith(_LOCAL) or name in machine
 
 
 def names(text: str) -> frozenset[str]:
-    """Return the names in a list with commas.
+    """Return the names in a list with commas, as browsers and programs send them.
 
     Raises:
-        ConfigError: One is no name of a host.
+        ConfigError: One is no name of a host; in one line.
     """
-    found = {word.strip().lower().removesuffix(".") for word in text.split(",")} - {""}
-    for name in sorted(found):
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"--admin-hosts: {name!r} is no name of a host; give names alone, without a port"
-            )
-    return frozenset(found)
+    words = (word.strip() for word in text.split(","))
+    return frozenset(_name(word) for word in words if not is_own(word))
+
+
+def _name(word: str) -> str:
+    try:
+        name = word if word.isascii() else word.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    name = name.lower().removesuffix(".")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"--admin-hosts: {word!r} is not the name of a host; write each in full and without "
+            "a port: tmpnb.ops.example"
+        )
+    return name

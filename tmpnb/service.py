@@ -24,7 +24,7 @@ from tmpnb.gate import Gate
 from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
-from tmpnb.machine_names import MachineNames
+from tmpnb.machine_names import machine_names
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
@@ -143,8 +143,6 @@ class Service:
         )
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
-        own_names = MachineNames(self.listening.admin_hosts)
-        own_names.look_up()
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
         return Site(
             orchestrator=orchestrator,
@@ -163,7 +161,7 @@ class Service:
             open_files_needed=open_files.needed(self.policy.capacity),
             api_token=self.secrets.api_token,
             admin_token=self.secrets.admin_token,
-            own_names=own_names,
+            own_names=machine_names() | self.listening.admin_hosts,
         )
 
     def _gate(self, orchestrator: Orchestrator, passphrase: str) -> Gate:

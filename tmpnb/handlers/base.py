@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses
@@ -107,7 +107,7 @@ class Site:
     cors: Cors = field(default_factory=Cors)
     open_files: int = 0  # that this process may have
     open_files_needed: int = 0
-    own_names: Callable[[], Collection[str]] = tuple  # that the admin port goes by
+    own_names: frozenset[str] = frozenset()  # that the admin port goes by, in lower case
     api_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
 

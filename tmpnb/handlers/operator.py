@@ -10,7 +10,7 @@ from tmpnb.handlers.base import BaseHandler
 FROM_A_PAGE = "A web page may not do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
 ANOTHER_NAME = (
     "The admin port does not go by this name, which a web page may have. Ask 127.0.0.1 or "
-    "another address, or set ADMIN_AUTH_TOKEN and send it."
+    "another address, name it in --admin-hosts, or set ADMIN_AUTH_TOKEN and send it."
 )
 
 
@@ -35,7 +35,7 @@ class AdminHandler(BaseHandler):
         headers = self.request.headers
         if visit.is_for_a_page(headers):
             raise HTTPError(403, reason=FROM_A_PAGE)
-        if not own_hosts.is_own(headers.get("Host", ""), *self.site.own_names()):
+        if not own_hosts.is_own(headers.get("Host", ""), self.site.own_names):
             raise HTTPError(403, reason=ANOTHER_NAME)
 
     def _has_token(self) -> bool:
