@@ -40,6 +40,7 @@ PATIENT = 29.0  # seconds that a listener waits which is a little slower to end 
 OPEN = {b"open": 1}
 HALF_A_HEADER = b"POST /spawn HTTP/1.1\r\nHost: x"
 HALF_A_BODY = b"POST /spawn HTTP/1.1\r\nHost: x.example\r\n%sContent-Length: 9\r\n\r\nfre"
+HALF_A_SAVE = b"PUT /user/x/a HTTP/1.1\r\nHost: x.example\r\nContent-Length: 9\r\n\r\nhal"
 BY_A_FRONT = b"X-Forwarded-For: 203.0.113.9\r\n"
 
 
@@ -269,7 +270,9 @@ async def end_of(one: Crowd) -> Counter[bytes]:
     return found
 
 
-@pytest.mark.parametrize("sent", [HALF_A_HEADER, HALF_A_BODY % b""], ids=["headers", "bodies"])
+@pytest.mark.parametrize(
+    "sent", [HALF_A_HEADER, HALF_A_BODY % b"", HALF_A_SAVE], ids=["headers", "bodies", "saves"]
+)
 async def test_a_front_keeps_4200_half_sent_requests_to_itself(sent: bytes, tmp_path: Path) -> None:
     async with serving("--spawner=fake") as service, front(service.url, tmp_path) as port:
         await service.until_ready(10)
@@ -277,6 +280,8 @@ async def test_a_front_keeps_4200_half_sent_requests_to_itself(sent: bytes, tmp_
             ends = await answers_while_it_grows(greedy, MANY, sent)
             if sent == HALF_A_HEADER:
                 assert ends == {b"open": MANY}, "until they are too slow"
+            elif sent == HALF_A_SAVE:
+                assert ends == {b"open": ADDRESS, b"429": MANY - ADDRESS}
             else:
                 assert ends.keys() == {b"open", b"429"}
                 assert ends[b"open"] <= ADDRESS
