@@ -99,7 +99,8 @@ class FuzzedSite:
         orchestrator = running.world.orchestrator
         phrase = PASSPHRASE if self.changes is SITES["strict"] else ""
         gate = gate_of(orchestrator, passphrase=phrase)
-        self.site = replace(running.site, gate=gate, **self.changes)
+        names = {"own_names": frozenset({"site.example"})}  # by which all is asked there
+        self.site = replace(running.site, gate=gate, **names, **self.changes)
         application = admin_application if self._admin else public_application
         self.port = urlsplit(running.serve(application(self.site))).port or 0
         self.invite = gate.passes.invite(3)

@@ -51,7 +51,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.firewall_bounds": {"tmpnb.errors"},
     "tmpnb.firewall_rules": {"tmpnb.errors", "tmpnb.firewall_bounds", "tmpnb.networks"},
     "tmpnb.client": {"tmpnb.networks"},
-    "tmpnb.own_hosts": {"tmpnb.networks"},
+    "tmpnb.own_hosts": {"tmpnb.errors", "tmpnb.networks"},
     "tmpnb.windows": set(),
     "tmpnb.holdings": set(),
 }

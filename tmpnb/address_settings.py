@@ -5,7 +5,7 @@ from __future__ import annotations
 from traitlets import Unicode
 from traitlets.config import Configurable
 
-from tmpnb import settings, subdomains
+from tmpnb import own_hosts, settings, subdomains
 from tmpnb.subdomains import Subdomains
 
 
@@ -27,6 +27,20 @@ class AddressSettings(Configurable):
         help="""Domain below which each server gets a host name of its own, which keeps visitors
         apart: notebooks.example. Needs wildcard DNS, and a wildcard certificate for https.""",
     ).tag(config=True)
+
+    admin_hosts = Unicode(
+        "",
+        help="""Further names by which the admin port is asked without ADMIN_AUTH_TOKEN, beside
+        addresses, names of the local network and the machine's own: tmpnb.ops.example,…""",
+    ).tag(config=True)
+
+    def admin_names(self) -> frozenset[str]:
+        """Return the further names of the admin port.
+
+        Raises:
+            ConfigError: One is none.
+        """
+        return own_hosts.names(self.admin_hosts)
 
     def addresses(self) -> tuple[str, Subdomains | None]:
         """Return the public URL, without a slash at its end, and the domain of the servers.

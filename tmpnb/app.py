@@ -230,7 +230,8 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         )
         settings.check_policy(policy)
         secrets = Secrets.from_environment(os.environ)
-        listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port)
+        names = self.admin_names()
+        listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port, names)
         settings.check_listening(listening, secrets.admin_token)
         landing = settings.redirect_uri(self.redirect_uri)
         return Service(

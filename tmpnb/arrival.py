@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from tmpnb import foreign_json, links
@@ -17,6 +18,7 @@ from tmpnb.visitors import Visitors
 from tmpnb.waiting import Place
 
 LOOK_TIMEOUT = 3.0  # seconds to ask a fresh server what a path is
+MOST_LOOKS = 8  # such questions to one server; one that stalls holds no more requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Arrivals:
         self.taking = Taking(self._claims, visitors)
         self._redirect_uri = redirect_uri
         self._client = Client()
+        self._looks: Counter[str] = Counter()  # under way, by the id of the server
 
     async def take(self, wish: Wish) -> Arrival | Place:
         """Return the address on the server of a visitor, or their place in line.
@@ -98,9 +101,20 @@ class Arrivals:
         token = self._orchestrator.token_for(server.id)
         link = links.landing(wanted, self._redirect_uri)
         file = links.contents_path(link)
-        kind = await self._kind(server, file, token) if file is not None else None
+        kind = await self._look(server, file, token) if file is not None else None
         url = links.on_server(server.id, links.resolved(link, kind), token)
         return Arrival(server.id, token, url)
+
+    async def _look(self, server: NotebookServer, file: str, token: str) -> str | None:
+        """Return what `_kind` does; None if too many ask already."""
+        if self._looks[server.id] >= MOST_LOOKS:
+            return None
+        self._looks[server.id] += 1
+        try:
+            return await self._kind(server, file, token)
+        finally:
+            self._looks[server.id] -= 1
+            self._looks += Counter()  # forgets those that nobody asks
 
     async def _kind(self, server: NotebookServer, file: str, token: str) -> str | None:
         """Return what `file` is on the server; None if it does not say."""

@@ -149,6 +149,10 @@ class Claims:
         """
         return await self._room.until_turn(ticket, seconds, presence)
 
+    async def staying_until_turn(self, ticket: Ticket, seconds: float, presence: Presence) -> bool:
+        """Wait as by `until_turn`, for one whose place is kept by `staying` already."""
+        return await self._room.staying_until_turn(ticket, seconds, presence)
+
     async def claim_in_turn(self, ticket: Ticket) -> NotebookServer:
         """Give a server, as by `claim`, to one whose turn it is.
 

@@ -33,6 +33,7 @@ APPLICATION = (
     "ip",
     "admin_port",
     "admin_ip",
+    "admin_hosts",
     "redirect_uri",
     "user_length",
     "use_tokens",

@@ -12,7 +12,7 @@ from tmpnb.errors import LineFullError, TicketError
 GRACE = 30.0  # seconds a place is kept for somebody who reloads or polls
 LOOK_EVERY = 0.5  # seconds between looks for places whose time is over
 REMEMBERED = 20  # admissions the estimate is made of
-MOST_WAITS = 64  # requests that are held with one ticket; a stream of events is two of them
+MOST_WAITS = 8  # requests that are held with one ticket, of the 64 or more of an address
 
 
 @dataclass(slots=True)

@@ -8,22 +8,37 @@ these, which nobody can register.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from tmpnb import networks
+from tmpnb.errors import ConfigError
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
-_PRIVATE = (".localhost", ".internal", ".svc", ".cluster.local")
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+# The end of every name that is registered; Docker's `host.network` often has another.
+_PUBLIC = re.compile(r"[a-z]+|xn--.*")
+_LOCAL = (
+    ".localhost",
+    ".internal",
+    ".svc",
+    ".cluster.local",
+    ".dns.podman",
+    # Those that the network's own name server gives out. Not `.local`: anybody in the network can
+    # answer for a name there, and lead it to this machine.
+    ".lan",
+    ".home.arpa",
+)
 
 
-def is_own(host: str, machine: str = "") -> bool:
+def is_own(host: str, machine: Collection[str] = ()) -> bool:
     """Whether a request's `Host` is an address, or a name that is not of the public internet.
 
-    Those are `localhost`, names without a dot as containers have, `.internal`, those of a
-    Kubernetes cluster, and the machine's own.
+    Those are `localhost`, names without a dot as containers have, those that end in `_LOCAL` or
+    in what no public name does, as `orchestrator.tmpnb_control`, and the machine's own.
 
     Args:
         host: As it came, with or without a port; empty where none was sent, as by no browser.
-        machine: The machine's own name; empty for none.
+        machine: The machine's own names and those that the operator adds, in lower case.
     """
     found = _HOST.fullmatch(host.strip().lower())
     if found is None:
@@ -31,4 +46,30 @@ def is_own(host: str, machine: str = "") -> bool:
     name = found[1].removesuffix(".")
     if networks.address(name.strip("[]")) is not None or "." not in name:
         return bool(name)
-    return name.endswith(_PRIVATE) or name == machine.lower()
+    if not _PUBLIC.fullmatch(name.rpartition(".")[2]):
+        return _NAME.fullmatch(name) is not None
+    return name.endswith(_LOCAL) or name in machine
+
+
+def names(text: str) -> frozenset[str]:
+    """Return the names in a list with commas, as browsers and programs send them.
+
+    Raises:
+        ConfigError: One is no name of a host; in one line.
+    """
+    words = (word.strip() for word in text.split(","))
+    return frozenset(_name(word) for word in words if not is_own(word))
+
+
+def _name(word: str) -> str:
+    try:
+        name = word if word.isascii() else word.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    name = name.lower().removesuffix(".")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"--admin-hosts: {word!r} is not the name of a host; write each in full and without "
+            "a port: tmpnb.ops.example"
+        )
+    return name

@@ -24,6 +24,7 @@ from tmpnb.gate import Gate
 from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
+from tmpnb.machine_names import machine_names
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
@@ -160,6 +161,7 @@ class Service:
             open_files_needed=open_files.needed(self.policy.capacity),
             api_token=self.secrets.api_token,
             admin_token=self.secrets.admin_token,
+            own_names=machine_names() | self.listening.admin_hosts,
         )
 
     def _gate(self, orchestrator: Orchestrator, passphrase: str) -> Gate:

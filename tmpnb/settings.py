@@ -27,6 +27,7 @@ class Listening:
     port: int
     admin_ip: str
     admin_port: int
+    admin_hosts: frozenset[str] = frozenset()  # further names that the admin port goes by
 
 
 def check_policy(policy: Policy) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tmpnb.errors import ClientLimitError
 from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
 from tmpnb.ties import VISITOR, Sealed, Ties
@@ -17,6 +18,9 @@ from tmpnb.tokens import TokenMaker, same
 
 COOKIE = "tmpnb-visitor"
 COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it
+MOST_JOINED = 8  # requests of one visitor that wait for a server which another of theirs takes
+RETRY_WHEN_JOINED = 5  # seconds
+TOO_MANY_PAGES = "Too many pages of yours wait for your notebook. Close the others."
 REMEMBERED = 10_000  # visitors whose latest server is kept in memory beside their cookie
 
 T = TypeVar("T")
@@ -217,7 +221,14 @@ class Visitors:
         return self.takes(visitor) or self.server_of(visitor) is not None
 
     async def settled(self, visitor: Visitor) -> None:
-        """Return once no claim of a visitor is under way."""
+        """Return once no claim of a visitor is under way.
+
+        Raises:
+            ClientLimitError: More requests of theirs than `MOST_JOINED` have no answer yet.
+        """
+        requests = self._asking.get(visitor.key, ())
+        if self.takes(visitor) and sum(not r.left for r in requests) > MOST_JOINED:
+            raise ClientLimitError(TOO_MANY_PAGES, RETRY_WHEN_JOINED)
         while (under_way := self._taking.get(visitor.key)) is not None:
             await asyncio.wait([under_way])
 
@@ -238,6 +249,9 @@ class Visitors:
             take: Takes a server.
             fits: Whether the one they have is what they wish for.
             ticket_id: Of the place in line that becomes the server; empty for none.
+
+        Raises:
+            ClientLimitError: As `settled` does.
         """
         await self.settled(visitor)
         server = self.server_of(visitor)

@@ -96,14 +96,18 @@ class WaitingRoom:
         Raises:
             TicketError: The place is lost.
         """
+        with self.staying(ticket, presence):
+            return await self.staying_until_turn(ticket, seconds, presence)
+
+    async def staying_until_turn(self, ticket: Ticket, seconds: float, presence: Presence) -> bool:
+        """Wait as by `until_turn`, for one whose place is kept by `staying` already."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        with self.staying(ticket, presence):
-            while not presence.left and not self._is_turn(ticket):
-                left = deadline - loop.time()
-                if left <= 0:
-                    return False
-                await self._something_new(min(left, SLICE), presence)
+        while not presence.left and not self._is_turn(ticket):
+            left = deadline - loop.time()
+            if left <= 0:
+                return False
+            await self._something_new(min(left, SLICE), presence)
         return not presence.left
 
     def claim(self, ticket: Ticket) -> NotebookServer:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import shutil
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from e2e import service as running
-from e2e.service import Service, free_ports, serving, until_true
+from e2e.service import free_ports, serving, until_true
 from requirements import missing
-from tornado.httpclient import AsyncHTTPClient
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
@@ -34,9 +35,12 @@ ADDRESS = 256  # requests of one address that nginx lets through
 ESTABLISHED = "01"  # in /proc/net/tcp
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 FEW_FILES = 300  # of a proxy that soon has no more
+PATIENT = 29.0  # seconds that a listener waits which is a little slower to end what is half-sent
 
+OPEN = {b"open": 1}
 HALF_A_HEADER = b"POST /spawn HTTP/1.1\r\nHost: x"
 HALF_A_BODY = b"POST /spawn HTTP/1.1\r\nHost: x.example\r\n%sContent-Length: 9\r\n\r\nfre"
+HALF_A_SAVE = b"PUT /user/x/a HTTP/1.1\r\nHost: x.example\r\nContent-Length: 9\r\n\r\nhal"
 BY_A_FRONT = b"X-Forwarded-For: 203.0.113.9\r\n"
 
 
@@ -109,7 +113,7 @@ async def answers_while_it_grows(greedy: Crowd, count: int, sent: bytes) -> Coun
 
 
 @asynccontextmanager
-async def front(service: Service, directory: Path) -> AsyncIterator[int]:
+async def front(behind: str, directory: Path) -> AsyncIterator[int]:
     """Run nginx as deploy/nginx.conf has it, but for TLS and places on this machine."""
     if shutil.which("nginx") is None:
         missing("nginx: apt-get install nginx")
@@ -119,7 +123,7 @@ async def front(service: Service, directory: Path) -> AsyncIterator[int]:
         ("listen 443 ssl", f"listen 127.0.0.1:{port}"),
         ("ssl_certificate /etc/letsencrypt/live/tmpnb.example/fullchain.pem;", ""),
         ("ssl_certificate_key /etc/letsencrypt/live/tmpnb.example/privkey.pem;", ""),
-        ("http://127.0.0.1:8000", service.url),
+        ("http://127.0.0.1:8000", behind),
         ("/run/nginx.pid", f"{directory}/pid"),
         ("/var/log/nginx/tmpnb.log", f"{directory}/log"),
     ):
@@ -194,13 +198,11 @@ class Echo(WebSocketHandler):
 @pytest.mark.usefixtures("_few_files")
 async def test_websockets_and_answers_under_way_outlive_a_flood() -> None:
     Slow.go = asyncio.Event()
-    sock, port = bind_unused_port()
-    server = HTTPServer(Application([("/slow", Slow), ("/echo", Echo)]))
-    server.add_socket(sock)
     required = {"NODE_OPTIONS": f"--require={SCRIPTS[-1]}"}
-    proxy = running.RunningProxy(port, required)
-    await proxy.start()
-    try:
+    async with application(("/slow", Slow), ("/echo", Echo)) as port, AsyncExitStack() as stack:
+        proxy = running.RunningProxy(port, required)
+        await proxy.start()
+        stack.push_async_callback(proxy.kill)
         echo = await websocket_connect(f"ws://127.0.0.1:{proxy.port}/echo")
         url = f"http://127.0.0.1:{proxy.port}/slow"
         slow = asyncio.ensure_future(AsyncHTTPClient().fetch(url, request_timeout=ANSWER))
@@ -213,29 +215,73 @@ async def test_websockets_and_answers_under_way_outlive_a_flood() -> None:
             assert (await slow).body == b"hello"
             await until_true(lambda: greedy.ends()[b""] > FEW_FILES, "the flood makes place")
         echo.close()
+
+
+@asynccontextmanager
+async def application(
+    *rules: tuple[str, type[RequestHandler]], patience: float | None = None
+) -> AsyncIterator[int]:
+    """Run a site of the tests' own; `patience` is what it has with who sends nothing."""
+    sock, port = bind_unused_port()
+    server = HTTPServer(Application(list(rules)), idle_connection_timeout=patience)
+    server.add_socket(sock)
+    try:
+        yield port
     finally:
-        await proxy.kill()
         server.stop()
         await server.close_all_connections()
 
 
 @pytest.mark.long
-async def test_headers_that_do_not_end_are_ended_by_the_proxy() -> None:
-    async with serving("--spawner=fake") as service:
+async def test_what_does_not_end_is_ended_in_time_by_the_proxy_and_by_a_front(
+    tmp_path: Path,
+) -> None:
+    """Sooner than by one who waits a little longer, which began to wait before them."""
+    async with (
+        application(patience=PATIENT) as patient,
+        serving("--spawner=fake") as service,
+        front(service.url, tmp_path) as port,
+        crowd(patient) as others,
+        crowd(service.visitors) as by_the_proxy,
+        crowd(port) as headers,
+        crowd(port) as bodies,
+    ):
         await service.until_ready(10)
-        async with crowd(service.visitors) as greedy:
-            await greedy.grow(1, HALF_A_HEADER)
-            await until_true(lambda: greedy.ends() == {b"408": 1}, "told to be too slow")
+        await others.grow(1, HALF_A_HEADER)
+        await by_the_proxy.grow(1, HALF_A_HEADER)
+        await headers.grow(1, HALF_A_HEADER)
+        await bodies.grow(1, HALF_A_BODY % b"")
+        assert await end_of(by_the_proxy) == {b"408": 1}, "told to be too slow"
+        for one in (headers, bodies):
+            assert await end_of(one)
+        assert others.ends() == OPEN, "it is the last"
 
 
-@pytest.mark.parametrize("sent", [HALF_A_HEADER, HALF_A_BODY % b""], ids=["headers", "bodies"])
+async def end_of(one: Crowd) -> Counter[bytes]:
+    """Return how a connection that was open has ended."""
+    found = one.ends()
+
+    def has_ended() -> bool:
+        found.clear()
+        found.update(one.ends())
+        return found != OPEN
+
+    await until_true(has_ended, "it ends")
+    return found
+
+
+@pytest.mark.parametrize(
+    "sent", [HALF_A_HEADER, HALF_A_BODY % b"", HALF_A_SAVE], ids=["headers", "bodies", "saves"]
+)
 async def test_a_front_keeps_4200_half_sent_requests_to_itself(sent: bytes, tmp_path: Path) -> None:
-    async with serving("--spawner=fake") as service, front(service, tmp_path) as port:
+    async with serving("--spawner=fake") as service, front(service.url, tmp_path) as port:
         await service.until_ready(10)
         async with crowd(port) as greedy:
             ends = await answers_while_it_grows(greedy, MANY, sent)
             if sent == HALF_A_HEADER:
                 assert ends == {b"open": MANY}, "until they are too slow"
+            elif sent == HALF_A_SAVE:
+                assert ends == {b"open": ADDRESS, b"429": MANY - ADDRESS}
             else:
                 assert ends.keys() == {b"open", b"429"}
                 assert ends[b"open"] <= ADDRESS
@@ -243,7 +289,7 @@ async def test_a_front_keeps_4200_half_sent_requests_to_itself(sent: bytes, tmp_
 
 
 async def test_a_front_slows_down_who_takes_one_server_after_the_other(tmp_path: Path) -> None:
-    async with serving("--spawner=fake") as service, front(service, tmp_path) as port:
+    async with serving("--spawner=fake") as service, front(service.url, tmp_path) as port:
         await service.until_ready(10)
         for path in ("/spawn", "/api/spawn"):
             told = Counter([await other_is_told(service.visitors, path) for _ in range(100)])
@@ -252,6 +298,66 @@ async def test_a_front_slows_down_who_takes_one_server_after_the_other(tmp_path:
         assert 60 < 100 - told[429] < 90
         assert await other_is_told(port, "/api/spawn") == 429
         assert await other_is_told(port) == 200, "other pages are not slowed down"
+
+
+class Mirror(RequestHandler):
+    """Tells what has come, and says what no front may pass on."""
+
+    async def post(self) -> None:
+        self.set_header("Service-Worker-Allowed", "/")
+        await self.finish({"headers": dict(self.request.headers), "sent": len(self.request.body)})
+
+
+class Bits(RequestHandler):
+    """Says the second half once somebody has had the first."""
+
+    go: asyncio.Event
+
+    async def get(self) -> None:
+        self.write("first ")
+        await self.flush()
+        await self.go.wait()
+        await self.finish("second")
+
+
+FORGED = {"X-Forwarded-For": "198.51.100.9", "X-Forwarded-Proto": "https", "Host": "x.example:8443"}
+
+
+@pytest.mark.parametrize("path", ["/mirror", "/spawn/mirror", "/api/spawn"])
+async def test_a_front_says_who_asks_and_passes_on_all_that_notebooks_need(
+    path: str, tmp_path: Path
+) -> None:
+    Bits.go = asyncio.Event()
+    ask = AsyncHTTPClient().fetch
+    rules = (path, Mirror), (f"{path}/bits", Bits), (f"{path}/echo", Echo)
+    async with (
+        application(*rules) as behind,
+        front(f"http://127.0.0.1:{behind}", tmp_path) as port,
+    ):
+        url = f"http://127.0.0.1:{port}{path}"
+        saved = b"x" * 2 * 1024**2
+        answer = await ask(url, method="POST", headers=FORGED, body=saved)
+        told = json.loads(answer.body)
+        assert told["sent"] == len(saved)
+        seen = {name: told["headers"][name] for name in FORGED}
+        assert seen == {
+            "X-Forwarded-For": "198.51.100.9, 127.0.0.1",
+            "X-Forwarded-Proto": "http",
+            "Host": "x.example:8443",
+        }
+        assert "Service-Worker-Allowed" not in answer.headers
+
+        echo = await websocket_connect(HTTPRequest(f"ws://127.0.0.1:{port}{path}/echo"))
+        await echo.write_message("hello")
+        assert await echo.read_message() == "hello"
+        echo.close()
+
+        bits: list[bytes] = []
+        slow = asyncio.ensure_future(ask(f"{url}/bits", streaming_callback=bits.append))
+        await until_true(lambda: bits == [b"first "], "it comes when it is said")
+        Bits.go.set()
+        await slow
+        assert b"".join(bits) == b"first second"
 
 
 def connections(port: int) -> int:

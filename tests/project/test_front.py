@@ -53,6 +53,17 @@ def test_it_passes_on_what_the_service_goes_by() -> None:
     assert "proxy_set_header" not in inside, "one there would undo all of those above"
 
 
+def test_each_connection_of_a_worker_may_have_the_two_files_that_it_takes() -> None:
+    assert int(value("worker_rlimit_nofile")) >= 2 * int(value("worker_connections"))
+
+
+def test_an_idle_websocket_and_a_page_in_line_are_not_ended() -> None:
+    """Ten minutes is the longest of what tmpnb says nothing in; Jupyter's websockets have pings."""
+    hours = re.fullmatch(r"(\d+)h", value("proxy_read_timeout"))
+    assert hours is not None
+    assert int(hours[1]) >= 1
+
+
 def test_no_notebook_widens_what_its_workers_stand_before() -> None:
     assert value("proxy_hide_header") == "Service-Worker-Allowed"
 

@@ -11,6 +11,12 @@ import pytest
 from tmpnb import interfaces
 from tmpnb.interfaces import leads_outside
 
+LONG = "e" * 16  # one more than Linux has
+OF_ENGINES = [
+    *("docker0", "docker12", "podman0", "cni-podman1", "br-0a1b2c"),
+    *("tmpnb-0a1b2c", "tmpno-0a1b2c", "tmpnc-0a1b2c", "tmpna-0a1b2c"),
+]
+
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,11 +41,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make("br0", over=["vlan7", "veth1"])
     make("veth1")
     make("lan", over=["veth1"])
-    make("docker0", over=["eth0"])
-    make("br-0a1b2c", over=["eth0"])
-    make("tmpna-0a1b2c", over=["eth0"])
+    for name in OF_ENGINES:
+        make(name, over=["eth0"])
     make("round", over=["round"])
-    monkeypatch.setattr(socket, "if_nametoindex", lambda name: names.index(name) + 1)
+    make(LONG, hardware=True)
+    make(".hidden", hardware=True)
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: names.index(Path(name).name) + 1)
     make("theirs", hardware=True)
     (tmp_path / "theirs" / "ifindex").write_text("1")
 
@@ -49,11 +56,13 @@ def test_hardware_and_what_is_over_it_leads_outside(name: str) -> None:
     assert leads_outside(name)
 
 
-@pytest.mark.parametrize("name", ["veth1", "lan", "docker0", "br-0a1b2c", "tmpna-0a1b2c", "round"])
+@pytest.mark.parametrize("name", ["veth1", "lan", "round", *OF_ENGINES])
 def test_what_containers_are_on_does_not(name: str) -> None:
     assert not leads_outside(name)
 
 
-@pytest.mark.parametrize("name", ["", "2", "theirs", "..", "../eth0", "./eth0", "eth0/", "e" * 99])
+@pytest.mark.parametrize(
+    "name", ["", "2", "theirs", "..", "../eth0", "./eth0", "eth0/", ".hidden", LONG]
+)
 def test_what_cannot_be_told_does_not_either(name: str) -> None:
     assert not leads_outside(name)

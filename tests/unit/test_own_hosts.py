@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 from running_site import Running
 
-from tmpnb.own_hosts import is_own
+from tmpnb import service
+from tmpnb.app import Tmpnb
+from tmpnb.errors import ConfigError
+from tmpnb.machine_names import MOST, machine_names
+from tmpnb.own_hosts import is_own, names
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -25,6 +32,15 @@ OWN = [
     "tmpnb.default.svc.cluster.local:10000",
     "host.docker.internal",
     "Machine.Example",
+    "machine.example.",
+    "short",
+    "orchestrator.tmpnb_control:10000",
+    "tasks.tmpnb_orchestrator",
+    "orchestrator.tmpnb-control",
+    "orchestrator.net1:10000",
+    "orchestrator.dns.podman:10000",
+    "nas.lan",
+    "nas.home.arpa:10000",
 ]
 FOREIGN = [
     "evil.example",
@@ -38,6 +54,15 @@ FOREIGN = [
     "[::1].evil.example",
     "machine.example.evil",
     "evil.local",
+    "evil.local.",
+    "a_b.evil.example",
+    "tasks.web",
+    "evil.podman",
+    "evil.arpa",
+    "lan.example",
+    "evil.xn--p1ai",
+    "..",
+    "evil..a_b",
     "xn--evl-zma.example",
     "évil.example",
     ".",
@@ -47,12 +72,86 @@ FOREIGN = [
 
 @pytest.mark.parametrize("host", OWN)
 def test_an_address_and_a_name_that_nobody_can_register_is_own(host: str) -> None:
-    assert is_own(host, "machine.example")
+    assert is_own(host, {"short", "machine.example"})
 
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_a_name_that_somebody_may_have_registered_is_not(host: str) -> None:
-    assert not is_own(host, "machine.example")
+    assert not is_own(host, {"", "machine.example"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", set()),
+        (" A.Example. ,,b_c.example", {"a.example", "b_c.example"}),
+        ("Bücher.example", {"xn--bcher-kva.example"}),
+        ("nas.local,short", {"nas.local"}),
+        ("192.0.2.7,[2001:db8::7],localhost:10000", set()),  # which it goes by anyway
+    ],
+)
+def test_further_names_are_a_list(text: str, expected: set[str]) -> None:
+    assert names(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.example:10000",
+        "http://a.example",
+        "a.example/health",
+        "*.example",
+        "*",
+        "a b",
+        "a..example",
+        "ü..example",
+        "a\nb",
+        "[::1",
+    ],
+)
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^--admin-hosts: .* is not the name of a host"
+    ) as refused:
+        names(f"b.example,{text}")
+    assert "\n" not in str(refused.value)
+
+
+def test_the_machine_goes_by_what_stands_beside_its_name_in_its_list_of_hosts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text(
+        "127.0.0.1 localhost\n"
+        "127.0.1.1\tMachine.Example machine # not.example\n"
+        "#127.0.1.1 old.example machine\n"
+        "192.0.2.7 other.example other\n"
+        "192.0.2.8 machine2.example machine2"
+    )
+    monkeypatch.setattr(socket, "gethostname", lambda: "Machine")
+    assert machine_names(hosts) == {"machine", "machine.example"}
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"\xff\n", b"\n" * MOST + b"192.0.2.7 machine a.example"]
+)
+def test_without_such_a_list_it_goes_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "hosts").write_bytes(content)
+    monkeypatch.setattr(socket, "gethostname", lambda: "machine")
+    assert machine_names(tmp_path / "hosts") == {"machine"}
+
+
+def test_no_name_server_says_what_the_machine_is_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+    for name in ("getfqdn", "gethostbyaddr", "getaddrinfo", "getnameinfo", "gethostbyname_ex"):
+        monkeypatch.setattr(socket, name, lambda *a, **k: asked.append(a) or "localhost.attacker")
+    assert "localhost.attacker" not in machine_names(tmp_path / "hosts")
+    assert not asked
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
@@ -67,8 +166,6 @@ def test_a_name_that_somebody_may_have_registered_is_not(host: str) -> None:
     ],
 )
 async def test_a_page_gets_nothing(running: Running, path: str, sent: dict[str, str]) -> None:
-    if path == "/api/pool":  # all browsers add it to what is no GET
-        sent = {"Origin": "http://evil.example:10000"} | sent
     for method in ("DELETE",) if path == "/api/pool" else ("GET", "HEAD"):
         answer = await running.admin()(path, method=method, headers=sent)
         assert answer.code == 403
@@ -91,6 +188,27 @@ async def test_the_token_opens_under_every_name(running: Running, path: str) -> 
     assert (await admin(path, headers=sent)).code == 200
     wrong = await admin(path, headers=sent | {"Authorization": "token another"})
     assert wrong.code == (403 if path == "/health/ready" else 401)
+
+
+async def test_the_names_that_the_operator_gives_open_it_for_programs(running: Running) -> None:
+    admin = running.admin(own_names=frozenset({"ops.example"}))
+    for host, code in (("ops.example:10000", 200), ("evil.example", 403)):
+        assert (await admin("/health", headers={"Host": host})).code == code
+        deleted = await admin("/api/announcement", method="DELETE", headers={"Host": host})
+        assert (deleted.code == 403) is (code == 403)
+        preflight = await admin("/api/pool", method="OPTIONS", headers={"Host": host})
+        assert preflight.code == 204
+
+
+async def test_a_service_goes_by_its_machine_s_names_and_those_that_the_operator_gives(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(service, "machine_names", lambda: frozenset({"machine.example"}))
+    application = Tmpnb()
+    application.initialize(["--spawner=fake", "--admin_hosts=Ops.example"])
+    site = application.build()._site(running.world.orchestrator, 100, "")
+    assert site.own_names == {"machine.example", "ops.example"}
 
 
 async def test_with_a_token_probes_need_none(running: Running) -> None:

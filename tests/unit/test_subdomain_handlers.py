@@ -11,6 +11,7 @@ from harness import cookie_of
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.handlers.gone import MOST_COOKIES
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.server import NotebookServer
 from tmpnb.subdomains import Subdomains
@@ -176,6 +177,21 @@ class TestServersHost:
             start = f"{name}=; Path=/user/{server.id}/; Max-Age=0; HttpOnly; Secure"
             assert sum(c.startswith(start) for c in removed) == 2
         assert len(removed) == 4
+        name, _, port = host.partition(":")
+        dotted = await site.at(f"{name}.:{port}", f"/user/{server.id}/lab", headers=headers)
+        assert dotted.headers["Clear-Site-Data"] == '"storage"'
+
+    async def test_of_its_cookies_so_many_are_named_and_none_whose_name_cannot_be(
+        self, running: Running
+    ) -> None:
+        """The browser sends what the notebook made up."""
+        site = Site(running)
+        server, host = await site.ended()
+        made_up = "; ".join(["a:b=c", f"{'x' * 129}=c", *(f"c{number}=x" for number in range(50))])
+        gone = await site.at(host, f"/user/{server.id}/lab", headers=HTML | {"Cookie": made_up})
+        removed = gone.headers.get_list("Set-Cookie")
+        assert len(removed) == MOST_COOKIES
+        assert {cookie[0] for cookie in removed} == {"c"}
 
     async def test_nothing_goes_of_a_server_that_lives_or_may_live(
         self, running: Running, monkeypatch: pytest.MonkeyPatch
@@ -189,6 +205,7 @@ class TestServersHost:
             (host, f"/user/{other.id}/lab"),
             (other_host, f"/user/{server.id}/lab"),
             (other_host, "/user/made-up/lab"),
+            (f"made-up.{MAIN}", "/user/made-up/lab"),
             (MAIN, f"/user/{other.id}/lab"),
         ):
             answer = await site.at(at, path, headers=cookie)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 from harness import wait_until
 from running_site import PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import line
-from tmpnb.handlers.pages import LONGEST_POLL
 from tmpnb.server import NotebookServer, Phase, StopReason
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -166,26 +163,6 @@ class TestLine:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         assert seen[-1]["event"] == "turn"
         assert running.taken == 3  # the stream itself takes nothing
-
-    async def test_one_place_in_line_holds_few_requests(
-        self, running: Running, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """However many there are, and from wherever: each would keep a connection."""
-        monkeypatch.setattr(line, "MOST_WAITS", 2)
-        fetch, others = running.public(), await fill(running)
-        place = body(await fetch("/spawn", method="POST", headers=SCRIPT))
-        claims = running.world.orchestrator.claims
-        stream = asyncio.create_task(fetch(f"/wait/{place['ticket']}"))
-        await wait_until(lambda: claims.ticket(place["ticket"]).is_crowded)
-        refused = await fetch(f"/wait/{place['ticket']}", headers=SCRIPT)
-        assert (refused.code, body(refused)["error"]["code"]) == (429, "client_limit")
-        asked = urlencode({"ticket": place["ticket"], "wait": str(LONGEST_POLL)})
-        told = await fetch(
-            "/spawn", method="POST", headers=SCRIPT | FORM, body=asked, request_timeout=10
-        )
-        assert (told.code, body(told)["position"]) == (503, 1), "at once, and the place is kept"
-        claims.close(others[0])
-        assert (await stream).body.endswith(b"event: turn\ndata: {}\n\n")
 
     async def test_a_lost_place_is_said(self, running: Running) -> None:
         seen: list[bytes] = []

@@ -107,6 +107,7 @@ class Site:
     cors: Cors = field(default_factory=Cors)
     open_files: int = 0  # that this process may have
     open_files_needed: int = 0
+    own_names: frozenset[str] = frozenset()  # that the admin port goes by, in lower case
     api_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
 

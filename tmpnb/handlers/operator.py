@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 from tornado.web import HTTPError
 
 from tmpnb import own_hosts, visit
@@ -12,9 +10,8 @@ from tmpnb.handlers.base import BaseHandler
 FROM_A_PAGE = "A web page may not do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
 ANOTHER_NAME = (
     "The admin port does not go by this name, which a web page may have. Ask 127.0.0.1 or "
-    "another address, or set ADMIN_AUTH_TOKEN and send it."
+    "another address, name it in --admin-hosts, or set ADMIN_AUTH_TOKEN and send it."
 )
-READS = ("GET", "HEAD")  # to all else browsers add `Origin`, at the page's own site too
 
 
 class AdminHandler(BaseHandler):
@@ -22,7 +19,7 @@ class AdminHandler(BaseHandler):
 
     Without a token whoever reaches the port may ask, and any page that the operator looks at
     can send requests to loopback, also under a name of its own that leads there. So what a
-    browser sends for a page is refused, and what reads under a public name. The token, which no
+    browser sends for a page is refused, and what comes under a public name. The token, which no
     browser sends by itself, opens both.
     """
 
@@ -35,10 +32,10 @@ class AdminHandler(BaseHandler):
         super().prepare()
         if self.request.method == "OPTIONS" or self._has_token():
             return
-        headers, reads = self.request.headers, self.request.method in READS
+        headers = self.request.headers
         if visit.is_for_a_page(headers):
             raise HTTPError(403, reason=FROM_A_PAGE)
-        if reads and not own_hosts.is_own(headers.get("Host", ""), socket.gethostname()):
+        if not own_hosts.is_own(headers.get("Host", ""), self.site.own_names):
             raise HTTPError(403, reason=ANOTHER_NAME)
 
     def _has_token(self) -> bool:

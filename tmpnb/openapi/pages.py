@@ -23,6 +23,7 @@ _ELSEWHERE = "POST from a page of another site, a banned network, or without the
 _REFUSED = "From a banned network; or the page that asks for the passphrase."
 _ASKED = "`X-Tmpnb-Ask: 1`, with a cookie from another network: a form gets the question."
 _WHICH = problem(_ASKED, "which_notebook")
+_UNDER_WAY = "The client has as many requests under way as one may."
 _ENOUGH = problem("The client has as many servers as one may.", "client_limit", headers=RETRY_AFTER)
 
 
@@ -121,7 +122,7 @@ def _reopening() -> Part:
 def _waiting() -> Part:
     responses = {
         "200": file("Events with the place; `turn` and `lost` end it.", "text/event-stream"),
-        "429": problem("Too many wait with this ticket.", "client_limit", headers=RETRY_AFTER),
+        "429": problem(_UNDER_WAY, "client_limit", headers=RETRY_AFTER),
     }
     return operation("wait", "pages", "Tell one who waits in line how far it is", responses)
 
