@@ -68,6 +68,15 @@ class GuardedSpawner(Spawner):
         except SpawnerError as error:
             return str(error)
 
+    def unready(self, image: str) -> str:
+        """See `Spawner`; while that cannot be told, a start tells."""
+        try:
+            with self._border.crossing("asking whether servers can be started"):
+                return str(self._inner.unready(image) or "")
+        except SpawnerError as error:
+            log.debug("%s", error)
+            return ""
+
     def holds(self, address: Address) -> bool | None:
         """See `Spawner`; while that cannot be told, `addresses` must."""
         try:

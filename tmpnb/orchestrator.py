@@ -11,6 +11,7 @@ import logging
 from dataclasses import replace
 
 from tmpnb.adoption import take_over
+from tmpnb.bars import EGRESS, Bars
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
@@ -47,7 +48,6 @@ log = logging.getLogger(__name__)
 LONGEST_CROWD = 5.0  # seconds that a pass, and the starts in it, wait for a pause of the visitors
 SHORTEST_PAUSE = 0.05  # seconds between passes
 PASS_SHARE = 0.2  # of the time, at most, that passes take
-EGRESS = "egress"  # topic of health: what servers reach is not as it must be
 BROKEN = "pass"  # topic of health: a pass broke off for a reason that nobody foresaw
 STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing could be read yet
 
@@ -76,6 +76,7 @@ class Orchestrator:
         self._spawner, self._proxy = spawner, proxy
         self._policy, self._clock, self.tokens = policy, clock, tokens
         self._timing = timing or Timing()
+        self._bars = Bars(spawner, self.health, clock)
         self._client, self._tasks, self._crowd = Client(), Tasks(), Crowd()
         self._observer = Observer(spawner=spawner, proxy=proxy, health=self.health, clock=clock)
         self._starter = Starter(
@@ -126,7 +127,7 @@ class Orchestrator:
             keeps=self._keeps,
             clock=clock,
             image=lambda: self.image,
-            serving=lambda: self._adopted and not self._closing and not self._barred(),
+            serving=lambda: self._adopted and not self._closing and not self._bars.barred(),
         )
         usage = Usage(
             client=self._client,
@@ -174,7 +175,11 @@ class Orchestrator:
     def readiness(self) -> dict[str, bool]:
         """Return what a visitor needs, and whether it is there."""
         problems, stats = self.health.problems, self.pool.stats()
-        can_start = (self.pool.has_room() or stats.starting > 0) and "start" not in problems
+        can_start = (
+            (self.pool.has_room() or stats.starting > 0)
+            and "start" not in problems
+            and not self._bars.waiting
+        )
         may_give = EGRESS not in problems
         return {
             "engine": self._adopted and "engine" not in problems,
@@ -284,7 +289,7 @@ class Orchestrator:
     async def _pass(self) -> None:
         culling = self.culling.take_due()
         seen = await self._observer.observe(self.pool.servers.values())
-        self._barred()
+        self._bars.barred()
         if culling:
             servers = tuple(self.pool.servers.values())
             seen = self.culling.added_to(seen)
@@ -318,15 +323,10 @@ class Orchestrator:
         for server_id in todo.delete_routes:
             self._tasks.spawn(self._proxy.delete_route(server_id), f"route of {server_id}")
         backoff, under_way = self._starter.backoff, self._fleet.starting
-        launch = 0 if self._barred() else todo.launch
+        bars = self._bars
+        launch = 0 if bars.barred() or bars.unready(self.image) else todo.launch
         for _ in range(backoff.allowed(launch, under_way, self._clock())):
             self._fleet.launch(self._timing.new_id(), self.image)
-
-    def _barred(self) -> bool:
-        """Return whether no server may be started or given out now; tell why, once."""
-        reason = self._spawner.barred()
-        self.health.state(EGRESS, reason)
-        return bool(reason)
 
     async def _wind_down(self) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step would clean up nothing

@@ -13,11 +13,27 @@ from pathlib import Path
 
 import pytest
 from docker_engine import RealEngine
+from e2e.gvisor import RUNTIME, in_gvisor
 from e2e.service import Service, serving
 from e2e.test_attacks import (  # noqa: F401 - runs here as well
     test_a_file_in_a_container_gets_nothing_of_another_in_the_same_browser,
 )
-from e2e.test_disk import HOME, LIMIT, MB, TMP, filled, inside
+from e2e.test_disk import (  # noqa: F401
+    COUNT,
+    HOME,
+    LIMIT,
+    MB,
+    TMP,
+    Starter,
+    filled,
+    inside,
+    started,
+    test_a_server_fills_its_home_and_tmp_and_nothing_on_any_disk,
+    test_no_program_of_the_machine_keeps_dumps_of_a_visitor,
+    test_volumes_that_an_image_declares_are_within_the_same_bound,
+    test_what_is_mounted_to_disk_inside_is_read_only,
+    with_volumes,
+)
 from e2e.test_docker_service import (
     pool_flags,
     test_idle_server_is_culled_and_its_address_says_so,  # noqa: F401
@@ -29,6 +45,7 @@ from e2e.test_docker_spawner import (  # noqa: F401
 )
 from e2e.test_doctor import image_flags, run
 from e2e.test_load import NOTEBOOK, load
+from e2e.test_seccomp import CALLS, Servers, said_by, servers  # noqa: F401
 from requirements import TEST_IMAGE, missing
 
 pytestmark = [
@@ -39,7 +56,6 @@ pytestmark = [
     pytest.mark.xdist_group("gvisor"),
     pytest.mark.gen_test(timeout=300),
 ]
-RUNTIME = "runsc"
 POWERS = """
 import json, os, resource, socket
 tried = {"user": os.getuid(), "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1]}
@@ -65,13 +81,8 @@ print(json.dumps(tried))
 def engine() -> Iterator[RealEngine]:
     """Return the engine of the other tests, which runs servers in gVisor."""
     made = RealEngine.needed(missing)
-    try:
-        if RUNTIME not in made.client.info()["Runtimes"]:
-            missing("an engine with the runtime runsc: apt-get install runsc")
-        made.runtime = RUNTIME
+    with in_gvisor(made, made.remove_all):
         yield made
-    finally:
-        made.remove_all()
 
 
 async def visit(service: Service, result: Path) -> None:
@@ -109,6 +120,26 @@ async def test_a_visitor_in_gvisor_works_within_all_bounds(
         found = filled(engine, LIMIT + 4 * MB, HOME, TMP)
         assert {why for _, why in found.values()} == {"No space left on device"}
         assert LIMIT // 2 < sum(written for written, _ in found.values()) <= LIMIT
+
+
+async def test_files_in_gvisor_are_not_bounded_in_number(
+    engine: RealEngine,
+    started: Starter,  # noqa: F811 - the fixture
+) -> None:
+    await started()
+    said = json.loads(inside(engine, "python3", "-c", COUNT, "3000", HOME, TMP))
+    assert said == {HOME: [3000, ""], TMP: [3000, ""]}, "docs/security.md says so"
+
+
+async def test_no_profile_holds_in_gvisor_and_what_opens_is_of_its_own_kernel(
+    engine: RealEngine,
+    servers: Servers,  # noqa: F811 - the fixture
+) -> None:
+    _, container = await servers.start("calls")
+    said = said_by(engine.client, container, CALLS)
+    opened = {name for name, number in said.items() if number == 0}
+    assert "unshare user" in opened, "docs/security.md says so"
+    assert opened <= {"unshare user", "io_uring", "io_setup"}
 
 
 async def test_what_a_start_in_gvisor_costs_is_told(

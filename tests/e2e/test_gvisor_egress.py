@@ -6,13 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.faults.own_engine import OwnEngine
+from e2e.gvisor import in_gvisor
 from e2e.test_egress import (  # noqa: F401 - they run here as well
     filtered,
+    kept_after_filling,
     outside,
     test_on_a_network_of_its_own_a_server_reaches_nobody_but_those_on_it,
     test_with_the_internet_alone_a_server_reaches_nothing_nearer,
+    test_with_the_internet_and_a_network_of_its_own_as_well,
+    test_without_egress_a_server_reaches_the_machine_alone,
+    tries_to_take_others,
 )
-from requirements import TEST_IMAGE, missing
+from requirements import TEST_IMAGE
 
 pytestmark = [
     pytest.mark.docker,
@@ -20,16 +25,25 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.gen_test(timeout=240),
 ]
-RUNTIME = "runsc"
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[OwnEngine]:
     made = OwnEngine.running(TEST_IMAGE)
-    try:
-        if RUNTIME not in made.client.info()["Runtimes"]:
-            missing("an engine with the runtime runsc: apt-get install runsc")
-        made.runtime = RUNTIME
+    with in_gvisor(made, made.close):
         yield made
-    finally:
-        made.close()
+
+
+@pytest.mark.usefixtures("filtered")
+async def test_a_notebook_in_gvisor_takes_no_other_by_the_public_address(
+    engine: OwnEngine,
+) -> None:
+    await tries_to_take_others(engine, "all")
+
+
+@pytest.mark.usefixtures("filtered")
+async def test_a_server_in_gvisor_fills_the_machine_s_tables_up_to_its_bound(
+    engine: OwnEngine,
+) -> None:
+    kept = await kept_after_filling(engine, "all")
+    assert kept <= 1, "gVisor keeps neighbours itself; the machine has its own answer at most"

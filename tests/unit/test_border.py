@@ -307,7 +307,11 @@ async def test_while_it_cannot_be_told_whether_servers_may_be_given_none_is() ->
         def full_cpu(self) -> float:
             raise KeyError("quota")
 
+        def unready(self, image: str) -> str:
+            raise KeyError(image)
+
     assert "KeyError" in GuardedSpawner(Unsure()).barred()
+    assert GuardedSpawner(Unsure()).unready("lesson") == "", "a start tells"
     assert GuardedSpawner(Unsure()).full_cpu() == 1.0
 
 

@@ -6,19 +6,24 @@ import logging
 import subprocess
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
 import docker
 import pytest
-import requests
-from docker.errors import APIError
 from docker_stand_in import Engine, StandIn
 
-from tmpnb.errors import SpawnerError
 from tmpnb.spawners import docker_copies
-from tmpnb.spawners.docker_copies import AGAIN, BEGIN, HOME, KEPT, PREFIX, Copied, Copies
+from tmpnb.spawners.docker_copies import (
+    BEGIN,
+    HOME,
+    KEPT,
+    PREFIX,
+    Copied,
+    Copies,
+    Needed,
+    NotCopiedError,
+)
 from tmpnb.spawners.docker_kit import LABEL
 
 IMAGE = "lesson"
@@ -75,10 +80,20 @@ def name_of(copied: Copied) -> str:
     return str(mount["Source"])
 
 
+def home(copies: Copies, image: str = IMAGE) -> Copied:
+    copies.fill(image, Needed(home=JOVYAN))
+    return copies.home(image, JOVYAN, ROOM)
+
+
+def volumes(copies: Copies, places: list[str]) -> Copied:
+    assert copies.fill(IMAGE, Needed(tuple(places))) == ""
+    return copies.volumes(IMAGE, places)
+
+
 def test_the_engine_fills_a_volume_from_the_home_of_the_image(
     engine: StandIn, copies: Copies
 ) -> None:
-    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    name = name_of(home(copies))
     assert engine.volumes == {name: IDENTITY}
     [made] = engine.bodies
     [mount] = made["HostConfig"]["Mounts"]
@@ -93,16 +108,16 @@ def test_the_program_of_the_image_starts_after_its_home_is_there(
 ) -> None:
     about(engine, "sha256:1", ["tini", "--"])
     limit = str(3 * 1024)  # half of the disk, without what Jupyter needs
-    found = copies.home(IMAGE, JOVYAN, ROOM).entrypoint
+    found = home(copies).entrypoint
     assert found == ["sh", "-c", BEGIN, "tmpnb", "/home/jovyan", limit, "tini", "--"]
     about(engine, "sha256:1", None)
-    assert copies.home(IMAGE, JOVYAN, ROOM).entrypoint == found[:6]
+    assert home(copies).entrypoint == found[:6]
 
 
 def test_volumes_of_an_image_are_copies_that_nobody_writes_to(
     engine: StandIn, copies: Copies
 ) -> None:
-    found = copies.volumes(IMAGE, ["/data", "/books"])
+    found = volumes(copies, ["/data", "/books"])
     assert found.entrypoint is None
     assert [(m["Target"], m["ReadOnly"]) for m in found.mounts] == [
         ("/books", True),
@@ -112,39 +127,68 @@ def test_volumes_of_an_image_are_copies_that_nobody_writes_to(
     places = {m["Source"]: m["Target"] for m in found.mounts}
     for name, body in filled.items():
         assert body["HostConfig"]["Mounts"][0]["Target"] == places[name]
-    assert copies.volumes(IMAGE, []) == Copied()
+    assert volumes(copies, []) == Copied()
 
 
-def test_volumes_that_the_engine_refuses_are_an_error_for_nothing_bounds_others(
+def test_no_server_has_what_is_not_copied_or_is_gone(engine: StandIn, copies: Copies) -> None:
+    def refused() -> None:
+        with pytest.raises(NotCopiedError, match="lesson has in /home/jovyan is not copied"):
+            copies.home(IMAGE, JOVYAN, ROOM)
+        with pytest.raises(NotCopiedError, match="lesson has in /data is not copied"):
+            copies.volumes(IMAGE, ["/data"])
+
+    refused()
+    assert engine.bodies == [], "a start waits for no copy"
+    assert copies.fill(IMAGE, Needed(("/data",), JOVYAN)) == ""
+    assert copies.volumes(IMAGE, ["/data"]).mounts
+    assert copies.home(IMAGE, JOVYAN, ROOM).mounts
+    about(engine, "sha256:2", None)  # the tag means another one by now
+    refused()
+    engine.rules.clear()
+    engine.volumes = {}
+    refused()
+
+
+def test_volumes_that_the_engine_refuses_keep_servers_from_starting(
     engine: StandIn, copies: Copies
 ) -> None:
-    engine.refuse("POST /volumes/create", 403, "policy says no")
-    with pytest.raises(APIError, match="policy says no"):
+    engine.refuse("POST /volumes/create", 403, "policy says no", times=1)
+    wanted = Needed(("/data",))
+    said = copies.fill(IMAGE, wanted)
+    assert said == "what lesson has in /data could not be copied: policy says no"
+    with pytest.raises(NotCopiedError):
         copies.volumes(IMAGE, ["/data"])
+    assert copies.lacks(IMAGE, wanted)
+    assert copies.fill(IMAGE, wanted) == ""
+    assert not copies.lacks(IMAGE, wanted)
+    assert copies.volumes(IMAGE, ["/data"]).mounts
 
 
 def test_each_image_is_copied_once_however_many_start(engine: StandIn, copies: Copies) -> None:
-    together = threading.Barrier(4)
-
-    def start(_: int) -> str:
-        together.wait(timeout=10)
-        return name_of(copies.home(IMAGE, JOVYAN, ROOM))
-
-    with ThreadPoolExecutor(4) as threads:
-        assert len(set(threads.map(start, range(4)))) == 1
+    assert len({name_of(home(copies)) for _ in range(4)}) == 1
     assert len(engine.bodies) == 1
     about(engine, "sha256:2", None)  # the tag means another one by now
-    name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    name_of(home(copies))
     assert len(engine.bodies) == 2
+
+
+def test_an_engine_that_does_not_say_whether_a_copy_is_there_makes_no_second_one(
+    engine: StandIn, copies: Copies
+) -> None:
+    name = name_of(home(copies))
+    engine.refuse("GET /volumes/.*", 500, "busy", times=1)
+    copies.fill(IMAGE, Needed(home=JOVYAN))
+    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) == name
+    assert len(engine.bodies) == 1
 
 
 def test_a_volume_that_somebody_removed_is_made_anew_under_another_name(
     engine: StandIn, copies: Copies
 ) -> None:
-    first = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    first = name_of(home(copies))
     assert engine.volumes is not None
     engine.volumes = {first: {}}  # the engine itself made an empty one in its place
-    second = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    second = name_of(home(copies))
     assert second != first
     assert engine.volumes[second] == IDENTITY
 
@@ -157,7 +201,7 @@ def test_what_former_runs_left_goes_unless_it_is_used(engine: StandIn, copies: C
         f"{PREFIX}other": {LABEL: "other"},
     }
     engine.in_use.add(f"{PREFIX}pool-used")
-    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    name = name_of(home(copies))
     assert set(engine.volumes) == {
         name,
         f"{PREFIX}pool-used",
@@ -166,15 +210,13 @@ def test_what_former_runs_left_goes_unless_it_is_used(engine: StandIn, copies: C
     }
 
 
-@pytest.mark.parametrize(
-    "pattern", ["POST /volumes/create", "POST /containers/create", "GET /images/.*"]
-)
+@pytest.mark.parametrize("pattern", ["POST /volumes/create", "POST /containers/create"])
 def test_an_engine_that_refuses_it_costs_one_warning_and_no_server(
     engine: StandIn, copies: Copies, pattern: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine.refuse(pattern, 403, "policy says no")
     with caplog.at_level(logging.WARNING):
-        assert [copies.home(IMAGE, JOVYAN, ROOM) for _ in range(3)] == [Copied()] * 3
+        assert [home(copies) for _ in range(3)] == [Copied()] * 3
     [record] = caplog.records
     assert "homes in memory begin empty" in record.getMessage()
     assert "policy says no" in record.getMessage()
@@ -195,12 +237,12 @@ def stalled(
 def test_a_copy_that_takes_too_long_leaves_nothing_behind(
     engine: StandIn, copies: Copies, stalled: threading.Event
 ) -> None:
-    assert copies.home(IMAGE, JOVYAN, ROOM) == Copied()
+    assert home(copies) == Copied()
     assert (engine.containers, engine.volumes) == ({}, {})
     [removal] = engine.requests("DELETE .*/containers/")
     assert "v=True" in removal, "other volumes of the image are copied into anonymous ones"
-    with pytest.raises(requests.ReadTimeout):
-        copies.volumes(IMAGE, ["/data"])
+    said = copies.fill(IMAGE, Needed(("/data",)))
+    assert said == "what lesson has in /data could not be copied: no answer in time"
     assert (engine.containers, engine.volumes) == ({}, {})
 
 
@@ -214,56 +256,48 @@ def test_a_copy_has_more_time_than_other_requests(
         never.wait(1.0)
 
     engine.rule("POST /containers/create", longer_than_others)
-    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) in (engine.volumes or {})
+    assert name_of(home(copies)) in (engine.volumes or {})
     assert client.timeout == 0.2
 
 
-def test_a_copy_that_failed_is_tried_again_after_a_while_or_for_another_image(
-    engine: StandIn, copies: Copies, clock: Clock, caplog: pytest.LogCaptureFixture
+def test_homes_are_said_to_be_empty_once_and_to_be_as_in_the_image_again(
+    engine: StandIn, copies: Copies, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine.refuse("POST /containers/create", 500, "no space left")
-    assert [copies.home(IMAGE, JOVYAN, ROOM) for _ in range(3)] == [Copied()] * 3
-    assert len(engine.requests("/containers/create")) == 1
+    caplog.set_level(logging.INFO)
+    assert [home(copies) for _ in range(3)] == [Copied()] * 3
     about(engine, "sha256:2", None)
-    assert name_of(copies.home("lesson:2", JOVYAN, ROOM))
+    assert name_of(home(copies, "lesson:2"))
     engine.rules.clear()
-    assert copies.home(IMAGE, JOVYAN, ROOM) == Copied()
-    clock.now += AGAIN
-    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) in (engine.volumes or {})
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert name_of(home(copies)) in (engine.volumes or {})
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "begin as in the image again image=lesson" in caplog.text
 
 
-def test_volumes_that_may_be_half_copied_are_not_copied_again_at_each_start(
-    engine: StandIn, copies: Copies, clock: Clock
+def test_only_what_this_run_copied_and_nobody_uses_goes_with_it(
+    engine: StandIn, copies: Copies
 ) -> None:
-    engine.refuse("POST /containers/create", 500, "no space left")
-    with pytest.raises(APIError, match="no space left"):
-        copies.volumes(IMAGE, ["/data"])
-    with pytest.raises(SpawnerError, match="/data could not be copied: no space left"):
-        copies.volumes(IMAGE, ["/data"])
-    assert len(engine.requests("/containers/create")) == 1
-    engine.rules.clear()
-    clock.now += AGAIN
-    assert copies.volumes(IMAGE, ["/data"]).mounts
-
-
-def test_volumes_that_were_refused_are_asked_for_again(engine: StandIn, copies: Copies) -> None:
-    engine.refuse("POST /containers/create", 403, "policy says no", times=1)
-    with pytest.raises(APIError, match="policy says no"):
-        copies.volumes(IMAGE, ["/data"])
-    assert copies.volumes(IMAGE, ["/data"]).mounts
+    used = name_of(home(copies))
+    [mount] = volumes(copies, ["/data"]).mounts
+    unused = mount["Source"]
+    theirs = f"{PREFIX}pool-00ff00ff00ff"
+    assert engine.volumes is not None
+    engine.volumes[theirs] = IDENTITY
+    engine.in_use.add(used)
+    copies.remove()
+    assert set(engine.volumes) == {used, theirs}, f"{unused} is gone"
 
 
 def test_a_container_that_stays_costs_one_warning_and_goes_at_the_next_copy(
     engine: StandIn, copies: Copies, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine.refuse("DELETE /containers/.*", 500, "device is busy", times=1)
-    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    name = name_of(home(copies))
     assert name in caplog.text
     assert "device is busy" in caplog.text
     assert len(engine.containers) == 1
     about(engine, "sha256:2", None)
-    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) != name
+    assert name_of(home(copies)) != name
     assert engine.containers == {}
 
 
@@ -278,7 +312,7 @@ def test_containers_of_runs_that_were_killed_go_with_their_volumes(
         engine.add("tmpnb-kit-pool-1", IDENTITY),
         engine.add(f"{PREFIX}theirs", {}),
     ]
-    name = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    name = name_of(home(copies))
     assert sorted(engine.containers) == sorted(others)
     assert set(engine.volumes) == {name}
     [listed] = engine.requests("GET .*/containers/json")
@@ -293,21 +327,21 @@ def test_copies_of_images_that_are_rolled_out_go_when_no_server_uses_them(
     engine: StandIn, copies: Copies, clock: Clock
 ) -> None:
     about(engine, "sha256:1", None)
-    first = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    first = name_of(home(copies))
     about(engine, "sha256:2", None)
-    second = name_of(copies.home(IMAGE, JOVYAN, ROOM))
+    second = name_of(home(copies))
     assert engine.volumes is not None
     assert set(engine.volumes) == {first, second}, "a start may be about to use it"
     engine.in_use.add(first)
     clock.now += KEPT + 1
-    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) == second
+    assert name_of(home(copies)) == second
     assert set(engine.volumes) == {first, second}
     engine.in_use.clear()
     clock.now += KEPT + 1
-    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) == second
+    assert name_of(home(copies)) == second
     assert set(engine.volumes) == {second}
     about(engine, "sha256:1", None)
-    assert name_of(copies.home(IMAGE, JOVYAN, ROOM)) != first
+    assert name_of(home(copies)) != first
 
 
 def begin(image: Path, home: Path, kilobytes: int) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from harness import FakeClock, World, wait_until
 
+from tmpnb.bars import IMAGE, MOMENT
 from tmpnb.errors import (
     NoPlaceError,
     PoolEmptyError,
@@ -861,3 +862,35 @@ async def test_while_servers_would_reach_too_much_none_is_started_or_given_and_i
         await world.until_ready(2)
         assert "egress" not in world.orchestrator.health.problems
         await world.orchestrator.claims.claim()
+
+
+class UnreadySpawner(FakeSpawner):
+    """An engine that is still getting what servers of some images need."""
+
+    reasons: Mapping[str, str] = {}
+
+    def unready(self, image: str) -> str:
+        return self.reasons.get(image, "")
+
+
+async def test_while_an_image_is_not_ready_none_of_it_is_started_and_those_there_are_given() -> (
+    None
+):
+    spawner = UnreadySpawner()
+    world = World(2, spawner=spawner)
+    spawner.reasons = {"": "being copied"}
+    async with world.running():
+        await world.passes(3)
+        health = world.orchestrator.health
+        assert not world.pool.servers
+        assert IMAGE not in health.problems, "it may take a moment only"
+        assert not world.orchestrator.readiness()["servers"]
+        world.clock.advance(MOMENT)
+        await world.passes(2)
+        assert health.problems[IMAGE].message == "being copied"
+        spawner.reasons = {}
+        await world.until_ready(2)
+        assert IMAGE not in health.problems
+        spawner.reasons = {"": "being copied again"}
+        await world.orchestrator.claims.claim()
+        assert world.orchestrator.readiness()["servers"]

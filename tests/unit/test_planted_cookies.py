@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +14,7 @@ import pytest
 from harness import KEY, cookie_of, gate_of, wait_until
 from running_site import HTML, PERSON, SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
+from tornado.ioloop import IOLoop
 
 from tmpnb import brand
 from tmpnb.brand import Brand
@@ -101,17 +104,38 @@ async def test_all_notebooks_are_shown_wherever_their_cookies_stand(running: Run
     assert not afresh.headers["Location"].startswith((theirs, mine))
 
 
-async def test_more_notebooks_than_are_shown_are_told_of(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def seven(io_loop: IOLoop) -> Iterator[Running]:
+    """Return a site with seven ready servers."""
+    stack = AsyncExitStack()
+    made = Running(7, stack)
+    io_loop.run_sync(made.start)
+    yield made
+    io_loop.run_sync(stack.aclose)
+
+
+@pytest.mark.parametrize("place", range(6))
+async def test_however_many_are_planted_the_visitors_own_is_offered(
+    seven: Running, place: int
 ) -> None:
-    monkeypatch.setattr("tmpnb.handlers.question.MOST", 2)
-    fetch = running.public()
-    values = [(await planted(fetch))[1] for _ in range(3)]
-    for count, is_told in ((2, False), (3, True)):
-        sent = {"Cookie": "; ".join(f"tmpnb-visitor={value}" for value in values[:count])}
-        page = await fetch("/spawn", headers=PERSON | HOME | sent)
-        assert page.body.count(b'value="go-on"') == 2
-        assert (b"There are more" in page.body) is is_told
+    fetch = seven.public()
+    planters = [await planted(fetch) for _ in range(3)]
+    mine, value = await planted(fetch, {"X-Forwarded-For": "192.0.2.4"})
+    planters += [await planted(fetch) for _ in range(2)]
+    values = [planted_value for _, planted_value in planters]
+    values.insert(place, value)  # browsers send those of longer paths first
+    sent = {"Cookie": "; ".join(f"tmpnb-visitor={one}" for one in values)}
+    page = await fetch("/spawn/lab", headers=PERSON | HOME | sent)
+    text = page.body.decode()
+    shown = re.findall("Address: <code>([^<]*)</code>", text)
+    newest_first = [*planters[:3], (mine, value), *planters[3:]][::-1]
+    assert shown == [address.rpartition("/")[2] for address, _ in newest_first]
+    forms = text.split("<form")[1:]
+    assert len(forms) == 7, "the last is to start afresh"
+    [offer] = re.findall('name="offer" value="([^"]*)"', forms[2])
+    form = urlencode({"offer": offer, "choice": "go-on"})
+    gone_on = await fetch("/spawn/lab", method="POST", headers=FROM_QUESTION | HOME, body=form)
+    assert gone_on.headers["Location"].startswith(mine)
 
 
 async def test_who_has_another_address_in_each_request_can_start_afresh(running: Running) -> None:

@@ -85,6 +85,22 @@ async def test_without_an_engine_all_is_skipped(build: Build) -> None:
     assert set(findings) == {"setup", "start", *verify.TOPICS}
 
 
+class Uncopied(FakeSpawner):
+    """Its engine cannot get what servers need of the image."""
+
+    async def prepare(self, image: str) -> None:
+        raise SpawnerError(f"what {image} has in /data could not be copied: no space left")
+
+
+async def test_what_takes_longer_than_a_start_is_awaited_before_it(build: Build) -> None:
+    spawner = Uncopied()
+    spawner.image = "lesson"
+    findings = await found(build(spawner))
+    line = findings["setup"].line()
+    assert "FAIL setup    what lesson has in /data could not be copied: no space left" in line
+    assert findings["start"].level is Level.SKIP
+
+
 class Ending(FakeSpawner):
     """Its servers end at once, with a secret among their last words."""
 

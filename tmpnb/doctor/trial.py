@@ -56,6 +56,8 @@ async def findings(
     try:
         await service.spawner.setup()
         await _remove_left_over(service)
+        if service.spawner.image:  # what a start does not wait for
+            await service.spawner.prepare(service.spawner.image)
     except TmpnbError as error:
         yield failure("setup", str(error), "see what the engine's own log says")
         for finding in skipped("needs an engine that is set up"):

@@ -21,7 +21,6 @@ from tmpnb.visitors import Visitor
 GO_ON, AFRESH = "go-on", "afresh"
 ASK = "X-Tmpnb-Ask"  # the header of a script that can show the question
 LASTS = 3600  # seconds that the question may be answered
-MOST = 3  # notebooks that one question shows
 CODE = "which_notebook"
 WORDS = "A notebook was taken by this browser in another network. Load this page again to choose."
 # A document without an origin: the page of a notebook can neither read it nor press its buttons.
@@ -107,6 +106,9 @@ class QuestionHandler(AgreementHandler):
     def strangers(self) -> list[Visitor]:
         """Return whom cookies from other networks lead to something; one for each notebook.
 
+        All of them, for whoever plants some might else let the visitor's own fall off: only their
+        number of servers bounds them, and what fits into a header. The newest come first.
+
         Browsers send the cookies of longer paths first, so one that is planted may hide no other.
         A wish for a fresh notebook is answer enough: those of the others go on.
         """
@@ -116,7 +118,11 @@ class QuestionHandler(AgreementHandler):
         found: dict[str, Visitor] = {}
         for visitor in filter(self.leads_somewhere, self.named_elsewhere()):
             found.setdefault(self._leads_to(visitor), visitor)
-        return list(found.values())
+        return sorted(found.values(), key=self._taken_at, reverse=True)
+
+    def _taken_at(self, visitor: Visitor) -> float:
+        server = self.site.visitors.server_of(visitor)
+        return (server.claimed_at or 0.0) if server else 0.0
 
     def leads_somewhere(self, visitor: Visitor) -> bool:
         """Whether a visitor has, or may have, a server or a place in line."""
@@ -144,8 +150,7 @@ class QuestionHandler(AgreementHandler):
         self.page(
             "question.html",
             action=action,
-            choices=[self._choice(stranger) for stranger in strangers[:MOST]],
-            has_more=len(strangers) > MOST,
+            choices=[self._choice(stranger) for stranger in strangers],
             held=self._held(),
             agree=terms.version if terms and not self.must_agree() else "",
         )

@@ -143,6 +143,15 @@ class Spawner(LoggingConfigurable):
         """
         return ""
 
+    def unready(self, image: str) -> str:
+        """Return why no server of `image` can be started now, and begin what mends it.
+
+        In plain words for the operator; empty: one can. Called on the loop at each pass, for
+        what may take longer than a start. Servers that are there are not concerned.
+        """
+        del image
+        return ""
+
     def holds(self, address: Address) -> bool | None:
         """Return whether a server has this address in the engine, from which it asks others.
 

@@ -24,12 +24,15 @@ from tmpnb.spawners import (
 )
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_addresses import ServerAddresses
+from tmpnb.spawners.docker_ahead import Ahead
 from tmpnb.spawners.docker_bounds import Bounds
 from tmpnb.spawners.docker_containers import Containers, EndedError, Order
+from tmpnb.spawners.docker_copies import Copies, NotCopiedError
 from tmpnb.spawners.docker_cpu import READERS, CpuReadings
 from tmpnb.spawners.docker_door import Job, Lane
 from tmpnb.spawners.docker_events import EndWatch
 from tmpnb.spawners.docker_examination import DockerExamination
+from tmpnb.spawners.docker_images import Images
 from tmpnb.spawners.docker_kit import KitVolume
 from tmpnb.spawners.docker_look import People
 from tmpnb.spawners.docker_options import Options
@@ -42,14 +45,13 @@ log = logging.getLogger(__name__)
 
 QUICK_WORKERS = 4  # threads for what must never wait behind a start: listing, claiming
 CONNECT_DEADLINE = 10.0  # seconds; the client itself gives up sooner, and says more
-PULL_DEADLINE = 3600.0  # seconds
 LAST_DEADLINE = 5.0  # seconds, for what is put away at the end
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container; what is published is `container_ip`
 
 T = TypeVar("T")
 
 
-class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
+class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
     """Servers in containers of one Docker engine.
 
     DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say which engine.
@@ -126,6 +128,7 @@ class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
     _containers: Containers | None = None
     _kit: KitVolume | None = None
     _people: People | None = None
+    _ahead: Ahead | None = None
     _ports: Ports | None = None
     _ends: EndWatch | None = None
 
@@ -169,23 +172,15 @@ class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
         networks = await self._quickly(
             "preparing the network", lambda _: docker_networks.prepare(client, pool, options)
         )
-        self._containers = containers = Containers(client, pool, options, kit, people, networks)
+        copies = Copies(client, pool, options.labels)
+        self._ahead = Ahead(copies, people, options, lambda: self.on_news())
+        self._containers = containers = Containers(
+            client, pool, options, kit, people, networks, copies
+        )
         containers.check()
         await self._see_who(self.image)
         self._ends = EndWatch(client, pool, lambda: self.on_news())
         self._ends.start()
-
-    async def prepare(self, image: str) -> None:
-        """Pull `image` if the engine does not have it.
-
-        Raises:
-            ConfigError: It cannot be had.
-            SpawnerError: The engine refused or did not answer.
-        """
-        self._ready()
-        assert self._client is not None  # noqa: S101 - set together with what `_ready` returns
-        await self._ensure_image(self._client, image)
-        await self._see_who(image)
 
     async def start(self, spec: ServerSpec) -> str:
         """Start a server; return its address.
@@ -198,10 +193,20 @@ class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
         port = self._ports.take(spec.server_id) if self._ports else self.container_port
         image = spec.image or self.image
         order = Order(spec.server_id, self._command(spec, port), spec.token, port, image)
+        assert self._ahead is not None  # noqa: S101 - set together with what `_ready` returns
+        await self._ahead.made(image)
         try:
-            return await self._slowly("starting", spec.server_id, partial(containers.start, order))
+            return await self._start(containers, order)
+        except NotCopiedError:  # somebody removed it, or the tag means another image by now
+            await self._ahead.made(image, again=True)
+            return await self._start(containers, order)
+
+    async def _start(self, containers: Containers, order: Order) -> str:
+        start = partial(containers.start, order)
+        try:
+            return await self._slowly("starting", order.server_id, start)
         except EndedError as error:
-            self._last_words[spec.server_id] = error.printed  # until `stop`
+            self._last_words[order.server_id] = error.printed  # until `stop`
             raise
 
     async def stop(self, server_id: str) -> None:
@@ -265,6 +270,8 @@ class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
             remove = self._containers.put_away if self._containers else self._kit.remove
             with suppress(SpawnerError):
                 await self._quick.run("removing the kit", lambda _: remove(), seconds=LAST_DEADLINE)
+        if self._ahead is not None:
+            self._ahead.close()
         self._quick.close()
         self._slow.close()
         self._readers.close()
@@ -315,22 +322,9 @@ class DockerSpawner(Bounds, CpuReadings, ServerAddresses, Spawner):
         return docker_connection.connect(
             self.docker_version,
             timeout=self.docker_timeout,
-            connections=QUICK_WORKERS + self.max_dock_workers + READERS + 1,  # the events'
+            connections=QUICK_WORKERS + self.max_dock_workers + READERS + 2,  # events, copies
             assert_hostname=self.assert_hostname,
         )
-
-    async def _ensure_image(self, client: docker.APIClient, image: str) -> None:
-        what = f"looking for the image {image}"
-        if not await self._quickly(what, lambda _: docker_connection.has_image(client, image)):
-            log.info("image pull name=%s (this may take minutes)", image)
-            pull = partial(docker_connection.pull, client, image)
-            await self._slow.run(f"pulling the image {image}", pull, seconds=PULL_DEADLINE)
-
-    async def _see_who(self, image: str) -> None:
-        """Refuse an image that runs as root."""
-        assert self._people is not None  # noqa: S101 - set together with what `_ready` returns
-        look = partial(self._people.of, image)
-        await self._quickly(f"looking into the image {image}", lambda _: look())
 
     def _ready(self) -> Containers:
         if self._containers is None:

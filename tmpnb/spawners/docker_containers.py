@@ -73,6 +73,7 @@ class Containers:
         kit: KitVolume,
         people: People,
         networks: Networks,
+        copies: Copies,
     ) -> None:
         self._client = client
         self._pool = pool
@@ -80,7 +81,7 @@ class Containers:
         self._kit = kit
         self._people = people
         self.networks = networks
-        self._copies = Copies(client, pool, options.labels)
+        self._copies = copies
         # By server id, as far as known: to find a container by its labels, the engine looks
         # at every one it has.
         self._ids: dict[str, str] = {}
@@ -106,6 +107,7 @@ class Containers:
         """Remove what is not needed without an orchestrator."""
         self.networks.close()
         self._kit.remove()
+        self._copies.remove()
 
     def all(self) -> list[Instance]:
         """Return every container of the pool, in one request."""

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 DIRECTORY = "/opt/tmpnb-kit"  # in every server
 LABEL = "tmpnb.kit"  # of a volume: the pool it is for
+PREFIX = "tmpnb-kit-"  # of a volume's name; there are others with this label
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class KitVolume:
         self._client = client
         self._pool, self._labels = pool, {**labels, LABEL: pool}
         self._settings: KitSettings = {"https": https, "origins": origins, "siblings": siblings}
-        self._name = f"tmpnb-kit-{pool}-{kit.version()}"
+        self._name = f"{PREFIX}{pool}-{kit.version()}"
         self._filling = threading.Lock()
         self._filled = self._warned = False
 
@@ -79,8 +80,9 @@ class KitVolume:
         with suppress(*FAULTS):
             wanted = {"label": f"{LABEL}={self._pool}"}
             for volume in self._client.volumes(filters=wanted).get("Volumes") or ():
-                with suppress(APIError):  # in use
-                    self._client.remove_volume(volume["Name"])
+                if str(volume["Name"]).startswith(PREFIX):
+                    with suppress(APIError):  # in use
+                        self._client.remove_volume(volume["Name"])
 
     def _ensure(self, image: str) -> None:
         """Fill the volume once for each of our runs, and again if somebody removed it.
