@@ -371,11 +371,18 @@ BESIDE = [
     subnet("198.18.0.0/28", AuxiliaryAddresses={"a": "198.18.0.3"}),
     posted("/networks/host/connect", {"Container": "abc"}),
     posted("/networks/database/connect", {"Container": "abc"}),
+    posted("/networks/tmpnb-x_control/connect", {"Container": "abc"}),
+    posted("/networks/tmpnb-x-y_default/connect", {"Container": "abc"}),
+    posted("/networks/tmpnb-x_my-net/connect", {"Container": "abc"}),
+    posted("/networks/tmpnb-monitoring/connect", {"Container": "abc"}),
+    posted("/networks/tmpnb-open2/connect", {"Container": "abc"}),
     posted("/networks/tmpnb-a/connect", {"Container": "abc", "EndpointConfig": {"Links": ["a"]}}),
     posted("/networks/tmpnb-a/connect", {"container": "abc"}),
     posted("/networks/database/disconnect", {"Container": "abc", "Force": True}),
     posted("/networks/tmpnb-a/disconnect", {"Container": "../abc"}),
     Ask("DELETE", "/networks/database"),
+    Ask("DELETE", "/networks/tmpnb-x_control"),
+    Ask("DELETE", "/networks/tmpnb-x-y_default"),
     Ask("DELETE", f"/networks/{'0f' * 32}"),
     posted("/volumes/create", {"Name": KIT, "DriverOpts": {"o": "bind", "device": "/"}}),
     posted("/volumes/create", {"Name": KIT, "driveropts": {}}),
@@ -458,7 +465,7 @@ REFUSED = [*GRASPS, *MOUNTS, *SPELLINGS, *FETCHES, *BESIDE, *OTHER_CALLS]
 
 # What operators may add to a container, and what is only said in it.
 HARMLESS = [
-    of_host(SecurityOpt=["no-new-privileges"], NetworkMode="tmpnb-lan"),
+    of_host(SecurityOpt=["no-new-privileges"], NetworkMode="tmpnb-open"),
     of_host(SecurityOpt=["no-new-privileges:true", seccomp(PROFILE)]),
     of_host(SecurityOpt=[seccomp(json.dumps(PROFILE, indent=2, sort_keys=True))]),
     of_host(Mounts=[{**OWN_VOLUME, "ReadOnly": True, "VolumeOptions": {"NoCopy": True}}]),

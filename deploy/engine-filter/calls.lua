@@ -25,7 +25,7 @@ local listed = { limit = NUMBER, all = YES_OR_NO, size = NO, trunc_cmd = NO, fil
 local removed = { v = YES_OR_NO, link = NO, force = YES_OR_NO }
 local printed = { stderr = YES_OR_NO, stdout = YES_OR_NO, timestamps = NO, follow = NO, tail = NUMBER }
 local own_name = text(names.is_container)
-local own_network, own_volume = text(names.is_own_network), text(names.is_own_volume)
+local own_volume = text(names.is_own_volume)
 local passwd, directory = one_of("/etc/passwd"), one_of("/opt/tmpnb-kit")
 local tag = text(function(value)
   return value:find("^[%w_][%w_.-]*$") ~= nil or value:find("^sha256:%x+$") ~= nil
@@ -34,7 +34,7 @@ end, 128)
 -- Return all calls. Of each: `query`, the parameters it may have, and `needed`, those it must have;
 -- `body`, what it sends; `streams`, whether that is a file instead; `named`, what <id> or <name> may be.
 local function listing(settings)
-  local fetched = names.fetched(settings)
+  local fetched, own_network = names.fetched(settings), text(names.is_own_network(settings))
   return {
     ["GET /version"] = {},
     ["GET /events"] = { query = { filters = filters } },

@@ -83,7 +83,8 @@ local function security(profile)
     elseif not profile then
       forms.refuse(where, "the filter has no seccomp profile to compare with")
     elseif not json.same(json.read(told), profile) then
-      forms.refuse(where, "another seccomp profile than the filter has")
+      local mend = "; after git pull: docker compose up -d --build --force-recreate"
+      forms.refuse(where, "another seccomp profile than the filter has" .. mend)
     end
   end
 end
@@ -183,7 +184,7 @@ function creations.network(settings)
     IPAM = object({ Driver = one_of("default"), Config = list(subnet, 4) }),
     Internal = bool,
     Labels = labels,
-    Name = text(names.is_network(settings)),
+    Name = names.made_network(settings),
     Options = object({
       ["com.docker.network.bridge.enable_icc"] = one_of("false"),
       ["com.docker.network.bridge.inhibit_ipv4"] = one_of("true"),

@@ -4,7 +4,8 @@
 -- From the environment, each a list with commas:
 --   TMPNB_REGISTRIES  that the engine may fetch images from; that of TMPNB_IMAGE is one of them
 --   TMPNB_RUNTIMES    that servers may have, besides the engine's usual one
---   TMPNB_NETWORK     that servers are on, besides those that tmpnb makes
+--   TMPNB_NETWORK     that servers are on, besides those that tmpnb makes; Compose calls the pool so as well
+--   TMPNB_POOLS       with a `_` in their names, besides that one
 --   TMPNB_SUBNETS     that networks are made of
 -- The seccomp profile that servers may have is in /etc/tmpnb-seccomp.json.
 
@@ -28,10 +29,12 @@ local function listed(name, otherwise)
   return said and found
 end
 
-local function set(entries)
+local function set(entries, more)
   local found = {}
-  for _, entry in ipairs(entries) do
-    found[entry] = true
+  for _, list in ipairs({ entries, more or {} }) do
+    for _, entry in ipairs(list) do
+      found[entry] = true
+    end
   end
   return found
 end
@@ -61,6 +64,7 @@ local function settings()
     registries = set(registries),
     runtimes = set(listed("TMPNB_RUNTIMES", "")),
     networks = networks and set(networks),
+    pools = set(listed("TMPNB_POOLS", ""), networks),
     subnets = subnets,
     profile = profile(PROFILE),
   }
@@ -75,7 +79,7 @@ local function verdict(request)
     return true
   end
   local reason = type(problem) == "table" and problem.reason or "it cannot be judged"
-  return false, (reason:gsub("[^%w ./:_-]", "?"):sub(1, 160))
+  return false, (reason:gsub("[^%w ./:;_-]", "?"):sub(1, 160))
 end
 
 local function request_of(txn)

@@ -1,5 +1,6 @@
 -- What images, networks and volumes may be called. `settings` has the operator's own lists:
--- registries, runtimes and networks as sets (networks: nil if none is given), subnets as a list of ranges.
+-- registries, runtimes, pools and networks as sets (networks: nil if none is given), subnets as a list of
+-- ranges.
 
 local forms = require("forms")
 
@@ -35,20 +36,44 @@ function names.fetched(settings)
   end
 end
 
--- A network that is tmpnb's own, made for one server or for all.
-function names.is_own_network(text)
-  return #text <= 255 and text:find("^tmpnb%-[%w_.-]+$") ~= nil
+local SHARED = { ["tmpnb-open"] = true, ["tmpnb-closed"] = true, ["tmpnb-internet"] = true }
+local TRIED = "_check" -- the pool of `tmpnb doctor` and `tmpnb check-image`
+
+-- A network that is tmpnb's own: one for all servers, or that of one server, named by its pool and its id.
+-- Those of a Compose project that is called tmpnb-something have a `_`, which no other pool's name may have.
+function names.is_own_network(settings)
+  return function(text)
+    if SHARED[text] then
+      return true
+    end
+    local pool, id = text:match("^tmpnb%-([%w_][%w_.-]*)%-(%w+)$")
+    if not pool or #pool > 63 or #id > 64 then
+      return false
+    end
+    return pool == TRIED or settings.pools[pool] == true or not pool:find("_", 1, true)
+  end
 end
 
 -- A network that servers may be on: tmpnb's own, or the operator's.
 function names.is_network(settings)
+  local is_own = names.is_own_network(settings)
   return function(text)
     local known = settings.networks
-    if names.is_own_network(text) or (known and known[text]) then
+    if is_own(text) or (known and known[text]) then
       return true
     end
     local taken = text == "host" or text == "bridge" or text == "none" or text == "nat" or text:find("^%x+$")
     return not known and not taken and #text <= 255 and text:find("^%w[%w_.-]*$") ~= nil
+  end
+end
+
+-- A network that may be made.
+function names.made_network(settings)
+  local is_network = names.is_network(settings)
+  return function(value, where)
+    if type(value) ~= "string" or not is_network(value) then
+      forms.refuse(where, "neither one of tmpnb nor TMPNB_NETWORK; see TMPNB_POOLS")
+    end
   end
 end
 

@@ -251,6 +251,8 @@ async def test_on_a_network_of_its_own_a_server_reaches_nobody_but_those_on_it(
                 places = [*outside, *here, f"{other}:{PORT}"]
                 assert reached(client, first, *places) == [False] * len(places)
                 assert bound(client, first, *here) == [False] * len(here)
+            run_inside(client, first, PAST_ROUTES)
+            assert neighbours(client, first) <= 16
             assert all(reached(client, proxy, *addresses))
             client.restart(proxy, timeout=0)
             assert all(reached(client, proxy, *addresses)), "also after a restart"
@@ -420,9 +422,45 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
 """
 
 
-def run_inside(client: Any, container: str, *words: str) -> None:
-    """Run a program in a container until it ends."""
-    client.exec_start(client.exec_create(container, ["python3", "-c", *words])["Id"])
+# Sends to 100 addresses where nobody is, in each way that names a card or goes past the routes, and
+# to 100 groups; prints how many the kernel took.
+PAST_ROUTES = """
+import json, socket, struct
+name = next(name for _, name in socket.if_nameindex() if name != "lo")
+card = socket.if_nametoindex(name)
+told = [(socket.IPPROTO_IP, 8, struct.pack("=III", card, 0, 0))]  # IP_PKTINFO
+bound = (socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
+chosen = (socket.IPPROTO_IP, 50, struct.pack("!I", card))  # IP_UNICAST_IF
+past = (socket.SOL_SOCKET, 5, 1)  # SO_DONTROUTE
+ways = {
+    "groups": ([], [], 0),
+    "bound": ([bound], [], 0), "told": ([], told, 0), "chosen": ([chosen], [], 0),
+    "bound, past by option": ([bound, past], [], 0), "told, past by option": ([past], told, 0),
+    "chosen, past by option": ([chosen, past], [], 0),
+    "bound, past by flag": ([bound], [], socket.MSG_DONTROUTE),
+    "told, past by flag": ([], told, socket.MSG_DONTROUTE),
+    "past by flag": ([], [], socket.MSG_DONTROUTE),
+}
+sent = dict.fromkeys(ways, 0)
+for number, (way, (options, about, flags)) in enumerate(ways.items()):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            for option in options:
+                one.setsockopt(*option)
+            for last in range(100):
+                net = "239.99" if way == "groups" else "10.99"
+                one.sendmsg([b""], about, flags, (f"{net}.{number}.{last}", 9))
+                sent[way] += 1
+        except OSError:
+            pass
+print(json.dumps(sent))
+"""
+
+
+def run_inside(client: Any, container: str, *words: str) -> str:
+    """Run a program in a container until it ends; return what it said."""
+    started = client.exec_create(container, ["python3", "-c", *words])
+    return str(client.exec_start(started["Id"]).decode())
 
 
 def tracked(engine: OwnEngine, address: str) -> int:
@@ -432,15 +470,20 @@ def tracked(engine: OwnEngine, address: str) -> int:
 
 
 def neighbours(client: Any, container: str) -> int:
-    """Return how many neighbours a container asks the machine's kernel to keep."""
+    """Return how many neighbours a container makes the machine's kernel ask for."""
     pid = client.inspect_container(container)["State"]["Pid"]
     command = ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-4", "neigh", "show", "nud", "all"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - our own
-    return len(listed.stdout.splitlines())
+    # Groups are not asked for, and are the first to be thrown out of a table that is full.
+    return sum(" NOARP" not in line for line in listed.stdout.splitlines())
 
 
-async def kept_after_filling(engine: OwnEngine, egress: str) -> int:
-    """Let a server fill the table of connections; return its neighbours after it tried them."""
+async def kept_after_filling(engine: OwnEngine, egress: str) -> tuple[int, set[str]]:
+    """Let a server fill the table of connections, and ask for neighbours in every way.
+
+    Returns:
+        How many neighbours it has then, and which ways past the routes it could take.
+    """
     firewall(engine, "--apply", f"--connections={firewall_bounds.FEWEST}")
     async with two_servers(engine, egress=egress, docker_network=""):
         await all_listen(engine)
@@ -455,7 +498,10 @@ async def kept_after_filling(engine: OwnEngine, egress: str) -> int:
             assert seen > firewall_bounds.FEWEST // 8, "so it was truly tried"
             assert reached(engine.client, second, PUBLIC) == [True], "its own bound"
         run_inside(engine.client, first, NEIGHBOURS, own)
-        return neighbours(engine.client, first)
+        sent = json.loads(run_inside(engine.client, first, PAST_ROUTES))
+        taken = {way for way, count in sent.items() if count == 100}
+        assert {sent[way] for way in sent.keys() - taken} <= {0}, "all of them or none"
+        return neighbours(engine.client, first), taken
 
 
 @pytest.mark.parametrize("egress", ["all", "none", "internet"])
@@ -463,7 +509,10 @@ async def test_a_server_fills_the_machine_s_tables_up_to_its_bound(
     engine: OwnEngine, filtered: list[str], egress: str
 ) -> None:
     del filtered
-    assert 1 < await kept_after_filling(engine, egress) <= 64
+    kept, taken = await kept_after_filling(engine, egress)
+    assert 1 < kept <= 64
+    by_routes = {"groups", "bound", "told", "chosen"}
+    assert taken == by_routes, "these go to groups and the gateway, and the profile ends the others"
 
 
 @pytest.mark.parametrize("egress", ["all", "none"])

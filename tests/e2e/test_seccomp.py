@@ -71,6 +71,13 @@ call("io_setup", 206, 1, ctypes.create_string_buffer(8))
 opens("bpf", 321, 0, room, 72)
 opens("userfaultfd", 323, 1)
 opens("perf_event_open", 298, room, 0, -1, -1, 0)
+SOCKETS_OWN, PAST_ROUTES, MESSAGE_PAST_ROUTES, ABOVE = 1, 5, 4, 1 << 32
+call("sendto past routes", 44, -1, room, 1, MESSAGE_PAST_ROUTES, room, 16)
+call("sendto past routes and more", 44, -1, room, 1, MESSAGE_PAST_ROUTES | 0x40 | ABOVE, room, 16)
+call("sendmsg past routes", 46, -1, room, MESSAGE_PAST_ROUTES)
+call("sendmmsg past routes", 307, -1, room, 1, MESSAGE_PAST_ROUTES)
+call("socket past routes", 54, -1, SOCKETS_OWN, PAST_ROUTES, room, 4)
+call("socket past routes and more", 54, -1, SOCKETS_OWN | ABOVE, PAST_ROUTES | ABOVE, room, 4)
 call("keyctl", 250, 0, -3, 0)
 call("add_key", 248, b"user", b"a", b"b", 1, -3)
 call("request_key", 249, b"user", b"a", None, -3)
@@ -163,6 +170,20 @@ def sockets():
             socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC).close()
     socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP).close()
     socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_UDP).close()
+    with socket.socket() as one, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        one.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 16)
+        other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        with socket.create_connection(one.getsockname()) as client:
+            client.send(b"x", socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+            client.sendmsg([b"y", b"z"], [], socket.MSG_NOSIGNAL)
+            assert one.accept()[0].recv(3, socket.MSG_WAITALL) == b"xyz"
     a, b = socket.socketpair()
     socket.send_fds(a, [b"x"], [0])
     socket.recv_fds(b, 1, 1)
@@ -355,6 +376,7 @@ async def test_a_server_opens_no_vsock_no_io_uring_and_nothing_else_that_it_does
     # That is the profile's work: what the kernel offers opens without it, or fails otherwise.
     kernels = {name for name, number in without.items() if number not in REFUSED}
     assert {"bpf", "keyctl", "unshare user", "vsock and more"} & kernels
+    assert {name for name in ours if "past routes" in name} <= kernels
     if HAS_VSOCK:
         assert without["vsock"] == 0
     if HAS_IO_URING:

@@ -52,13 +52,15 @@ def test_each_call_is_in_one_place_and_the_dangerous_ones_in_none() -> None:
         umount2 unshare setns pivot_root chroot fsopen fsmount move_mount open_tree mount_setattr
         kexec_load init_module finit_module delete_module reboot swapon quotactl open_by_handle_at
         fanotify_init lookup_dcookie memfd_secret iopl ioperm modify_ldt syslog acct vm86 uselib
-        clock_settime settimeofday sethostname socket socketpair clone personality"""
+        clock_settime settimeofday sethostname socket socketpair clone personality
+        setsockopt sendto sendmsg sendmmsg"""
     assert set(plain) & set(refused.split()) == set()
 
 
 def test_what_depends_on_arguments_is_never_let_through_without_them() -> None:
     rules = seccomp_rules.profile()["syscalls"]
-    for name in ("socket", "socketpair", "clone", "personality"):
+    with_conditions = ("socket", "socketpair", "clone", "personality", "setsockopt")
+    for name in (*with_conditions, "sendto", "sendmsg", "sendmmsg"):
         mine = [rule for rule in rules if name in rule["names"]]
         assert mine
         assert all(rule.get("args") for rule in mine), name
@@ -70,6 +72,38 @@ def test_what_depends_on_arguments_is_never_let_through_without_them() -> None:
         if argument["index"] == 0
     }
     assert families == {1, 2, 10, 16}  # within the machine, IPv4, IPv6, netlink
+
+
+def lets(call: str, *arguments: int) -> bool:
+    """Return whether the profile lets a call through, as libseccomp compares."""
+    return any(
+        rule["action"] == seccomp_rules.ALLOW
+        and call in rule["names"]
+        and all(arguments[a["index"]] & a["value"] == a["valueTwo"] for a in rule.get("args", ()))
+        for rule in seccomp_rules.profile()["syscalls"]
+    )
+
+
+DONTROUTE, BY_SOCKET, BY_OPTION = 0x4, 1, 5  # of Linux
+GARBAGE = (0, 1 << 32, 0xDEADBEEF << 32)  # above the 32 bits that the kernel looks at
+
+
+@pytest.mark.parametrize("above", GARBAGE)
+def test_nothing_is_sent_past_the_routing_table(above: int) -> None:
+    for call, place in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+        for flags in range(0x8000):
+            arguments = [7] * 6
+            arguments[place] = flags | above
+            assert lets(call, *arguments) is not bool(flags & DONTROUTE), (call, flags)
+    assert not lets("setsockopt", 3, BY_SOCKET | above, BY_OPTION | above, 0, 4)
+
+
+def test_all_other_options_of_sockets_are_set() -> None:
+    # IP, sockets, TCP, UDP, IPv6, ICMPv6, RAW, UDP-Lite, netlink, ALG, TLS, MPTCP, XDP
+    for level in (0, 1, 6, 17, 41, 58, 255, 136, 270, 279, 282, 284, 283):
+        for option in range(128):
+            refused = (level, option) == (BY_SOCKET, BY_OPTION)
+            assert lets("setsockopt", 3, level, option, 0, 4) is not refused, (level, option)
 
 
 def test_the_three_ways_to_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +243,7 @@ def test_which_profile_is_in_force_is_one_line_with_what_would_be_better(
     found = finding(options(wish, kind, **extra))
     assert (found.level, found.topic) == (level, "seccomp")
     assert words in found.words
+    assert ("own profile" in found.words) is ("table of neighbours" in found.words)
     assert mend in found.mend
     assert bool(found.mend) == (level is Level.WARN)
 

@@ -148,6 +148,9 @@ def test_servers_are_on_networks_of_tmpnb_and_that_of_the_operator_alone() -> No
         "host",
         "database",
         "tmpnb_control",
+        "tmpnb-x_control",
+        "tmpnb-x_my-net",
+        "tmpnb-lan",
         "0-tmpnb-control",
         "0f" * 32,
     ]
@@ -156,6 +159,38 @@ def test_servers_are_on_networks_of_tmpnb_and_that_of_the_operator_alone() -> No
     assert judged.reason(made(NetworkingConfig=attached)) != ""
     assert judged.reason(network(Name="tmpnb")) == ""
     assert judged.reason(network(Name="database")) != ""
+
+
+def test_networks_of_compose_projects_whose_names_begin_like_ours_are_theirs() -> None:
+    usual = Filter(lupa.lua53)
+    own = Filter(lupa.lua53, {"TMPNB_NETWORK": "lesson_1", "TMPNB_POOLS": "a_b, c_d"})
+
+    def joined(name: str) -> Ask:
+        return posted(f"/networks/{name}/connect", {"Container": "abc", "EndpointConfig": {}})
+
+    fine = [
+        *("tmpnb-open", "tmpnb-closed", "tmpnb-internet"),
+        *("tmpnb-tmpnb-Ab3dEf6hIj9k", "tmpnb-my.pool-2-Ab3dEf6hIj9k", "tmpnb-_check-Ab3dEf6hIj9k"),
+    ]
+    named = ["tmpnb-a_b-Ab3dEf6hIj9k", "tmpnb-c_d-Ab3dEf6hIj9k", "tmpnb-lesson_1-Ab3dEf6hIj9k"]
+    theirs = [
+        *("tmpnb-x_control", "tmpnb-x_default", "tmpnb-x-y_control", "tmpnb-x_my-frontend"),
+        *("tmpnb-_check", "tmpnb-_check-x_control", "tmpnb-", "tmpnb-a_b", "tmpnb-a_b-c_d"),
+    ]
+    for judged, passes in ((usual, fine), (own, fine + named)):
+        asks = [joined(name) for name in fine + named + theirs]
+        assert passing(judged, *asks) == [str(joined(name)) for name in passes]
+    assert own.reason(network(Name="tmpnb-x_control")) == (
+        "Name: neither one of tmpnb nor TMPNB_NETWORK; see TMPNB_POOLS"
+    )
+
+
+def test_another_profile_is_refused_with_the_command_that_mends_it(judged: Filter) -> None:
+    older = {**PROFILE, "syscalls": PROFILE["syscalls"][1:]}
+    assert judged.reason(of_host(SecurityOpt=[seccomp(older)])) == (
+        "HostConfig.SecurityOpt: another seccomp profile than the filter has;"
+        " after git pull: docker compose up -d --build --force-recreate"
+    )
 
 
 def test_subnets_are_those_of_the_operator() -> None:

@@ -95,9 +95,10 @@ ALLOWED = (
     ),
     _group(
         "sockets",
-        "what is done with one that is open; socket is among the calls with conditions",
+        "what is done with one that is open; what opens one, sends by it or sets its options is"
+        " among the calls with conditions",
         """accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg
-        recvmsg sendmmsg sendmsg sendto setsockopt shutdown""",
+        recvmsg shutdown""",
     ),
     _group(
         "between processes",

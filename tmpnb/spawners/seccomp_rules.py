@@ -31,6 +31,12 @@ UNIX, INET, INET6, NETLINK = 1, 2, 10, 16  # sys/socket.h
 STREAM, DATAGRAM, RAW, KIND = 1, 2, 3, 0xF  # the latter: all bits that say the type
 ANY, ICMP, TCP, UDP, ICMP6 = 0, 1, 6, 17, 58  # netinet/in.h
 ROUTES, AUDIT = 0, 9  # linux/netlink.h: what getifaddrs and `ip` read; what sudo writes to
+# sys/socket.h: what goes past the routing table, so to any address as if it were a neighbour. The
+# bits are as many as options of sockets, and places for them, have.
+PAST_ROUTES = 0x4  # MSG_DONTROUTE
+FLAGS_OF = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}  # which argument they are
+SOCKETS_OWN, SOCKETS_OWN_BITS = 1, 9  # SOL_SOCKET
+SET_PAST_ROUTES, SET_PAST_ROUTES_BITS = 5, 7  # SO_DONTROUTE
 PERSONALITIES = (0x0, 0x8, 0xFFFFFFFF)  # Linux; that of 32 bits, by name alone; which it is
 
 Rule = dict[str, Any]
@@ -43,7 +49,7 @@ def profile() -> dict[str, Any]:
         "archMap": [
             {"architecture": _scmp("arch", name), "subArchitectures": []} for name in ARCHITECTURES
         ],
-        "syscalls": [*_plain(), *_namespaces(), *_sockets(), *_personalities()],
+        "syscalls": [*_plain(), *_namespaces(), *_sockets(), *_sending(), *_personalities()],
     }
 
 
@@ -90,6 +96,19 @@ def _sockets() -> Iterator[Rule]:
     yield _rule("socket", "addresses of the container", netlink, _argument(2, ROUTES))
     audit = _rule("socket", "sudo and useradd do without", netlink, _argument(2, AUDIT))
     yield {**audit, "action": REFUSE, "errnoRet": EPROTONOSUPPORT}
+
+
+def _sending() -> Iterator[Rule]:
+    why = "by the routing table: past it, a server asks the machine for any number of neighbours"
+    for call, place in FLAGS_OF.items():
+        yield _rule(call, why, _argument(place, 0, PAST_ROUTES))
+    for place, value, bits in (
+        (1, SOCKETS_OWN, SOCKETS_OWN_BITS),
+        (2, SET_PAST_ROUTES, SET_PAST_ROUTES_BITS),
+    ):
+        for bit in (1 << number for number in range(bits)):
+            # Another value differs from this one in at least one bit.
+            yield _rule("setsockopt", "all but that", _argument(place, ~value & bit, bit))
 
 
 def _personalities() -> Iterator[Rule]:
