@@ -59,7 +59,7 @@ class ReadyHandler(BaseHandler):
         """Answer `{"ready", "checks": {"engine", "proxy", "servers"}}`; 503 unless all are true.
 
         `engine` and `proxy`: read in the last pass. `servers`: one is ready, or there is
-        room to start one and starts do not fail.
+        room to start one, what it needs of its image is there, and starts do not fail.
         """
         checks = self.site.orchestrator.readiness()
         ready = all(checks.values())
