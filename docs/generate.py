@@ -121,6 +121,17 @@ def shortcuts_table() -> str:
     return "\n".join(rows)
 
 
+def compose_table() -> str:
+    """Return the flags that docker-compose.yml gives, by the variable that they come from."""
+    by_variable: dict[str, list[str]] = {}
+    for name, variable in flags.COMPOSE.items():
+        by_variable.setdefault(variable, []).append(f"`--{flags.spellings(name)[0]}`")
+    fixed = by_variable.pop("")
+    rows = ["| flag | with Compose |", "|---|---|"]
+    rows += [f"| {', '.join(names)} | `{variable}` |" for variable, names in by_variable.items()]
+    return "\n".join([*rows, f"| {', '.join(fixed)} | what Compose needs |"])
+
+
 def settings_tables() -> str:
     """Return a table for each class: every spelling, the default, the full help."""
     names, blocks = flag_names(), []
@@ -203,7 +214,11 @@ FILES: Mapping[str, Callable[[], str]] = {  # generated as a whole, beside the c
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"flags": flags_table, "measured": measured},
     "docs/architecture.md": {"modules": modules_table},
-    "docs/configuration.md": {"shortcuts": shortcuts_table, "settings": settings_tables},
+    "docs/configuration.md": {
+        "shortcuts": shortcuts_table,
+        "compose": compose_table,
+        "settings": settings_tables,
+    },
     "docs/seccomp.md": {"calls": calls_table},
     "docs/sizing.md": {"sizes": sizes},
 }

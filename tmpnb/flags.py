@@ -125,6 +125,22 @@ SWITCHES = frozenset(
         "use_tokens",
     }
 )
+# Those that docker-compose.yml gives, and the variables they come from; empty: from none.
+COMPOSE: Mapping[str, str] = {
+    "spawner": "",
+    "image": "TMPNB_IMAGE",
+    "pool_size": "TMPNB_POOL_SIZE",
+    "docker_network": "TMPNB_NETWORK",
+    "egress": "TMPNB_EGRESS",
+    "own_networks": "",
+    "disk_limit": "TMPNB_DISK_LIMIT",
+    "pool_name": "TMPNB_NETWORK",
+    "ip": "",
+    "state_dir": "",
+    "trusted_proxies": "TMPNB_TRUSTED_PROXIES",
+    "exempt_networks": "TMPNB_EXEMPT_NETWORKS",
+    "stop_servers_on_exit": "TMPNB_STOP_SERVERS_ON_EXIT",
+}
 # Those below take no value.
 BUILT_IN = frozenset({"help", "help-all", "version"})  # known to traitlets
 SHORTCUTS: Mapping[str, tuple[dict[str, dict[str, Any]], str]] = {
@@ -203,9 +219,16 @@ def _check_name(name: str, known: Collection[str], given: set[str]) -> None:
     plain = name.replace("-", "_")
     trait = owners().get(plain, plain)
     if trait in given:
-        raise ConfigError(f"--{name} is given twice; leave one out")
+        raise ConfigError(f"--{name} is given twice; leave one out{_by_compose(trait)}")
     if "." not in name or trait in owners().values():  # others may be lists
         given.add(trait)
+
+
+def _by_compose(trait: str) -> str:
+    variable = COMPOSE.get(trait.rpartition(".")[2])
+    if variable is None:
+        return ""
+    return f" (with Compose, {f'set {variable}' if variable else 'docker-compose.yml has it'})"
 
 
 def _check_waiting(name: str) -> None:

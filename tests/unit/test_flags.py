@@ -168,7 +168,20 @@ def test_shortcuts_set_what_they_stand_for() -> None:
         (["--port"], "--port needs a value; write --port=…"),
         (["--port", "--ip=::1"], "--port needs a value; write --port=…"),
         (["--port=80", "--port=81"], "--port is given twice; leave one out"),
-        (["--pool-size=1", "--pool_size=1"], "--pool_size is given twice; leave one out"),
+        (
+            ["--pool-size=1", "--pool_size=1"],
+            "--pool_size is given twice; leave one out (with Compose, set TMPNB_POOL_SIZE)",
+        ),
+        (
+            ["--disk-limit=1g", "--DockerSpawner.disk_limit=2g"],
+            "--DockerSpawner.disk_limit is given twice; leave one out "
+            "(with Compose, set TMPNB_DISK_LIMIT)",
+        ),
+        (
+            ["--own-networks", "--own-networks=False"],
+            "--own-networks is given twice; leave one out "
+            "(with Compose, docker-compose.yml has it)",
+        ),
         (["--Tmpnb.port=1", "--port=2"], "--port is given twice; leave one out"),
         (["--debug=1"], "--debug takes no value"),
         (["--help=all"], "--help takes no value"),
