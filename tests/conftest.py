@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
+import docker
 import pytest
+from docker_stand_in import Engine, StandIn
 from running_site import Running
 from tornado.ioloop import IOLoop
 
@@ -64,6 +66,22 @@ def client(io_loop: IOLoop) -> Iterator[Client]:
         return Client(MAX_ANSWER)
 
     made: Client = io_loop.run_sync(make)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    """Return a pretended Docker engine."""
+    made = Engine()
+    yield made.state
+    made.close()
+
+
+@pytest.fixture
+def docker_client(stand_in: StandIn) -> Iterator[docker.APIClient]:
+    """Return a client of that engine."""
+    made = docker.APIClient(base_url=stand_in.url, version="1.41", timeout=10)
     yield made
     made.close()
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -380,6 +381,19 @@ async def test_a_spawner_that_is_not_set_up_says_so() -> None:
         with pytest.raises(SpawnerError, match="not set up"):
             await call
     await spawner.close()
+
+
+async def test_a_server_says_how_many_its_pool_may_have(
+    docker: StandIn, spawner_with: SpawnerFactory
+) -> None:
+    spawner = await spawner_with(egress="none")
+    assert docker_listing.CAPACITY not in docker_listing.labels("pool", "abc", 8888, None)
+    await spawner.start(SPEC)
+    assert docker_listing.CAPACITY not in docker.bodies[-1]["Labels"], "it is not known"
+    spawner.capacity = 40
+    await spawner.setup()
+    await spawner.start(replace(SPEC, server_id="xyz"))
+    assert docker.bodies[-1]["Labels"][docker_listing.CAPACITY] == "40"
 
 
 async def test_the_token_is_in_the_environment_and_in_no_request_address_or_command(

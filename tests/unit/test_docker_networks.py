@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
 from typing import Any, cast
 
 import docker
 import pytest
 from docker.errors import APIError, NotFound
-from docker_stand_in import Engine, StandIn
+from docker_stand_in import StandIn
 
 from tmpnb import firewall_bounds
 from tmpnb.errors import ConfigError, SpawnerError
@@ -24,45 +23,33 @@ from tmpnb.spawners.docker_whereabouts import Company
 CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
 
 
-@pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    made = Engine()
-    yield made.state
-    made.close()
-
-
-@pytest.fixture
-def client(stand_in: StandIn) -> Iterator[docker.APIClient]:
-    made = docker.APIClient(base_url=stand_in.url, version="1.41", timeout=10)
-    yield made
-    made.close()
-
-
 def test_a_network_is_made_once_with_its_labels(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     stand_in.rule("GET /networks/lan", lambda: (404, {"message": "network lan not found"}), 1)
     stand_in.rule("POST /networks/create", lambda: (201, {"Id": "1"}))
     stand_in.rule("GET /networks/lan", lambda: (200, {"Name": "lan"}))
-    ensure(client, "lan", {"a": "b"}, closed=False)
-    ensure(client, "lan", {"a": "b"}, closed=False)
+    ensure(docker_client, "lan", {"a": "b"}, closed=False)
+    ensure(docker_client, "lan", {"a": "b"}, closed=False)
     assert len(stand_in.requests("networks/create")) == 1
 
 
 def test_a_network_somebody_else_made_meanwhile_is_fine(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     stand_in.refuse("GET /networks/lan", 404, "network lan not found")
     stand_in.refuse("POST /networks/create", 409, "network with name lan already exists")
-    ensure(client, "lan", {}, closed=False)
+    ensure(docker_client, "lan", {}, closed=False)
     assert len(stand_in.requests("networks/create")) == 1
 
 
-def test_podman_says_it_in_its_own_words(client: docker.APIClient, stand_in: StandIn) -> None:
+def test_podman_says_it_in_its_own_words(
+    docker_client: docker.APIClient, stand_in: StandIn
+) -> None:
     stand_in.refuse("GET /networks/lan", 404, "network lan not found")
     words = "network name lan already used: network already exists"
     stand_in.refuse("POST /networks/create", 500, words)
-    ensure(client, "lan", {}, closed=False)
+    ensure(docker_client, "lan", {}, closed=False)
     assert len(stand_in.requests("networks/create")) == 1
 
 
@@ -76,21 +63,21 @@ def test_podman_is_asked_for_a_closed_network_without_a_name_server(reachable: b
 
 
 def test_what_podman_says_against_a_network_is_told(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     words = "subnet 198.18.0.0/28 is already used on the host or by another config"
     stand_in.refuse("POST /libpod/networks/create", 500, words)
     with pytest.raises(APIError, match="is already used on the host"):
-        docker_podman.make(client, "own", IPv4Network("198.18.0.0/28"), {}, reachable=True)
+        docker_podman.make(docker_client, "own", IPv4Network("198.18.0.0/28"), {}, reachable=True)
 
 
 def test_a_network_that_cannot_be_made_is_named(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     stand_in.refuse("GET /networks/lan", 404, "network lan not found")
     stand_in.refuse("POST /networks/create", 403, "no more address pools")
     with pytest.raises(ConfigError) as refused:
-        ensure(client, "lan", {}, closed=False)
+        ensure(docker_client, "lan", {}, closed=False)
     text = str(refused.value)
     assert text.startswith("--docker-network=lan: ")
     assert "no more address pools" in text
@@ -106,16 +93,16 @@ def test_a_network_that_cannot_be_made_is_named(
     ],
 )
 def test_a_network_that_is_there_must_be_closed_for_servers_without_egress(
-    client: docker.APIClient, stand_in: StandIn, network: dict[str, Any], closed: bool
+    docker_client: docker.APIClient, stand_in: StandIn, network: dict[str, Any], closed: bool
 ) -> None:
     assert (openness(network) is None) is closed
     stand_in.rule("GET /networks/lan", lambda: (200, network))
-    ensure(client, "lan", {}, closed=False)
+    ensure(docker_client, "lan", {}, closed=False)
     if closed:
-        ensure(client, "lan", {}, closed=True)
+        ensure(docker_client, "lan", {}, closed=True)
     else:
         with pytest.raises(ConfigError, match="docker network rm lan"):
-            ensure(client, "lan", {}, closed=True)
+            ensure(docker_client, "lan", {}, closed=True)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +336,7 @@ def test_an_answer_of_odd_shape_spoils_no_listing(
 
 
 def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     proxy = stand_in.add("proxy", {})
     other = stand_in.add("of-another-pool", {listing.MANAGED: "true"})
@@ -359,7 +346,7 @@ def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(
     stand_in.containers[proxy] |= {"Ports": ports, "NetworkSettings": gateways}
     on = {i: {"IPv4Address": f"172.18.0.{n}/16"} for n, i in enumerate((proxy, other, own), 2)}
     stand_in.rule("GET /networks/lan", lambda: (200, {"Containers": on}), 2)
-    networks = Networks(client, "lan")
+    networks = Networks(docker_client, "lan")
     for _ in range(2):
         company = networks.company({own})
         assert company.addresses == {ip_address("172.18.0.2")}, "the proxy's alone"
@@ -369,12 +356,12 @@ def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(
 
 
 def test_a_proxy_that_does_not_run_yet_is_looked_at_again(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     gateways = {"Networks": {"control": {"Gateway": "172.19.0.1"}}}
     on = {"proxy": {"IPv4Address": "172.18.0.2/16"}}
     stand_in.rule("GET /networks/lan", lambda: (200, {"Containers": on}))
-    networks = Networks(client, "lan")
+    networks = Networks(docker_client, "lan")
     assert networks.company(()) == Company()
     proxy = stand_in.add("proxy", {})
     ports = [{"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 8000}]  # noqa: S104 - read
@@ -384,5 +371,10 @@ def test_a_proxy_that_does_not_run_yet_is_looked_at_again(
     assert company.gateways == company.perhaps == {ip_address("172.19.0.1")}
 
 
-def test_servers_with_networks_of_their_own_have_no_company(client: docker.APIClient) -> None:
-    assert OwnNetworks(client, "p", "lan", subnets("198.18.0.0/15"), {}).company(()) == Company()
+def test_servers_with_networks_of_their_own_have_no_company(
+    docker_client: docker.APIClient,
+) -> None:
+    assert (
+        OwnNetworks(docker_client, "p", "lan", subnets("198.18.0.0/15"), {}).company(())
+        == Company()
+    )

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import docker
 import pytest
-from docker_stand_in import Engine, StandIn
+from docker_stand_in import StandIn
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tmpnb import gateway
 from tmpnb.errors import ConfigError
 from tmpnb.firewall_rules import CLOSED, OPEN, OUT, bridge
+from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_subnets
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, Room, ensure
-from tmpnb.spawners.docker_listing import INTERNET_NETWORK, MANAGED, POOL
+from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 from tmpnb.spawners.docker_networks import prepare
 from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK, Options
 from tmpnb.spawners.docker_subnets import OTHERS, free, prefix_for, room_in
 
 RANGE = IPv4Network("198.18.0.0/15")
-
-
-@pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    made = Engine()
-    yield made.state
-    made.close()
-
-
-@pytest.fixture
-def client(stand_in: StandIn) -> Iterator[docker.APIClient]:
-    made = docker.APIClient(base_url=stand_in.url, version="1.41", timeout=10)
-    yield made
-    made.close()
 
 
 def of(subnet: str) -> dict[str, Any]:
@@ -71,11 +57,11 @@ def test_free_subnets_come_from_the_end_and_overlap_nobody() -> None:
     [("all", OPEN_NETWORK, OPEN), ("none", CLOSED_NETWORK, CLOSED), ("internet", "out", OUT)],
 )
 def test_a_network_for_any_egress_is_small_and_the_firewall_knows_its_bridge(
-    client: docker.APIClient, stand_in: StandIn, egress: str, name: str, prefix: str
+    docker_client: docker.APIClient, stand_in: StandIn, egress: str, name: str, prefix: str
 ) -> None:
     network = "" if egress != "internet" else name
     options = Options("image", egress=egress, network=network, capacity=100)
-    assert prepare(client, "pool", options)
+    assert prepare(docker_client, "pool", options)
     made = stand_in.networks[name]
     assert made["Options"][BRIDGE] == bridge(prefix, name)
     assert (made["Options"].get(ICC) == "false") is (egress != "all")
@@ -85,7 +71,7 @@ def test_a_network_for_any_egress_is_small_and_the_firewall_knows_its_bridge(
 
 
 def test_what_the_engine_or_the_machine_has_is_not_taken(
-    client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    docker_client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = Room(IPv4Network("10.0.0.0/24"), 10)
     monkeypatch.setattr(
@@ -94,45 +80,45 @@ def test_what_the_engine_or_the_machine_has_is_not_taken(
     stand_in.networks["theirs"] = of("10.0.0.128/26")
     said = "Pool overlaps with other one on this address space"
     stand_in.refuse("POST /networks/create", 403, said, 1)
-    ensure(client, "lan", {}, closed=False, room=room)
+    ensure(docker_client, "lan", {}, closed=False, room=room)
     assert str(subnet_of(stand_in.networks["lan"])) == "10.0.0.0/26"
-    ensure(client, "another", {}, closed=False, room=room)
+    ensure(docker_client, "another", {}, closed=False, room=room)
     with pytest.raises(ConfigError, match="no free network in --own-subnets"):
-        ensure(client, "a third", {}, closed=False, room=room)
+        ensure(docker_client, "a third", {}, closed=False, room=room)
 
 
 @pytest.mark.parametrize("route", ["128.0.0.0/1", "192.0.0.0/3", "198.18.0.0/15"])
 def test_a_route_of_a_vpn_for_all_traffic_takes_no_subnets(
-    client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, route: str
+    docker_client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, route: str
 ) -> None:
     monkeypatch.setattr("tmpnb.spawners.docker_bridges.routed", lambda: [ip_network(route)])
-    ensure(client, "lan", {}, closed=False, room=Room(RANGE, 10))
+    ensure(docker_client, "lan", {}, closed=False, room=Room(RANGE, 10))
     assert subnet_of(stand_in.networks["lan"]).subnet_of(RANGE)
 
 
 def test_one_that_is_there_is_used_and_its_size_is_told(
-    client: docker.APIClient, stand_in: StandIn, caplog: pytest.LogCaptureFixture
+    docker_client: docker.APIClient, stand_in: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand_in.networks["small"], stand_in.networks["large"] = of("10.0.0.0/26"), of("172.18.0.0/16")
     room = Room(RANGE, 54)
-    ensure(client, "large", {}, closed=True, room=room)
+    ensure(docker_client, "large", {}, closed=True, room=room)
     assert "docker network rm large" in caplog.text
     caplog.clear()
     stand_in.networks["many"] = of("10.0.0.0/20")
-    ensure(client, "many", {}, closed=True, room=Room(RANGE, 2000))
+    ensure(docker_client, "many", {}, closed=True, room=Room(RANGE, 2000))
     assert not caplog.text, "it has to be so large"
-    ensure(client, "small", {}, closed=True, room=room)
+    ensure(docker_client, "small", {}, closed=True, room=room)
     assert not caplog.text
     with pytest.raises(
         ConfigError, match=r"--pool-size=55: the network small has addresses for 54 servers;"
     ):
-        ensure(client, "small", {}, closed=True, room=Room(RANGE, 55))
+        ensure(docker_client, "small", {}, closed=True, room=Room(RANGE, 55))
     assert not stand_in.requests("create")
 
 
-def join(stand_in: StandIn, network: str, pool: str, count: int) -> None:
+def join(stand_in: StandIn, network: str, pool: str, count: int, capacity: int = 0) -> None:
     """Put servers of a pool on a network; "" stands for other containers."""
-    labels = {MANAGED: "true", POOL: pool} if pool else {}
+    labels = listing.labels(pool, "abc", 8888, None, capacity) if pool else {}
     present = stand_in.networks[network].setdefault("Containers", {})
     for number in range(count):
         present[stand_in.add(f"tmpnb-{pool}-{number}", labels)] = {}
@@ -147,37 +133,63 @@ SHARED = [
 
 @pytest.mark.parametrize(("egress", "name", "prefix"), SHARED)
 def test_a_second_pool_does_not_begin_on_a_network_that_the_first_one_fills(
-    client: docker.APIClient, stand_in: StandIn, egress: str, name: str, prefix: str
+    docker_client: docker.APIClient, stand_in: StandIn, egress: str, name: str, prefix: str
 ) -> None:
     shared = of("10.0.0.0/26") | {"Internal": egress == "none"}
     stand_in.networks[name] = shared | {"Options": {ICC: "false", BRIDGE: bridge(prefix, name)}}
     join(stand_in, name, "first", 30)
-    prepare(client, "second", Options("image", egress=egress, capacity=24))
+    prepare(docker_client, "second", Options("image", egress=egress, capacity=24))
     with pytest.raises(ConfigError) as refused:
-        prepare(client, "second", Options("image", egress=egress, capacity=25))
+        prepare(docker_client, "second", Options("image", egress=egress, capacity=25))
     text = str(refused.value)
     assert f"--pool-size=25: the network {name} has addresses for 24 servers" in text
     assert "30 containers of others" in text
     assert f"--docker-network={name}-2" in text
 
 
+def test_what_another_pool_may_yet_have_is_kept_for_it(
+    docker_client: docker.APIClient, stand_in: StandIn
+) -> None:
+    stand_in.networks[CLOSED_NETWORK] = of("10.0.0.0/26")
+    join(stand_in, CLOSED_NETWORK, "first", 2, capacity=40)
+    join(stand_in, CLOSED_NETWORK, "_check", 1, capacity=40)
+    prepare(docker_client, "second", Options("image", egress="none", capacity=14))
+    more = Options("image", egress="none", capacity=15)
+    with pytest.raises(ConfigError, match="for 14 servers besides 41 containers of others"):
+        prepare(docker_client, "second", more)
+    for entry in stand_in.containers.values():
+        entry["Created"] -= 10
+    join(stand_in, CLOSED_NETWORK, "first", 1, capacity=30)  # with fewer, started again
+    prepare(docker_client, "second", more)
+    join(stand_in, CLOSED_NETWORK, "first", 1, capacity=1)
+    prepare(docker_client, "first", Options("image", egress="none", capacity=54))
+
+
+@pytest.mark.parametrize("told", ["", "-5", "many", "9" * 30, "٣"])
+def test_of_a_pool_that_does_not_say_how_many_it_may_have_those_count_that_are_there(
+    told: str,
+) -> None:
+    entries = [{"Id": str(n), "Labels": {listing.POOL: "a", listing.CAPACITY: told}} for n in "12"]
+    assert listing.most_of_each_pool(entries) == {"a": 2}
+
+
 def test_a_pool_that_starts_again_has_the_room_that_was_made_for_it(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     stand_in.networks[CLOSED_NETWORK] = of("10.0.0.0/26")
     join(stand_in, CLOSED_NETWORK, "pool", 54)
     join(stand_in, CLOSED_NETWORK, "_check", 2)  # of a doctor that looks just now
     join(stand_in, CLOSED_NETWORK, "", 2)  # a sentry, and a proxy
     full = Options("image", egress="none", capacity=54)
-    prepare(client, "pool", full)
-    prepare(client, "_check", full)
+    prepare(docker_client, "pool", full)
+    prepare(docker_client, "_check", full)
     join(stand_in, CLOSED_NETWORK, "", 1)
     with pytest.raises(ConfigError, match="has addresses for 53 servers"):
-        prepare(client, "pool", full)
+        prepare(docker_client, "pool", full)
 
 
 def test_who_cannot_name_the_network_that_leads_out_is_not_told_to(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
     name = INTERNET_NETWORK
     options = {ICC: "false", BRIDGE: bridge(OUT, name)}
@@ -186,23 +198,23 @@ def test_who_cannot_name_the_network_that_leads_out_is_not_told_to(
     join(stand_in, name, "first", 50)
     apart = Options("image", egress="internet", network="lan", own_networks=True, capacity=10)
     with pytest.raises(ConfigError, match="has addresses for 4 servers") as refused:
-        prepare(client, "second", apart)
+        prepare(docker_client, "second", apart)
     assert "--docker-network" not in str(refused.value)
 
 
 def test_who_else_may_be_on_a_named_network_is_not_held_to_the_servers_bounds(
-    client: docker.APIClient, stand_in: StandIn
+    docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
-    prepare(client, "pool", Options("image", network="lan", capacity=10))
+    prepare(docker_client, "pool", Options("image", network="lan", capacity=10))
     assert subnet_of(stand_in.networks["lan"]).prefixlen == 26
     assert "Options" not in stand_in.networks["lan"] or not stand_in.networks["lan"]["Options"]
 
 
 @pytest.mark.parametrize("more", [{"network_mode": "bridge"}, {"links": {"db": "db"}}])
 def test_the_operator_s_own_network_goes_before_ours(
-    client: docker.APIClient, stand_in: StandIn, more: dict[str, Any]
+    docker_client: docker.APIClient, stand_in: StandIn, more: dict[str, Any]
 ) -> None:
-    prepare(client, "pool", Options("image", extra_host_config=more))
+    prepare(docker_client, "pool", Options("image", extra_host_config=more))
     assert stand_in.networks == {}
 
 
@@ -218,9 +230,9 @@ def test_routes_are_read_as_the_kernel_writes_them() -> None:
 
 @pytest.mark.parametrize("egress", ["all", "none"])
 def test_the_network_of_all_servers_goes_when_nobody_is_on_it_and_comes_again(
-    client: docker.APIClient, stand_in: StandIn, egress: str
+    docker_client: docker.APIClient, stand_in: StandIn, egress: str
 ) -> None:
-    networks = prepare(client, "pool", Options("image", egress=egress))
+    networks = prepare(docker_client, "pool", Options("image", egress=egress))
     [name] = stand_in.networks
     networks.close()
     assert stand_in.networks == {}
@@ -232,6 +244,8 @@ def test_the_network_of_all_servers_goes_when_nobody_is_on_it_and_comes_again(
     assert list(stand_in.networks) == [name]
 
 
-def test_a_network_that_somebody_named_stays(client: docker.APIClient, stand_in: StandIn) -> None:
-    prepare(client, "pool", Options("image", egress="none", network="mine")).close()
+def test_a_network_that_somebody_named_stays(
+    docker_client: docker.APIClient, stand_in: StandIn
+) -> None:
+    prepare(docker_client, "pool", Options("image", egress="none", network="mine")).close()
     assert list(stand_in.networks) == ["mine"]

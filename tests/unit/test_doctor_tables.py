@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
-from docker_stand_in import Engine, StandIn
+from docker_stand_in import StandIn
 
 from tmpnb.doctor import tables
 from tmpnb.doctor.tables import (
@@ -141,13 +140,6 @@ def test_what_cannot_be_seen_is_said_as_such() -> None:
     [finding] = found(There(here=False))
     assert (finding.level, finding.words.partition(":")[0]) == (Level.SKIP, "unknown")
     assert found(Examination()) == []
-
-
-@pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    made = Engine()
-    yield made.state
-    made.close()
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ class Room:
         strangers, others = self._company(client, network)
         room = room_in(network, strangers, others)
         if room is not None and room < self.servers:
-            besides = f" besides {strangers + others} containers of others" if strangers else ""
+            counted = f"{strangers + others} containers of others, there or to come"
+            besides = f" besides {counted}" if strangers else ""
             other = f"name another with --docker-network={name}-2, or " if self.named else ""
             raise ConfigError(
                 f"--pool-size={self.servers}: the network {name} has addresses for {room}"
@@ -78,20 +79,21 @@ class Room:
             )
 
     def _company(self, client: docker.APIClient, network: Facts) -> tuple[int, int]:
-        """Return how many servers of other pools are on a network, and how many others.
+        """Return how many servers of other pools a network has to hold, and how many others.
 
-        Doctor's pool, which no operator can name, has a server or two in the place of those
-        of the operator's: to it these are no strangers.
+        A pool that is on it may yet have as many as its capacity. Doctor's pool, which no operator
+        can name, has a server or two in the place of those of the operator's: to it these are no
+        strangers.
         """
         present = set(network.get("Containers") or ())
         if not (present and self.pool) or self.pool.startswith("_"):
             return 0, 0
         servers = client.containers(all=True, filters={"label": f"{listing.MANAGED}=true"})
-        pools = {entry["Id"]: entry["Labels"].get(listing.POOL) or "" for entry in servers}
-        known = {one: pools[one] for one in present if one in pools}
-        tried = sum(pool.startswith("_") for pool in known.values())
-        own = sum(pool == self.pool for pool in known.values())
-        return len(known) - own - tried, len(present) - len(known) + tried
+        there = [entry for entry in servers if entry["Id"] in present]
+        pools = listing.most_of_each_pool(there)
+        tried = sum(count for pool, count in pools.items() if pool.startswith("_"))
+        strangers = sum(count for pool, count in pools.items() if pool != self.pool)
+        return strangers - tried, len(present) - len(there) + tried
 
 
 def ensure(

@@ -206,7 +206,8 @@ class Containers:
     def _create(self, order: Order) -> str:
         options = self._options
         listens_on = options.container_ip if options.host_network else None
-        own = listing.labels(self._pool, order.server_id, order.port, listens_on)
+        about = (order.server_id, order.port, listens_on, options.capacity)
+        own = listing.labels(self._pool, *about)
         person = self._person(order.image)
         network = self.networks.place(order.server_id)
         kit = self._kit.supply(order.image, options.environment)

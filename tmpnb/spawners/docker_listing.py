@@ -7,7 +7,8 @@ name says when it was claimed, for a name is all the engine lets us change after
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmpnb.errors import SpawnerError
@@ -17,6 +18,7 @@ MANAGED = "tmpnb.managed"
 POOL = "tmpnb.pool"
 SERVER = "tmpnb.server"
 PORT = "tmpnb.port"  # the server listens on it, in its own network
+CAPACITY = "tmpnb.capacity"  # of the pool, when the server was made
 IP = "tmpnb.ip"  # where it listens on the engine's own network; only there
 INTERNET_NETWORK = "tmpnb-internet"  # leads out alone; servers are reached by others, if they can
 
@@ -43,10 +45,43 @@ RETURNING = frozenset({"exited", "restarting", "initialized", "stopping", "stopp
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
 
 
-def labels(pool: str, server_id: str, port: int, ip: str | None) -> dict[str, str]:
-    """Return the labels of a server's container; `ip` only on the engine's own network."""
+def labels(
+    pool: str, server_id: str, port: int, ip: str | None, capacity: int = 0
+) -> dict[str, str]:
+    """Return the labels of a server's container.
+
+    Args:
+        pool: Whose it is.
+        server_id: Which it is.
+        port: That it listens on.
+        ip: On the engine's own network only.
+        capacity: Servers that the pool may have; 0: unknown.
+    """
     own = {MANAGED: "true", POOL: pool, SERVER: server_id, PORT: str(port)}
+    own |= {CAPACITY: str(capacity)} if capacity else {}
     return own if ip is None else own | {IP: ip}
+
+
+def most_of_each_pool(entries: Iterable[Entry]) -> dict[str, int]:
+    """Return how many servers each pool has among these, or may yet have by its newest one.
+
+    Doctor's pool has those that are there: the capacity it knows is the operator's.
+    """
+    present: Counter[str] = Counter()
+    newest: dict[str, tuple[int, int]] = {}
+    for entry in entries:
+        told = entry.get("Labels") or {}
+        pool = str(told.get(POOL) or "")
+        capacity = 0 if pool.startswith("_") else _count(str(told.get(CAPACITY) or ""))
+        made = entry.get("Created")
+        present[pool] += 1
+        told_at = (made if isinstance(made, int) else 0, capacity)
+        newest[pool] = max(newest.get(pool, told_at), told_at)
+    return {pool: max(count, newest[pool][1]) for pool, count in present.items()}
+
+
+def _count(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
 
 
 def selection(pool: str, server_id: str | None = None) -> dict[str, list[str]]:

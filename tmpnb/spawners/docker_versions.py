@@ -10,16 +10,20 @@ from tmpnb.finding import Finding, skip, warn
 from tmpnb.spawners.docker_kind import Facts
 
 TOPIC = "version"
-OLDEST = (25, 0)  # of Docker, with fixes by its makers
-OLDEST_REBUILT = (20, 10)  # and by any distribution
+SUPPORTED = 25  # of Docker, the oldest with fixes by its makers
+OLDEST = f"{SUPPORTED}.0"
+OLDEST_REBUILT = "20.10"  # and by any distribution
 UPDATE = "update the engine of this machine, and restart it"
 
 # runc: first mended release of each line, and what mends it. Later lines came with the fix.
-RUNC: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = (
-    ("CVE-2024-21626", ((1, 1, 12),)),
-    ("CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881", ((1, 2, 8), (1, 3, 3), (1, 4, 0))),
+RUNC: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("CVE-2024-21626", ("1.1.12",)),
+    ("CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881", ("1.2.8", "1.3.3", "1.4.0-rc.3")),
 )
-_NUMBER = re.compile(r"v?(\d+(?:\.\d+){1,2})")
+_NUMBER = re.compile(
+    r"v?(\d{1,9}(?:\.\d{1,9}){1,2})(?:[-~.]?(alpha|beta|rc)[-.]?(\d{0,9}))?", re.IGNORECASE
+)
+_STAGES = ("alpha", "beta", "rc", "")  # of a number, in their order; the last is the release itself
 # `1.1.5+ds1`, `20.10.24+dfsg1`, `1.1.12-0ubuntu3`, `1.1.4-1.el9`: fixes under an old number.
 _REBUILT = re.compile(r"\+ds|\+dfsg|~ds|~deb|\+deb|ubuntu|\.el\d|\.fc\d|suse|amzn", re.IGNORECASE)
 
@@ -34,9 +38,9 @@ def findings(said: Facts) -> Iterator[Finding]:
         name, whole = str(part.get("Name") or ""), _whole(part)
         number = _number(str(part.get("Version") or ""))
         oldest = OLDEST_REBUILT if _REBUILT.search(whole) else OLDEST
-        if name == "Engine" and number and number < oldest:
+        if name == "Engine" and number and number < _number(oldest):
             words = f"Docker {part.get('Version')} gets no more fixes from those who made it"
-            yield warn(TOPIC, words, f"Docker {OLDEST[0]} or newer, or your distribution's own")
+            yield warn(TOPIC, words, f"Docker {SUPPORTED} or newer, or your distribution's own")
         elif "runc" in name.lower() and (number := _number(_runcs(part))):
             yield from _of_runc(number, _runcs(part), whole)
 
@@ -56,9 +60,10 @@ def _of_runc(number: tuple[int, ...], version: str, whole: str) -> Iterator[Find
         yield warn(TOPIC, f"runc {version} has known ways out of a container: {flaws}", UPDATE)
 
 
-def _has(number: tuple[int, ...], mended: tuple[tuple[int, ...], ...]) -> bool:
+def _has(number: tuple[int, ...], mended: tuple[str, ...]) -> bool:
     """Return whether a release has a fix that came with these, each the first of its line."""
-    return number >= mended[-1] or any(number[:2] == m[:2] and number >= m for m in mended)
+    first = [_number(one) for one in mended]
+    return number >= first[-1] or any(number[:2] == m[:2] and number >= m for m in first)
 
 
 def _parts(said: Facts) -> list[Mapping[str, Any]]:
@@ -82,5 +87,10 @@ def _whole(part: Mapping[str, Any]) -> str:
 
 
 def _number(version: str) -> tuple[int, ...]:
+    """Return what to compare: three numbers, the stage, and the number of a pre-release."""
     found = _NUMBER.match(version)
-    return tuple(int(one) for one in found[1].split(".")) if found else ()
+    if not found:
+        return ()
+    whole, stage, count = found.groups(default="")
+    numbers = [*map(int, whole.split(".")), 0][:3]
+    return (*numbers, _STAGES.index(stage.lower()), int(count or 0))
