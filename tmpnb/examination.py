@@ -44,6 +44,7 @@ class ServerNetwork:
     bridge: str  # its interface on the engine's machine
     addresses: int  # in IPv4
     in_six: bool = False  # whether it has addresses in IPv6
+    is_second: bool = False  # whether servers have another card, by which no route leads out
 
 
 class Examination:

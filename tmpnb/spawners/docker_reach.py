@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from tmpnb.spawners.docker_door import FAULTS
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_subnets import PREFIX, prefix_for, subnets_of
+
+OWN_STACK = ("runsc", "gvisor")  # parts of names of runtimes whose servers keep their own tables
 
 # Runs inside, so it must do with any Python 3. All at once: a silence takes three seconds.
 # The kernel may tell of a refusal a moment after it has ended the attempt, which looks like a
@@ -136,7 +139,10 @@ def server_networks(client: docker.APIClient, options: Options) -> list[ServerNe
         found.append(ServerNetwork(own, bridge, 1 << (32 - PREFIX)))
     named = "" if options.apart else options.place or options.published_on or "bridge"
     names = filter(None, dict.fromkeys((named, options.way_out)))
-    return [*found, *(_described(client, name, options) for name in names)]
+    others = [_described(client, name, options) for name in names]
+    if found and not any(word in options.limits.runtime for word in OWN_STACK):
+        others = [replace(network, is_second=True) for network in others]
+    return [*found, *others]
 
 
 def _described(client: docker.APIClient, name: str, options: Options) -> ServerNetwork:
