@@ -29,6 +29,7 @@ class ServerFacts:
     listeners: tuple[Listener, ...] | None = None  # in its own network
     memory: int | None = None  # bytes in use
     root_allowed: bool = False  # by the operator
+    routeless: str = ""  # the one network it is on, if no route leads out of it and that matters
 
     @property
     def at_port(self) -> tuple[Listener, ...]:
