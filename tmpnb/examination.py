@@ -30,6 +30,7 @@ class ServerFacts:
     listeners: tuple[Listener, ...] | None = None  # in its own network
     memory: int | None = None  # bytes in use
     root_allowed: bool = False  # by the operator
+    routeless: str = ""  # the one network it is on, if no route leads out of it and that matters
 
     @property
     def at_port(self) -> tuple[Listener, ...]:
@@ -45,6 +46,7 @@ class ServerNetwork:
     bridge: str  # its interface on the engine's machine
     addresses: int  # in IPv4
     in_six: bool = False  # whether it has addresses in IPv6
+    is_second: bool = False  # whether servers have another card, by which no route leads out
 
 
 class Examination:

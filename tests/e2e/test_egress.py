@@ -530,6 +530,7 @@ async def test_doctor_tries_what_the_operator_names_from_inside_a_server(
         else:
             expected = f"ok   reach    {place} is not reached from a server"
         assert expected in answer.lines, answer.text
+    assert "names its network card" not in answer.text, "this engine gives each a default route"
     assert answer.code == 0, answer.text
 
 
@@ -549,3 +550,38 @@ async def test_with_the_internet_alone_doctor_tries_each_closed_range_by_itself(
     ):
         assert expected in answer.lines, answer.text
     assert answer.code == 0, answer.text
+
+
+WEAK = ("--seccomp=engine", "--proxy-ip=0.0.0.0", "--pool-size=60")
+MENDED = ("--disk-limit=64m", "--seccomp=tmpnb", "--subdomains=notebooks.example", "--pool-size=60")
+WEAKNESSES = {  # how the line begins, and how it ends
+    "warn seccomp  servers have Docker's own profile": "; mend: --seccomp=tmpnb",
+    "warn bounds   neither disk nor inodes are bounded": "; mend: --disk-limit=256m",
+    "warn tables   nothing keeps one server from filling": (
+        "; mend: tmpnb firewall --apply, as root on the engine's machine"
+    ),
+    "warn origin   the service is public": (
+        "; mend: give each server a host name of its own with --subdomains=DOMAIN"
+        " (docs/subdomains.md)"
+    ),
+}
+
+
+async def test_each_weakness_is_one_line_of_doctor_whose_fix_works(
+    engine: OwnEngine, outside: list[str], tmp_path: Path
+) -> None:
+    del outside
+    with engine.network.inside():
+        weak = await run(*doctor(engine, tmp_path, *WEAK))
+    for begin, end in WEAKNESSES.items():
+        [line] = [one for one in weak.lines if one.startswith(begin)]
+        assert line.endswith(end), line
+    firewall(engine, "--apply")
+    try:
+        with engine.network.inside():
+            mended = await run(*doctor(engine, tmp_path, *MENDED))
+    finally:
+        firewall(engine, "--remove")
+    left = [one for one in mended.lines if one.startswith(tuple(WEAKNESSES))]
+    assert left == [], mended.text
+    assert not weak.of("FAIL") + mended.of("FAIL"), weak.text + mended.text

@@ -37,7 +37,7 @@ from requirements import ROOT, missing
 from spawner_engines import stub_command, wait_until_it_answers
 from tornado.ioloop import IOLoop
 
-from tmpnb.errors import ConfigError
+from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.spawners.base import ServerSpec
 
@@ -165,6 +165,27 @@ async def test_a_spawner_works_through_the_filter_as_without_it(
         client.close()
         await spawner.close()
     assert [r for r in caplog.messages if "cannot be seen" in r or "without the kit" in r] == []
+
+
+async def test_an_orchestrator_of_another_version_is_told_what_to_do_in_one_line(
+    engine: RealEngine, filtered: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    older = tmp_path / "older.json"
+    older.write_text(json.dumps({**PROFILE, "syscalls": PROFILE["syscalls"][1:]}))
+    monkeypatch.setenv("DOCKER_HOST", filtered)
+    spawner = engine.new_spawner("older", stub_command("python3"), seccomp=str(older))
+    try:
+        await spawner.setup()
+        with pytest.raises(SpawnerError) as refused:
+            await spawner.start(ServerSpec("abc", "/user/abc/", "token"))
+    finally:
+        await spawner.close()
+    text = str(refused.value)
+    assert text.endswith(
+        "another seccomp profile than the filter has;"
+        " after git pull: docker compose up -d --build --force-recreate"
+    )
+    assert "\n" not in text
 
 
 async def test_what_tmpnb_does_not_ask_is_refused(filtered: str, engine: RealEngine) -> None:

@@ -14,6 +14,9 @@ import docker_engine
 import pytest
 
 from tmpnb.spawners import docker_reach
+from tmpnb.spawners.docker_hardening import Limits
+from tmpnb.spawners.docker_kind import Kind
+from tmpnb.spawners.docker_options import Options
 
 PROGRAMS = {
     docker_reach.PROBE: lambda said: json.loads(said),
@@ -127,3 +130,29 @@ def test_what_a_container_opens_is_read_or_unknown(
 ) -> None:
     client = cast("docker.APIClient", Printing(printed, running=running))
     assert docker_reach.opened(client, {}) == found
+
+
+CLOSED = {"NetworkSettings": {"Networks": {"tmpnb-closed": {"Gateway": ""}}}}
+OPEN = {"NetworkSettings": {"Networks": {"tmpnb-closed": {"Gateway": "198.18.0.1"}}}}
+BOTH = {"NetworkSettings": {"Networks": {"own": {"Gateway": ""}, "out": {"Gateway": "10.0.0.1"}}}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "runtime", "expected"),
+    [
+        (CLOSED, Kind(), "", "tmpnb-closed"),
+        (CLOSED, Kind(), "runc", "tmpnb-closed"),
+        (CLOSED, Kind(), "runsc", ""),  # in a table of its own
+        (CLOSED, Kind("Podman"), "", ""),  # whose profile of system calls is told of anyway
+        (OPEN, Kind(), "", ""),
+        (BOTH, Kind(), "", ""),  # told of by the networks themselves
+        ({"NetworkSettings": {"Networks": {"a": None}}}, Kind(), "", "a"),
+        ({"NetworkSettings": None}, Kind(), "", ""),
+        ({}, Kind(), "", ""),
+    ],
+)
+def test_a_network_without_a_way_out_is_told_where_it_matters(
+    entry: dict[str, Any], kind: Kind, runtime: str, expected: str
+) -> None:
+    options = Options("image", kind=kind, limits=Limits(runtime=runtime))
+    assert docker_reach.routeless(entry, options) == expected

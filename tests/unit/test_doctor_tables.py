@@ -20,6 +20,7 @@ from tmpnb.doctor.tables import (
 from tmpnb.examination import Examination, ServerNetwork
 from tmpnb.finding import Finding, Level
 from tmpnb.firewall_rules import Exceptions, table
+from tmpnb.spawners.docker_hardening import Limits
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_reach import server_networks
 
@@ -72,6 +73,33 @@ def test_networks_that_are_too_large_are_named() -> None:
     assert "leave --docker-network out" in lines[0]
     assert "docker network rm lan" in lines[1]
     assert "which holds 1024; mend: leave IPv6 off" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"egress": "internet", "own_networks": True, "network": "lan"}, True),
+        ({"egress": "none", "own_networks": True, "network": "lan"}, False),
+        ({"egress": "internet"}, False),
+        ({"egress": "all"}, False),
+    ],
+)
+@pytest.mark.parametrize("runtime", ["", "runc", "runsc", "runsc-kvm"])
+def test_servers_with_two_cards_are_named_with_what_helps(
+    stand_in: StandIn,
+    docker_client: docker.APIClient,
+    settings: dict[str, object],
+    warned: bool,
+    runtime: str,
+) -> None:
+    del stand_in
+    made = Options("image", limits=Limits(runtime=runtime), **settings)  # type: ignore[arg-type]  # a table of settings
+    found = [network_finding(one, 10, 1024) for one in server_networks(docker_client, made)]
+    lines = [finding.line() for finding in found if finding]
+    assert lines == (warned and "runsc" not in runtime) * [
+        "warn tables   a server that names its network card, as it has two, can fill the machine's"
+        " table of neighbours for seconds; mend: --runtime=runsc, or --egress=none"
+    ]
 
 
 def test_the_bounds_are_read_from_the_rules_themselves() -> None:

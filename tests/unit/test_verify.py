@@ -170,3 +170,13 @@ def test_what_the_engine_does_not_tell_is_skipped() -> None:
     nothing = ServerFacts()
     for judge in (verify.user_finding, verify.port_finding, verify.idle_finding):
         assert judge(nothing).level is Level.SKIP
+
+
+def test_a_network_that_leads_nowhere_is_told_with_what_helps() -> None:
+    assert verify.route_finding(ServerFacts()) is None
+    found = verify.route_finding(ServerFacts(routeless="tmpnb-closed"))
+    assert found is not None
+    assert found.line() == (
+        "warn tables   a server that names its network card, as no route leads out of tmpnb-closed,"
+        " can fill the machine's table of neighbours for seconds; mend: --runtime=runsc"
+    )

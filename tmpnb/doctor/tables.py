@@ -143,6 +143,11 @@ def network_finding(network: ServerNetwork, capacity: int, most6: int | None) ->
         own = ANEW.format(network.name)
         mend = "leave --docker-network out" if network.name == "bridge" else own
         return warn(TOPIC, f"{words} fill the machine's table of neighbours", mend)
+    if network.is_second:
+        words = (
+            "a server that names its network card, as it has two, can fill the machine's table of"
+        )
+        return warn(TOPIC, f"{words} neighbours for seconds", "--runtime=runsc, or --egress=none")
     if network.in_six:
         holds = "" if most6 is None else f", which holds {most6}"
         words = f"on the network {network.name} one server can fill the machine's table of"

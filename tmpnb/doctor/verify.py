@@ -48,7 +48,7 @@ class Visited:
 async def findings(
     server: Visited, redirect_uri: str, facts: ServerFacts
 ) -> AsyncGenerator[Finding, None]:
-    """Yield a finding for each of `TOPICS`."""
+    """Yield a finding for each of `TOPICS`, and of the way out if something is wrong with it."""
     yield await path_finding(server)
     access = await access_finding(server)
     yield access
@@ -59,6 +59,8 @@ async def findings(
     yield user_finding(facts)
     yield port_finding(facts)
     yield idle_finding(facts)
+    if route := route_finding(facts):
+        yield route
 
 
 async def path_finding(server: Visited) -> Finding:
@@ -144,6 +146,15 @@ def idle_finding(facts: ServerFacts) -> Finding:
     if facts.memory is None:
         return skip("idle", "the engine does not tell how much memory it uses")
     return ok("idle", f"it uses {sizes.in_words(facts.memory)} of memory when nobody uses it")
+
+
+def route_finding(facts: ServerFacts) -> Finding | None:
+    """Say that it can fill a table of the machine; None if it cannot, as far as known. Pure."""
+    if not facts.routeless:
+        return None
+    words = f"a server that names its network card, as no route leads out of {facts.routeless},"
+    words += " can fill the machine's table of neighbours for seconds"
+    return warn("tables", words, "--runtime=runsc")
 
 
 def _said(status: int | None) -> str:

@@ -107,8 +107,8 @@ class DockerExamination(Examination):
         """See `Examination`."""
         wanted = listing.selection(self._pool_name, server_id)
         with suppress(TmpnbError, LookupError, ValueError):
-            facts = await self._ask("looking at a server", lambda c: _server_facts(c, wanted))
-            return replace(facts, root_allowed=self._options.limits.root_allowed)
+            look = partial(_server_facts, wanted=wanted, options=self._options)
+            return await self._ask("looking at a server", look)
         return ServerFacts()
 
     async def server_networks(self) -> list[ServerNetwork]:
@@ -315,13 +315,17 @@ def _version(client: docker.APIClient, said: Facts) -> str:
     return f"{name} {said.get('Version')} (API {client.api_version})"
 
 
-def _server_facts(client: docker.APIClient, wanted: Mapping[str, Any]) -> ServerFacts:
+def _server_facts(
+    client: docker.APIClient, wanted: Mapping[str, Any], options: Options
+) -> ServerFacts:
     """Return what is known of the one container that `wanted` selects."""
     found = client.containers(filters=wanted)
     if not found:
         return ServerFacts()
     container, port = found[0]["Id"], int(found[0]["Labels"][listing.PORT])
-    return ServerFacts(port, _listeners(client, container), _memory(client, container))
+    seen = _listeners(client, container), _memory(client, container)
+    allowed, routeless = options.limits.root_allowed, docker_reach.routeless(found[0], options)
+    return ServerFacts(port, *seen, allowed, routeless)
 
 
 def _listeners(client: docker.APIClient, container: str) -> tuple[listeners.Listener, ...] | None:

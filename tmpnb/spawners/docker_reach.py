@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from tmpnb.spawners.docker_door import FAULTS
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_subnets import PREFIX, prefix_for, subnets_of
+
+OWN_STACK = ("runsc", "gvisor")  # parts of names of runtimes whose servers keep their own tables
 
 # Runs inside, so it must do with any Python 3. All at once: a silence takes three seconds.
 # The kernel may tell of a refusal a moment after it has ended the attempt, which looks like a
@@ -117,6 +120,23 @@ def place_of(client: docker.APIClient, wanted: Mapping[str, Any]) -> str | None:
     return None
 
 
+def routeless(entry: Mapping[str, Any], options: Options) -> str:
+    """Return the one network of a server by which it may ask for any address; "" for none. Pure.
+
+    Where a card has no default route, the kernel takes what is sent by it to be for neighbours.
+    """
+    networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
+    if len(networks) != 1 or options.kind.podman or has_own_stack(options):
+        return ""
+    [(name, network)] = networks.items()
+    return "" if (network or {}).get("Gateway") else str(name)
+
+
+def has_own_stack(options: Options) -> bool:
+    """Return whether servers' neighbours are in no table of the machine. Pure."""
+    return any(word in options.limits.runtime for word in OWN_STACK)
+
+
 def engine_at(address: str) -> str:
     """Return the place of an engine with an address like DOCKER_HOST has it. Pure."""
     url = urlsplit(address)
@@ -136,7 +156,10 @@ def server_networks(client: docker.APIClient, options: Options) -> list[ServerNe
         found.append(ServerNetwork(own, bridge, 1 << (32 - PREFIX)))
     named = "" if options.apart else options.place or options.published_on or "bridge"
     names = filter(None, dict.fromkeys((named, options.way_out)))
-    return [*found, *(_described(client, name, options) for name in names)]
+    others = [_described(client, name, options) for name in names]
+    if found and not has_own_stack(options):
+        others = [replace(network, is_second=True) for network in others]
+    return [*found, *others]
 
 
 def _described(client: docker.APIClient, name: str, options: Options) -> ServerNetwork:
