@@ -147,7 +147,7 @@ class PagesSite:
     answers: deque[tuple[int, Any]] = field(default_factory=deque)  # then always a notebook
     forms: list[dict[str, str]] = field(default_factory=list)  # the bodies of `posts`
     waits: list[str] = field(default_factory=list)  # tickets that were waited with
-    events: deque[str] = field(default_factory=deque)  # of /wait
+    events: deque[str] = field(default_factory=deque)  # of /wait; an empty one ends the answer
     wait_status: int = 200
     hold: asyncio.Event | None = None  # answers to POST wait for it
     sandbox: str = "allow-scripts allow-same-origin allow-forms"  # of the frame in /article
@@ -270,7 +270,10 @@ class WaitHandler(_Handler):
         self.set_header("Content-Type", "text/event-stream")
         while True:  # until the page has gone, or the test has
             if self.site.events:
-                self.write(f"{self.site.events.popleft()}\n\n")
+                event = self.site.events.popleft()
+                if not event:
+                    return
+                self.write(f"{event}\n\n")
                 await self.flush()
             await asyncio.sleep(0.02)
 

@@ -9,6 +9,7 @@ import re
 import pytest
 from e2e.browser import stop_clock, watch
 from e2e.pages_site import FULL, NOTEBOOK, PLACE, STARTING, PagesSite
+from e2e.service import until_true
 from playwright.async_api import Browser, Page, Route, expect
 
 SPAWN = "/spawn/lab/a%20b.ipynb?x=1&y=2"  # as the pages were given it
@@ -193,6 +194,26 @@ async def test_waiting_room_tells_the_place_and_goes_in_by_itself(
     await page.wait_for_url(f"**{NOTEBOOK}*")
     assert site.waits == ["t1cket"]
     assert [form["ticket"] for form in site.forms] == ["", "t1cket"]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_page_that_is_told_at_once_asks_again_and_goes_in_as_well(
+    browser: Browser, site: PagesSite
+) -> None:
+    """As one is with whose ticket as many others wait as may."""
+    starts_by_itself(site)
+    site.answers.append((503, FULL | PLACE))
+    soon = "retry: 10"
+    for place in (9, 8, 7, 6, 5):
+        site.events.extend([soon, told(place), ""])
+    page = await browser.new_page()
+    await page.goto(site.url)
+    await expect(page.locator(".hint")).to_have_text("You are number 5 in line.")
+    await until_true(lambda: len(site.waits) == 6, "it asks again")
+    assert len(site.posts) == 1, "it does not ask for a notebook before its turn"
+    site.events.extend([soon, told(1), TURN, ""])
+    await page.wait_for_url(f"**{NOTEBOOK}*")
+    assert site.waits == ["t1cket"] * 6
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -64,6 +64,10 @@ def test_an_idle_websocket_and_a_page_in_line_are_not_ended() -> None:
     assert int(hours[1]) >= 1
 
 
+def test_no_download_is_kept_on_the_disk_of_the_front() -> None:
+    assert value("proxy_buffering") == "off"
+
+
 def test_no_notebook_widens_what_its_workers_stand_before() -> None:
     assert value("proxy_hide_header") == "Service-Worker-Allowed"
 

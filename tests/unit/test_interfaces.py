@@ -40,6 +40,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make("vlan7", over=["bond0"])
     make("br0", over=["vlan7", "veth1"])
     make("veth1")
+    make("fourth", over=["br0"])
+    make("fifth", over=["fourth"])
     make("lan", over=["veth1"])
     for name in OF_ENGINES:
         make(name, over=["eth0"])
@@ -51,12 +53,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs" / "ifindex").write_text("1")
 
 
-@pytest.mark.parametrize("name", ["eth0", "wlan0", "bond0", "vlan7", "br0"])
+@pytest.mark.parametrize("name", ["eth0", "wlan0", "bond0", "vlan7", "br0", "fourth"])
 def test_hardware_and_what_is_over_it_leads_outside(name: str) -> None:
     assert leads_outside(name)
 
 
-@pytest.mark.parametrize("name", ["veth1", "lan", "round", *OF_ENGINES])
+@pytest.mark.parametrize("name", ["veth1", "lan", "round", "fifth", *OF_ENGINES])
 def test_what_containers_are_on_does_not(name: str) -> None:
     assert not leads_outside(name)
 
