@@ -318,7 +318,6 @@ SPELLINGS = [
         for name, value in {
             "Connection": "Upgrade",
             "Cookie": "a=b",
-            "Expect": "100-continue",
             "TE": "trailers",
             "Trailer": "X",
             "Range": "bytes=0-",
@@ -377,7 +376,7 @@ FETCHES = [
     pulled("//127.0.0.1/a"),
     pulled("quay.io/../../a"),
     login(serveraddress="http://127.0.0.1"),
-    login(serveraddress="127.0.0.1:1/quay.io"),
+    login(serveraddress="127.0.0.2:1/quay.io"),
     login(serveraddress="https://quay.io@127.0.0.1/"),
     login(serveraddress="database"),
     login(serveraddress=""),
