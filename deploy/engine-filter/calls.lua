@@ -105,6 +105,18 @@ local function sorted(known)
   return exact, others
 end
 
+-- With older ones the engine shares more with a container that says nothing of it: memory between processes,
+-- and where it stands among the machine's control groups.
+local OLDEST = 41 -- of 1.41, which Docker 20.10 has
+
+local function without_version(path)
+  local major, minor, rest = path:match("^/v(%d%d?)%.(%d%d?)(/.*)$")
+  if major and tonumber(major) * 100 + tonumber(minor) < 100 + OLDEST then
+    forms.refuse("version of the API", "older than 1." .. OLDEST)
+  end
+  return rest or path
+end
+
 local function check_headers(headers, call)
   -- The engine would read a form as parameters of the call.
   local kind = one_of(call.streams and "application/x-tar" or "application/json")
@@ -190,7 +202,7 @@ function calls.judge(settings)
 
   return function(request)
     local path, query = request.url:match("^([^?]*)%??(.*)$")
-    path = path:gsub("^/v%d%d?%.%d%d?/", "/"):gsub("%%40", "@")
+    path = without_version(path):gsub("%%40", "@")
     local call, named = known(request.method .. " " .. path)
     if named and call.named then
       call.named(named, "name in the address")

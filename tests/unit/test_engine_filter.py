@@ -11,6 +11,7 @@ import lupa.lua54
 import pytest
 from engine_filter import DIRECTORY, Filter
 from engine_requests import (
+    CREATE,
     HARMLESS,
     KIT,
     PROFILE,
@@ -63,6 +64,19 @@ def test_a_reason_says_where_it_stands_and_no_values(judged: Filter) -> None:
     ask = of_host(Mounts=[{"Type": "bind", "Source": "/secret", "Target": "/m"}])
     assert judged.reason(ask) == "HostConfig.Mounts.Type: this value is not allowed"
     assert judged.reason(of_host(Privileged=True)) == "HostConfig.Privileged: not allowed"
+
+
+def test_versions_with_which_the_engine_shares_more_are_refused(judged: Filter) -> None:
+    def asked(version: str) -> list[str]:
+        create = replace(made(), target=f"/{version}{CREATE}")
+        return [judged.reason(ask) for ask in (Ask("GET", f"/{version}/info"), create)]
+
+    for version in ("v1.41", "v1.47", "v2.0"):
+        assert asked(version) == ["", ""]
+    for version in ("v1.40", "v1.24", "v1.9", "v0.99"):
+        assert asked(version) == ["version of the API: older than 1.41"] * 2
+    for version in ("v1.041", "v1.41.0", "V1.41", "v1", "v1.41/v1.41"):
+        assert asked(version) == ["call: not one of those that tmpnb makes"] * 2
 
 
 def test_a_request_that_cannot_be_judged_is_refused(judged: Filter) -> None:
