@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,9 @@ class Ask:
         return f"{self.method} {self.target}{kind} {shown}"
 
 
+PLACED = {"NetworkMode": "none"}  # which a container must say where the operator names a network
+
+
 def posted(target: str, body: Any, headers: dict[str, str] | None = None) -> Ask:
     text = body if isinstance(body, str) else json.dumps(body)
     return Ask("POST", target, text.encode(), JSON if headers is None else headers)
@@ -43,20 +47,24 @@ def created(text: str) -> Ask:
 
 def made(**settings: Any) -> Ask:
     """Return the creation of a container with more of its own."""
-    return posted(CREATE, {"Image": "none", "HostConfig": {}} | settings)
+    return posted(CREATE, {"Image": "none", "HostConfig": PLACED} | settings)
 
 
 def of_host(**settings: Any) -> Ask:
     """Return the creation of a container with these settings of the machine."""
-    return made(HostConfig=settings)
+    return made(HostConfig=PLACED | settings)
 
 
 def raw_host(text: str) -> Ask:
-    return created(f'{{"Image": "none", "HostConfig": {{{text}}}}}')
+    return created(f'{{"Image": "none", "HostConfig": {{"NetworkMode": "none", {text}}}}}')
+
+
+SIZED = {"Driver": "default", "Config": [{"Subnet": "198.18.0.0/28"}]}
 
 
 def network(**settings: Any) -> Ask:
-    return posted("/networks/create", {"Name": "tmpnb-a-b", "Driver": "bridge"} | settings)
+    whole = {"Name": "tmpnb-a-b", "Driver": "bridge", "IPAM": SIZED}
+    return posted("/networks/create", whole | settings)
 
 
 def subnet(text: Any, **more: Any) -> Ask:
@@ -65,6 +73,12 @@ def subnet(text: Any, **more: Any) -> Ask:
 
 def pulled(image: str, more: str = "") -> Ask:
     return Ask("POST", f"/images/create?fromImage={image}&tag=1{more}")
+
+
+def login(target: str = PULL, method: str = "POST", **settings: Any) -> Ask:
+    """Return a pull, or another request, with a login at a registry."""
+    told = base64.urlsafe_b64encode(json.dumps(settings).encode()).decode()
+    return Ask(method, target, headers={"X-Registry-Auth": told})
 
 
 def seccomp(profile: Any) -> str:
@@ -156,6 +170,12 @@ GRASPS = [
     of_host(PortBindings={"8888/tcp": [{"HostIp": "::", "HostPort": ""}]}),
     of_host(PortBindings={"8888/tcp": [{"HostIp": "127.0.0.1", "HostPort": "53"}]}),
     of_host(PortBindings={"8888/tcp": [{"HostPort": "22"}]}),
+    of_host(PortBindings={"8888/tcp": []}),  # newer engines put 0.0.0.0 there
+    of_host(PortBindings={"8888/tcp": [{"HostIp": "127.0.0.1"}], "8000/tcp": []}),
+    of_host(PortBindings={"8888/tcp": None}),
+    of_host(PortBindings={"8888/tcp": [{}]}),
+    of_host(PortBindings={"8888/tcp": [None]}),
+    of_host(PortBindings=None),
     of_host(StorageOpt={"size": "1G", "dm.basesize": "1G"}),
     of_host(RestartPolicy={"Name": "always", "X": 1}),
     of_host(Annotations={"run.oci.hooks": "x"}),
@@ -229,9 +249,18 @@ MOUNTS = [
 # The engine does not mind how a key is written, takes the last of two, and reads the first value.
 SPELLINGS = [
     created('{"Image": "none", "hostconfig": {"PRIVILEGED": true}}'),
-    created('{"Image": "none", "HostConfig": {}, "hostconfig": {"Privileged": true}}'),
-    created('{"Image": "none", "HostConfig": {}, "HostConfig": {"Privileged": true}}'),
-    created('{"Image": "none", "HostConfig": {}, "Host\\u0043onfig": {"Privileged": true}}'),
+    created(
+        '{"Image": "none", "HostConfig": {"NetworkMode": "none"}'
+        ', "hostconfig": {"Privileged": true}}'
+    ),
+    created(
+        '{"Image": "none", "HostConfig": {"NetworkMode": "none"}'
+        ', "HostConfig": {"Privileged": true}}'
+    ),
+    created(
+        '{"Image": "none", "HostConfig": {"NetworkMode": "none"}'
+        ', "Host\\u0043onfig": {"Privileged": true}}'
+    ),
     created('{"Image": "none", "Host\\u0043onfig": {}}'),
     created('{"Image": "none", "HostConfig": {"privileged": true}}'),
     created('{"Image": "none", "HostConfig": {"Pri\\u0076ileged": true}}'),
@@ -242,23 +271,26 @@ SPELLINGS = [
     created('{"Image": "none", "HostConfig": {"Networ\\u212aMode": "host"}}'),
     created('{"Image": "none", "HostConfig": {"Privileged": 1}}'),
     created('{"Image": "none", "HostConfig": {"Privileged": null}}'),
-    created('{"Image": "none", "HostConfig": {}} {"HostConfig": {"Privileged": true}}'),
-    created('{"Image": "none", "HostConfig": {}}{'),
-    created('{"Image": "none", "HostConfig": {}}\x00'),
-    created('\ufeff{"Image": "none", "HostConfig": {}}'),
-    created('[{"Image": "none", "HostConfig": {}}]'),
+    created(
+        '{"Image": "none", "HostConfig": {"NetworkMode": "none"}'
+        '} {"HostConfig": {"Privileged": true}}'
+    ),
+    created('{"Image": "none", "HostConfig": {"NetworkMode": "none"}}{'),
+    created('{"Image": "none", "HostConfig": {"NetworkMode": "none"}}\x00'),
+    created('\ufeff{"Image": "none", "HostConfig": {"NetworkMode": "none"}}'),
+    created('[{"Image": "none", "HostConfig": {"NetworkMode": "none"}}]'),
     created('{"Image": "none", "HostConfig": [{"Privileged": true}]}'),
-    created('{"Image": "none", "HostConfig": {},}'),
+    created('{"Image": "none", "HostConfig": {"NetworkMode": "none"},}'),
     created("{'Image': 'none', 'HostConfig': {}}"),
-    created('{"Image": "none", /* */ "HostConfig": {}}'),
+    created('{"Image": "none", /* */ "HostConfig": {"NetworkMode": "none"}}'),
     created('{"Image": "none", "HostConfig": ' + '{"a":' * 5000 + "1" + "}" * 5001),
     created("[" * 50_000),
     created("null"),
     created(""),
     created('{"Image": "none"}'),
-    created('{"Image": "none", "HostConfig": {}, "Env": ["A=\\ud83d"]}'),
-    created('{"Image": "none", "HostConfig": {}, "Env": ["A=\\u0000"]}'),
-    created('{"Image": "none", "HostConfig": {}, "Env": ["A=\n"]}'),
+    created('{"Image": "none", "HostConfig": {"NetworkMode": "none"}, "Env": ["A=\\ud83d"]}'),
+    created('{"Image": "none", "HostConfig": {"NetworkMode": "none"}, "Env": ["A=\\u0000"]}'),
+    created('{"Image": "none", "HostConfig": {"NetworkMode": "none"}, "Env": ["A=\n"]}'),
     made(Memory=-1),
     made(CpuShares=1),
     made(VolumeDriver="nfs"),
@@ -273,14 +305,30 @@ SPELLINGS = [
     made(NetworkingConfig={"EndpointsConfig": {"tmpnb-a": {"IPAddress": "198.18.0.1"}}}),
     made(NetworkingConfig={"EndpointsConfig": {"tmpnb-a": {"DriverOpts": {"a": "b"}}}}),
     made(NetworkingConfig={"EndpointsConfig": {"tmpnb-a": {"Links": ["db"]}}}),
-    posted("/containers/create", {"Image": "none", "HostConfig": {}}),
-    posted("/containers/create?name=database", {"Image": "none", "HostConfig": {}}),
-    posted(f"{CREATE}&name=x", {"Image": "none", "HostConfig": {}}),
-    posted(f"{CREATE}&platform=x", {"Image": "none", "HostConfig": {}}),
-    posted(CREATE, {"Image": "none", "HostConfig": {}}, FORM),
-    posted(CREATE, {"Image": "none", "HostConfig": {}}, {}),
-    posted(CREATE, {"Image": "none", "HostConfig": {}}, {"Content-Type": "text/json"}),
-    posted(CREATE, {"Image": "none", "HostConfig": {}}, {**JSON, "Content-Encoding": "gzip"}),
+    posted("/containers/create", {"Image": "none", "HostConfig": PLACED}),
+    posted("/containers/create?name=database", {"Image": "none", "HostConfig": PLACED}),
+    posted(f"{CREATE}&name=x", {"Image": "none", "HostConfig": PLACED}),
+    posted(f"{CREATE}&platform=x", {"Image": "none", "HostConfig": PLACED}),
+    posted(CREATE, {"Image": "none", "HostConfig": PLACED}, FORM),
+    posted(CREATE, {"Image": "none", "HostConfig": PLACED}, {}),
+    posted(CREATE, {"Image": "none", "HostConfig": PLACED}, {"Content-Type": "text/json"}),
+    posted(CREATE, {"Image": "none", "HostConfig": PLACED}, {**JSON, "Content-Encoding": "gzip"}),
+    *(
+        posted(CREATE, {"Image": "none", "HostConfig": PLACED}, JSON | {name: value})
+        for name, value in {
+            "Connection": "Upgrade",
+            "Cookie": "a=b",
+            "TE": "trailers",
+            "Trailer": "X",
+            "Range": "bytes=0-",
+            "X-HTTP-Method-Override": "PUT",
+            "X-Registry-Config": "e30=",
+            "X-Registry-Auth": "e30=",
+            "X-Forwarded-For": "127.0.0.1",
+            "Authorization": "Basic YTph",
+            "Accept": "application/vnd.docker.multiplexed-stream",
+        }.items()
+    ),
 ]
 
 # The engine itself fetches, and asks whom it is told to.
@@ -327,6 +375,19 @@ FETCHES = [
     pulled("http://127.0.0.1/a"),
     pulled("//127.0.0.1/a"),
     pulled("quay.io/../../a"),
+    login(serveraddress="http://127.0.0.1"),
+    login(serveraddress="127.0.0.2:1/quay.io"),
+    login(serveraddress="https://quay.io@127.0.0.1/"),
+    login(serveraddress="database"),
+    login(serveraddress=""),
+    login(ServerAddress="localhost:5000"),
+    login(username="a", Host="quay.io"),
+    login(**{"serverAddress": "quay.io"}),
+    login("/info", "GET", username="a"),
+    Ask("POST", PULL, headers={"X-Registry-Auth": '{"username": "a"}'}),
+    Ask("POST", PULL, headers={"X-Registry-Auth": "bnVsbA=="}),
+    Ask("POST", PULL, headers={"X-Registry-Auth": ""}),
+    Ask("POST", PULL, headers={"X-Meta-a": "b"}),
     Ask("GET", "/distribution/127.0.0.1:5000/a/json"),
     Ask("GET", "/distribution/localhost/a/json"),
     Ask("GET", "/distribution/database:80/a/json"),
@@ -362,6 +423,19 @@ BESIDE = [
     subnet("169.254.169.254/32"),
     subnet("192.168.0.0/16"),
     subnet("198.18.0.0/14"),
+    subnet("198.18.0.0/15"),  # all of what networks are made of
+    subnet("198.18.0.0/16"),
+    subnet("198.18.0.0/21"),
+    network(IPAM=None),
+    network(IPAM={}),
+    network(IPAM={"Driver": "default"}),
+    network(IPAM={"Config": None}),
+    network(IPAM={"Config": []}),
+    network(IPAM={"Config": [{}]}),
+    network(IPAM={"Config": [{"Subnet": ""}]}),
+    network(IPAM={"Config": [{"Subnet": f"198.18.{n}.0/24"} for n in range(2)]}),
+    posted("/networks/create", {"Name": "tmpnb-a-b", "Driver": "bridge"}),  # of any subnet
+    network(Options={"com.docker.network.bridge.name": "tmpnx-12"}),
     subnet("198.20.0.0/28"),
     subnet("198.18.0.1/28"),
     subnet("198.18.0.0/33"),

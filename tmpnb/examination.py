@@ -49,6 +49,16 @@ class ServerNetwork:
     is_second: bool = False  # whether servers have another card, by which no route leads out
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What servers have of the engine's machine together."""
+
+    kernel: bool = False  # whether they take places in its tables of terminals and the like
+    open_files: int = 0  # that a process of one may have; 0: there is no bound
+    processes: int = 0  # of one, threads included; 0: there is no bound
+    name_server: bool = False  # whether the engine asks, for them, those of the machine
+
+
 class Examination:
     """Asks an engine for `tmpnb doctor` and `tmpnb check-image`. This one knows nothing."""
 
@@ -57,6 +67,7 @@ class Examination:
     filtered = False  # whether servers shall reach the internet and nothing nearer
     seccomp = ""  # the profile of system calls that was asked for; "": there is no such choice
     is_here = False  # whether the engine shares this machine's network; known after `findings`
+    shares = Shares()  # known after `findings`
     engine_at = ""  # host:port or unix:/path where the engine itself answers, if it does
 
     async def findings(self, capacity: int) -> AsyncGenerator[Finding, None]:

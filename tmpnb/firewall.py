@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from ipaddress import ip_network
-from pathlib import Path
 from typing import NoReturn
 
-from tmpnb import firewall_bounds, networks
+from tmpnb import firewall_bounds, networks, resolvers
 from tmpnb.errors import ConfigError
 from tmpnb.firewall_rules import CLOSED4, REMOVED, Exceptions, table
 
@@ -18,7 +16,6 @@ NFT = "nft"
 DEADLINE = 30.0  # seconds for nft
 Say = Callable[[str], None]
 LONGEST = 300  # characters of what nft complained of
-RESOLVERS = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
 HELP = """Rules for the firewall of the engine's machine. With --egress=internet notebooks reach
 the internet, and by these rules nothing nearer: no private, carrier's, link-local, multicast or
 reserved address, so no metadata service of a cloud either, no port of the machine, and not each
@@ -67,7 +64,8 @@ async def firewall(words: Sequence[str], say: Say) -> bool:
         await _set(REMOVED)
         say("the rules are removed; servers with --egress=internet are not started any more")
         return True
-    hints = advice(_resolvers(), exceptions)
+    asked = resolvers.found()
+    hints = [*advice(asked.asked, exceptions), *past_the_rules(asked)]
     if not found.apply:
         say(KEEP + "".join(f"# {hint}\n" for hint in hints) + table(exceptions))
         return True
@@ -85,9 +83,18 @@ def advice(resolvers: Iterable[str], exceptions: Exceptions) -> list[str]:
         f"The name server {one} is refused too: add --dns={one} if servers are to ask it."
         for one in asked
         if one is not None
-        and not one.is_loopback  # which the engine asks itself
+        and not one.is_loopback  # which servers do not ask themselves
         and any(one in closed for closed in (*CLOSED4, *exceptions.also))
         and not any(one in allowed for allowed in (*exceptions.allowed, *exceptions.resolvers))
+    ]
+
+
+def past_the_rules(asked: resolvers.Resolvers) -> list[str]:
+    """Say which name servers of a machine the engine asks in the servers' place. Pure."""
+    return [
+        f"The name server {one} is this machine's own: the engine asks it for servers, as the"
+        f" machine and past these rules. Give it another: {resolvers.MEND}."
+        for one in asked.by_engine
     ]
 
 
@@ -127,14 +134,6 @@ def _networks(flag: str, values: Iterable[str]) -> tuple[networks.Network, ...]:
         return tuple(ip_network(word) for word in words)
     except ValueError as error:
         raise ConfigError(f"{flag}: {error}; write 10.1.2.3 or 10.9.0.0/16") from error
-
-
-def _resolvers() -> list[str]:
-    for path in RESOLVERS:
-        with suppress(OSError):
-            lines = [line.split() for line in path.read_text().splitlines()]
-            return [words[1] for words in lines if words[:1] == ["nameserver"] and words[1:]]
-    return []
 
 
 async def _set(script: str) -> None:

@@ -4,6 +4,7 @@
 local creations = require("creations")
 local forms = require("forms")
 local json = require("json")
+local logins = require("logins")
 local names = require("names")
 
 local text, one_of = forms.text, forms.one_of
@@ -11,8 +12,17 @@ local text, one_of = forms.text, forms.one_of
 local NUMBER = text("^-?%d+$", 9)
 local YES_OR_NO = one_of("0", "1", "True", "False")
 local NO = one_of("0", "False")
--- Headers with which a body, or what comes after it, is not what is judged here.
-local UNHEARD_OF = { "transfer-encoding", "content-encoding", "upgrade" }
+-- Headers that tmpnb's client sends. With others a body, or what comes after it, may be something else than
+-- what is judged here. That of content-type depends on the call.
+local HEADERS = {
+  accept = one_of("*/*"),
+  ["accept-encoding"] = text("^[%l, ]*$", 64),
+  connection = one_of("keep-alive", "close"),
+  ["content-length"] = text("^%d+$", 12),
+  host = text("^[%w.:%[%]_-]*$", 255),
+  ["user-agent"] = text("^[ -~]*$", 255),
+}
+local LOGIN = "x-registry-auth"
 local PLACEHOLDERS = { ["<id>"] = "[%w][%w_.-]*", ["<name>"] = "[%w][%w_.:/@-]*" }
 
 local selection = forms.map(text("^%l+$", 32), forms.list(text()))
@@ -32,9 +42,9 @@ local tag = text(function(value)
 end, 128)
 
 -- Return all calls. Of each: `query`, the parameters it may have, and `needed`, those it must have;
--- `body`, what it sends; `streams`, whether that is a file instead; `named`, what <id> or <name> may be.
+-- `body`, what it sends; `streams`, whether that is a file instead; `named`, what <id> or <name> may be; `login`, at a registry.
 local function listing(settings)
-  local fetched, own_network = names.fetched(settings), text(names.is_own_network(settings))
+  local login, fetched, own_network = logins.at(settings), names.fetched(settings), text(names.is_own_network(settings))
   return {
     ["GET /version"] = {},
     ["GET /events"] = { query = { filters = filters } },
@@ -43,8 +53,9 @@ local function listing(settings)
     ["POST /images/create"] = {
       query = { fromImage = fetched, tag = tag },
       needed = { "fromImage", "tag" },
+      login = login,
     },
-    ["GET /distribution/<name>/json"] = { named = fetched },
+    ["GET /distribution/<name>/json"] = { named = fetched, login = login },
     ["GET /containers/json"] = { query = listed },
     ["POST /containers/create"] = {
       query = { name = own_name },
@@ -94,17 +105,30 @@ local function sorted(known)
   return exact, others
 end
 
+-- With older ones the engine shares more with a container that says nothing of it: memory between processes,
+-- and where it stands among the machine's control groups.
+local OLDEST = 41 -- of 1.41, which Docker 20.10 has
+
+local function without_version(path)
+  local major, minor, rest = path:match("^/v(%d%d?)%.(%d%d?)(/.*)$")
+  if major and tonumber(major) * 100 + tonumber(minor) < 100 + OLDEST then
+    forms.refuse("version of the API", "older than 1." .. OLDEST)
+  end
+  return rest or path
+end
+
 local function check_headers(headers, call)
-  for _, name in ipairs(UNHEARD_OF) do
-    if headers[name] then
+  -- The engine would read a form as parameters of the call.
+  local kind = one_of(call.streams and "application/x-tar" or "application/json")
+  for name, values in pairs(headers) do
+    local form = name == "content-type" and kind or name == LOGIN and call.login or HEADERS[name]
+    if not form or #values ~= 1 then
       forms.refuse("header " .. name, "not allowed")
     end
+    form(values[1], "header " .. name)
   end
-  local kinds = headers["content-type"] or {}
-  local wanted = call.streams and "application/x-tar" or "application/json"
-  -- The engine would read a form as parameters of the call.
-  if #kinds > 1 or (kinds[1] and kinds[1] ~= wanted) or (call.body and not kinds[1]) then
-    forms.refuse("header content-type", "not allowed")
+  if call.body and not headers["content-type"] then
+    forms.refuse("header content-type", "missing")
   end
 end
 
@@ -178,7 +202,7 @@ function calls.judge(settings)
 
   return function(request)
     local path, query = request.url:match("^([^?]*)%??(.*)$")
-    path = path:gsub("^/v%d%d?%.%d%d?/", "/"):gsub("%%40", "@")
+    path = without_version(path):gsub("%%40", "@")
     local call, named = known(request.method .. " " .. path)
     if named and call.named then
       call.named(named, "name in the address")

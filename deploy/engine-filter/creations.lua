@@ -98,6 +98,7 @@ local function is_loopback(value)
   return (forms.ipv4(value) or 0) >> 24 == 127
 end
 
+-- One at least: some engines fill an empty list, with all addresses of the machine.
 local published = object({ HostIp = text(is_loopback), HostPort = one_of("") }, { "HostIp" })
 
 local function host_config(settings)
@@ -133,7 +134,7 @@ local function host_config(settings)
     NetworkMode = text(is_mode),
     OomScoreAdj = whole(0, 1000),
     PidsLimit = whole(1, MOST),
-    PortBindings = map(text(PORT, 16), list(published, 8)),
+    PortBindings = map(text(PORT, 16), list(published, 8, 1)),
     ReadonlyRootfs = bool,
     RestartPolicy = object({
       Name = one_of("", "no", "always", "unless-stopped", "on-failure"),
@@ -145,7 +146,7 @@ local function host_config(settings)
     StorageOpt = object({ size = text("^%d+%.?%d*[kmgtKMGT]?[iI]?[bB]?$", 32) }),
     Tmpfs = map(text(is_place, 1024), text(are_tmpfs_options)),
     Ulimits = list(object({ Name = LIMITS, Soft = whole(-1, MOST), Hard = whole(-1, MOST) }, { "Name" }), 32),
-  })
+  }, settings.networks and { "NetworkMode" }) -- left out, it is the engine's own network
 end
 
 function creations.container(settings)
@@ -178,19 +179,27 @@ function creations.network(settings)
     Gateway = forms.null,
     AuxiliaryAddresses = forms.null,
   }, { "Subnet" })
-  return object({
+  local is_own = names.is_own_network(settings)
+  local known = {
     CheckDuplicate = bool,
     Driver = one_of("bridge"),
-    IPAM = object({ Driver = one_of("default"), Config = list(subnet, 4) }),
+    IPAM = object({ Driver = one_of("default"), Config = list(subnet, 1, 1) }, { "Config" }),
     Internal = bool,
     Labels = labels,
     Name = names.made_network(settings),
     Options = object({
       ["com.docker.network.bridge.enable_icc"] = one_of("false"),
       ["com.docker.network.bridge.inhibit_ipv4"] = one_of("true"),
-      ["com.docker.network.bridge.name"] = text("^tmpn%l%-%x+$", 15),
+      ["com.docker.network.bridge.name"] = text("^tmpn[abco]%-%x+$", 15),
     }),
-  }, { "Name", "Driver" })
+  }
+  local named, sized = object(known, { "Name", "Driver" }), object(known, { "Name", "Driver", "IPAM" })
+  return function(value, where)
+    named(value, where)
+    if is_own(value.values.Name) then -- the engine's own subnets have tens of thousands of addresses
+      sized(value, where)
+    end
+  end
 end
 
 function creations.volume()

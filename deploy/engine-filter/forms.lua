@@ -81,11 +81,11 @@ function forms.null(value, where)
   end
 end
 
-function forms.list(form, most)
+function forms.list(form, most, least)
   return function(value, where)
     must_be("list", value, where)
-    if #value > (most or 1024) then
-      forms.refuse(where, "too many entries")
+    if #value > (most or 1024) or #value < (least or 0) then
+      forms.refuse(where, "too many or too few entries")
     end
     for _, entry in ipairs(value) do
       form(entry, where)

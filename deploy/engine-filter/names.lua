@@ -6,14 +6,15 @@ local forms = require("forms")
 
 local names = {}
 
-local HUB = "docker.io"
+names.HUB, names.HUBS_INDEX = "docker.io", "index.docker.io"
+
 -- Return the registry of an image, as the engine takes it from the name.
 function names.registry(image)
   local first = image:match("^([^/]*)/")
   if first and (first:find("[.:%u]") or first == "localhost") then
-    return first == "index.docker.io" and HUB or first
+    return first == names.HUBS_INDEX and names.HUB or first
   end
-  return HUB
+  return names.HUB
 end
 
 function names.is_image(text)
@@ -99,12 +100,14 @@ function names.is_container(text)
   return #text <= 255 and text:find("^tmpnb%-[%w_.-]+$") ~= nil
 end
 
--- A subnet within the operator's ranges.
+local FEWEST_BITS = 22 -- of a subnet: tmpnb asks for no more addresses than a bridge has ports, 1,024
+
+-- A subnet within the operator's ranges, and not the most of them.
 function names.is_subnet(settings)
   return function(text)
     local first, bits = forms.range(text)
     for _, range in ipairs(settings.subnets) do
-      if first and bits >= range.bits and first >> (32 - range.bits) == range.first >> (32 - range.bits) then
+      if first and bits >= math.max(range.bits, FEWEST_BITS) and first >> (32 - range.bits) == range.first >> (32 - range.bits) then
         return true
       end
     end

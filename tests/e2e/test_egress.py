@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -37,6 +38,19 @@ pytestmark = [
 PORT = 8888  # of servers
 PUBLIC = f"{played_world.PUBLIC}:{played_world.PORT}"
 MEETING = "meeting"
+INSIDE = "10.1.2.3"  # what a name is that the machine's own name server alone knows
+NAME_SERVER = f"""
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    asked.bind(("127.0.0.1", 53))
+    print("listens", flush=True)
+    while True:
+        said, who = asked.recvfrom(512)
+        question = said[12 : said.index(0, 12) + 5]
+        head = said[:2] + bytes([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0])
+        answer = bytes([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4])
+        asked.sendto(head + question + answer + socket.inet_aton("{INSIDE}"), who)
+"""
 SLEEP = ["python3", "-c", "import time; time.sleep(600)"]
 
 
@@ -319,6 +333,44 @@ async def test_a_private_name_server_is_asked_where_the_firewall_lets_it_and_onl
         assert named(engine.client, first) == played_world.PUBLIC
         other_port = f"{played_world.RESOLVER}:{played_world.PORT}"
         assert reached(engine.client, first, other_port) == [False]
+
+
+@contextmanager
+def machine_asks_itself(engine: OwnEngine, place: Path) -> Iterator[None]:
+    """Let the engine's machine have a name server on loopback, by which every name is `INSIDE`."""
+    if "TMPNB_SHARD" not in os.environ:
+        missing("a world of the tests' own, which may have another /etc/resolv.conf")
+    (place / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    mounting = ["mount", "--bind", str(place / "resolv.conf"), "/etc/resolv.conf"]
+    subprocess.run(mounting, check=True, timeout=60)  # noqa: S603 - our own
+    serve = [sys.executable, "-c", NAME_SERVER]
+    try:
+        with engine.network.inside():
+            served = subprocess.Popen(serve, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+        with served:
+            try:
+                assert served.stdout is not None
+                assert served.stdout.readline() == "listens\n"
+                yield
+            finally:
+                served.kill()
+    finally:
+        subprocess.run(["umount", "/etc/resolv.conf"], check=True, timeout=60)  # noqa: S607 - our own
+
+
+async def test_a_name_server_on_loopback_is_asked_past_the_rules_unless_servers_have_another(
+    engine: OwnEngine, filtered: list[str], tmp_path: Path
+) -> None:
+    del filtered
+    own = {"dns": [played_world.RESOLVER], "dns_opt": ["timeout:1", "attempts:1"]}
+    with machine_asks_itself(engine, tmp_path):
+        assert "The name server 127.0.0.1 is this machine's own" in firewall(engine)
+        async with two_servers(engine, egress="internet"):
+            await all_listen(engine)
+            assert named(engine.client, next(iter(servers(engine)))) == INSIDE
+        async with two_servers(engine, egress="internet", extra_host_config=own):
+            await all_listen(engine)
+            assert named(engine.client, next(iter(servers(engine)))) == "", "within the rules"
 
 
 async def test_without_the_rules_no_server_is_started_or_given_and_with_them_it_goes_on(

@@ -22,6 +22,7 @@ from tmpnb.spawners.docker_hardening import (
     settings,
 )
 from tmpnb.spawners.docker_kind import missing_runtime
+from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import NOBODY, Person
 
 MB = 1024**2
@@ -188,6 +189,18 @@ def test_what_the_engine_cannot_enforce_is_said_if_it_is_wanted(name: str, said:
     [gap] = gaps(SOUND | {name: False}, ALL)
     assert said in gap
     assert gaps(SOUND | {name: False}, Wanted()) == []
+
+
+def test_with_the_first_version_of_cgroups_the_memory_of_sockets_is_not_bounded() -> None:
+    [gap] = gaps(SOUND | {"CgroupVersion": "1"}, ALL)
+    assert gap.startswith("memory of sockets is not bounded: cgroup v1")
+    assert "systemd.unified_cgroup_hierarchy=1" in gap
+    assert gaps(SOUND | {"CgroupVersion": "2"}, ALL) == []
+    assert gaps(SOUND | {"CgroupVersion": "1"}, Wanted(processes=1)) == []
+    in_gvisor = Options("image", memory=1, limits=Limits(runtime="runsc")).wanted
+    assert gaps(SOUND | {"CgroupVersion": "1"}, in_gvisor) == []
+    none_at_all = gaps(SOUND | {"CgroupVersion": "1", "MemoryLimit": False}, Wanted(memory=1))
+    assert len(none_at_all) == 1, "that says it all"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,15 @@ def test_each_call_is_in_one_place_and_the_dangerous_ones_in_none() -> None:
     assert set(plain) & set(refused.split()) == set()
 
 
+def test_what_is_counted_for_the_one_user_of_all_servers_or_the_machine_is_as_if_absent() -> None:
+    told_off = set(seccomp_calls.ABSENT.calls)
+    assert {"io_setup", "mq_open"} <= told_off, "io_setup: fs.aio-max-nr; mq_open: ulimit -q"
+    [absent] = [
+        rule for rule in json.loads(SHIPPED.read_text())["syscalls"] if rule.get("errnoRet") == 38
+    ]
+    assert "mq_open" in absent["names"]
+
+
 def test_what_depends_on_arguments_is_never_let_through_without_them() -> None:
     rules = seccomp_rules.profile()["syscalls"]
     with_conditions = ("socket", "socketpair", "clone", "personality", "setsockopt")

@@ -11,12 +11,14 @@ import lupa.lua54
 import pytest
 from engine_filter import DIRECTORY, Filter
 from engine_requests import (
+    CREATE,
     HARMLESS,
     KIT,
     PROFILE,
     REFUSED,
     Ask,
     created,
+    login,
     made,
     network,
     of_host,
@@ -27,6 +29,8 @@ from engine_requests import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tmpnb.spawners.docker_subnets import prefix_for
 
 LUA = {"5.3": lupa.lua53, "5.4": lupa.lua54}
 OPERATORS = {"TMPNB_REGISTRIES": "docker.io, quay.io", "TMPNB_NETWORK": "tmpnb"}
@@ -60,6 +64,19 @@ def test_a_reason_says_where_it_stands_and_no_values(judged: Filter) -> None:
     ask = of_host(Mounts=[{"Type": "bind", "Source": "/secret", "Target": "/m"}])
     assert judged.reason(ask) == "HostConfig.Mounts.Type: this value is not allowed"
     assert judged.reason(of_host(Privileged=True)) == "HostConfig.Privileged: not allowed"
+
+
+def test_versions_with_which_the_engine_shares_more_are_refused(judged: Filter) -> None:
+    def asked(version: str) -> list[str]:
+        create = replace(made(), target=f"/{version}{CREATE}")
+        return [judged.reason(ask) for ask in (Ask("GET", f"/{version}/info"), create)]
+
+    for version in ("v1.41", "v1.47", "v2.0"):
+        assert asked(version) == ["", ""]
+    for version in ("v1.40", "v1.24", "v1.9", "v0.99"):
+        assert asked(version) == ["version of the API: older than 1.41"] * 2
+    for version in ("v1.041", "v1.41.0", "V1.41", "v1", "v1.41/v1.41"):
+        assert asked(version) == ["call: not one of those that tmpnb makes"] * 2
 
 
 def test_a_request_that_cannot_be_judged_is_refused(judged: Filter) -> None:
@@ -155,6 +172,9 @@ def test_servers_are_on_networks_of_tmpnb_and_that_of_the_operator_alone() -> No
         "0f" * 32,
     ]
     assert passing(judged, *map(on, refused)) == []
+    left_out = made(HostConfig={})  # it would be on the engine's own
+    assert judged.reason(left_out) == "HostConfig.NetworkMode: missing"
+    assert Filter(lupa.lua54).reason(left_out) == "", "which servers are published on"
     attached = {"EndpointsConfig": {"database": {}}}
     assert judged.reason(made(NetworkingConfig=attached)) != ""
     assert judged.reason(network(Name="tmpnb")) == ""
@@ -198,6 +218,55 @@ def test_subnets_are_those_of_the_operator() -> None:
     inside, outside = subnet("198.19.255.240/28"), subnet("10.7.3.0/24")
     assert [usual.reason(inside), own.reason(outside)] == ["", ""]
     assert all([usual.reason(outside), own.reason(inside), own.reason(subnet("10.6.0.0/15"))])
+
+
+def test_no_network_has_more_addresses_than_tmpnb_asks_for() -> None:
+    judged = Filter(lupa.lua54, {"TMPNB_SUBNETS": "10.0.0.0/8"})
+    most = prefix_for(1014)  # with which a bridge has no port left
+    assert judged.reason(subnet(f"10.6.0.0/{most}")) == ""
+    assert judged.reason(subnet(f"10.6.0.0/{most - 1}")) != ""
+    unsized = {"Name": "tmpnb-a-b", "Driver": "bridge"}
+    assert judged.reason(posted("/networks/create", unsized)) == "IPAM: missing"
+    named = Filter(lupa.lua54, OPERATORS)
+    assert named.reason(posted("/networks/create", unsized | {"Name": "tmpnb"})) == ""
+
+
+def test_logins_as_docker_s_client_writes_them_pass(judged: Filter) -> None:
+    at_hub = {"username": "a", "password": "b", "serveraddress": "https://index.docker.io/v1/"}
+    fine = [
+        login(**at_hub, email=None),
+        login(**at_hub | {"serveraddress": "quay.io", "email": ""}),
+        login(ServerAddress="https://quay.io", Username="Zoë", Password="💣" * 9),
+        login(IdentityToken="a" * 4000),
+        login("/distribution/quay.io/a/json", "GET", serveraddress="quay.io"),
+    ]
+    assert {str(ask): reason for ask in fine if (reason := judged.reason(ask))} == {}
+
+
+def test_headers_of_docker_s_client_pass_once_each(judged: Filter) -> None:
+    usual = {
+        "Host": "localhost",
+        "User-Agent": "docker-sdk-python/7.1.0",
+        "Accept-Encoding": "gzip, deflate, zstd",
+        "Accept": "*/*",
+        "Connection": "keep-alive",
+        "Content-Length": "0",
+    }
+    assert judged.reason(Ask("GET", "/info", headers=usual)) == ""
+    for name in usual:
+        twice = Ask("GET", "/info", headers={**usual, name.lower(): usual[name]})
+        assert judged.reason(twice) == f"header {name.lower()}: not allowed"
+    assert judged.reason(Ask("GET", "/info", headers={**usual, "X-A": "b"})) == (
+        "header x-a: not allowed"
+    )
+
+
+def test_a_login_s_registry_is_one_that_the_engine_may_speak_to() -> None:
+    judged = Filter(lupa.lua53, {"TMPNB_IMAGE": "registry.example:5000/lesson:1"})
+    target = "/images/create?fromImage=registry.example:5000/a&tag=1"
+    assert judged.reason(login(target, serveraddress="https://registry.example:5000")) == ""
+    assert judged.reason(login(target, serveraddress="registry.example")) != ""
+    assert judged.reason(login(target, serveraddress="https://index.docker.io/v1/")) != ""
 
 
 def test_subnets_that_cannot_be_read_keep_the_filter_from_starting() -> None:

@@ -80,6 +80,7 @@ class DockerExamination(Examination):
             return
         where = docker_address.shown(docker_address.address())
         self._options = options = adapted(self._options, kind_of(about))
+        self.shares = docker_reach.shares(options)
         rootless = ", rootless," if options.kind.rootless else ""
         yield ok("engine", f"{version}{rootless} at {where}")
         for finding in docker_versions.findings(said):

@@ -16,6 +16,11 @@ TMP = "/tmp"  # noqa: S108 - in a container of its own
 EVERYBODYS = "mode=1777"  # of a tmpfs
 PAGE = 4096  # bytes: the least that a file in memory takes, so there is an inode for each
 FEWEST = 16  # inodes of a tmpfs
+OWN_KERNELS = ("runsc", "kata")  # in the names of runtimes
+SOCKETS = (
+    "memory of sockets is not bounded: cgroup v1 does not count it; have cgroup v2 on the engine's"
+    " machine (boot it with systemd.unified_cgroup_hierarchy=1)"
+)
 PODMANS_OWNER = "U,notmpcopyup"  # who runs the container; and empty at the start, as in Docker
 
 
@@ -181,6 +186,12 @@ class Wanted:
     cpu_quota: int | None = None
     cpu_shares: int | None = None
     processes: int = 0
+    own_kernel: bool = False  # whether the runtime has one for each server
+
+
+def has_own_kernel(runtime: str) -> bool:
+    """Whether servers of a runtime share the machine's kernel for nothing that they do."""
+    return any(name in runtime for name in OWN_KERNELS)
 
 
 def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
@@ -201,7 +212,11 @@ def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
         ("CpuCfsQuota", wanted.cpu_quota, "--cpu-quota has no effect: the kernel has no CFS quota"),
         ("CPUShares", wanted.cpu_shares, "--cpu-shares has no effect: the cpu cgroup is off"),
     )
-    return [words for name, wish, words in asked if wish and about.get(name) is False]
+    found = [words for name, wish, words in asked if wish and about.get(name) is False]
+    counted = wanted.own_kernel or str(about.get("CgroupVersion") or "") != "1"
+    if wanted.memory and not counted and about.get("MemoryLimit") is not False:
+        found.append(SOCKETS)
+    return found
 
 
 def may_bound_disk(about: Mapping[str, Any]) -> bool:

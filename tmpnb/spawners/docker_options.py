@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from tmpnb.errors import ConfigError
-from tmpnb.spawners.docker_hardening import Limits, Wanted
+from tmpnb.spawners.docker_hardening import Limits, Wanted, has_own_kernel
 from tmpnb.spawners.docker_kind import Kind
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 
@@ -141,6 +141,7 @@ class Options:
             cpu_quota=self.cpu_quota,
             cpu_shares=self.cpu_shares,
             processes=limits.processes,
+            own_kernel=has_own_kernel(limits.runtime),
         )
 
 

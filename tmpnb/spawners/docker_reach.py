@@ -13,15 +13,17 @@ from docker.errors import NotFound
 from docker.utils.socket import SocketError
 
 from tmpnb import firewall_rules
-from tmpnb.examination import ServerNetwork
+from tmpnb.examination import ServerNetwork, Shares
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_bridges import BRIDGE
 from tmpnb.spawners.docker_door import FAULTS
+from tmpnb.spawners.docker_hardening import has_own_kernel
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_subnets import PREFIX, prefix_for, subnets_of
 
 OWN_STACK = ("runsc", "gvisor")  # parts of names of runtimes whose servers keep their own tables
+BRIDGED = "bridge"  # the engine's own network
 
 # Runs inside, so it must do with any Python 3. All at once: a silence takes three seconds.
 # The kernel may tell of a refusal a moment after it has ended the attempt, which looks like a
@@ -143,6 +145,20 @@ def engine_at(address: str) -> str:
     if url.scheme == "unix":
         return f"unix:{url.path}"
     return f"{url.hostname}:{url.port or 2375}" if url.hostname else ""
+
+
+def shares(options: Options) -> Shares:
+    """Return what servers have of the engine's machine together. Pure."""
+    theirs = options.extra_host_config
+    asks = options.egress != "none" and not (options.host_network or theirs.get("dns"))
+    on_the_engines_own = options.network == BRIDGED  # whose containers ask by themselves
+    runtime = str(options.limits.runtime or theirs.get("runtime") or "")
+    return Shares(
+        kernel=not has_own_kernel(runtime),
+        open_files=options.limits.open_files,
+        processes=options.limits.processes,
+        name_server=asks and not on_the_engines_own,
+    )
 
 
 def server_networks(client: docker.APIClient, options: Options) -> list[ServerNetwork]:

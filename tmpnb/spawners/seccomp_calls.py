@@ -102,9 +102,8 @@ ALLOWED = (
     ),
     _group(
         "between processes",
-        "shared memory, semaphores and queues, which are those of the container",
-        """mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink msgctl msgget
-        msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget""",
+        "shared memory, semaphores and the queues of System V, which are those of the container",
+        """msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget""",
     ),
 )
 DEBUGGERS = _group(
@@ -115,7 +114,9 @@ DEBUGGERS = _group(
 ABSENT = _group(
     "as if there were none",
     "ENOSYS, so that programs do without: clone3 hides its flags in memory, io_uring works round"
-    " these very rules, the older asynchronous calls use up what the machine has for all",
+    " these very rules, the older asynchronous calls use up what the machine has for all, and the"
+    " queues of POSIX what the servers' one user has",
     """clone3 io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit io_uring_enter
-    io_uring_register io_uring_setup listmount statmount""",
+    io_uring_register io_uring_setup listmount mq_getsetattr mq_notify mq_open mq_timedreceive
+    mq_timedsend mq_unlink statmount""",
 )
