@@ -123,7 +123,7 @@ def test_what_is_not_shared_or_not_here_is_not_spoken_of(machine: Path) -> None:
     assert found(There(everything, here=False)) == []
     assert found(There(Shares())) == []
     [names] = found(There(Shares(name_server=True)))
-    assert names.topic == "names"
+    assert names.topic == "resolver"
 
 
 BARE = {"kernel": True, "open_files": 4096, "processes": 1024, "name_server": False}

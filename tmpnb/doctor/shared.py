@@ -10,7 +10,7 @@ from tmpnb.doctor.tables import KEEP
 from tmpnb.examination import Examination
 from tmpnb.finding import Finding, ok, skip, warn
 
-TOPIC, NAMES = "shared", "names"
+TOPIC, RESOLVER = "shared", "resolver"
 SYSTEM = Path("/proc/sys")
 TERMINALS, RESERVED = "kernel/pty/max", "kernel/pty/reserve"  # the second is in the first
 MOST_TERMINALS = 1 << 20  # that the kernel can have
@@ -35,7 +35,7 @@ async def findings(examination: Examination, capacity: int) -> AsyncGenerator[Fi
         yield watchers_finding(capacity, _number(WATCHERS))
         if shares.processes:
             yield processes_finding(capacity, shares.processes, _number(PIDS), _number(THREADS))
-    if shares.name_server and (finding := names_finding(resolvers.found())):
+    if shares.name_server and (finding := resolver_finding(resolvers.found())):
         yield finding
 
 
@@ -102,14 +102,14 @@ def processes_finding(
     return warn(TOPIC, words, f"{KEEP.format(name, 2 * taken)}; or a smaller --pids-limit")
 
 
-def names_finding(asked: resolvers.Resolvers) -> Finding | None:
+def resolver_finding(asked: resolvers.Resolvers) -> Finding | None:
     """Say who is asked for names in the servers' place; None if nobody is. Pure."""
     if not asked.by_engine:
         return None
     words = f"the machine's name server is on loopback ({', '.join(asked.by_engine)}), so the"
     words += " engine asks it for servers, as the machine: they read the names that it alone knows,"
     words += " and --connections bounds none of it"
-    return warn(NAMES, words, resolvers.MEND)
+    return warn(RESOLVER, words, resolvers.MEND)
 
 
 def _room() -> int | None:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import docker
 from docker.errors import APIError, NotFound
-from docker.utils.socket import SocketError
 
-from tmpnb import listeners, sizes
+from tmpnb import sizes
 from tmpnb.errors import TmpnbError
 from tmpnb.examination import Examination, ServerFacts, ServerNetwork
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.settings import is_loopback
 from tmpnb.spawners import (
     docker_address,
+    docker_facts,
     docker_filtering,
     docker_guard,
     docker_hardening,
@@ -31,7 +31,7 @@ from tmpnb.spawners import (
     docker_versions,
 )
 from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners.docker_door import FAULTS, Lane, explain
+from tmpnb.spawners.docker_door import Lane, explain
 from tmpnb.spawners.docker_fit import adapted, remarks
 from tmpnb.spawners.docker_kind import DOCKER, PODMAN, Facts, honest, kind_of, missing_runtime
 from tmpnb.spawners.docker_options import Options
@@ -43,8 +43,6 @@ PATIENCE = 15.0  # seconds for one question
 REGISTRY = 40.0  # seconds for one that the engine passes on to a registry
 LITTLE_DISK = 2 * 1024**3  # bytes: an image more, or a few visitors' files, and it is full
 NO_DISK = 256 * 1024**2  # bytes
-SOCKETS = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]  # of the network a container is in
-DOCKERS_OWN = "127.0.0.11"  # in each container of a network: its name server
 
 T = TypeVar("T")
 F = TypeVar("F", Finding, Finding | None)
@@ -94,11 +92,12 @@ class DockerExamination(Examination):
             yield volumes
         yield await self._checked("network", lambda c: network_finding(c, options, where))
         yield memory_finding(honestly, options.limits.memory, capacity)
-        for finding in (*limits_findings(honestly, options), docker_filtering.finding(options)):
-            yield finding
-        for finding in remarks(options):
-            yield finding
-        for finding in unbounded(options):
+        for finding in (
+            *limits_findings(honestly, options),
+            docker_filtering.finding(options),
+            *remarks(options),
+            *unbounded(options),
+        ):
             yield finding
         if home := home_finding(about, options):
             yield home
@@ -108,7 +107,7 @@ class DockerExamination(Examination):
         """See `Examination`."""
         wanted = listing.selection(self._pool_name, server_id)
         with suppress(TmpnbError, LookupError, ValueError):
-            look = partial(_server_facts, wanted=wanted, options=self._options)
+            look = partial(docker_facts.server_facts, wanted=wanted, options=self._options)
             return await self._ask("looking at a server", look)
         return ServerFacts()
 
@@ -123,9 +122,8 @@ class DockerExamination(Examination):
         """See `Examination`."""
         wanted = listing.selection(self._pool_name, server_id)
         with suppress(TmpnbError, LookupError):
-            return await self._ask(
-                "looking at a server", partial(docker_reach.place_of, wanted=wanted)
-            )
+            look = partial(docker_reach.place_of, wanted=wanted)
+            return await self._ask("looking at a server", look)
         return None
 
     async def reached(self, server_id: str, places: Sequence[str]) -> list[bool] | None:
@@ -314,39 +312,3 @@ def _version(client: docker.APIClient, said: Facts) -> str:
     parts = {str(part.get("Name")) for part in said.get("Components") or ()}
     name = PODMAN if "Podman Engine" in parts else DOCKER
     return f"{name} {said.get('Version')} (API {client.api_version})"
-
-
-def _server_facts(
-    client: docker.APIClient, wanted: Mapping[str, Any], options: Options
-) -> ServerFacts:
-    """Return what is known of the one container that `wanted` selects."""
-    found = client.containers(filters=wanted)
-    if not found:
-        return ServerFacts()
-    container, port = found[0]["Id"], int(found[0]["Labels"][listing.PORT])
-    seen = _listeners(client, container), _memory(client, container)
-    allowed, routeless = options.limits.root_allowed, docker_reach.routeless(found[0], options)
-    return ServerFacts(port, *seen, allowed, routeless)
-
-
-def _listeners(client: docker.APIClient, container: str) -> tuple[listeners.Listener, ...] | None:
-    """Return who listens in the container; None if its image has no `cat` to look with."""
-    try:
-        order = client.exec_create(container, SOCKETS)
-        table = client.exec_start(order).decode(errors="replace")
-    except (*FAULTS, SocketError):
-        return None
-    if "local_address" not in table:
-        return None
-    return tuple(one for one in listeners.parse(table) if one.ip != DOCKERS_OWN)
-
-
-def _memory(client: docker.APIClient, container: str) -> int | None:
-    """Return bytes in use, without what is only cached from its files."""
-    try:
-        about = client.stats(container, stream=False)["memory_stats"]
-        details = about.get("stats", {})
-        cached = details.get("total_inactive_file", details.get("inactive_file", 0))
-        return max(0, int(about["usage"]) - int(cached))
-    except (*FAULTS, LookupError, TypeError):
-        return None

@@ -16,7 +16,7 @@ TMP = "/tmp"  # noqa: S108 - in a container of its own
 EVERYBODYS = "mode=1777"  # of a tmpfs
 PAGE = 4096  # bytes: the least that a file in memory takes, so there is an inode for each
 FEWEST = 16  # inodes of a tmpfs
-OWN_KERNELS = ("runsc", "kata")  # in the names of runtimes
+OWN_KERNELS = ("runsc", "gvisor", "kata")  # in the names of runtimes
 SOCKETS = (
     "memory of sockets is not bounded: cgroup v1 does not count it; have cgroup v2 on the engine's"
     " machine (boot it with systemd.unified_cgroup_hierarchy=1)"

@@ -22,7 +22,6 @@ from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_subnets import PREFIX, prefix_for, subnets_of
 
-OWN_STACK = ("runsc", "gvisor")  # parts of names of runtimes whose servers keep their own tables
 BRIDGED = "bridge"  # the engine's own network
 
 # Runs inside, so it must do with any Python 3. All at once: a silence takes three seconds.
@@ -128,15 +127,10 @@ def routeless(entry: Mapping[str, Any], options: Options) -> str:
     Where a card has no default route, the kernel takes what is sent by it to be for neighbours.
     """
     networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
-    if len(networks) != 1 or options.kind.podman or has_own_stack(options):
+    if len(networks) != 1 or options.kind.podman or has_own_kernel(options.limits.runtime):
         return ""
     [(name, network)] = networks.items()
     return "" if (network or {}).get("Gateway") else str(name)
-
-
-def has_own_stack(options: Options) -> bool:
-    """Return whether servers' neighbours are in no table of the machine. Pure."""
-    return any(word in options.limits.runtime for word in OWN_STACK)
 
 
 def engine_at(address: str) -> str:
@@ -173,7 +167,7 @@ def server_networks(client: docker.APIClient, options: Options) -> list[ServerNe
     named = "" if options.apart else options.place or options.published_on or "bridge"
     names = filter(None, dict.fromkeys((named, options.way_out)))
     others = [_described(client, name, options) for name in names]
-    if found and not has_own_stack(options):
+    if found and not has_own_kernel(options.limits.runtime):
         others = [replace(network, is_second=True) for network in others]
     return [*found, *others]
 
