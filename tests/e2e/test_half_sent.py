@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import resource
-import shutil
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,13 +12,11 @@ from pathlib import Path
 
 import pytest
 from e2e import service as running
-from e2e.service import free_ports, serving, until_true
-from requirements import missing
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
-from tornado.web import Application, RequestHandler
-from tornado.websocket import WebSocketHandler, websocket_connect
+from e2e.front import Echo, application, front
+from e2e.service import serving, until_true
+from tornado.httpclient import AsyncHTTPClient
+from tornado.web import RequestHandler
+from tornado.websocket import websocket_connect
 
 from tmpnb import listen, open_files
 from tmpnb.proxy_process import SCRIPTS
@@ -33,7 +29,6 @@ AT_ONCE = 100
 ANSWER = 60.0  # seconds for one
 ADDRESS = 256  # requests of one address that nginx lets through
 ESTABLISHED = "01"  # in /proc/net/tcp
-CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 FEW_FILES = 300  # of a proxy that soon has no more
 PATIENT = 29.0  # seconds that a listener waits which is a little slower to end what is half-sent
 
@@ -112,41 +107,6 @@ async def answers_while_it_grows(greedy: Crowd, count: int, sent: bytes) -> Coun
     return ends
 
 
-@asynccontextmanager
-async def front(behind: str, directory: Path) -> AsyncIterator[int]:
-    """Run nginx as deploy/nginx.conf has it, but for TLS and places on this machine."""
-    if shutil.which("nginx") is None:
-        missing("nginx: apt-get install nginx")
-    [port] = free_ports(1)
-    text = CONFIGURATION.read_text()
-    for there, here in (
-        ("listen 443 ssl", f"listen 127.0.0.1:{port}"),
-        ("ssl_certificate /etc/letsencrypt/live/tmpnb.example/fullchain.pem;", ""),
-        ("ssl_certificate_key /etc/letsencrypt/live/tmpnb.example/privkey.pem;", ""),
-        ("http://127.0.0.1:8000", behind),
-        ("/run/nginx.pid", f"{directory}/pid"),
-        ("/var/log/nginx/tmpnb.log", f"{directory}/log"),
-    ):
-        assert there in text
-        text = text.replace(there, here)
-    file = directory / "nginx.conf"
-    file.write_text(text)
-    program = await asyncio.create_subprocess_exec(
-        "nginx", "-e", f"{directory}/errors", "-c", str(file), "-g", "daemon off;"
-    )
-    try:
-        await until_true(lambda: is_open(port), "nginx listens")
-        yield port
-    finally:
-        program.terminate()
-        await program.wait()
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [(b"", listen.MOST_CONNECTIONS), (BY_A_FRONT, listen.MOST_UNFINISHED)],
@@ -190,11 +150,6 @@ class Slow(RequestHandler):
         await self.finish("hello")
 
 
-class Echo(WebSocketHandler):
-    def on_message(self, message: str | bytes) -> None:
-        self.write_message(message)
-
-
 @pytest.mark.usefixtures("_few_files")
 async def test_websockets_and_answers_under_way_outlive_a_flood() -> None:
     Slow.go = asyncio.Event()
@@ -215,21 +170,6 @@ async def test_websockets_and_answers_under_way_outlive_a_flood() -> None:
             assert (await slow).body == b"hello"
             await until_true(lambda: greedy.ends()[b""] > FEW_FILES, "the flood makes place")
         echo.close()
-
-
-@asynccontextmanager
-async def application(
-    *rules: tuple[str, type[RequestHandler]], patience: float | None = None
-) -> AsyncIterator[int]:
-    """Run a site of the tests' own; `patience` is what it has with who sends nothing."""
-    sock, port = bind_unused_port()
-    server = HTTPServer(Application(list(rules)), idle_connection_timeout=patience)
-    server.add_socket(sock)
-    try:
-        yield port
-    finally:
-        server.stop()
-        await server.close_all_connections()
 
 
 @pytest.mark.long
@@ -298,66 +238,6 @@ async def test_a_front_slows_down_who_takes_one_server_after_the_other(tmp_path:
         assert 60 < 100 - told[429] < 90
         assert await other_is_told(port, "/api/spawn") == 429
         assert await other_is_told(port) == 200, "other pages are not slowed down"
-
-
-class Mirror(RequestHandler):
-    """Tells what has come, and says what no front may pass on."""
-
-    async def post(self) -> None:
-        self.set_header("Service-Worker-Allowed", "/")
-        await self.finish({"headers": dict(self.request.headers), "sent": len(self.request.body)})
-
-
-class Bits(RequestHandler):
-    """Says the second half once somebody has had the first."""
-
-    go: asyncio.Event
-
-    async def get(self) -> None:
-        self.write("first ")
-        await self.flush()
-        await self.go.wait()
-        await self.finish("second")
-
-
-FORGED = {"X-Forwarded-For": "198.51.100.9", "X-Forwarded-Proto": "https", "Host": "x.example:8443"}
-
-
-@pytest.mark.parametrize("path", ["/mirror", "/spawn/mirror", "/api/spawn"])
-async def test_a_front_says_who_asks_and_passes_on_all_that_notebooks_need(
-    path: str, tmp_path: Path
-) -> None:
-    Bits.go = asyncio.Event()
-    ask = AsyncHTTPClient().fetch
-    rules = (path, Mirror), (f"{path}/bits", Bits), (f"{path}/echo", Echo)
-    async with (
-        application(*rules) as behind,
-        front(f"http://127.0.0.1:{behind}", tmp_path) as port,
-    ):
-        url = f"http://127.0.0.1:{port}{path}"
-        saved = b"x" * 2 * 1024**2
-        answer = await ask(url, method="POST", headers=FORGED, body=saved)
-        told = json.loads(answer.body)
-        assert told["sent"] == len(saved)
-        seen = {name: told["headers"][name] for name in FORGED}
-        assert seen == {
-            "X-Forwarded-For": "198.51.100.9, 127.0.0.1",
-            "X-Forwarded-Proto": "http",
-            "Host": "x.example:8443",
-        }
-        assert "Service-Worker-Allowed" not in answer.headers
-
-        echo = await websocket_connect(HTTPRequest(f"ws://127.0.0.1:{port}{path}/echo"))
-        await echo.write_message("hello")
-        assert await echo.read_message() == "hello"
-        echo.close()
-
-        bits: list[bytes] = []
-        slow = asyncio.ensure_future(ask(f"{url}/bits", streaming_callback=bits.append))
-        await until_true(lambda: bits == [b"first "], "it comes when it is said")
-        Bits.go.set()
-        await slow
-        assert b"".join(bits) == b"first second"
 
 
 def connections(port: int) -> int:

@@ -7,8 +7,13 @@ import re
 import pytest
 from requirements import ROOT
 
+from tmpnb.handlers.gone import LARGEST_SAVE
+from tmpnb.listen import LARGEST_BODY
+
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+SUBDOMAINS = (ROOT / "docs" / "subdomains.md").read_text()
+UNCOUNTED = 99_999  # bytes of a body that is not among the large ones
 
 
 def value(directive: str) -> str:
@@ -26,11 +31,13 @@ def row(directive: str) -> str:
 @pytest.mark.parametrize(
     ("directive", "number"),
     [
-        ("limit_conn", r"tmpnb_address (\d+)"),
+        ("limit_conn tmpnb_address", r"(\d+)"),
+        ("limit_conn tmpnb_bodies", r"(\d+)"),
         ("limit_req", r"zone=tmpnb_taking burst=(\d+) nodelay"),
         ("client_header_timeout", r"(\d+)s"),
         ("client_body_timeout", r"(\d+)s"),
         ("worker_connections", r"(\d+)"),
+        ("proxy_max_temp_file_size", r"(\d+)"),
         ("proxy_request_buffering", "(on)"),
     ],
 )
@@ -68,12 +75,62 @@ def test_no_download_is_kept_on_the_disk_of_the_front() -> None:
     assert value("proxy_buffering") == "off"
 
 
-def test_no_notebook_widens_what_its_workers_stand_before() -> None:
-    assert value("proxy_hide_header") == "Service-Worker-Allowed"
+def test_a_notebook_gives_nginx_no_orders() -> None:
+    """All that nginx takes; what its cache goes by is for those who have one."""
+    assert set(value("proxy_ignore_headers").split()) == {
+        "X-Accel-Buffering",
+        "X-Accel-Charset",
+        "X-Accel-Expires",
+        "X-Accel-Limit-Rate",
+        "X-Accel-Redirect",
+    }
+
+
+def test_bodies_are_as_large_as_the_service_takes_them() -> None:
+    of_all, of_notebooks = re.findall(r"client_max_body_size (\w+);", CONFIGURATION)
+    assert of_all == f"{LARGEST_BODY // 1024}k"
+    assert of_notebooks == f"{LARGEST_SAVE // 1024**2}m"
+    assert re.search(rf"\b{of_all}\b.*\b{of_notebooks}\b", row("client_max_body_size"))
+
+
+def test_the_documents_have_what_one_client_fills_and_where() -> None:
+    clients, bodies = int(value("limit_conn tmpnb_address")), int(value("limit_conn tmpnb_bodies"))
+    most = bodies * LARGEST_SAVE + (clients - bodies) * UNCOUNTED
+    assert f"{most / 10**9:.1f} GB for one client" in OPERATIONS
+    assert f"`{value('client_body_temp_path')}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("directive", ["add_header", "proxy_hide_header", "limit_conn"])
+def test_nothing_in_a_location_undoes_what_is_for_all(directive: str) -> None:
+    """Nginx drops all of a kind that are further out."""
+    inside = CONFIGURATION[CONFIGURATION.index("location ") :]
+    assert f" {directive} " in CONFIGURATION
+    assert f" {directive} " not in inside
+
+
+def test_each_bound_counts_the_same_clients() -> None:
+    zones = re.findall(r"limit_(?:conn|req)_zone (\S+) ", CONFIGURATION)
+    assert zones == ["$tmpnb_client", "$tmpnb_sender", "$tmpnb_client"]
+
+
+def test_it_logs_no_error_of_a_request() -> None:
+    """The lines of all other levels have the request in them, with its query."""
+    main, http = re.findall(r"^ *error_log ([^;]+);", CONFIGURATION, re.MULTILINE)
+    assert main == "/var/log/nginx/error.log"
+    assert http == f"{main} emerg"
+
+
+@pytest.mark.parametrize("text", re.findall(r"```nginx\n(.*?)```", SUBDOMAINS, re.DOTALL))
+def test_what_else_is_shown_of_nginx_tells_no_token_and_takes_no_orders(text: str) -> None:
+    assert re.search(r"error_log \S+ emerg;", text)
+    assert re.search(r"proxy_ignore_headers X-Accel-Buffering X-Accel-Redirect;", text)
 
 
 def test_it_logs_no_query() -> None:
-    logged = re.search(r"log_format no_query '([^']+)'", CONFIGURATION)
+    logged = re.search(r"log_format no_query ([^;]+);", CONFIGURATION)
+    asked = re.search(r'map "([^"]+)" \$tmpnb_asked', CONFIGURATION)
     assert logged is not None
-    assert not re.search(r"\$(request|request_uri|args|query_string|arg_\w+|http_\w+)\b", logged[1])
+    assert asked is not None
+    told = logged[1] + asked[1]
+    assert not re.search(r"\$(request|request_uri|args|query_string|arg_\w+|http_\w+)\b", told)
     assert value("access_log").endswith(" no_query")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import tomllib
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from requirements import ROOT
+from requirements import ROOT, missing
 
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 LOCKS = ("deploy/run.lock", "deploy/build.lock")
@@ -132,9 +133,12 @@ def installation(tmp_path: Path) -> Path:
     docker.write_text(
         f"""#!/bin/sh
 for image; do :; done
+[ "$1" != compose ] || {{ shift; exec {tmp_path}/compose "$@"; }}
 echo "$1 $image" >>{tmp_path}/asked
 case "$1 $image" in
-  "pull "*/unknown:*) exit 1 ;;
+  "pull "*/unknown:* | "pull "my/own:*) exit 1 ;;
+  "image "*/unknown:*) exit 1 ;;
+  "image my.registry:5000/"*) echo my.registry:5000/nb@{NEW} ;;
   "image quay.io/jupyterhub/"*) echo mirror.example/chp@{OTHER}
     echo quay.io/jupyterhub/configurable-http-proxy@{NEW} ;;
   "image docker.io/library/haproxy"*) echo haproxy@{NEW} ;;
@@ -143,19 +147,23 @@ esac
 """
     )
     docker.chmod(0o755)
+    compose = shutil.which("docker-compose") or missing("Compose: apt-get install docker-compose")
+    (tmp_path / "compose").symlink_to(compose)
     return tmp_path
 
 
-def pin(installation: Path) -> str:
+def pin(installation: Path, status: int = 0, **environment: str) -> str:
     """Run scripts/pin; return what it said of what stays."""
+    path = f"{installation / 'bin'}:{os.environ['PATH']}"
     done = subprocess.run(  # noqa: S603 - our own script
         ["bash", str(installation / "scripts" / "pin")],  # noqa: S607 - of the system
-        env={"PATH": f"{installation / 'bin'}:{os.environ['PATH']}"},
+        env={"PATH": path, "HOME": str(installation), **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
+    assert list(installation.glob(".env.*")) == []
     return done.stderr
 
 
@@ -174,7 +182,6 @@ def test_pinning_writes_what_the_tags_mean_now_and_keeps_the_rest(installation: 
     assert stat.S_IMODE(env.stat().st_mode) == 0o600, "there may be secrets in it"
     assert pin(installation) == ""
     assert env.read_text().splitlines() == written, "the tags are asked again"
-    assert list(installation.glob(".env.*")) == []
 
 
 def test_a_last_line_without_an_end_stays_whole(installation: Path) -> None:
@@ -188,10 +195,117 @@ def test_a_last_line_without_an_end_stays_whole(installation: Path) -> None:
 def test_what_has_no_registry_or_is_not_there_stays(installation: Path) -> None:
     env = installation / ".env"
     env.write_text("TMPNB_IMAGE=my/own:1\nTMPNB_PROXY_IMAGE=quay.io/x/unknown:1\n")
-    said = pin(installation)
+    said = pin(installation, status=1)
     assert "TMPNB_IMAGE=my/own:1 stays: it is of no registry" in said
     assert "TMPNB_PROXY_IMAGE=quay.io/x/unknown:1 stays: it cannot be pulled" in said
     assert env.read_text().splitlines()[:2] == [
         "TMPNB_IMAGE=my/own:1",
         "TMPNB_PROXY_IMAGE=quay.io/x/unknown:1",
     ]
+
+
+MINE = "my.registry:5000/nb:1"
+PINNED = f"TMPNB_IMAGE={MINE}@{NEW}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"export TMPNB_IMAGE={MINE}",
+        f"  TMPNB_IMAGE={MINE}  # ours",
+        f'TMPNB_IMAGE="{MINE}"',
+        f"export  TMPNB_IMAGE = '{MINE}' # ours",
+        f"\tTMPNB_IMAGE={MINE}\r",
+        "TMPNB_IMAGE=${REG}/nb:1",
+        'TMPNB_IMAGE="${REG}/nb:${TAG:-1}"',
+        f"TMPNB_IMAGE=other/x:1\nexport TMPNB_IMAGE={MINE}",
+        f"#TMPNB_IMAGE=other/x:1\nTMPNB_IMAGE={MINE}@{OTHER}\n# TMPNB_IMAGE=other/y:1",
+    ],
+)
+def test_a_line_means_what_it_means_to_compose(text: str, installation: Path) -> None:
+    env = installation / ".env"
+    env.write_text(f"REG=my.registry:5000\n{text}\nOF_MINE=${{TMPNB_IMAGE}}\n")
+    before = env.read_text().splitlines()
+    assert pin(installation) == ""
+    after = env.read_text().splitlines()
+    assert PINNED in after
+    assert after[-2:] == [f"{n}={i}@{NEW}" for n, i in zip(VARIABLES[1:], others(), strict=True)]
+    changed = [old for old, new in zip(before, after, strict=False) if old != new]
+    assert len(changed) == 1, "all other lines stay, in their places"
+    asked = (installation / "asked").read_text()
+    assert f"pull {MINE}\n" in asked
+    assert "minimal-notebook" not in asked, "and not what is in the Compose file"
+
+
+def others() -> list[str]:
+    """Return the images of the other two variables, without digests."""
+    text = "".join(path.read_text() for path in sorted(ROOT.glob("docker-compose*.yml")))
+    found = (re.search(rf"{name}:-([^}}@]+)", text) for name in VARIABLES[1:])
+    return [match[1] for match in found if match]
+
+
+def test_what_the_environment_says_counts_before_the_file(installation: Path) -> None:
+    env = installation / ".env"
+    env.write_text("TMPNB_IMAGE=quay.io/jupyter/minimal-notebook:x\n")
+    said = pin(installation, TMPNB_IMAGE=MINE)
+    assert "TMPNB_IMAGE is in the environment" in said
+    assert env.read_text().splitlines()[0] == PINNED
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"A='x\nTMPNB_IMAGE={MINE}\n'\n", "line 1 of .env has a quote"),
+        (f'A=1\nTMPNB_IMAGE="{MINE}\n', "line 2 of .env has a quote"),
+        ("TMPNB_IMAGE=${REG:?none}/nb:1\nREG\n", "no name of an image"),
+        ("TMPNB_IMAGE=my nb:1\n", "no name of an image"),
+        (f"A=1\nTMPNB_IMAGE: {MINE}\n", "line 2 of .env is nothing to Compose"),
+        (f"export TMPNB_IMAGE {MINE}\n", "line 1 of .env is nothing to Compose"),
+        ("TMPNB_IMAGE='${REG}'\nTMPNB_IMAGE=${REG} # ours\n", "line 2 of .env is nothing to"),
+    ],
+)
+def test_what_cannot_be_read_is_not_changed(text: str, said: str, installation: Path) -> None:
+    env = installation / ".env"
+    env.write_text(text)
+    assert said in pin(installation, status=1)
+    assert env.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["TMPNB_IMAGE=", "export TMPNB_IMAGE=''  # none", "TMPNB_IMAGE"])
+def test_a_name_without_a_value_means_the_image_of_the_compose_file(
+    text: str, installation: Path
+) -> None:
+    env = installation / ".env"
+    env.write_text(f"{text}\nTMPNB_PORT=1\n")
+    assert pin(installation) == ""
+    first, second, *_ = env.read_text().splitlines()
+    assert first.startswith("TMPNB_IMAGE=quay.io/jupyter/minimal-notebook:")
+    assert first.endswith(NEW)
+    assert second == "TMPNB_PORT=1"
+
+
+def test_an_empty_variable_of_the_environment_takes_nothing_away(installation: Path) -> None:
+    env = installation / ".env"
+    env.write_text(f"TMPNB_IMAGE={MINE}\n")
+    said = pin(installation, status=1, TMPNB_IMAGE="")
+    assert "TMPNB_IMAGE is empty in the environment" in said
+    assert env.read_text() == f"TMPNB_IMAGE={MINE}\n"
+
+
+def test_a_link_stays_a_link(installation: Path) -> None:
+    kept = installation / "elsewhere" / "env"
+    kept.parent.mkdir()
+    kept.write_text(f"TMPNB_IMAGE={MINE}\n")
+    (installation / ".env").symlink_to(kept)
+    assert pin(installation) == ""
+    assert kept.read_text().splitlines()[0] == PINNED
+    assert (installation / ".env").is_symlink()
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_without_compose_nothing_is_changed(installation: Path) -> None:
+    (installation / "compose").unlink()
+    (installation / "bin" / "docker-compose").write_text("#!/bin/sh\nexit 1\n")
+    (installation / "bin" / "docker-compose").chmod(0o755)
+    assert "Compose cannot read .env; nothing is changed" in pin(installation, status=1)
+    assert not (installation / ".env").exists()
