@@ -302,7 +302,7 @@ def stats(handler: BaseHandler) -> dict[str, Any]:
 def seconds(text: str) -> float:
     """Return a number of seconds from a request, 0 for what is none."""
     try:
-        value = float(text)
+        value = float(text if text.isascii() and "_" not in text else "")
     except ValueError:
         return 0.0
     return value if math.isfinite(value) and value > 0 else 0.0
