@@ -95,7 +95,7 @@ class _Exchange(_HTTPConnection):
             return
         length = headers.get("Content-Length", "")
         is_sent = self.request.method != "HEAD" and self.code != HTTPStatus.NOT_MODIFIED
-        if is_sent and length.isdecimal() and len(length) <= LONGEST_NUMBER:
+        if is_sent and length.isascii() and length.isdecimal() and len(length) <= LONGEST_NUMBER:
             self._goes_on(self.request.allowance.has(int(length)))
         if "Transfer-Encoding" in headers:
             self._count_chunks()

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 GUARD = "__Host-"  # a browser takes a cookie of such a name from nobody but the host itself
-MOST = 10  # cookies of other names that are looked at
+# What browsers leave out around a name. Python takes more for blanks, such as U+00A0: a browser
+# lets anybody set a cookie of that and a guarded name behind it.
+BLANKS = " \t"
 _PORT = re.compile(r"[^:]:0*([0-9]{1,5})\Z")
 _STANDARD = {"http": "80", "https": "443"}
 
@@ -33,6 +35,7 @@ def as_sent(kind: str, name: str, sent: Iterable[str]) -> list[str]:
 
     The own one comes first. Then those of before an update or a move: the kind alone, or
     another pool or port. They may be another service's too, so what they say must be checked.
+    All of them: whoever plants some could else let the browser's own fall off.
 
     Args:
         kind: What the cookie is for.
@@ -40,7 +43,7 @@ def as_sent(kind: str, name: str, sent: Iterable[str]) -> list[str]:
         sent: The names of all cookies that came.
     """
     others = [n for n in sent if n != name and (n == kind or n.startswith(f"{kind}-"))]
-    return [name, *others[:MOST]]
+    return [name, *others]
 
 
 def values(kind: str, name: str, header: str) -> Iterator[str]:
@@ -54,6 +57,8 @@ def values(kind: str, name: str, header: str) -> Iterator[str]:
         name: Their own name.
         header: `Cookie`, as it came.
     """
-    pairs = [(n.strip(), v.strip()) for n, _, v in (c.partition("=") for c in header.split(";"))]
-    for known in as_sent(kind, name, dict.fromkeys(n for n, _ in pairs)):
-        yield from (value for n, value in pairs if n == known)
+    sent: dict[str, list[str]] = {}
+    for one, _, value in (cookie.partition("=") for cookie in header.split(";")):
+        sent.setdefault(one.strip(BLANKS), []).append(value.strip(BLANKS))
+    for known in as_sent(kind, name, sent):
+        yield from sent.get(known, ())

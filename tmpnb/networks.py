@@ -28,7 +28,7 @@ class Addresses(Protocol):
 LONGEST = 64  # characters of one address
 _MAPPED = 96  # bits of the prefix before an IPv4 address in an IPv6 one
 _COMMENT = re.compile(r"#.*")
-_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d{1,5})?|([0-9.]+):\d{1,5}")
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
 def address(text: str) -> Address | None:
@@ -50,7 +50,7 @@ def zoned_address(text: str) -> Address | None:
 
     The zone is the interface by which it is reached from the machine that saw it.
     """
-    word = text.strip()
+    word = text.strip(" \t")
     if len(word) > LONGEST:
         return None
     with_port = _WITH_PORT.fullmatch(word)

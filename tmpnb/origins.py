@@ -13,7 +13,7 @@ _SOURCE = re.compile(r"(?:(?<=\Ahttp)(://[^/]+):0*80|(?<=\Ahttps)(://[^/]+):0*44
 
 def canonical(text: str) -> str:
     """Return an origin as a browser writes it, without its scheme's own port; empty for none."""
-    found = _ORIGIN.fullmatch(text.lower())
+    found = _ORIGIN.fullmatch(_lower(text))
     if found is None:
         return ""
     scheme, host, port = found.groups()
@@ -30,7 +30,7 @@ def is_at(origin: str, asked: str) -> bool:
         origin: As `Origin` has it.
         asked: As `Host` has it.
     """
-    page, host = _ORIGIN.fullmatch(origin.lower()), _HOST.fullmatch(asked.lower())
+    page, host = _ORIGIN.fullmatch(_lower(origin)), _HOST.fullmatch(_lower(asked))
     if page is None or host is None:
         return False
     port = _STANDARD[page[1]]
@@ -40,6 +40,11 @@ def is_at(origin: str, asked: str) -> bool:
 def source(text: str) -> str:
     """Return a source of the Content-Security-Policy without the port that its scheme implies."""
     return _SOURCE.sub(r"\1\2", text.lower())
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, where no other letter becomes one of ASCII."""
+    return text.lower() if text.isascii() else text
 
 
 def _host(text: str) -> str:

@@ -40,9 +40,10 @@ def is_own(host: str, machine: Collection[str] = ()) -> bool:
         host: As it came, with or without a port; empty where none was sent, as by no browser.
         machine: The machine's own names and those that the operator adds, in lower case.
     """
-    found = _HOST.fullmatch(host.strip().lower())
+    asked = host.strip(" \t")
+    found = _HOST.fullmatch(asked.lower()) if asked.isascii() else None
     if found is None:
-        return not host.strip()
+        return not asked
     name = found[1].removesuffix(".")
     if networks.address(name.strip("[]")) is not None or "." not in name:
         return bool(name)

@@ -100,6 +100,6 @@ def _understood(head: str) -> tuple[int, int | None]:
     if headers.get("Transfer-Encoding", "identity") != "identity":
         raise ValueError("an answer in HTTP/1.0 cannot be chunked")
     length = headers.get("Content-Length")
-    if length is not None and not length.isdecimal():
+    if length is not None and not (length.isascii() and length.isdecimal()):
         raise ValueError("the length of the answer is no number")
     return status, None if length is None else int(length)

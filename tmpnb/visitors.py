@@ -18,7 +18,9 @@ from tmpnb.tokens import TokenMaker, same
 
 COOKIE = "tmpnb-visitor"
 COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it
-MOST_JOINED = 8  # requests of one visitor that wait for a server which another of theirs takes
+# Requests of one visitor that wait for a server which another of theirs takes: as many as frames
+# in one article may ask at once, and less than half of those of an address.
+MOST_JOINED = 24
 RETRY_WHEN_JOINED = 5  # seconds
 TOO_MANY_PAGES = "Too many pages of yours wait for your notebook. Close the others."
 REMEMBERED = 10_000  # visitors whose latest server is kept in memory beside their cookie

@@ -9,10 +9,10 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
-from harness import cookie_of, gate_of
+from harness import cookie_of, gate_of, wait_until
 from playwright.async_api import Browser, Page, expect
 from running_site import SCRIPT, Running
-from tornado.web import RequestHandler
+from tornado.web import Application, RequestHandler
 
 from tmpnb import brand
 from tmpnb.brand import Brand
@@ -40,6 +40,12 @@ PRESS = """async () => {
     return { posted: posted.url, read: read.includes('name="offer"'), inside };
 }"""
 
+LAY = """(src) => {
+    const frame = document.createElement('iframe');
+    frame.src = src;
+    document.body.append(frame);
+}"""
+
 
 class PlantingHandler(RequestHandler):
     """A page of the planter's server, at the same origin as ours: sets what the query says."""
@@ -54,6 +60,15 @@ class PlantingHandler(RequestHandler):
         else:
             script = f"document.cookie = {json.dumps(cookie)}"
             self.write(f"<!doctype html><title>x</title><script>{script}</script>")
+
+
+class ArticleHandler(RequestHandler):
+    """A page of another site, with a frame of what the query says."""
+
+    def get(self) -> None:
+        """Show the frame."""
+        source = self.get_query_argument("src")
+        self.write(f'<!doctype html><title>x</title><iframe src="{source}" width=390 height=500>')
 
 
 def serve(running: Running, **changes: object) -> str:
@@ -121,15 +136,15 @@ async def test_a_visitor_is_asked_and_starts_afresh(
 async def test_going_on_works_without_javascript_and_in_a_frame(
     browser: Browser, running: Running
 ) -> None:
-    base = serve(running)
+    article = running.serve(Application([(r"/", ArticleHandler)]))
+    base = serve(running, frame_ancestors=f"'self' {article}")
     server, value = await taken_by_planter(running, base)
     context = await browser.new_context(
         java_script_enabled=False, extra_http_headers={"X-Forwarded-For": VICTIM}
     )
     page = await context.new_page()
     await plant(page, base, f"tmpnb-visitor={value}; Path=/spawn")
-    frame = f'<iframe src="{base}/spawn/lab" width="390" height="300"></iframe>'
-    await page.set_content(frame)
+    await page.goto(f"{article}/?src={base}/spawn/lab")
     inside = page.frame_locator("iframe")
     await expect(inside.get_by_role("heading")).to_have_text(QUESTION)
     async with page.expect_event("framenavigated", lambda f: "/user/" in f.url):
@@ -143,6 +158,81 @@ async def test_going_on_works_without_javascript_and_in_a_frame(
     assert server in page.url
     await page.goto(f"{base}/spawn")
     assert server in page.url, "it is asked once"
+    await context.close()
+
+
+@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("link", ["/", "/lab", "/spawn"])
+async def test_who_has_a_notebook_is_led_to_it_whatever_is_planted_beside(
+    browser: Browser, running: Running, link: str, script: bool
+) -> None:
+    base = serve(running)
+    server, value = await taken_by_planter(running, base)
+    context = await browser.new_context(
+        java_script_enabled=script, extra_http_headers={"X-Forwarded-For": VICTIM}
+    )
+    page = await context.new_page()
+    await page.goto(f"{base}/spawn")
+    await page.wait_for_url("**/user/**")
+    mine = page.url.partition("lab")[0]
+    for name in ("tmpnb-visitor", f"tmpnb-visitor-test-{base.rpartition(':')[2]}"):
+        await plant(page, base, f"{name}={value}; Path=/")
+    await page.goto(base + link)
+    if not script and link != "/spawn":
+        await page.get_by_role("button", name="Start notebook").click()
+    await page.wait_for_url("**/user/**")
+    assert page.url.startswith(mine)
+    assert server not in page.url
+    await context.close()
+
+
+@pytest.mark.parametrize("link", ["/", "/spawn/lab"])
+async def test_a_page_of_a_notebook_cannot_lay_the_question_under_a_button(
+    browser: Browser, running: Running, link: str
+) -> None:
+    base = serve(running)
+    server, value = await taken_by_planter(running, base)
+    async with visitor(browser) as page:
+        await plant(page, base, f"tmpnb-visitor={value}; Path=/spawn")
+        refused: list[str | None] = []
+        page.on("requestfailed", lambda request: refused.append(request.failure))
+        await page.evaluate(LAY, link)
+        frame = page.frame_locator("iframe")
+        if link == "/":  # starts by itself, as if a click had loaded it
+            await expect(frame.get_by_role("heading")).to_have_text("Which notebook?")
+            await expect(frame.get_by_role("link", name="Open in a new tab")).to_be_visible()
+        else:
+            await wait_until(lambda: refused == ["net::ERR_BLOCKED_BY_RESPONSE"])
+        assert await frame.get_by_role("button", name="Go on with it").count() == 0
+        assert server not in page.frames[1].url
+        assert running.taken == 1
+
+
+async def test_an_old_question_takes_no_notebook_from_its_visitor(
+    browser: Browser, running: Running
+) -> None:
+    """Over https, as browsers then send our cookies along with the answer."""
+    base = serve(running)
+    server, value = await taken_by_planter(running, base)
+    context = await browser.new_context(
+        extra_http_headers={"X-Forwarded-For": VICTIM, "X-Forwarded-Proto": "https"}
+    )
+    old, other = await context.new_page(), await context.new_page()
+    await plant(old, base, f"tmpnb-visitor={value}; Path=/; Secure; SameSite=None")
+    for page in (old, other):
+        await page.goto(f"{base}/spawn")
+        await expect(page.get_by_role("heading")).to_have_text(QUESTION)
+    await other.get_by_role("button", name="Start afresh").click()
+    await other.wait_for_url("**/user/**")
+    mine = other.url.partition("lab")[0]
+    await old.get_by_role("button", name="Go on with it").click()
+    await expect(old.get_by_role("heading")).to_have_text("Is any of these yours?")
+    addresses = await old.locator("code").all_inner_texts()
+    assert f"{base}/user/{addresses[0]}/" == mine
+    await old.get_by_role("button", name="Go on with it").first.click()
+    await old.wait_for_url("**/user/**")
+    assert old.url.startswith(mine)
+    assert server not in old.url
     await context.close()
 
 

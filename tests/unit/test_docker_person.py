@@ -41,11 +41,37 @@ odd:x:many:1::/:/bin/sh
         ("jovyan:root", 1000),
         ("1000:0", 1000),
         ("65534", 65534),
+        ("odd", 0),  # as the engine has it: what is no number is 0
+        ("broken line", 0),
         ("stranger", None),
     ],
 )
 def test_a_user_means_what_the_image_says(user: str, number: int | None) -> None:
     assert person(user, (), entries(PASSWD)).user_id == number
+
+
+ROOT = "{name}:x:0:0::/:/bin/sh\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "passwd"),
+    [
+        *((name, ROOT.format(name=name)) for name in ("1_0", "\uff11", "\u0661", "\xb2")),
+        *(("me", f"me:x:{number}:1::/:/bin/sh") for number in ("\uff11", "1_0", "", " 5", "0x1")),
+        *(
+            ("me", f"you{end}me:x:5:5::/:/bin/sh\n" + ROOT.format(name="me"))
+            for end in ("\x0b", "\x0c", "\r", "\x1c", "\x1e", "\x85", "\u2028")
+        ),
+        ("me", "\x1cme:x:5:5::/:/bin/sh\n" + ROOT.format(name="me")),
+        ("\x1cme", "me:x:5:5::/:/bin/sh\n" + ROOT.format(name="\x1cme")),
+        ("me", "\xa0" + ROOT.format(name="me")),
+        ("me\ufffd", "me\udcff:x:5:5::/:/bin/sh\n" + ROOT.format(name="me\ufffd")),
+        ("me", "me:x"),
+    ],
+    ids=ascii,
+)
+def test_no_passwd_hides_root_from_us_that_the_engine_sees(user: str, passwd: str) -> None:
+    assert person(user, (), entries(passwd)).user_id == 0
 
 
 def test_without_the_image_s_passwd_only_root_is_known_by_name() -> None:
@@ -65,6 +91,7 @@ def test_without_the_image_s_passwd_only_root_is_known_by_name() -> None:
         ("7", ["HOME=//srv/./me//"], Person(7, None, "/srv/me")),  # as the engine mounts it
         ("7", ["HOME=/a/.."], Person(7, None, SOMEWHERE)),
         ("7", ["HOME=/a:/b"], Person(7, None, SOMEWHERE)),
+        ("7", ["HOME=/a\udcff"], Person(7, None, SOMEWHERE)),
     ],
 )
 def test_the_home_is_the_environment_s_else_the_passwd_s(

@@ -18,6 +18,7 @@ from tmpnb.cors import Cors
 from tmpnb.errors import ConfigError
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.gone import _path_of
+from tmpnb.handlers.pages import seconds
 from tmpnb.server import Phase, StopReason
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -491,3 +492,10 @@ async def test_static_files_are_served(running: Running) -> None:
     answer = await running.public()("/static/tmpnb.css")
     assert answer.code == 200
     assert answer.headers["Content-Type"].startswith("text/css")
+
+
+@pytest.mark.parametrize("text", ["1_0", "\uff11\uff10", "\u0661", "inf", "nan", "-1", "", "x"])
+def test_what_is_no_number_on_a_keyboard_is_no_time_to_wait(text: str) -> None:
+    assert seconds(text) == 0
+    assert seconds("10") == 10
+    assert seconds("1e3") == 1000

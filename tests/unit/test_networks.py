@@ -52,7 +52,12 @@ def test_loopback_is_known_in_every_spelling(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "unknown", "1.2.3", "1.2.3.4.5", "[::1", "1.2.3.4:x", "a" * 99]
+    "text",
+    [
+        *("", "unknown", "1.2.3", "1.2.3.4.5", "[::1", "1.2.3.4:x", "a" * 99),
+        *(f"{odd}127.0.0.1" for odd in ("\xa0", "\x85", "\x1f", "\u3000", "\n")),
+        *("127.0.0.1\xa0", "127.0.0.1:\u0661\u0662", "127.0.0.\u0661", "\uff11.2.3.4"),
+    ],
 )
 def test_what_is_no_address_is_none(text: str) -> None:
     assert networks.address(text) is None

@@ -36,6 +36,9 @@ pytestmark = pytest.mark.gen_test(timeout=20)
         ("https://nb.example\n", ""),
         ("http://[", ""),
         ("file://", ""),
+        ("http://\u212aelvin.example", ""),
+        ("\xa0http://nb.example", ""),
+        ("http://nb.example:\u0668\u0660", ""),
     ],
 )
 def test_an_origin_has_one_spelling(text: str, said: str) -> None:
@@ -64,6 +67,9 @@ def test_an_origin_has_one_spelling(text: str, said: str) -> None:
         ("http://nb.example", "nb.example:80:80", False),
         ("http://nb.example", "me@nb.example", False),
         ("null", "null", False),
+        ("http://\u212aelvin.example", "kelvin.example", False),
+        ("http://nb.example", "\xa0nb.example", False),
+        ("http://kelvin.example", "\u212aelvin.example", False),
         ("", "", False),
     ],
 )

@@ -66,6 +66,12 @@ FOREIGN = [
     "xn--evl-zma.example",
     "évil.example",
     ".",
+    # Blanks and letters for Python alone.
+    *(f"{odd}localhost" for odd in ("\xa0", "\x85", "\x1c", "\u3000")),
+    "127.0.0.1\xa0",
+    "\xa0",
+    "machine.e\u0445ample",
+    "\u212aelvin",
     "[x]",
 ]
 

@@ -68,7 +68,7 @@ def asks(answer: HTTPResponse) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("path", ["/", "/lab", "/spawn", "/spawn/lab", "/spawn/user/abcdefghijkl/"])
+@pytest.mark.parametrize("path", ["/spawn", "/spawn/", "/spawn/lab", "/spawn/user/abcdefghijkl/"])
 async def test_a_page_asks_and_takes_nothing(running: Running, path: str, name: str) -> None:
     fetch = running.public()
     server, value = await planted(fetch)
@@ -79,9 +79,110 @@ async def test_a_page_asks_and_takes_nothing(running: Running, path: str, name: 
     assert "Set-Cookie" not in page.headers
     assert server.rpartition("/")[2] in page.body.decode()
     assert running.taken == 1
-    if path.startswith("/spawn"):
-        assert asks(await fetch(path, method="POST", headers=sent | FORM, body=""))
-        assert running.taken == 1
+    assert asks(await fetch(path, method="POST", headers=sent | FORM, body=""))
+    assert running.taken == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/lab", "/tree/spawn/a.ipynb", "/hub/user-redirect/spawn"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_where_the_visitors_own_cookie_does_not_come_nobody_is_asked(
+    running: Running, path: str, scheme: str
+) -> None:
+    """Planted ones alone would be offered, and an answer would take the place of the own one."""
+    fetch = running.public()
+    _, value = await planted(fetch)
+    sent = {"Cookie": f"tmpnb-visitor={value}", "X-Forwarded-Proto": scheme}
+    page = await fetch(path, headers=PERSON | HOME | sent)
+    assert page.code == 200
+    assert not asks(page)
+    assert b'name="offer"' not in page.body
+    [action] = re.findall('action="([^"]*)"', page.body.decode())
+    assert action.startswith("/spawn"), "there all of them come"
+    assert asks(await fetch(action, method="POST", headers=PERSON | FORM | HOME | sent, body=""))
+
+
+async def test_going_on_asks_again_where_the_browser_has_a_notebook_that_was_not_shown(
+    running: Running,
+) -> None:
+    fetch = running.public()
+    theirs, planted_one = await planted(fetch)
+    page = await fetch("/spawn", headers=PERSON | HOME | {"Cookie": f"tmpnb-visitor={planted_one}"})
+    form = urlencode(fields(page) | {"choice": "go-on"})
+    mine, own = await planted(fetch, HOME)
+    both = {"Cookie": f"tmpnb-visitor={planted_one}; tmpnb-visitor={own}"}
+    alone = {"Cookie": f"tmpnb-visitor-test-80={own}"}
+    for sent in (both, alone):
+        headers = FROM_QUESTION | HOME | sent
+        again = await fetch("/spawn", method="POST", headers=headers, body=form)
+        said = again.body.decode()
+        assert "Set-Cookie" not in again.headers
+        shown = re.findall("Address: <code>([^<]*)</code>", said)
+        assert shown == [server.rpartition("/")[2] for server in (mine, theirs)], "own first"
+        [here, elsewhere] = re.findall("</time> from ([a-z]+) network", said)
+        assert (here, elsewhere) == ("this", "another")
+        afresh, go_on, other = re.findall('name="offer" value="([^"]*)"', said)
+        assert afresh == go_on
+        for offer, server in ((go_on, mine), (other, theirs)):
+            chosen = urlencode({"choice": "go-on", "offer": offer})
+            gone_on = await fetch("/spawn", method="POST", headers=headers, body=chosen)
+            assert gone_on.headers["Location"].startswith(server), "it was asked about both"
+    fetched = SCRIPT | FORM | HOME | both | {"Sec-Fetch-Mode": "cors"}
+    told = await fetch("/spawn", method="POST", headers=fetched, body=form)
+    assert (told.code, body(told)["error"]["code"]) == (409, CODE)
+    assert running.taken == 2
+
+
+async def test_going_on_asks_nothing_where_the_browsers_own_notebook_has_ended(
+    running: Running,
+) -> None:
+    fetch = running.public()
+    theirs, value = await planted(fetch)
+    page = await fetch("/spawn", headers=PERSON | HOME | {"Cookie": f"tmpnb-visitor={value}"})
+    mine, own = await planted(fetch, HOME)
+    live = running.world.orchestrator.claims.live(mine.rpartition("/")[2])
+    assert live is not None
+    running.world.orchestrator.claims.close(live)
+    form = urlencode(fields(page) | {"choice": "go-on"})
+    headers = FROM_QUESTION | HOME | {"Cookie": f"tmpnb-visitor={own}"}
+    gone_on = await fetch("/spawn", method="POST", headers=headers, body=form)
+    assert gone_on.headers["Location"].startswith(theirs)
+
+
+@pytest.mark.parametrize(
+    ("sites", "said"),
+    [
+        ("'self'", "frame-ancestors 'none'"),
+        ("'self' https://journal.example", "frame-ancestors https://journal.example"),
+        (
+            "https://a.example 'self' http://b.example:8000",
+            "https://a.example http://b.example:8000",
+        ),
+    ],
+)
+async def test_no_page_of_our_own_host_may_frame_the_question(
+    running: Running, sites: str, said: str
+) -> None:
+    """A notebook's page could lay it under a button of its own."""
+    fetch = running.public(frame_ancestors=sites)
+    _, value = await planted(fetch)
+    page = await fetch("/spawn", headers=PERSON | HOME | {"Cookie": f"tmpnb-visitor={value}"})
+    policies = page.headers.get_list("Content-Security-Policy")
+    assert SANDBOX in policies
+    [framed] = [p for p in policies if p.startswith("frame-ancestors")]
+    assert framed.endswith(said)
+    assert "'self'" not in framed
+    loading = await fetch("/", headers=PERSON | HOME)
+    assert f"frame-ancestors {sites}" in loading.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_to_start_afresh_is_the_first_button(running: Running, number: int) -> None:
+    fetch = running.public()
+    values = [(await planted(fetch))[1] for _ in range(number)]
+    sent = {"Cookie": "; ".join(f"tmpnb-visitor={value}" for value in values)}
+    page = await fetch("/spawn", headers=PERSON | HOME | sent)
+    buttons = re.findall('<button[^>]*value="([a-z-]+)"', page.body.decode())
+    assert buttons == ["afresh", *["go-on"] * number]
 
 
 async def test_all_notebooks_are_shown_wherever_their_cookies_stand(running: Running) -> None:
@@ -131,8 +232,8 @@ async def test_however_many_are_planted_the_visitors_own_is_offered(
     newest_first = [*planters[:3], (mine, value), *planters[3:]][::-1]
     assert shown == [address.rpartition("/")[2] for address, _ in newest_first]
     forms = text.split("<form")[1:]
-    assert len(forms) == 7, "the last is to start afresh"
-    [offer] = re.findall('name="offer" value="([^"]*)"', forms[2])
+    assert len(forms) == 7, "the first is to start afresh"
+    [offer] = re.findall('name="offer" value="([^"]*)"', forms[3])
     form = urlencode({"offer": offer, "choice": "go-on"})
     gone_on = await fetch("/spawn/lab", method="POST", headers=FROM_QUESTION | HOME, body=form)
     assert gone_on.headers["Location"].startswith(mine)

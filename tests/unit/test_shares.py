@@ -143,11 +143,37 @@ async def test_one_visitor_whose_notebook_starts_leaves_the_address_to_others(
     refused = [task.result() for task in asked if task.done()]
     assert len(refused) == MANY - visitors.MOST_JOINED
     assert {(answer.code, code_of(answer)) for answer in refused} == {(429, "client_limit")}
-    assert house.under_way <= LEAST_AT_ONCE // 8
+    assert house.under_way <= LEAST_AT_ONCE // 2
     assert (await house.spawn()).code == 200, "a neighbour takes a notebook"
     go.set()
     assert {(await task).code for task in asked if task not in refused} == {200, 429}
     await wait_until(lambda: not house.under_way)
+
+
+async def test_two_dozen_frames_of_one_article_are_all_led_to_the_one_notebook(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By HTTP/2 a browser asks for all of them at once."""
+    house, world = House(running), running.world
+    first = await house.spawn()
+    server_id = json.loads(first.body)["url"].split("/")[2]
+    end_all(running)
+    await world.until_gone(server_id)
+    await world.until_ready(3)
+    go, start = asyncio.Event(), world.spawner.start
+
+    async def slow(spec: ServerSpec) -> str:
+        await go.wait()
+        return await start(spec)
+
+    monkeypatch.setattr(world.spawner, "start", slow)
+    path, cookie = f"/user/{server_id}", cookie_of(first)
+    frames = [asyncio.create_task(house.spawn(path, cookie)) for _ in range(24)]
+    await wait_until(lambda: house.under_way == 24 or any(frame.done() for frame in frames))
+    go.set()
+    answers = [await frame for frame in frames]
+    assert [answer.code for answer in answers] == [200] * 24
+    assert len({answer.body for answer in answers}) == 1
 
 
 async def test_who_loads_again_while_their_notebook_starts_is_not_refused(

@@ -192,7 +192,7 @@ class BaseHandler(CountedHandler):
         """Return the address under which the visitor finds `path` of our own pages."""
         if self.site.public_url:
             return self.site.public_url + path
-        forwarded = self.request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip()
+        forwarded = self.request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip(" \t")
         scheme = "https" if forwarded == "https" else "http"
         subdomains, host = self.site.subdomains, self.request.host
         return f"{scheme}://{subdomains.main_host(host) if subdomains else host}{path}"

@@ -75,11 +75,22 @@ class BrowserHandler(BaseHandler):
         guarded = self.site.subdomains is not None and self.is_https
         return (f"{GUARD}{COOKIE}", "/") if guarded else (COOKIE, COOKIE_PATH)
 
+    def is_told_all(self) -> bool:
+        """Whether a browser sends every cookie that says who a visitor is to this address.
+
+        To others it sends none of ours, but all that somebody has set for them.
+        """
+        path, asked = self._visitor_cookie[1], self.request.path
+        return path in ("/", asked) or asked.startswith(f"{path}/")
+
     def visitor(self) -> Visitor:
         """Return whose browser asks; somebody new unless a cookie of ours counts here."""
+        return next(self.named_here(), None) or self.site.visitors.read(None)
+
+    def named_here(self) -> Iterator[Visitor]:
+        """Yield whom cookies of ours name that count here, ours first."""
         visitors = self.site.visitors
-        home = (v for v in self._named() if visitors.is_at_home(v, self.network))
-        return next(home, None) or visitors.read(None)
+        return (v for v in self._named() if visitors.is_at_home(v, self.network))
 
     def named_elsewhere(self) -> Iterator[Visitor]:
         """Yield whom cookies of ours name that do not count here."""

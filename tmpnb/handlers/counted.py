@@ -45,7 +45,7 @@ class CountedHandler(RequestHandler):
         scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
         if expected is None or scheme.lower() not in ("token", "bearer"):
             return False
-        return same(given.strip(), expected)
+        return same(given.strip(" \t"), expected)
 
     def is_free(self) -> bool:
         """Whether it counts for nobody."""

@@ -10,7 +10,7 @@ from tornado.web import HTTPError
 from tmpnb import links, visit
 from tmpnb.handlers.admission import admit
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.handlers.question import ASK, CODE, WORDS, QuestionHandler
+from tmpnb.handlers.question import ASK, CODE, GO_ON, WORDS, QuestionHandler
 from tmpnb.links import Link
 from tmpnb.taking import Wish
 from tmpnb.tokens import same
@@ -55,7 +55,8 @@ class PageHandler(QuestionHandler):
         if self.must_agree():
             self.ask_to_agree(self.spawn_url())
             return
-        strangers = self.strangers() if self.can_ask() else []
+        # Not where a planted cookie comes alone: the form leads to where all of them come.
+        strangers = self.strangers() if self.can_ask() and self.is_told_all() else []
         if strangers:
             self.ask_which(strangers, self.spawn_url())
             return
@@ -135,7 +136,8 @@ class SpawnHandler(PageHandler):
     async def _take(self, status: int) -> None:
         link = self.link()
         visitor = self.site.arrivals.taking.who(self.asker(), self._ticket_id())
-        if visitor.is_new and self._has_asked():
+        goes_on = self.answered().choice == GO_ON
+        if (visitor.is_new or goes_on) and self._has_asked(by_any=goes_on):
             return
         self.note_agreement()
         fresh = bool(self.get_body_argument("fresh", ""))
@@ -172,12 +174,15 @@ class SpawnHandler(PageHandler):
         """Whether a form of the page that asks sends this, which has no origin."""
         return self.request.headers.get("Origin") == "null" and bool(self.answered().choice)
 
-    def _has_asked(self) -> bool:
+    def _has_asked(self, *, by_any: bool) -> bool:
         """Whether the person was asked which notebook they want, instead of being given one.
 
         A script that can show the question says so; any other is somebody new.
+
+        Args:
+            by_any: Whether any script is told that there is something to ask.
         """
-        if not self.can_ask() and not self.request.headers.get(ASK):
+        if not (by_any or self.can_ask() or self.request.headers.get(ASK)):
             return False
         strangers = self.strangers()
         if not strangers:
@@ -302,7 +307,7 @@ def stats(handler: BaseHandler) -> dict[str, Any]:
 def seconds(text: str) -> float:
     """Return a number of seconds from a request, 0 for what is none."""
     try:
-        value = float(text)
+        value = float(text if text.isascii() and "_" not in text else "")
     except ValueError:
         return 0.0
     return value if math.isfinite(value) and value > 0 else 0.0

@@ -8,10 +8,10 @@ own, and its form proves by a signed offer that it was shown.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tmpnb import visit
+from tmpnb import embedding, visit
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.moments import Moment
 from tmpnb.passes import COOKIE as PASS_COOKIE
@@ -25,6 +25,7 @@ CODE = "which_notebook"
 WORDS = "A notebook was taken by this browser in another network. Load this page again to choose."
 # A document without an origin: the page of a notebook can neither read it nor press its buttons.
 SANDBOX = "sandbox allow-forms allow-popups allow-popups-to-escape-sandbox"
+BETWEEN = "~"  # ids and keys in an offer; in none of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,14 @@ class Choice:
         since: When it was taken; None if that is unknown, or it is a place.
         address: Its id; empty for a place.
         image: Of its server; empty if that is unknown.
+        is_here: Whether it was given to this browser in the network that it is in.
     """
 
     offer: str = field(repr=False)
     since: Moment | None = None
     address: str = ""
     image: str = ""
+    is_here: bool = False
 
 
 class QuestionHandler(AgreementHandler):
@@ -110,15 +113,38 @@ class QuestionHandler(AgreementHandler):
         number of servers bounds them, and what fits into a header. The newest come first.
 
         Browsers send the cookies of longer paths first, so one that is planted may hide no other.
-        A wish for a fresh notebook is answer enough: those of the others go on.
+        A wish for a fresh notebook is answer enough: those of the others go on. So is one to go on,
+        unless the browser has another notebook here that the question did not show.
         """
-        asked = self.answered().choice or self.get_body_argument("fresh", "")
-        if asked or not self.visitor().is_new:
+        answer = self.answered()
+        if answer.choice == GO_ON:
+            return self._overlooked(answer)
+        if answer.choice or self.get_body_argument("fresh", "") or not self.visitor().is_new:
             return []
+        return sorted(self._each(self.named_elsewhere()), key=self._taken_at, reverse=True)
+
+    def _each(self, visitors: Iterable[Visitor]) -> list[Visitor]:
+        """Return one of those who are led to the same, and none who is led nowhere."""
         found: dict[str, Visitor] = {}
-        for visitor in filter(self.leads_somewhere, self.named_elsewhere()):
+        for visitor in filter(self.leads_somewhere, visitors):
             found.setdefault(self._leads_to(visitor), visitor)
-        return sorted(found.values(), key=self._taken_at, reverse=True)
+        return list(found.values())
+
+    def _overlooked(self, answer: Answer) -> list[Visitor]:
+        """Return what to ask about again, the browser's own first; nothing if it was shown.
+
+        The page that asked may be from before the browser had it.
+        """
+        chosen = self._offered(answer.offer)
+        here = self._each(self.named_here())
+        if chosen is None or not here:
+            return []
+        seen = {*self._shown(answer.offer), self._leads_to(chosen)}
+        if seen.issuperset(map(self._leads_to, here)):
+            return []
+        everyone = self._each([*here, chosen, *self.named_elsewhere()])
+        others = sorted(everyone[len(here) :], key=self._taken_at, reverse=True)
+        return [*here, *others]
 
     def _taken_at(self, visitor: Visitor) -> float:
         server = self.site.visitors.server_of(visitor)
@@ -142,15 +168,20 @@ class QuestionHandler(AgreementHandler):
         Args:
             strangers: Whom cookies name; one at least.
             action: Where the forms go.
+
+        The page of a notebook, of one origin with it, may not lay it under a button of its own.
         """
         self.measured = False  # no script runs there
         self._site_headers()
         self.add_header("Content-Security-Policy", SANDBOX)
+        sites = " ".join(embedding.origins(self.site.frame_ancestors)) or "'none'"
+        self.add_header("Content-Security-Policy", f"frame-ancestors {sites}")
+        here = BETWEEN.join(self._leads_to(s) for s in strangers if self._is_here(s))
         terms = self.site.brand.terms
         self.page(
             "question.html",
             action=action,
-            choices=[self._choice(stranger) for stranger in strangers],
+            choices=[self._choice(stranger, here) for stranger in strangers],
             held=self._held(),
             agree=terms.version if terms and not self.must_agree() else "",
         )
@@ -160,13 +191,17 @@ class QuestionHandler(AgreementHandler):
         server = self.site.visitors.server_of(visitor)
         return server.id if server else visitor.server_id or visitor.key
 
-    def _choice(self, visitor: Visitor) -> Choice:
+    def _is_here(self, visitor: Visitor) -> bool:
+        return self.site.visitors.is_at_home(visitor, self.network)
+
+    def _choice(self, visitor: Visitor, here: str) -> Choice:
         server = self.site.visitors.server_of(visitor)
         return Choice(
-            self._offer(visitor),
+            self._offer(visitor, here),
             since=Moment(server.claimed_at) if server and server.claimed_at else None,
             address=server.id if server else visitor.server_id,
             image=server.image if server else "",
+            is_here=self._is_here(visitor),
         )
 
     def _held(self) -> str:
@@ -177,9 +212,9 @@ class QuestionHandler(AgreementHandler):
     def _counts(self, held: Sealed) -> bool:
         return self.counts(PASS, held) and self.site.gate.passes.seconds_left(held.value) > 0
 
-    def _offer(self, visitor: Visitor) -> str:
+    def _offer(self, visitor: Visitor, here: str) -> str:
         until = int(time.time()) + LASTS
-        what = f"{until}.{visitor.key}.{visitor.server_id}.{'-'.join(visitor.ties)}"
+        what = f"{until}.{visitor.key}.{visitor.server_id}.{'-'.join(visitor.ties)}.{here}"
         return self.ties.seal(OFFER, Sealed(what, self.ties.added(OFFER, (), self.network)))
 
     def _offered(self, offer: str) -> Visitor | None:
@@ -187,8 +222,13 @@ class QuestionHandler(AgreementHandler):
         sealed = self._opened(offer)
         if sealed is None or not self.ties.counts(OFFER, sealed.ties, self.network):
             return None
-        _, key, server_id, ties = sealed.value.split(".")
+        _, key, server_id, ties, *_ = sealed.value.split(".")
         return Visitor(key, server_id, ties=tuple(ties.split("-")) if ties else ())
+
+    def _shown(self, offer: str) -> list[str]:
+        """Return where those lead that an offer was shown beside and that counted there."""
+        sealed = self._opened(offer)
+        return sealed.value.rpartition(".")[2].split(BETWEEN) if sealed else []
 
     def _opened(self, offer: str) -> Sealed | None:
         """Return what an offer says, wherever it was made; None if it is none, or is old."""

@@ -98,7 +98,7 @@ class People:
             packed, _ = self._client.get_archive(container, PASSWD)
             with tarfile.open(fileobj=io.BytesIO(b"".join(packed))) as tar:
                 member = tar.extractfile(PASSWD.rpartition("/")[2])
-                return member.read(LARGEST).decode(errors="replace") if member else ""
+                return member.read(LARGEST).decode(errors="surrogateescape") if member else ""
 
 
 @contextmanager

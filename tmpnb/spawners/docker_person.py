@@ -5,11 +5,16 @@ A name means what the image's own /etc/passwd says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from posixpath import normpath
 
 SOMEWHERE = "/home"  # of those who have no home
+# What the engine reads as a number, and leaves out around a line. Python takes more for either.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_BLANKS = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and not "\x1c" <= c <= "\x1f")
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # bytes that were none
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +41,16 @@ class Entry:
 
 
 def entries(text: str) -> list[Entry]:
-    """Return the lines of a passwd file that can be read."""
+    """Return the lines of a passwd file as the engine reads them: what is no number is 0.
+
+    Args:
+        text: Of the file; bytes that are no text as surrogates.
+    """
     found = []
-    for line in text.splitlines():
-        fields = line.split(":")
-        if len(fields) >= 6 and fields[2].isdecimal() and fields[3].isdecimal():
-            found.append(Entry(fields[0], int(fields[2]), int(fields[3]), fields[5]))
+    for line in text.split("\n"):
+        if kept := line.strip(_BLANKS):
+            name, _, user_id, group_id, _, home, *_ = [*kept.split(":"), *[""] * 6]
+            found.append(Entry(name, _number(user_id) or 0, _number(group_id) or 0, home))
     return found
 
 
@@ -53,27 +62,25 @@ def person(user: str, environment: Iterable[str], passwd: Iterable[Entry]) -> Pe
         environment: Of the image, as NAME=value.
         passwd: What the image's own file has; nothing if it could not be read.
     """
-    name, _, group = user.strip().partition(":")
-    number = _number(name or "root")
+    name, _, group = user.partition(":")
+    number = 0 if name in ("", "root") else _number(name)
     known = next(
         (one for one in passwd if one.name == name or one.user_id == number),
         None,
     )
     if number is None:
         number = known.user_id if known else None
-    group_id = _number(group) if group else (known.group_id if known else None)
+    group_id = (
+        (0 if group == "root" else _number(group)) if group else (known.group_id if known else None)
+    )
     values = dict(entry.partition("=")[::2] for entry in environment)
     home = values.get("HOME") or (known.home if known else "")
     place = normpath(f"/{home.strip('/')}")
     usable = home.startswith("/") and place != "/" and not {":", ","} & set(home)
+    usable = usable and not _NO_TEXT.search(home)
     return Person(number, group_id, place if usable else SOMEWHERE)
 
 
 def _number(text: str) -> int | None:
-    """Return a user's number; that of root by name as well; None of any other name."""
-    if text == "root":
-        return 0
-    try:
-        return int(text)  # as the engine does: 00 and +0 are root too
-    except ValueError:
-        return None
+    """Return the number that the engine reads, 0 for 00 and +0 too; None of a name."""
+    return int(text) if _NUMBER.fullmatch(text) else None

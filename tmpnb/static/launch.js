@@ -15,6 +15,17 @@
   let busy = false;
   let patience = 0; // seconds that one question may wait
 
+  // Whether a page of our own host, such as a notebook's, is around us: there the question may
+  // not stand, for it could be laid under a button.
+  const isWithin = () => {
+    for (let place = window; place !== window.top; place = place.parent) {
+      try {
+        if (place.parent.location.origin === location.origin) return true;
+      } catch { /* of another origin */ }
+    }
+    return false;
+  };
+
   const show = (state, heading, text) => {
     page.dataset.state = state;
     page.querySelector('.prompt').textContent = PROMPTS[state];
@@ -82,6 +93,8 @@
     if (body.status) {
       faults = 0;
       wait(body, asked);
+    } else if (body.error?.code === 'which_notebook' && isWithin()) {
+      show('failed', 'Which notebook?', 'Open this page in a tab of its own to choose.');
     } else if (['passphrase_needed', 'which_notebook'].includes(body.error?.code)) {
       form.submit(); // the answer to the plain form asks for it
     } else if (code >= 400 && code < 500) {
