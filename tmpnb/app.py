@@ -234,12 +234,13 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port, names)
         settings.check_listening(listening, secrets.admin_token)
         landing = settings.redirect_uri(self.redirect_uri)
+        domain = subdomains.domain if subdomains else ""
         return Service(
             spawner=spawner,
             policy=policy,
             listening=listening,
             secrets=secrets,
-            proxy=self._proxy_choice(subdomains.domain if subdomains else ""),
+            proxy=self._proxy_choice(domain),
             timing=Timing(
                 self.reconcile_interval,
                 user_length=self.user_length,
@@ -256,6 +257,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             frame_ancestors=spawner.frame_ancestors,
             public_url=public_url,
             subdomains=subdomains,
+            hosts=self.names(public_url, domain, walls=spawner.walls),
             template_path=self._template_path(),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
