@@ -36,6 +36,11 @@ class ProxyChoice:
     domain: str = ""  # below which servers have host names of their own; empty: they have none
 
 
+def is_managed(choice: ProxyChoice, given: Secrets) -> bool:
+    """Whether tmpnb starts the proxy itself."""
+    return not (choice.endpoint or given.proxy_token or given.proxy_token_file)
+
+
 @asynccontextmanager
 async def open_proxy(
     choice: ProxyChoice,

@@ -11,7 +11,7 @@ from tmpnb import open_files
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, open_proxy
+from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, is_managed, open_proxy
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 
@@ -22,11 +22,6 @@ INSTALL = (
     "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and"
     " CONFIGPROXY_AUTH_TOKEN to use one that runs already"
 )
-
-
-def is_managed(choice: ProxyChoice, given: Secrets) -> bool:
-    """Whether tmpnb starts the proxy itself."""
-    return not (choice.endpoint or given.proxy_token or given.proxy_token_file)
 
 
 async def findings(service: Service) -> AsyncGenerator[Finding, None]:
