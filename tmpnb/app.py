@@ -31,6 +31,7 @@ from tmpnb.settings import Listening
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 from tmpnb.timing import Timing
+from tmpnb.weak_tokens import weak_tokens
 
 CONFIG_FILE = "tmpnb_config.py"
 
@@ -194,8 +195,9 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             return
         self._configure_logs()
         service = self.build()
-        if said := advice(service):
-            self.log.warning(said)
+        for said in (advice(service), *map("; ".join, weak_tokens(service))):
+            if said:
+                self.log.warning(said)
         leaving.run(service.run())
 
     def start_show_config(self) -> None:
