@@ -305,6 +305,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             logging=self.logging,
             **{name: getattr(self, name) for name in flags.APPLICATION if name.startswith("log_")},
         )
+        self.log.propagate = True  # to what was just set up, which traitlets keeps it from
         if "use_tokens" in self.config.Tmpnb and not self.use_tokens:
             self.log.warning("--use-tokens=False has no effect: every server has a secret token")
         if self.static_files:

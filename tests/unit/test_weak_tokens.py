@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,7 +78,7 @@ def test_so_is_one_in_a_file(tmp_path: Path, name: str) -> None:
         Secrets.from_environment({f"{name}_FILE": str(file)})
 
 
-def test_blanks_inside_are_for_those_that_we_compare(make: Make) -> None:
+def test_blanks_inside_are_for_those_that_we_compare() -> None:
     given = Secrets.from_environment({API: "two words", ADMIN: "three more words ~!"})
     assert (given.api_token, given.admin_token) == ("two words", "three more words ~!")
     with pytest.raises(ConfigError, match=rf"^{PROXY} has a blank"):
@@ -116,10 +118,27 @@ def test_on_loopback_none_is(make: Make, name: str) -> None:
     assert said_of(make(*local, **{name: "a"}).build()) == []
 
 
+SCRIPT = """
+import sys
+from tmpnb import app, leaving
+leaving.run = lambda work: work.close()
+app.main(sys.argv[1:])
+"""
+
+
+def test_what_is_to_be_said_at_the_start_gets_into_the_log(make: Make, tmp_path: Path) -> None:
+    make(ADMIN_AUTH_TOKEN="a")  # leaves the environment as it is to be
+    flags = ["--spawner=fake", *OPEN_ADMIN, *PUBLIC, "--use-tokens=False"]
+    flags += ["--allow-origin=*", "--allow-credentials=true"]
+    program = [sys.executable, "-c", SCRIPT, *flags]
+    ended = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, timeout=60)  # noqa: S603 - our own words
+    assert ended.returncode == 0, ended.stderr
+    for words in (f"{ADMIN} is shorter", "--subdomains=", "--use-tokens=False has no effect"):
+        assert len([line for line in ended.stderr.splitlines() if words in line]) == 1, words
+
+
 @pytest.mark.gen_test
-async def test_doctor_and_the_log_tell_of_it(
-    make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_doctor_and_the_log_tell_of_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     application = make(*OPEN_ADMIN, ADMIN_AUTH_TOKEN="a")
     found = [f async for f in state.findings(application.build()) if f.topic == "secrets"]
     assert [f.level for f in found] == [Level.WARN]
