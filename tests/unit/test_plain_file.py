@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fed_pipe import SECRET, fed_pipe
 from tornado.template import Template
 
 from tmpnb import banned, brand, config_file, journal, plain_file, proxy_process, tokens
@@ -30,28 +29,6 @@ from tmpnb.secret_settings import LARGEST, Secrets
 from tmpnb.spawners import docker_seccomp
 
 pytestmark = pytest.mark.gen_test(timeout=20)
-
-SECRET = "sixteen letters!"
-
-
-@contextmanager
-def fed_pipe(path: Path, content: str = SECRET) -> Iterator[Path]:
-    """Make a pipe that gives its content to who waits for it, so that nobody waits for ever."""
-    os.mkfifo(path)
-
-    def feed() -> None:
-        with suppress(BrokenPipeError), path.open("w") as pipe:
-            pipe.write(content)
-
-    feeder = threading.Thread(target=feed, daemon=True)
-    feeder.start()
-    try:
-        yield path
-    finally:
-        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # lets it go
-        feeder.join(10)
-        os.close(reader)
-        assert not feeder.is_alive()
 
 
 def one_line(function: Callable[[], object]) -> str:
