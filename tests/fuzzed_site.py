@@ -22,6 +22,7 @@ from tmpnb.brand import Brand
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.line import GRACE
 from tmpnb.logs import RedactingFormatter
+from tmpnb.public_hosts import PublicHosts
 from tmpnb.server import Phase
 from tmpnb.ties import PASS, SESSION, TERMS
 from tmpnb.visitors import COOKIE as VISITOR
@@ -42,6 +43,7 @@ SITES: dict[str, dict[str, Any]] = {
     "framed": {"frame_ancestors": "'self' *", "cors": cors.cors({"allow_origin": "*"})},
     "strict": {
         "public_url": PUBLIC_URL,
+        "hosts": PublicHosts(frozenset({"site.example"}), any_name=False),
         "frame_ancestors": "'self' https://journal.example",
         "brand": Brand(
             "A <b>brand</b>",

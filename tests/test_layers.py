@@ -52,6 +52,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.firewall_rules": {"tmpnb.errors", "tmpnb.firewall_bounds", "tmpnb.networks"},
     "tmpnb.client": {"tmpnb.networks"},
     "tmpnb.own_hosts": {"tmpnb.errors", "tmpnb.networks"},
+    "tmpnb.public_hosts": {"tmpnb.own_hosts"},
     "tmpnb.windows": set(),
     "tmpnb.holdings": set(),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from traitlets import Unicode
 from traitlets.config import Configurable
 
-from tmpnb import own_hosts, settings, subdomains
+from tmpnb import own_hosts, public_hosts, settings, subdomains
+from tmpnb.public_hosts import PublicHosts
 from tmpnb.subdomains import Subdomains
 
 
@@ -19,8 +20,8 @@ class AddressSettings(Configurable):
     public_url = Unicode(
         "",
         help="""Where visitors find the service: https://notebooks.example. With https, notebooks
-        set cookies that work in frames of other sites. Pages there are ours, whatever host a proxy
-        before this one asks for. Empty: as each visitor's request says.""",
+        set cookies that work in frames of other sites. Pages there are ours, and who
+        asks by a name that is not is sent there. Empty: as each visitor's request says.""",
     ).tag(config=True)
     subdomains = Unicode(
         "",
@@ -28,6 +29,12 @@ class AddressSettings(Configurable):
         apart: notebooks.example. Needs wildcard DNS, and a wildcard certificate for https.""",
     ).tag(config=True)
 
+    public_hosts = Unicode(
+        "",
+        help="""Further names under which notebooks are given out, as a front server that does not
+        pass the Host header asks by; beside those of --public-url and --subdomains, addresses,
+        names of the local network and the machine's own: notebooks.internal.example,…""",
+    ).tag(config=True)
     admin_hosts = Unicode(
         "",
         help="""Further names by which the admin port is asked without ADMIN_AUTH_TOKEN, beside
@@ -41,6 +48,20 @@ class AddressSettings(Configurable):
             ConfigError: One is none.
         """
         return own_hosts.names(self.admin_hosts)
+
+    def names(self, public_url: str, domain: str, *, walls: bool) -> PublicHosts:
+        """Return the names under which notebooks are given out, but for the machine's own.
+
+        Args:
+            public_url: As `addresses` returns it.
+            domain: Of the servers; empty: there is none.
+            walls: Whether a server is kept from the machine it is on.
+
+        Raises:
+            ConfigError: A further one is none.
+        """
+        main = public_url.partition("://")[2] or domain
+        return public_hosts.public_hosts(main, self.public_hosts, domain=domain, walls=walls)
 
     def addresses(self) -> tuple[str, Subdomains | None]:
         """Return the public URL, without a slash at its end, and the domain of the servers.

@@ -31,6 +31,7 @@ from tmpnb.settings import Listening
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 from tmpnb.timing import Timing
+from tmpnb.weak_tokens import weak_tokens
 
 CONFIG_FILE = "tmpnb_config.py"
 
@@ -194,8 +195,9 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             return
         self._configure_logs()
         service = self.build()
-        if said := advice(service):
-            self.log.warning(said)
+        for said in (advice(service), *map("; ".join, weak_tokens(service))):
+            if said:
+                self.log.warning(said)
         leaving.run(service.run())
 
     def start_show_config(self) -> None:
@@ -234,12 +236,13 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port, names)
         settings.check_listening(listening, secrets.admin_token)
         landing = settings.redirect_uri(self.redirect_uri)
+        domain = subdomains.domain if subdomains else ""
         return Service(
             spawner=spawner,
             policy=policy,
             listening=listening,
             secrets=secrets,
-            proxy=self._proxy_choice(subdomains.domain if subdomains else ""),
+            proxy=self._proxy_choice(domain),
             timing=Timing(
                 self.reconcile_interval,
                 user_length=self.user_length,
@@ -256,6 +259,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             frame_ancestors=spawner.frame_ancestors,
             public_url=public_url,
             subdomains=subdomains,
+            hosts=self.names(public_url, domain, walls=spawner.walls),
             template_path=self._template_path(),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
@@ -301,6 +305,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             logging=self.logging,
             **{name: getattr(self, name) for name in flags.APPLICATION if name.startswith("log_")},
         )
+        self.log.propagate = True  # to what was just set up, which traitlets keeps it from
         if "use_tokens" in self.config.Tmpnb and not self.use_tokens:
             self.log.warning("--use-tokens=False has no effect: every server has a secret token")
         if self.static_files:

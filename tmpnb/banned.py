@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tmpnb import networks
+from tmpnb import networks, plain_file
 from tmpnb.errors import ConfigError
 from tmpnb.networks import Address, Networks
 
@@ -60,11 +60,10 @@ class Banned:
     def _read(self) -> Networks:
         assert self._file is not None  # noqa: S101 - asked by those who have one
         try:
-            if self._file.stat().st_size > LARGEST:
-                raise ConfigError(f"{FLAG}=@{self._file}: larger than {LARGEST} bytes")
-            text = self._file.read_text(encoding="utf-8")
+            text = plain_file.read(self._file, LARGEST).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{FLAG}=@{self._file}: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{FLAG}=@{self._file}: {reason}") from error
         return Networks(networks.parse(text, f"{FLAG}=@{self._file}"))
 
     def _stat(self) -> tuple[int, int, int] | None:

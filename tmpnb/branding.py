@@ -7,9 +7,10 @@ from pathlib import Path
 from traitlets import Unicode
 from traitlets.config import Configurable
 
-from tmpnb import brand
+from tmpnb import brand, plain_file
 from tmpnb.brand import LARGEST_LOGO, LONGEST_TERMS, Brand, Notice
 from tmpnb.errors import ConfigError
+from tmpnb.plain_file import FileTooLargeError
 
 
 class Branding(Configurable):
@@ -75,9 +76,10 @@ class Branding(Configurable):
 
 
 def _content(flag: str, path: str, largest: int) -> bytes:
-    """Return what is in a file, and of one that is too large a byte more than may be."""
+    """Return what is in a file, and of one that is too large more than may be."""
     try:
-        with Path(path).open("rb") as file:
-            return file.read(largest + 1)
+        return plain_file.read(Path(path), largest)
+    except FileTooLargeError:
+        return b"x" * (largest + 1)  # whose reader says how large it may be
     except OSError as error:
         raise ConfigError(f"--{flag}={path}: cannot be read: {error.strerror}") from error

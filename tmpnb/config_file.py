@@ -12,6 +12,7 @@ from tmpnb import flags
 from tmpnb.errors import ConfigError
 from tmpnb.secret_settings import BY_FILE, VARIABLES
 
+LARGEST = 10 * 1024 * 1024  # bytes of such a file
 NOT_SETTINGS = frozenset({"generate_config", *Application.class_trait_names(config=True)})
 
 
@@ -23,6 +24,8 @@ def load(application: Application, path: Path) -> None:
     """
     # Below its decorator, which would print more than one line and exit.
     read = Application.load_config_file.__wrapped__  # type: ignore[attr-defined]  # set by functools.wraps
+    if path.stat().st_size > LARGEST:
+        raise ConfigError(f"{path}: larger than {LARGEST} bytes, so no file of settings")
     try:
         read(application, path.name, str(path.parent.resolve()))
     except TraitError as error:

@@ -42,6 +42,7 @@ APPLICATION = (
     "template_path",
     "embed_origins",
     "public_url",
+    "public_hosts",
     "subdomains",
     "client_servers",
     "client_rate",

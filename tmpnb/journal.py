@@ -12,8 +12,11 @@ import os
 import re
 from pathlib import Path
 
+from tmpnb import plain_file
+
 log = logging.getLogger(__name__)
 
+LARGEST = 100 * 1024 * 1024  # bytes: lines of 100,000 servers, many times over
 LONGEST = 10_000  # lines, after which the file is written anew
 _MOMENT = re.compile(r"\d{1,12}")  # seconds
 
@@ -38,7 +41,7 @@ class Journal:
         A line that makes no sense, as the last one when the disk was full, is left out.
         """
         try:
-            text = self._path.read_text(encoding="ascii", errors="replace")
+            text = plain_file.read(self._path, LARGEST).decode("ascii", errors="replace")
         except FileNotFoundError:
             return {}
         except OSError as error:

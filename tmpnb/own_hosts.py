@@ -40,29 +40,38 @@ def is_own(host: str, machine: Collection[str] = ()) -> bool:
         host: As it came, with or without a port; empty where none was sent, as by no browser.
         machine: The machine's own names and those that the operator adds, in lower case.
     """
-    asked = host.strip(" \t")
-    found = _HOST.fullmatch(asked.lower()) if asked.isascii() else None
-    if found is None:
-        return not asked
-    name = found[1].removesuffix(".")
+    name = name_in(host)
+    if not name:
+        return not host.strip(" 	")
     if networks.address(name.strip("[]")) is not None or "." not in name:
-        return bool(name)
+        return True
     if not _PUBLIC.fullmatch(name.rpartition(".")[2]):
         return _NAME.fullmatch(name) is not None
     return name.endswith(_LOCAL) or name in machine
 
 
-def names(text: str) -> frozenset[str]:
+def name_in(host: str) -> str:
+    """Return the name or address in a request's `Host`, in lower case; empty for none."""
+    asked = host.strip(" \t")
+    found = _HOST.fullmatch(asked.lower()) if asked.isascii() else None
+    return found[1].removesuffix(".") if found else ""
+
+
+def names(text: str, flag: str = "--admin-hosts") -> frozenset[str]:
     """Return the names in a list with commas, as browsers and programs send them.
+
+    Args:
+        text: The list.
+        flag: That it was given by, for messages.
 
     Raises:
         ConfigError: One is no name of a host; in one line.
     """
     words = (word.strip() for word in text.split(","))
-    return frozenset(_name(word) for word in words if not is_own(word))
+    return frozenset(_name(word, flag) for word in words if not is_own(word))
 
 
-def _name(word: str) -> str:
+def _name(word: str, flag: str) -> str:
     try:
         name = word if word.isascii() else word.encode("idna").decode()
     except UnicodeError:
@@ -70,7 +79,7 @@ def _name(word: str) -> str:
     name = name.lower().removesuffix(".")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"--admin-hosts: {word!r} is not the name of a host; write each in full and without "
+            f"{flag}: {word!r} is not the name of a host; write each in full and without "
             "a port: tmpnb.ops.example"
         )
     return name

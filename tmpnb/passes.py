@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import unicodedata
 from collections.abc import Callable
@@ -13,6 +14,7 @@ COOKIE = "tmpnb-pass"
 BY_PASSPHRASE, BY_INVITE = "passphrase", "invite"
 DAY = 86_400  # seconds that a browser need not ask again
 SHORTEST, LONGEST = 6, 256  # characters of a passphrase
+_NOT_TYPED = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # a form has none of them in one line
 LONGEST_INVITE = 366 * 24.0  # hours
 
 
@@ -92,7 +94,7 @@ def given_passphrase(value: str | None, source: str = "TMPNB_PASSPHRASE") -> str
         source: Where it is from, for messages.
 
     Raises:
-        ConfigError: It is too short or too long to be one.
+        ConfigError: It is too short or too long to be one, or nobody could type it.
     """
     if value is None:
         return ""
@@ -101,6 +103,8 @@ def given_passphrase(value: str | None, source: str = "TMPNB_PASSPHRASE") -> str
     except UnicodeEncodeError as error:
         raise ConfigError(f"{source} is not UTF-8") from error
     text = value.strip()
+    if _NOT_TYPED.search(text):
+        raise ConfigError(f"{source} has a line break, or what cannot be typed; use a few words")
     if len(text) > LONGEST:
         raise ConfigError(f"{source} is longer than {LONGEST} characters; use three or four words")
     if len(_folded(text)) < SHORTEST:

@@ -14,9 +14,9 @@ from tmpnb.errors import ConfigError
 from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
-from tmpnb.secret_settings import Secrets
+from tmpnb.secret_settings import AS_MADE, BY_FILE, PROXY_TOKEN, Secrets, proxy_token_in
 from tmpnb.tasks import supervised
-from tmpnb.tokens import secret_file
+from tmpnb.tokens import make_secret
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,11 @@ class ProxyChoice:
     api_port: int
     state_dir: Path
     domain: str = ""  # below which servers have host names of their own; empty: they have none
+
+
+def is_managed(choice: ProxyChoice, given: Secrets) -> bool:
+    """Whether tmpnb starts the proxy itself."""
+    return not (choice.endpoint or given.proxy_token or given.proxy_token_file)
 
 
 @asynccontextmanager
@@ -64,7 +69,7 @@ async def open_proxy(
     """
     token = given.proxy_token
     if token is None and given.proxy_token_file is not None:
-        token = secret_file(given.proxy_token_file, mode=0o444)
+        token = _made(given.proxy_token_file)
     if choice.endpoint is None and token is None:
         settings = _settings(choice, default_target)
         async with _running(settings, on_restart, on_trouble):
@@ -87,6 +92,21 @@ async def open_proxy(
     yield ConfigurableHTTPProxy(
         Client(MAX_ANSWER), endpoint, token, pool_name, domain=choice.domain
     )
+
+
+def _made(file: Path) -> str:
+    """Return the token that was written into a file just now, by us or by who was faster.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    try:
+        make_secret(file, AS_MADE)
+    except OSError as error:
+        raise ConfigError(
+            f"{PROXY_TOKEN}{BY_FILE}={file}: cannot be made: {error.strerror}"
+        ) from error
+    return proxy_token_in(file)
 
 
 def _settings(choice: ProxyChoice, default_target: str) -> ManagedProxySettings:

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tmpnb import open_files, process
+from tmpnb import open_files, plain_file, process
 from tmpnb.backoff import Backoff
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.http import Client
@@ -34,6 +34,7 @@ MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it star
 SCRIPTS = tuple(  # what Node loads into the proxy
     Path(__file__).with_name(name) for name in ("broken_answers.cjs", "slow_clients.cjs")
 )
+LARGEST_RECORD = 64 * 1024  # bytes
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NOT_ITS_BUSINESS = frozenset([*VARIABLES, *(f"{name}{BY_FILE}" for name in VARIABLES)])
 
@@ -263,12 +264,14 @@ class ManagedProxy:
     async def _end_left_over(self) -> None:
         """End the proxy of an orchestrator that was killed; one that lives keeps its own."""
         try:
-            record = json.loads(self._record.read_text())
+            record = json.loads(plain_file.read(self._record, LARGEST_RECORD))
             owner, child = Process(**record["owner"]), Process(**record["child"])
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return
         except OSError as error:
-            raise ConfigError(f"--state-dir: cannot read {self._record}: {error}") from error
+            raise ConfigError(
+                f"--state-dir: cannot read {self._record}: {error.strerror}"
+            ) from error
         if owner.pid != os.getpid() and process.is_running(owner):
             raise ConfigError(
                 f"another tmpnb (process {owner.pid}) runs a proxy with the same "

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from tmpnb import plain_file
 from tmpnb.errors import ConfigError
+from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
 
 BY_FILE = "_FILE"  # behind the name of a variable: of the one that names a file
+PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 VARIABLES = (
-    "CONFIGPROXY_AUTH_TOKEN",
+    PROXY_TOKEN,
     "API_AUTH_TOKEN",
     "ADMIN_AUTH_TOKEN",
     "TMPNB_SECRET_KEY",
     "TMPNB_PASSPHRASE",
 )
+TOKENS = VARIABLES[:3]  # what programs send in a header
 LARGEST = 4096  # bytes of a file that holds a secret
+SHORTEST = 16  # characters of the proxy's token in a file, which tmpnb may have made
+AS_MADE = 0o444  # the mode of that file: the proxy may run as another user
 OTHERS = stat.S_IRGRP | stat.S_IROTH
 ENGINES = PurePosixPath("/run/secrets")  # where engines mount secrets, for one container alone
 
@@ -28,9 +33,8 @@ class Secrets:
     """What comes by no flag, so that it is in no process list.
 
     Attributes:
-        proxy_token_file: Where the proxy's token is, or will be once somebody has made one;
-            all others are read already.
-        files: Which of the others came from a file, by the names of their variables.
+        proxy_token_file: Where the proxy's token is, or will be once somebody has made one.
+        files: Which of them came from a file, by the names of their variables.
     """
 
     proxy_token: str | None = field(default=None, repr=False)
@@ -48,18 +52,22 @@ class Secrets:
         Raises:
             ConfigError: A file holds no secret, or there are both a secret and a file.
         """
-        proxy_token, *others = VARIABLES
-        names = {name: environ.get(f"{name}{BY_FILE}", "") for name in others}
-        files = {name: Path(file) for name, file in names.items() if file}
+        named = {name: environ.get(f"{name}{BY_FILE}", "") for name in VARIABLES}
+        files = {name: Path(file) for name, file in named.items() if file}
         given = {name: environ.get(name) or None for name in VARIABLES}
+        token_file = files.pop(PROXY_TOKEN, None)
         for name, file in files.items():
             if given[name] is not None:
                 raise ConfigError(f"{name} and {name}{BY_FILE} are both set; leave one of them out")
-            given[name] = _read(name, file)
-        token_file = environ.get(f"{proxy_token}{BY_FILE}")
+            given[name] = read(name, file)
+        if token_file and given[PROXY_TOKEN] is None and _is_there(token_file):
+            given[PROXY_TOKEN] = proxy_token_in(token_file)
+            files[PROXY_TOKEN] = token_file
+        for name in TOKENS:
+            _check_token(name, f"{name}{BY_FILE}" if name in files else name, given[name])
         return cls(
-            proxy_token=given[proxy_token],
-            proxy_token_file=Path(token_file) if token_file else None,
+            proxy_token=given[PROXY_TOKEN],
+            proxy_token_file=token_file,
             api_token=given["API_AUTH_TOKEN"],
             admin_token=given["ADMIN_AUTH_TOKEN"],
             secret_key=given["TMPNB_SECRET_KEY"],
@@ -74,16 +82,67 @@ class Secrets:
 
     def open_to_others(self) -> Iterator[Path]:
         """Yield the files that other users of the machine can read."""
-        for file in self.files.values():
+        for name, file in self.files.items():
             try:
-                readable = file.stat().st_mode & OTHERS
+                mode = stat.S_IMODE(file.stat().st_mode)
             except OSError:
                 continue  # gone since; what was read counts
-            if readable and ENGINES not in PurePosixPath(file.absolute()).parents:
+            is_ours = name == PROXY_TOKEN and mode == AS_MADE
+            if (
+                mode & OTHERS
+                and not is_ours
+                and ENGINES not in PurePosixPath(file.absolute()).parents
+            ):
                 yield file
 
 
-def _read(name: str, path: Path) -> str:
+def proxy_token_in(path: Path) -> str:
+    """Return the proxy's token in a file.
+
+    Raises:
+        ConfigError: It holds none.
+    """
+    token = read(PROXY_TOKEN, path)
+    if len(token) < SHORTEST:
+        raise ConfigError(
+            f"{PROXY_TOKEN}{BY_FILE}={path} is shorter than {SHORTEST} characters; "
+            "remove the file, and one is made, or write a longer one into it"
+        )
+    return token
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something by this name, which may be of no use; a link to nothing is."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # reading it says why it is of no use
+    return True
+
+
+def _check_token(name: str, where: str, token: str | None) -> None:
+    """Check that a program can send a token: `Authorization: token …`.
+
+    Raises:
+        ConfigError: None can. The message says nothing of what it is.
+    """
+    if token is None:
+        return
+    if token != token.strip():
+        raise ConfigError(
+            f"{where} begins or ends with a blank, so that nobody could send it; leave that out"
+        )
+    splits = name == PROXY_TOKEN and " " in token  # the proxy reads up to a blank
+    if splits or not (token.isascii() and token.isprintable()):
+        raise ConfigError(
+            f"{where} has a blank, or characters that a header cannot carry; make one of letters "
+            "and digits, as with: openssl rand -hex 32"
+        )
+
+
+def read(name: str, path: Path) -> str:
     """Return the secret in a file, without blanks and newlines around it.
 
     Raises:
@@ -112,13 +171,9 @@ def _content(path: Path) -> bytes:
         OSError: It cannot be read.
         ValueError: It is no file with content, or too large.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("is no file with a secret in it")
-        content = os.read(descriptor, LARGEST + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > LARGEST:
-        raise ValueError(f"is larger than {LARGEST} bytes, so it holds more than a secret")
-    return content
+        return plain_file.read(path, LARGEST)
+    except NoPlainFileError:
+        raise ValueError("is no file with a secret in it") from None
+    except FileTooLargeError as error:
+        raise ValueError(f"is {error.strerror}, so it holds more than a secret") from None

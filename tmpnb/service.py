@@ -30,6 +30,7 @@ from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
 from tmpnb.proxy import Proxy
 from tmpnb.proxy_choice import ProxyChoice, open_proxy
+from tmpnb.public_hosts import PublicHosts
 from tmpnb.reconcile import Policy
 from tmpnb.secret_settings import Secrets
 from tmpnb.settings import Listening
@@ -61,6 +62,7 @@ class Service:
     frame_ancestors: str = "'self'"
     public_url: str = ""  # where visitors find it, without a slash at its end
     subdomains: Subdomains | None = None  # where servers have host names of their own
+    hosts: PublicHosts = field(default_factory=PublicHosts)  # but for the machine's own names
     cors: Cors = field(default_factory=Cors)
     brand: Brand = field(default_factory=Brand)
     notice: Notice = field(default_factory=Notice)
@@ -144,6 +146,7 @@ class Service:
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
+        machine = machine_names()
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
@@ -161,7 +164,8 @@ class Service:
             open_files_needed=open_files.needed(self.policy.capacity),
             api_token=self.secrets.api_token,
             admin_token=self.secrets.admin_token,
-            own_names=machine_names() | self.listening.admin_hosts,
+            hosts=self.hosts.and_names(machine),
+            own_names=machine | self.listening.admin_hosts,
         )
 
     def _gate(self, orchestrator: Orchestrator, passphrase: str) -> Gate:

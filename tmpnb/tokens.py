@@ -8,8 +8,10 @@ import os
 import secrets
 from pathlib import Path
 
+from tmpnb import plain_file
 from tmpnb.errors import ConfigError
 
+LARGEST = 4096  # bytes of a file that holds a secret
 SHORTEST_KEY = 16  # characters
 LOWER_CASE = "abcdefghijklmnopqrstuvwxyz0123456789"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -58,15 +60,24 @@ def secret_file(path: Path, mode: int) -> str:
         ConfigError: It cannot be read or made, or holds less than a secret.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            _write_once(path, mode)
-        secret = path.read_text(encoding="ascii").strip()
+        make_secret(path, mode)
+        secret = plain_file.read(path, LARGEST).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot keep a secret in {path}: {error}; see --state-dir") from error
     if len(secret) < SHORTEST_KEY:
         raise ConfigError(f"{path} holds no secret (shorter than {SHORTEST_KEY}); remove the file")
     return secret
+
+
+def make_secret(path: Path, mode: int) -> None:
+    """Write a random secret into a file, unless it is there.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _write_once(path, mode)
 
 
 def _write_once(path: Path, mode: int) -> None:

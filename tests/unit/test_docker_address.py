@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from docker_stand_in import Engine, StandIn
+from fed_pipe import fed_pipe
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
@@ -208,3 +209,14 @@ def test_certificates_that_are_none_are_named(
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
     assert refusal().startswith("DOCKER_CERT_PATH: ca.pem, or cert.pem with key.pem, of ")
+
+
+def test_a_pipe_in_the_place_of_a_certificate_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("nothing")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    with fed_pipe(tmp_path / "ca.pem"):
+        assert "not a plain file" in refusal()

@@ -41,7 +41,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
 
     def made(*flags: str) -> Service:
         application = Tmpnb()
-        application.initialize(["--spawner=fake", *flags])
+        engine = () if any(f.startswith("--spawner=") for f in flags) else ("--spawner=fake",)
+        application.initialize([*engine, *flags])
         return application.build()
 
     return made
@@ -429,6 +430,7 @@ async def test_a_token_file_is_read_and_never_made(
 )
 def test_a_public_service_with_one_origin_is_warned_of(build: Build, flags: list[str]) -> None:
     found = origin.origin_finding(build(*flags))
+    assert "the service is public" in found.words
     assert found.level is Level.WARN
     assert "--subdomains=" in found.mend
     assert "\n" not in found.line()
@@ -444,6 +446,7 @@ def test_a_public_service_with_one_origin_is_warned_of(build: Build, flags: list
         ["--public-url=http://nb.localhost"],
         ["--ip=127.0.0.1", "--proxy-ip=::1"],
         ["--proxy-ip=0.0.0.0", "--subdomains=nb.example"],
+        ["--public-url=http://LocalHost.:8000"],
     ],
 )
 def test_a_service_of_this_machine_or_with_subdomains_is_not(
@@ -451,3 +454,68 @@ def test_a_service_of_this_machine_or_with_subdomains_is_not(
 ) -> None:
     assert origin.origin_finding(build(*flags)).level is Level.OK
     assert one_origin.advice(build(*flags)) == ""
+
+
+RUNNING = [
+    {"CONFIGPROXY_ENDPOINT": "http://127.0.0.1:8001", "CONFIGPROXY_AUTH_TOKEN": TOKEN},
+    {"CONFIGPROXY_ENDPOINT": "http://10.0.0.2:8001", "CONFIGPROXY_AUTH_TOKEN": TOKEN},
+    {"CONFIGPROXY_AUTH_TOKEN": TOKEN},
+    {"CONFIGPROXY_AUTH_TOKEN_FILE": "token-that-is-not-there-yet"},
+]
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("variables", RUNNING)
+def test_a_proxy_that_is_not_ours_may_be_public(
+    build: Build, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    set_all(monkeypatch, variables)
+    found = origin.origin_finding(build())
+    assert found.level is Level.WARN
+    assert "if others than this machine's users reach it" in found.words
+    assert "--subdomains=" in found.mend
+    assert "if others than" in one_origin.advice(build())
+    assert "the service is public" in one_origin.advice(build("--public-url=https://nb.example"))
+    assert origin.origin_finding(build("--subdomains=nb.example")).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("variables", "proven"), list(zip(RUNNING, [True, False, True, True], strict=True))
+)
+def test_only_both_addresses_prove_that_it_is_not(
+    build: Build, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proven: bool
+) -> None:
+    set_all(monkeypatch, variables)
+    found = origin.origin_finding(build("--public-url=http://localhost:8000"))
+    assert (found.level is Level.OK) is proven
+    assert ("for visitors of this machine alone" in found.words) is proven
+
+
+def test_a_front_server_that_nobody_has_told_of_is_thought_of(build: Build) -> None:
+    found = origin.origin_finding(build())
+    assert "for visitors of this machine alone" not in found.words
+    assert "if a front server on it leads others here, set --public-url" in found.words
+
+
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [
+        ([], Level.WARN),
+        (["--ip=0.0.0.0", "--proxy-ip=0.0.0.0"], Level.WARN),
+        (["--spawner=local"], Level.OK),
+        (["--public-url=https://nb.example"], Level.OK),
+        (["--subdomains=nb.example"], Level.OK),
+        (["--public-hosts=nb.example"], Level.OK),
+    ],
+)
+async def test_names_that_a_page_may_have_are_warned_of(
+    build: Build, flags: list[str], level: Level
+) -> None:
+    _, found = await all_of(origin.findings(build(*flags)))
+    assert (found.topic, found.level) == ("names", level)
+    assert "\n" not in found.line()
+    assert ("--public-url=" in found.mend) is (level is Level.WARN)

@@ -8,6 +8,7 @@ from tmpnb.doctor import origin, ports, proxy, shared, state, tables, trial
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.finding import skip
+from tmpnb.proxy_choice import is_managed
 from tmpnb.service import Service
 
 QUICK = 60.0  # seconds for one finding that needs no server
@@ -37,7 +38,7 @@ async def doctor(
     """
     service.spawner.pool_name = trial.POOL
     examination, report = service.spawner.examination(), Report(say)
-    managed = proxy.is_managed(service.proxy, service.secrets)
+    managed = is_managed(service.proxy, service.secrets)
     engine = await report.collect("engine", examination.findings(service.policy.capacity), QUICK)
     await report.collect("tables", tables.findings(examination, service.policy.capacity), QUICK)
     await report.collect("shared", shared.findings(examination, service.policy.capacity), QUICK)

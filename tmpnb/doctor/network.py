@@ -16,10 +16,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tmpnb import firewall_rules, listen, networks
-from tmpnb.doctor import ports, proxy
+from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
 from tmpnb.finding import Finding, fail, ok, skip, warn
+from tmpnb.proxy_choice import is_managed
 from tmpnb.service import Service
 from tmpnb.settings import is_loopback
 
@@ -173,7 +174,7 @@ def judged(place: Place, answer: Sequence[bool] | None, *, closed: bool) -> Find
 async def _of_the_service(
     service: Service, examination: Examination, stack: ExitStack
 ) -> AsyncGenerator[Place, None]:
-    managed = proxy.is_managed(service.proxy, service.secrets)
+    managed = is_managed(service.proxy, service.secrets)
     here = own_addresses()
     for port in ports.listed(service, managed=managed):
         if port.flag == "proxy-port":

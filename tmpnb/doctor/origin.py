@@ -1,4 +1,4 @@
-"""Whether browsers keep the visitors of a public service apart."""
+"""Whether browsers keep visitors apart, and pages of others from taking notebooks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from tmpnb import one_origin
 from tmpnb.finding import Finding, ok, warn
 from tmpnb.service import Service
 
-TOPIC = "origin"
+TOPIC, NAMES = "origin", "names"
 
 
 async def findings(service: Service) -> AsyncGenerator[Finding, None]:
-    """Yield the one finding."""
+    """Yield what is found."""
     yield origin_finding(service)
+    yield names_finding(service)
 
 
 def origin_finding(service: Service) -> Finding:
@@ -23,5 +24,23 @@ def origin_finding(service: Service) -> Finding:
             TOPIC, f"each server has a host name of its own below {service.subdomains.domain}"
         )
     if one_origin.is_shared(service):
-        return warn(TOPIC, one_origin.WORDS, one_origin.MEND)
-    return ok(TOPIC, "all servers share one host name, for visitors of this machine alone")
+        return warn(TOPIC, *one_origin.words(service))
+    if service.public_url:
+        return ok(TOPIC, "all servers share one host name, for visitors of this machine alone")
+    return ok(
+        TOPIC,
+        "all servers share one host name, and the proxy listens on this machine alone; if a front "
+        "server on it leads others here, set --public-url and ask again",
+    )
+
+
+def names_finding(service: Service) -> Finding:
+    """Say whether a page can take notebooks by a name of its own that leads here."""
+    if not service.hosts.any_name:
+        return ok(NAMES, "notebooks are given out under the service's own names alone")
+    return warn(
+        NAMES,
+        "notebooks are given out under any name, also to a web page that makes its own name lead "
+        "here (DNS rebinding)",
+        "--public-url=URL, where visitors find the service",
+    )

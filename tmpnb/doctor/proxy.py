@@ -11,8 +11,8 @@ from tmpnb import open_files
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, open_proxy
-from tmpnb.secret_settings import Secrets
+from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, is_managed, open_proxy
+from tmpnb.secret_settings import PROXY_TOKEN, Secrets
 from tmpnb.service import Service
 
 TIMEOUT = 5.0  # seconds for an answer of its API
@@ -22,11 +22,6 @@ INSTALL = (
     "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and"
     " CONFIGPROXY_AUTH_TOKEN to use one that runs already"
 )
-
-
-def is_managed(choice: ProxyChoice, given: Secrets) -> bool:
-    """Whether tmpnb starts the proxy itself."""
-    return not (choice.endpoint or given.proxy_token or given.proxy_token_file)
 
 
 async def findings(service: Service) -> AsyncGenerator[Finding, None]:
@@ -50,7 +45,7 @@ async def findings(service: Service) -> AsyncGenerator[Finding, None]:
 def _token(given: Secrets) -> Finding:
     """Say where the token of a running proxy comes from; nothing is written."""
     if given.proxy_token is not None:
-        return ok("token", "CONFIGPROXY_AUTH_TOKEN is set")
+        return ok("token", f"{given.source(PROXY_TOKEN)} is set")
     file = given.proxy_token_file
     if file is None:
         return fail(
@@ -59,8 +54,6 @@ def _token(given: Secrets) -> Finding:
             "set it to the token that the proxy was started with",
         )
     name = f"CONFIGPROXY_AUTH_TOKEN_FILE={file}"
-    if file.exists():
-        return ok("token", f"{name} is there")
     return warn(
         "token",
         f"{name} is not there yet and will be made when tmpnb starts",

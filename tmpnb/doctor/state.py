@@ -13,6 +13,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.service import Service
 from tmpnb.tokens import load_key
+from tmpnb.weak_tokens import weak_tokens
 
 KEY_FILE = "secret_key"  # as `tokens.load_key` names it
 LITTLE_DISK = 64 * 1024**2  # bytes: plenty for what lies there
@@ -30,6 +31,8 @@ async def findings(service: Service) -> AsyncGenerator[Finding, None]:
         yield key_finding(service.state_dir, service.secrets.secret_key, source)
     for file in service.secrets.open_to_others():
         yield warn("secrets", f"{file} can be read by other users", f"chmod 600 {file}")
+    for words, mend in weak_tokens(service):
+        yield warn("secrets", words, mend)
 
 
 def state_finding(state_dir: Path) -> Finding:

@@ -24,6 +24,7 @@ from tmpnb.links import BadLinkError
 from tmpnb.logs import on_one_line
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.presence import Presence
+from tmpnb.public_hosts import PublicHosts
 from tmpnb.subdomains import Subdomains
 from tmpnb.visitors import Visitors
 
@@ -101,6 +102,7 @@ class Site:
     remember_visitors: float = 14400.0  # seconds
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
     subdomains: Subdomains | None = None  # where servers have host names of their own
+    hosts: PublicHosts = field(default_factory=PublicHosts)  # under which notebooks are given out
     brand: Brand = field(default_factory=Brand)
     notice: Notice = field(default_factory=Notice)
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from tmpnb import cookie_names
 from tmpnb.cookie_names import GUARD
 from tmpnb.gate import Knock
-from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.named import NamedHandler
 from tmpnb.ties import PASS, Sealed, Ties
 from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor
 
 
-class BrowserHandler(BaseHandler):
+class BrowserHandler(NamedHandler):
     """A request whose cookies of ours matter.
 
     Each of them is signed together with the networks in which it counts. Where it came from

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tmpnb.embedding import BadEmbeddingError, Embedding, embedding, origins
 from tmpnb.handlers.base import BaseHandler, Site
+from tmpnb.handlers.named import NamedHandler
 
 STATIC = Path(__file__).parent.parent / "static"
 DAY = 86_400  # seconds
 HOUR = 3600  # seconds
 
 
-class EmbedHandler(BaseHandler):
+class EmbedHandler(NamedHandler):
     """`GET /embed`: the page for authors."""
 
     measured = True

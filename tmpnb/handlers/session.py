@@ -42,6 +42,8 @@ NO_KEY = (
 class OwnPageHandler(BrowserHandler):
     """A request that speaks for one server by its token, from a browser."""
 
+    by_any_name = True
+
     def expected(self, server_id: str) -> str:
         """Return the server's token."""
         return self.site.orchestrator.token_for(server_id)

@@ -6,6 +6,10 @@ from pathlib import Path
 
 from tornado.template import Loader, Template
 
+from tmpnb import plain_file
+
+LARGEST = 1024 * 1024  # bytes of a template
+
 
 class OverridingLoader(Loader):
     """Looks for a template in the operator's directory first."""
@@ -17,5 +21,5 @@ class OverridingLoader(Loader):
     def _create_template(self, name: str) -> Template:
         override = self._override / name if self._override else None
         if override is not None and override.is_file():
-            return Template(override.read_bytes(), name=name, loader=self)
+            return Template(plain_file.read(override, LARGEST), name=name, loader=self)
         return super()._create_template(name)

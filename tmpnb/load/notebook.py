@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tmpnb import plain_file
 from tmpnb.errors import ConfigError
 
+LARGEST = 100 * 1024 * 1024  # bytes of its file
 LEAST_FORMAT = 4  # before that, cells were kept elsewhere in the file
 SMALL = {
     "cells": [
@@ -64,7 +66,7 @@ def read(path: Path | None) -> Notebook:
     if path is None:
         return parse(json.dumps(SMALL), "the small notebook")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = plain_file.read(path, LARGEST).decode("utf-8")
     except OSError as error:
         raise ConfigError(f"--notebook={path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

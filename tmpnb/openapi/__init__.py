@@ -15,7 +15,9 @@ Jupyter Server.
 
 Errors have one shape; 429 `client_limit` may come from any address whose answer may take long:
 one that takes a server, waits for one, or sends its files. A slash at the end of `/api/spawn`,
-`/api/stats` and `/stats` is taken as well. Where `GET` is answered by a page, by the numbers or
+`/api/stats` and `/stats` is taken as well. What gives out notebooks does so under the names of
+the service, where they are known: under another one `GET` gets 307 and `POST` 421 with the right
+one, or both 403 if there is no address. Where `GET` is answered by a page, by the numbers or
 by health, so is `HEAD`; `OPTIONS` is answered everywhere. Times are Unix times in seconds.
 """
 

@@ -64,6 +64,9 @@ class Spawner(LoggingConfigurable):
     # want the same pool; empty: nobody else can see its servers.
     engine_id: str = ""
 
+    # Whether a server is kept from the machine it is on. If not, who takes one has the machine.
+    walls: bool = True
+
     # Set by the application before `setup`, not by configuration.
     pool_name: str = "tmpnb"
     capacity: int = 0  # servers of the pool, in all phases; 0: unknown

@@ -15,6 +15,7 @@ from typing import Any
 from docker.errors import DockerException, TLSParameterError
 from docker.utils import kwargs_from_env, parse_host
 
+from tmpnb import plain_file
 from tmpnb.errors import ConfigError
 from tmpnb.logs import on_one_line
 from tmpnb.spawners.docker_door import explain
@@ -158,6 +159,8 @@ def _require_certificates() -> None:
     path = Path(os.environ.get("DOCKER_CERT_PATH") or Path("~/.docker").expanduser())
     context = ssl.create_default_context()
     try:
+        for name in ("ca.pem", "cert.pem", "key.pem"):
+            plain_file.read(path / name, LARGEST)  # OpenSSL would wait for a pipe
         context.load_verify_locations(path / "ca.pem")
         context.load_cert_chain(path / "cert.pem", path / "key.pem", password=lambda: "")
     except (OSError, ValueError) as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tmpnb import foreign_json
+from tmpnb import foreign_json, plain_file
 from tmpnb.errors import ConfigError
+from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
 from tmpnb.spawners.docker_kind import Kind
 
 OURS, ENGINES = "tmpnb", "engine"
@@ -55,17 +55,16 @@ def chosen(wish: str) -> Seccomp:
 def _read(path: Path, name: str) -> str:
     where = f"--seccomp={name}"
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(f"{where}: not a file")
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        content = plain_file.read(path, LARGEST)
+    except NoPlainFileError as error:
+        raise ConfigError(f"{where}: not a file") from error
+    except FileTooLargeError as error:
+        raise ConfigError(f"{where}: a profile has {LARGEST // 1024} KiB at most") from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
             f"{where}: {reason}; write {OURS}, {ENGINES}, or the name of a file"
         ) from error
-    if len(content) > LARGEST:
-        raise ConfigError(f"{where}: a profile has {LARGEST // 1024} KiB at most")
     try:
         profile: Any = foreign_json.loads(content)
     except ValueError as error:

@@ -62,6 +62,8 @@ class _Child:
 class LocalProcessSpawner(Spawner):
     """Starts each server as a process of the orchestrator's own user, on loopback."""
 
+    walls = False
+
     notebook_dir = Unicode(
         "",
         help="""A directory whose contents each new home starts with, links followed. What is no

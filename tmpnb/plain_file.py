@@ -1,0 +1,43 @@
+"""Read a file that somebody has named or may have changed: at once, whatever is there, and bounded.
+
+Opening a pipe waits for who writes into it, and a device may never end. Neither is what is meant.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+class NoPlainFileError(OSError):
+    """It is a directory, a pipe, a socket or a device."""
+
+
+class FileTooLargeError(OSError):
+    """It is larger than may be."""
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return what is in a file.
+
+    Args:
+        path: Of the file; links are followed.
+        most: Bytes that there may be.
+
+    Raises:
+        OSError: It cannot be read; with `strerror` in words.
+    """
+    # Without O_NONBLOCK the pipe would be waited for here; to plain files it means nothing.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NoPlainFileError(errno.EINVAL, "not a plain file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > most:
+        raise FileTooLargeError(errno.EFBIG, f"larger than {most} bytes")
+    return content
