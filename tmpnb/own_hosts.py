@@ -42,7 +42,7 @@ def is_own(host: str, machine: Collection[str] = ()) -> bool:
     """
     name = name_in(host)
     if not name:
-        return not host.strip(" 	")
+        return not host.strip(" \t")
     if networks.address(name.strip("[]")) is not None or "." not in name:
         return True
     if not _PUBLIC.fullmatch(name.rpartition(".")[2]):
