@@ -7,6 +7,7 @@
 const { readFileSync } = require("node:fs");
 const http = require("node:http");
 const https = require("node:https");
+const { SWITCHED } = require("./proxied.cjs");
 
 const SLOWEST_HEADERS = 20_000; // milliseconds
 const LOOK = 5_000; // milliseconds between two looks at who is too slow
@@ -58,7 +59,9 @@ function bound(server) {
     });
   });
   if (server.listenerCount("upgrade")) {
-    server.prependListener("upgrade", (request) => awaited.delete(request.socket));
+    server.prependListener("upgrade", ({ socket }) => {
+      socket.once(SWITCHED, () => awaited.delete(socket));
+    });
   }
 }
 
