@@ -27,7 +27,6 @@ IncomingMessage.prototype.pipe = function (destination, ...options) {
 };
 
 onAnswer(({ event, answer, asked }) => {
-  delete answer.headers["service-worker-allowed"]; // it would stand before all of the host
   if (event !== "response" || !asked.upgrade) return;
   const { socket } = asked;
   answer.on("data", () => {

@@ -33,7 +33,7 @@ GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
 SCRIPTS = tuple(  # what Node loads into the proxy
     Path(__file__).with_name(f"{name}.cjs")
-    for name in ("own_pages", "broken_answers", "upgrades", "slow_clients")
+    for name in ("own_pages", "shared_origin", "broken_answers", "upgrades", "slow_clients")
 )
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NOT_ITS_BUSINESS = frozenset([*VARIABLES, *(f"{name}{BY_FILE}" for name in VARIABLES)])
