@@ -63,6 +63,11 @@ class World:
         self.open.append(writer)
         return reader, writer
 
+    def leave(self) -> None:
+        """End all connections of visitors."""
+        for writer in self.open:
+            writer.transport.abort()
+
     async def send(
         self, path: str, headers: str = "", method: str = "GET", host: str = "x"
     ) -> asyncio.StreamReader:
@@ -148,8 +153,7 @@ async def world(
                 await api.add_route(ID, f"http://127.0.0.1:{notebook_port}")
                 yield made
             finally:
-                for writer in made.open:
-                    writer.transport.abort()
+                made.leave()
                 await api.close()
                 await proxy.close()
 

@@ -1,4 +1,4 @@
-"""Requests to switch protocols that come to nothing cost the real proxy no file and no memory."""
+"""What comes to nothing, or has ended, costs the real proxy no file and no memory."""
 
 from __future__ import annotations
 
@@ -154,6 +154,24 @@ async def test_a_server_that_answers_otherwise_is_heard_and_costs_no_file() -> N
         await ask(served, f"{HOME}kernel", b"403 Forbidden")
         reader = await served.send(f"{HOME}kernel", UPGRADE)
         assert (await reader.read()).endswith(b"\r\n\r\nno")
+        await wait_until(lambda: served.files < before + SOME, "its files are closed")
+
+
+@pytest.mark.usefixtures("_in_a_hurry")
+async def test_what_a_server_keeps_open_costs_no_file_after_its_visitors() -> None:
+    asked = asyncio.Barrier(MANY)
+
+    async def keeping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asked.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await silent(reader, writer)
+
+    async with world(keeping) as served:
+        before = served.files
+        heads = await asyncio.gather(*(served.head(HOME) for _ in range(MANY)))
+        assert {head[0] for head in heads} == {"HTTP/1.1 200 OK"}
+        served.leave()
         await wait_until(lambda: served.files < before + SOME, "its files are closed")
 
 
