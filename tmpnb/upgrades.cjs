@@ -27,6 +27,20 @@ function endAfterRefusal(asked, socket) {
   };
 }
 
+// Of a connection that breaks off, the proxy makes an exception that nobody catches.
+function breakOffInPeace(socket) {
+  const { emit } = socket;
+  socket.emit = function (event, ...words) {
+    if (event !== "error") return emit.call(this, event, ...words);
+    try {
+      return emit.call(this, event, ...words);
+    } catch (error) {
+      if (error !== words[0]) throw error;
+      return true;
+    }
+  };
+}
+
 onRequest((event, asked) => {
   if (event !== "upgrade") return;
   const { socket } = asked;
@@ -42,6 +56,7 @@ onRequest((event, asked) => {
     socket.removeListener("end", hangUp);
   });
   endAfterRefusal(asked, socket);
+  breakOffInPeace(socket);
 });
 
 onAnswer(({ event, asked: { socket }, other: server }) => {

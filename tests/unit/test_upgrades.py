@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -136,6 +138,35 @@ async def test_a_server_that_does_not_leave_costs_no_file_after_its_visitor() ->
         before = served.files
         await ask(served, f"{HOME}kernel", b"hello")
         await wait_until(lambda: served.files < before + SOME, "its files are closed")
+
+
+@pytest.mark.usefixtures("_in_a_hurry")
+@pytest.mark.parametrize("switched", [True, False], ids=["afterwards", "before"])
+async def test_who_breaks_off_costs_no_file_nor_a_place(
+    switched: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a reset, as a machine does that was switched off, or a program that was killed."""
+    waiting = Waiting()
+    async with world(switching if switched else waiting, files=FEW_FILES) as served:
+        before = served.files
+        for number in range(1, FEW_FILES):
+            reader, writer = await served.connect()
+            writer.write(f"GET {HOME}kernel HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n".encode())
+            if switched:
+                await reader.readuntil(b"hello")
+            else:
+                await wait_until(partial(waiting.has, number))
+            reset(writer)
+        await wait_until(lambda: served.files < before + SOME, "its files are closed")
+        assert (await served.head("/"))[0] == "HTTP/1.1 200 OK"
+    assert "Uncaught" not in caplog.text
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Leave without a word of goodbye."""
+    made = writer.get_extra_info("socket")
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 @pytest.mark.usefixtures("_in_a_hurry")
