@@ -12,6 +12,7 @@ const SWITCHED = Symbol("a server has agreed to switch protocols"); // an event 
 const askers = new WeakMap(); // the client's request for each request to a server
 const led = new WeakMap(); // and the other way round
 const onRequests = [];
+const onLeds = [];
 const onAnswers = [];
 
 for (const { Server } of [http, https]) {
@@ -33,6 +34,7 @@ for (const protocol of [http, https]) {
     if (asked) {
       askers.set(made, { asked, host: options.host });
       led.set(asked, made);
+      for (const sees of onLeds) sees(made, asked);
     }
     return made;
   };
@@ -42,7 +44,7 @@ const { emit } = http.ClientRequest.prototype;
 http.ClientRequest.prototype.emit = function (event, answer, ...others) {
   if (event === "response" || event === "upgrade") {
     const { asked, host } = askers.get(this) ?? {};
-    if (asked) {
+    if (asked && (event === "response" || asked.upgrade)) {
       for (const looks of onAnswers) looks({ event, answer, asked, host, other: others[0] });
       if (event === "upgrade") asked.socket.emit(SWITCHED, others[0]);
     }
@@ -55,6 +57,8 @@ module.exports = {
   // Called with "request" or "upgrade", the request, and its answer or socket, before the proxy is;
   // returns whether it has answered, and the proxy shall not.
   onRequest: (answers) => onRequests.push(answers),
+  // Called with a request to a server, and that of the client it is for.
+  onLed: (sees) => onLeds.push(sees),
   // Called with an answer of a server, before the proxy copies from it, and the request it is for.
   onAnswer: (looks) => onAnswers.push(looks),
   // Return the request to a server that was made for a client's; undefined before there is one.

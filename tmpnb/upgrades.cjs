@@ -3,7 +3,7 @@
 // with whoever leaves it, and in time.
 "use strict";
 
-const { SWITCHED, ledTo, onAnswer, onRequest } = require("./proxied.cjs");
+const { SWITCHED, ledTo, onAnswer, onLed, onRequest } = require("./proxied.cjs");
 
 const SLOWEST_SWITCH = 120_000; // milliseconds; Jupyter waits for a kernel for 60 seconds
 const LINGER = 10_000; // milliseconds for one side once the other has ended
@@ -57,6 +57,15 @@ onRequest((event, asked) => {
   });
   endAfterRefusal(asked, socket);
   breakOffInPeace(socket);
+});
+
+// Node itself would hang up on a server that switches unasked, and tell nobody.
+onLed((request, asked) => {
+  if (asked.upgrade) return;
+  request.once("upgrade", (_, server) => {
+    server.destroy();
+    request.emit("error", new Error("the server has switched protocols, and nobody had asked"));
+  });
 });
 
 onAnswer(({ event, asked: { socket }, other: server }) => {

@@ -179,6 +179,15 @@ async def test_a_visitor_who_does_not_leave_costs_no_file_after_the_server() -> 
         await wait_until(lambda: served.files < before + SOME, "its files are closed")
 
 
+async def test_a_server_that_switches_unasked_is_an_error_and_costs_no_file() -> None:
+    async with world(switching) as served:
+        before = served.files
+        for _ in range(MANY):
+            assert (await served.head(HOME))[0] == "HTTP/1.1 503 Service Unavailable"
+        served.leave()
+        await wait_until(lambda: served.files < before + SOME, "its files are closed")
+
+
 async def test_a_server_that_answers_otherwise_is_heard_and_costs_no_file() -> None:
     async with world(REFUSING) as served:
         before = served.files
