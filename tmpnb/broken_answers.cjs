@@ -2,34 +2,37 @@
 // the middle of an answer, so the browser would wait without end for the rest of a download. Here the
 // connection to the browser is closed too, and it says that the download has failed.
 //
-// Nor may a server say that a worker of its page stands before all of the host: such a worker would
-// answer for our own pages in that browser, also after the server's end.
+// An answer to a request to switch protocols is not piped at all. It waits here for those who do not
+// read it, as others do, and breaks off like them.
 "use strict";
 
-const { ClientRequest, IncomingMessage, ServerResponse } = require("node:http");
+const { IncomingMessage, ServerResponse } = require("node:http");
+const { onAnswer } = require("./proxied.cjs");
 const { pipe } = IncomingMessage.prototype;
-const { emit } = ClientRequest.prototype;
 
-const WIDENS = "service-worker-allowed";
-
-function breakOff(response) {
-  if (response.req.httpVersion === "1.0" && response.socket) {
-    response.socket.resetAndDestroy(); // there, an answer ends with its connection
+function breakOff({ httpVersion, socket }, close) {
+  if (httpVersion === "1.0" && socket) {
+    socket.resetAndDestroy(); // there, an answer ends with its connection
   } else {
-    response.destroy();
+    close();
   }
 }
 
 IncomingMessage.prototype.pipe = function (destination, ...options) {
   if (destination instanceof ServerResponse) {
-    this.once("close", () => this.complete || breakOff(destination));
+    const close = () => destination.destroy();
+    this.once("close", () => this.complete || breakOff(destination.req, close));
   }
   return pipe.call(this, destination, ...options);
 };
 
-ClientRequest.prototype.emit = function (event, answer, ...others) {
-  if (event === "response" || event === "upgrade") {
-    delete answer.headers[WIDENS]; // what the proxy copies from
-  }
-  return emit.call(this, event, answer, ...others);
-};
+onAnswer(({ event, answer, asked }) => {
+  if (event !== "response" || !asked.upgrade) return;
+  const { socket } = asked;
+  answer.on("data", () => {
+    if (!socket.writableNeedDrain) return;
+    answer.pause();
+    socket.once("drain", () => answer.resume());
+  });
+  answer.once("close", () => answer.complete || breakOff(asked, () => socket.destroy()));
+});

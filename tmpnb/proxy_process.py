@@ -32,7 +32,8 @@ QUESTIONS = 6  # asked in that time
 GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
 SCRIPTS = tuple(  # what Node loads into the proxy
-    Path(__file__).with_name(name) for name in ("broken_answers.cjs", "slow_clients.cjs")
+    Path(__file__).with_name(f"{name}.cjs")
+    for name in ("own_pages", "shared_origin", "broken_answers", "upgrades", "slow_clients")
 )
 LARGEST_RECORD = 64 * 1024  # bytes
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

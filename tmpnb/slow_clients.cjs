@@ -1,14 +1,16 @@
 // Loaded into the proxy before its own code, which sets no bounds on who connects. Headers have to be
 // whole in time. Before the proxy runs out of files, and can reach no server any more, the connection
 // that has been awaiting a request for longest makes place for the newcomer; websockets, and requests
-// that are whole, stay.
+// that are whole, stay. Nor does what it keeps open to servers for the next request stay for ever.
 "use strict";
 
 const { readFileSync } = require("node:fs");
 const http = require("node:http");
 const https = require("node:https");
+const { SWITCHED } = require("./proxied.cjs");
 
 const SLOWEST_HEADERS = 20_000; // milliseconds
+const UNUSED = 10_000; // milliseconds that a connection to a server is kept for the next request
 const LOOK = 5_000; // milliseconds between two looks at who is too slow
 const RESERVE = 64; // files that are no connections
 const SIDES = 2; // of a connection: the client, and the server that it is led to
@@ -58,7 +60,9 @@ function bound(server) {
     });
   });
   if (server.listenerCount("upgrade")) {
-    server.prependListener("upgrade", (request) => awaited.delete(request.socket));
+    server.prependListener("upgrade", ({ socket }) => {
+      socket.once(SWITCHED, () => awaited.delete(socket));
+    });
   }
 }
 
@@ -69,3 +73,10 @@ for (const { Server } of [http, https]) {
     return listen.apply(this, words);
   };
 }
+
+const { keepSocketAlive } = http.Agent.prototype;
+http.Agent.prototype.keepSocketAlive = function (socket) {
+  const keeps = keepSocketAlive.call(this, socket);
+  socket.setTimeout(UNUSED); // Node ends it then, unless it is in use
+  return keeps;
+};

@@ -35,7 +35,6 @@ pytestmark = pytest.mark.gen_test(timeout=60)
 
 TOKEN = "a-token-of-this-test"
 STUB = (sys.executable, "-c", STAND_IN)
-UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 # Started and killed by a test: an orchestrator that leaves its proxy behind.
 ORCHESTRATOR = """
@@ -407,36 +406,6 @@ async def test_an_answer_that_breaks_off_breaks_off_for_the_visitor_too(
         half_came.set()
         with pytest.raises(end):
             await reader.readuntil(b"0\r\n\r\n")
-    finally:
-        writer.close()
-        server.close()
-
-
-@pytest.mark.chp
-@pytest.mark.parametrize(
-    ("asked", "status"), [("", "200 OK"), (UPGRADE, "200 OK"), (UPGRADE, "101 Switching Protocols")]
-)
-@pytest.mark.parametrize("name", ["Service-Worker-Allowed", "SERVICE-worker-allowed"])
-async def test_no_server_widens_what_its_workers_stand_before(
-    new_proxy: NewProxy, settings: ManagedProxySettings, asked: str, status: str, name: str
-) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        upgrade = UPGRADE if "101" in status else ""
-        wide = f"{name}: /\r\n{name}: /spawn\r\nX-Other: stays\r\n"
-        writer.write(f"HTTP/1.1 {status}\r\n{upgrade}{wide}\r\n".encode())
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    await new_proxy(command=[chp()], default_target=target).start()
-    reader, writer = await asyncio.open_connection("127.0.0.1", settings.port)
-    try:
-        writer.write(f"GET / HTTP/1.1\r\nHost: x\r\n{asked}\r\n".encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        assert status.lower() in head
-        assert "x-other: stays" in head
-        assert "service-worker-allowed" not in head
     finally:
         writer.close()
         server.close()

@@ -271,7 +271,8 @@ def free(*flags: str) -> tuple[str, ...]:
 
 
 async def test_doctor_is_well_when_nothing_fails(build: Build) -> None:
-    service = build(FakeSpawner(), *free("--proxy-command=python3", "--state-dir=state"))
+    flags = ("--proxy-command=python3", "--state-dir=state", "--public-url=http://localhost:8000")
+    service = build(FakeSpawner(), *free(*flags))
     well, lines = await doctor(service)
     assert well
     assert {line[:4] for line in lines} == {"ok  ", "skip"}
