@@ -15,15 +15,13 @@
   let busy = false;
   let patience = 0; // seconds that one question may wait
 
-  // Whether a page of our own host, such as a notebook's, is around us: there the question may
-  // not stand, for it could be laid under a button.
-  const isWithin = () => {
-    for (let place = window; place !== window.top; place = place.parent) {
-      try {
-        if (place.parent.location.origin === location.origin) return true;
-      } catch { /* of another origin */ }
-    }
-    return false;
+  // Whether a page of our own host could lay the question under a button.
+  const isWithin = (at = window) => {
+    if (at === window.top) return false;
+    try {
+      if (at.parent.origin === window.origin) return true;
+    } catch { /* another's */ }
+    return isWithin(at.parent);
   };
 
   const show = (state, heading, text) => {
@@ -81,6 +79,7 @@
   };
 
   const judge = ({ code, body, asked }) => {
+    const error = body.error?.code;
     if (body.url) {
       line.ticket = '';
       const target = new URL(body.url, location);
@@ -93,9 +92,9 @@
     if (body.status) {
       faults = 0;
       wait(body, asked);
-    } else if (body.error?.code === 'which_notebook' && isWithin()) {
+    } else if (error === 'which_notebook' && isWithin()) {
       show('failed', 'Which notebook?', 'Open this page in a tab of its own to choose.');
-    } else if (['passphrase_needed', 'which_notebook'].includes(body.error?.code)) {
+    } else if (['passphrase_needed', 'which_notebook'].includes(error)) {
       form.submit(); // the answer to the plain form asks for it
     } else if (code >= 400 && code < 500) {
       show('failed', 'No notebook for now', body.error?.message ?? `The service answered ${code}.`);
