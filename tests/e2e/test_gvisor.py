@@ -139,7 +139,7 @@ async def test_no_profile_holds_in_gvisor_and_what_opens_is_of_its_own_kernel(
     said = said_by(engine.client, container, CALLS)
     opened = {name for name, number in said.items() if number == 0}
     assert "unshare user" in opened, "docs/security.md says so"
-    assert opened <= {"unshare user", "io_uring", "io_setup"}
+    assert opened <= {"unshare user", "io_uring", "io_setup", "mq_open"}
 
 
 async def test_what_a_start_in_gvisor_costs_is_told(
