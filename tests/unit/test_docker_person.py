@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
 
 import docker
 import pytest
-from docker_stand_in import Engine, StandIn
+from docker_stand_in import StandIn
 
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.docker_hardening import Limits
@@ -101,17 +100,13 @@ def test_the_home_is_the_environment_s_else_the_passwd_s(
 
 
 @pytest.fixture
-def engine() -> Iterator[StandIn]:
-    made = Engine()
-    yield made.state
-    made.close()
+def engine(stand_in: StandIn) -> StandIn:
+    return stand_in
 
 
 @pytest.fixture
-def client(engine: StandIn) -> Iterator[docker.APIClient]:
-    made = docker.APIClient(base_url=engine.url, version="1.41", timeout=10)
-    yield made
-    made.close()
+def client(docker_client: docker.APIClient) -> docker.APIClient:
+    return docker_client
 
 
 def packed(text: str) -> bytes:

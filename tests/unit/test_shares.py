@@ -123,10 +123,11 @@ async def test_who_waits_with_as_many_pages_as_may_is_told_of_the_turn_as_well(
     assert (await house.wait(ticket)).body.decode() == f"retry: 15000\n\n{told}{turn}"
 
 
-async def test_one_visitor_whose_notebook_starts_leaves_the_address_to_others(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house, world = House(running), running.world
+async def whose_notebook_has_ended(
+    house: House, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> tuple[HTTPResponse, str, asyncio.Event]:
+    """Return the answer to a visitor, the id that they had, and what lets servers start again."""
+    world = running.world
     first = await house.spawn()
     server_id = json.loads(first.body)["url"].split("/")[2]
     end_all(running)
@@ -139,6 +140,14 @@ async def test_one_visitor_whose_notebook_starts_leaves_the_address_to_others(
         return await start(spec)
 
     monkeypatch.setattr(world.spawner, "start", slow)
+    return first, server_id, go
+
+
+async def test_one_visitor_whose_notebook_starts_leaves_the_address_to_others(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(running)
+    first, server_id, go = await whose_notebook_has_ended(house, running, monkeypatch)
     asked = await house.flood(lambda: house.spawn(f"/user/{server_id}", cookie_of(first)))
     refused = [task.result() for task in asked if task.done()]
     assert len(refused) == MANY - visitors.MOST_JOINED
@@ -154,19 +163,8 @@ async def test_two_dozen_frames_of_one_article_are_all_led_to_the_one_notebook(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By HTTP/2 a browser asks for all of them at once."""
-    house, world = House(running), running.world
-    first = await house.spawn()
-    server_id = json.loads(first.body)["url"].split("/")[2]
-    end_all(running)
-    await world.until_gone(server_id)
-    await world.until_ready(3)
-    go, start = asyncio.Event(), world.spawner.start
-
-    async def slow(spec: ServerSpec) -> str:
-        await go.wait()
-        return await start(spec)
-
-    monkeypatch.setattr(world.spawner, "start", slow)
+    house = House(running)
+    first, server_id, go = await whose_notebook_has_ended(house, running, monkeypatch)
     path, cookie = f"/user/{server_id}", cookie_of(first)
     frames = [asyncio.create_task(house.spawn(path, cookie)) for _ in range(24)]
     await wait_until(lambda: house.under_way == 24 or any(frame.done() for frame in frames))
@@ -180,19 +178,8 @@ async def test_who_loads_again_while_their_notebook_starts_is_not_refused(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that were hung up on do not count."""
-    house, world = House(running), running.world
-    first = await house.spawn()
-    server_id = json.loads(first.body)["url"].split("/")[2]
-    end_all(running)
-    await world.until_gone(server_id)
-    await world.until_ready(3)
-    go, start = asyncio.Event(), world.spawner.start
-
-    async def slow(spec: ServerSpec) -> str:
-        await go.wait()
-        return await start(spec)
-
-    monkeypatch.setattr(world.spawner, "start", slow)
+    house = House(running)
+    first, server_id, go = await whose_notebook_has_ended(house, running, monkeypatch)
     requests = (
         f"POST /spawn/user/{server_id} HTTP/1.1\r\nHost: site.example\r\n"
         f"Accept: application/json\r\nX-Forwarded-For: {ADDRESS}\r\n"
