@@ -139,3 +139,27 @@ def test_tests_that_share_something_costly_in_a_file_stay_in_one_shard() -> None
     assert len(found) > 5
     apart = [path.name for path in found if "xdist_group(" not in path.read_text(encoding="utf-8")]
     assert apart == []
+
+
+GROUP = """
+import pytest
+
+@pytest.mark.xdist_group("costly")
+@pytest.mark.parametrize("number", range(6))
+def test_it(number, worker_id): open(f"ran-{worker_id}", "a").close()
+"""
+
+
+def test_a_group_runs_on_one_worker(tmp_path: Path) -> None:
+    """Which pytest-xdist forgets without a word where a new pytest has other names for tests."""
+    (tmp_path / "test_it.py").write_text(GROUP)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--numprocesses=2", "--dist=loadgroup", "."],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
+    assert len(list(tmp_path.glob("ran-*"))) == 1
