@@ -13,8 +13,8 @@ from docker_stand_in import StandIn
 from tmpnb import firewall_bounds
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.firewall_rules import OWN, bridge
+from tmpnb.spawners import docker_bridges, docker_podman
 from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners import docker_podman
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, NO_GATEWAY, ensure, openness
 from tmpnb.spawners.docker_networks import Networks, OwnNetworks
 from tmpnb.spawners.docker_options import Options, subnets
@@ -34,23 +34,43 @@ def test_a_network_is_made_once_with_its_labels(
     assert len(stand_in.requests("networks/create")) == 1
 
 
-def test_a_network_somebody_else_made_meanwhile_is_fine(
-    docker_client: docker.APIClient, stand_in: StandIn
+# In the words of Docker, of Docker before it lists the other's, and of Podman.
+MEANWHILE = [
+    (409, "network with name lan already exists"),
+    (403, "conflicts with network 9f (tmpna-1): networks have same bridge name"),
+    (500, "network name lan already used: network already exists"),
+]
+
+
+@pytest.mark.parametrize(("status", "words"), MEANWHILE)
+def test_a_network_another_service_makes_meanwhile_is_fine(
+    docker_client: docker.APIClient, stand_in: StandIn, status: int, words: str
 ) -> None:
-    stand_in.refuse("GET /networks/lan", 404, "network lan not found")
-    stand_in.refuse("POST /networks/create", 409, "network with name lan already exists")
-    ensure(docker_client, "lan", {}, closed=False)
+    stand_in.refuse("GET /networks/lan", 404, "network lan not found", times=3)
+    stand_in.rule("GET /networks/lan", lambda: (200, CLOSED))
+    stand_in.refuse("POST /networks/create", status, words)
+    ensure(docker_client, "lan", {}, closed=True)
     assert len(stand_in.requests("networks/create")) == 1
 
 
-def test_podman_says_it_in_its_own_words(
+def test_one_that_another_made_meanwhile_must_be_closed_as_well(
     docker_client: docker.APIClient, stand_in: StandIn
 ) -> None:
+    stand_in.refuse("GET /networks/lan", 404, "network lan not found", times=1)
+    stand_in.rule("GET /networks/lan", lambda: (200, CLOSED | {"Internal": False}))
+    stand_in.refuse("POST /networks/create", *MEANWHILE[0])
+    with pytest.raises(ConfigError, match="it is there, and leads to the outside"):
+        ensure(docker_client, "lan", {}, closed=True)
+
+
+def test_an_interface_of_another_network_is_told(
+    docker_client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_bridges, "PAUSE", 0.001)
     stand_in.refuse("GET /networks/lan", 404, "network lan not found")
-    words = "network name lan already used: network already exists"
-    stand_in.refuse("POST /networks/create", 500, words)
-    ensure(docker_client, "lan", {}, closed=False)
-    assert len(stand_in.requests("networks/create")) == 1
+    stand_in.refuse("POST /networks/create", *MEANWHILE[1])
+    with pytest.raises(ConfigError, match=r"cannot be made: .*networks have same bridge name"):
+        ensure(docker_client, "lan", {}, closed=False)
 
 
 @pytest.mark.parametrize("reachable", [True, False])

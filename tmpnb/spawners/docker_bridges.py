@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, cast
 
 import docker
 import requests
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 ICC = "com.docker.network.bridge.enable_icc"  # traffic between containers
 BRIDGE = "com.docker.network.bridge.name"
 TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker and of Podman
+# Another service makes the same network: in the words of both, and of Docker before it is listed.
+AT_ONCE = ("already exists", "networks have same bridge name")
+LOOKS, PAUSE = 50, 0.1  # at what another makes, and seconds between two of them
 ANEW = "while no server runs, docker network rm {}, and start tmpnb again, which makes it anew"
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
 
@@ -124,8 +129,23 @@ def ensure(
         found = client.inspect_network(name)
     except NotFound:
         log.info("network make name=%s", name)
-        _make(client, name, labels, closed=closed, bridge=bridge, room=room)
-        return
+        made_by_another = _make(client, name, labels, closed=closed, bridge=bridge, room=room)
+        if made_by_another is None:
+            return
+        found = made_by_another
+    _check(client, name, found, closed=closed, bridge=bridge, room=room)
+
+
+def _check(
+    client: docker.APIClient,
+    name: str,
+    found: Facts,
+    *,
+    closed: bool,
+    bridge: str,
+    room: Room | None,
+) -> None:
+    """Raise ConfigError unless a network that is there will do."""
     if closed and (reason := openness(found)):
         raise ConfigError(
             f"--docker-network={name}: it is there, and {reason}; for --egress=none remove it"
@@ -148,7 +168,8 @@ def _make(
     closed: bool,
     bridge: str,
     room: Room | None,
-) -> None:
+) -> Facts | None:
+    """Make a network; return None, or what another service has made at the same time."""
     settings: dict[str, Any] = {"driver": "bridge", "labels": dict(labels), "check_duplicate": True}
     options = {ICC: "false"} if closed or bridge else {}
     if bridge or (room is not None and room.bounded):
@@ -161,15 +182,29 @@ def _make(
         try:
             client.create_network(name, ipam=_ipam(subnet), **settings)
         except APIError as error:
-            # Docker's word and Podman's for it: somebody was quicker.
-            if error.status_code == requests.codes.conflict or "already exists" in str(error):
-                return
             why = explain(error)
-            if subnet is None or not any(words in str(error) for words in TAKEN):
+            if error.status_code == requests.codes.conflict or _says(error, AT_ONCE):
+                if found := _made_by_another(client, name):
+                    return found
+                break
+            if subnet is None or not _says(error, TAKEN):
                 break
         else:
-            return
+            return None
     raise ConfigError(f"--docker-network={name}: there is none, and it cannot be made: {why}")
+
+
+def _says(error: APIError, words: Iterable[str]) -> bool:
+    return any(word in str(error) for word in words)
+
+
+def _made_by_another(client: docker.APIClient, name: str) -> Facts | None:
+    """Return a network that another service makes just now; None: it does not come to be."""
+    for _ in range(LOOKS):
+        with suppress(NotFound):
+            return cast(Facts, client.inspect_network(name))
+        time.sleep(PAUSE)
+    return None
 
 
 def _ipam(subnet: IPv4Network | None) -> docker.types.IPAMConfig | None:
