@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.base import ServerSpec, Spawner
@@ -12,9 +13,15 @@ __all__ = ["ServerSpec", "Spawner", "spawner_class", "spawner_names"]
 GROUP = "tmpnb.spawners"
 
 
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    """Return all by name, read once: it takes the files of every package that is installed."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
 def spawner_names() -> list[str]:
     """Return the names that `--spawner` takes."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    return sorted(_entries())
 
 
 def spawner_class(name: str) -> type[Spawner]:
@@ -23,7 +30,7 @@ def spawner_class(name: str) -> type[Spawner]:
     Raises:
         ConfigError: No such name, or the module behind it cannot be imported.
     """
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    found = _entries()
     if name not in found:
         raise ConfigError(f"--spawner={name}: no such spawner; choose from {sorted(found)}")
     try:
