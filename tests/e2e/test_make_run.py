@@ -36,6 +36,8 @@ def ours(folder: Path) -> Iterator[str]:
 async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing() -> None:
     if not (ROOT / ".venv" / "bin" / "tmpnb").exists():
         missing(".venv, which `make test` makes")
+    slow = (ROOT / ".venv").glob("lib/python*/site-packages/rfc3987_syntax")
+    assert list(slow) == [], "servers start twice as fast without it: docs/images.md"
     # A short name, as sockets in it have a limit; pytest's own is long.
     folder = Path(tempfile.mkdtemp(prefix="run-"))
     service = Service(state_dir=folder / "state")  # for its client; make starts the program
