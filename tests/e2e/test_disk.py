@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from docker_engine import RealEngine
 from requirements import TEST_IMAGE
-from spawner_engines import DEADLINE, stub_command, wait_until
+from spawner_engines import DEADLINE, stub_command, wait_until, wait_until_it_answers
 from tornado.ioloop import IOLoop
 
+from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.docker_copies import PREFIX
@@ -71,19 +72,25 @@ except ValueError as error:
 Starter = Callable[..., Awaitable[None]]
 
 
+async def start(client: Client, spawner: DockerSpawner) -> None:
+    """Start a server; return once it answers: before, its home may not be whole."""
+    address = await spawner.start(SPEC)
+    await wait_until_it_answers(client, f"{address}{SPEC.base_url}api")
+
+
 @pytest.fixture
-def started(engine: RealEngine, io_loop: IOLoop) -> Iterator[Starter]:
+def started(engine: RealEngine, client: Client, io_loop: IOLoop) -> Iterator[Starter]:
     """Return a function that starts one server whose disk is bounded."""
     made: list[DockerSpawner] = []
 
-    async def start(**settings: Any) -> None:
+    async def make(**settings: Any) -> None:
         settings = {"disk_limit": str(LIMIT), **settings}
         spawner = engine.new_spawner("disk", stub_command("python3"), **settings)
         made.append(spawner)
         await spawner.setup()
-        await spawner.start(SPEC)
+        await start(client, spawner)
 
-    yield start
+    yield make
     for spawner in made:
         io_loop.run_sync(spawner.close, timeout=DEADLINE)
 
@@ -212,7 +219,7 @@ def copies_of(engine: RealEngine) -> set[str]:
 
 
 async def test_what_an_image_has_in_its_home_is_copied_before_the_first_start(
-    engine: RealEngine, with_lessons: str
+    engine: RealEngine, client: Client, with_lessons: str
 ) -> None:
     settings = {"disk_limit": "64m", "image": with_lessons}
     spawners = [engine.new_spawner(pool, stub_command("python3"), **settings) for pool in "ab"]
@@ -229,7 +236,7 @@ async def test_what_an_image_has_in_its_home_is_copied_before_the_first_start(
         await wait_until(ready, "copies for both pools, which know nothing of each other")
         copied = copies_of(engine) - before
         assert len(copied) == 2
-        await first.start(SPEC)
+        await start(client, first)
         assert copies_of(engine) - before == copied, "a start copies nothing"
         assert inside(engine, "sh", "-c", "cat ~/lessons/*.dat | wc -c").strip() == str(20 * MB)
         await other.close()
