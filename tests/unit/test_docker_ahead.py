@@ -47,12 +47,17 @@ class Clock:
 
 
 class News:
-    """Counts how often the loop was woken."""
+    """Counts how often the loop was woken, and does what a test wants then."""
 
     count = 0
 
     def __call__(self) -> None:
         self.count += 1
+        self.then()
+
+    @staticmethod
+    def then() -> None:
+        """Do nothing more."""
 
 
 def prepared(engine: StandIn, io_loop: IOLoop, *, volumes: bool) -> DockerSpawner:
@@ -170,6 +175,23 @@ async def test_what_cannot_be_copied_is_said_and_tried_again_ever_more_rarely(
     await until_ready(spawner)
     assert news(spawner) == 2
     assert await spawner.start(SPECS[0])
+
+
+async def test_who_is_woken_by_a_failure_can_have_it_tried_again_at_once(
+    engine: StandIn, spawner: DockerSpawner
+) -> None:
+    tried: list[int] = []
+
+    def look_again() -> None:
+        tried.append(len(engine.requests(COPY)))
+        later(spawner, docker_ahead.FIRST_PAUSE)
+        spawner.unready("")
+
+    assert isinstance(spawner.on_news, News)
+    spawner.on_news.then = look_again
+    engine.refuse(MAKE, 500, "no space left")
+    assert spawner.unready("")
+    await wait_until(lambda: tried and len(engine.requests(COPY)) == 2 * tried[0])
 
 
 async def test_a_home_that_cannot_be_copied_keeps_no_server_and_is_tried_again(

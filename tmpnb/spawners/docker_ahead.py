@@ -108,13 +108,21 @@ class Ahead:
     def _begin(self, image: str) -> asyncio.Task[None]:
         task = self._tasks.get(image)
         if task is None:
-            task = self._tasks[image] = asyncio.create_task(self._copy(image))
-            task.add_done_callback(lambda _: self._tasks.pop(image, None))
+            task = self._tasks[image] = asyncio.create_task(self._copy_and_tell(image))
         return task
 
-    async def _copy(self, image: str) -> None:
-        """Have all that servers of an image need, or know why not; never raises."""
+    async def _copy_and_tell(self, image: str) -> None:
+        """Copy; who is told of the end can have it tried again at once."""
         before = self._outcomes.get(image)
+        try:
+            await self._copy(image, before)
+        finally:
+            self._tasks.pop(image, None)
+        if before is None or before.reason != self._outcomes[image].reason:
+            self._news()
+
+    async def _copy(self, image: str, before: _Outcome | None) -> None:
+        """Have all that servers of an image need, or know why not; never raises."""
         begun = self._now()
         what = f"copying what servers need of the image {image}"
         try:
@@ -134,8 +142,6 @@ class Ahead:
             self._outcomes[image] = _Outcome()
             if took > SLOW:
                 log.info("copied for servers image=%s seconds=%.0f", image, took)
-        if before is None or before.reason != self._outcomes[image].reason:
-            self._news()
 
     def _blocking(self, image: str) -> tuple[str, bool]:
         """Return why servers cannot start, and whether something is not copied."""
