@@ -246,7 +246,7 @@ def say(message):
 
 manager, client = start_new_kernel(startup_timeout=60)
 client.execute_interactive(sys.argv[1], output_hook=say, timeout=60)
-client.execute_interactive("print(sorted(n for n in dir() if 'tmpnb' in n))", output_hook=say, timeout=60)
+client.execute_interactive("print([n for n in dir() if 'tmpnb' in n])", output_hook=say, timeout=60)
 manager.shutdown_kernel(now=True)
 """
 
