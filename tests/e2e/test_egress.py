@@ -243,6 +243,8 @@ from jupyter_client.manager import start_new_kernel
 def say(message):
     if message["msg_type"] == "stream":
         print(message["content"]["text"], end="")
+    if message["msg_type"] == "error":
+        print(message["content"]["ename"], message["content"]["evalue"])
 
 manager, client = start_new_kernel(startup_timeout=60)
 client.execute_interactive(sys.argv[1], output_hook=say, timeout=60)
@@ -255,7 +257,7 @@ manager.shutdown_kernel(now=True)
 async def test_a_notebook_without_internet_says_so_where_a_cell_needs_it(
     engine: OwnEngine, outside: list[str], egress: str
 ) -> None:
-    cell = f"from urllib.request import urlopen; urlopen('http://{PUBLIC}/', timeout=20)"
+    cell = f"from urllib.request import urlopen; urlopen('http://{PUBLIC}/', timeout=5)"
     async with two_servers(engine, egress=egress):
         first = next(iter(servers(engine)))
         said = run_inside(engine.client, first, RUN_CELL, cell)

@@ -89,9 +89,10 @@ FAILED = subprocess.CalledProcessError(1, "bash")
         ("read()", URLError(UNKNOWN)),
         ("read()", OSError(errno.ENETUNREACH, "Network is unreachable")),
         ("read()", caused(RuntimeError("x"), caused(ValueError("y"), UNKNOWN))),
+        ("read()", URLError(TimeoutError("timed out"))),
         ("%%bash\npip install polars", FAILED),
     ],
-    ids=["name", "urllib", "network", "cause", "bash"],
+    ids=["name", "urllib", "network", "cause", "late", "bash"],
 )
 def test_it_is_said_after_an_error_of_the_network(
     shell: Shell, capsys: pytest.CaptureFixture[str], cell: str, error: Exception
@@ -114,6 +115,7 @@ def endless() -> Exception:
         ("1 / 0", None, ZeroDivisionError()),
         ("open('x')", None, FileNotFoundError(errno.ENOENT, "no such file")),
         ("connect()", None, ConnectionRefusedError(errno.ECONNREFUSED, "refused")),
+        ("await wait_for(work(), 1)", None, TimeoutError()),
         ("%pip install polars", 1, ZeroDivisionError()),
         ("%%bash\nls nowhere", None, FAILED),
         ("", None, endless()),

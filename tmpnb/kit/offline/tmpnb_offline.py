@@ -59,10 +59,18 @@ def _is_of_the_network(error: BaseException | None) -> bool:
     for _ in range(_MOST_CAUSES):
         if error is None:
             return False
-        unreachable = isinstance(error, OSError) and error.errno in _UNREACHABLE
-        if unreachable or isinstance(error, socket.gaierror):
+        if isinstance(error, OSError) and _is_of_a_socket(error):
             return True
         reason = getattr(error, "reason", None)  # of urllib's own
         inner = reason if isinstance(reason, BaseException) else None
         error = inner or error.__cause__ or error.__context__
     return False
+
+
+def _is_of_a_socket(error: OSError) -> bool:
+    """Whether a name or an address could not be reached.
+
+    Of errors that say that time is up, those of sockets say so in words, and asyncio's do not.
+    """
+    late = isinstance(error, socket.timeout) and "timed out" in str(error)
+    return late or isinstance(error, socket.gaierror) or error.errno in _UNREACHABLE
