@@ -7,8 +7,8 @@ export PORT POOL_SIZE PYTHON BASE_IMAGE
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## notebooks at http://127.0.0.1:8000/ from this folder, no Docker needed (PORT=8000 POOL_SIZE=3)
-	@exec scripts/run
+run: ## notebooks at http://127.0.0.1:8000/ from this folder, no Docker needed (PORT=8000 POOL_SIZE=3 ARGS="--cull-timeout=600")
+	@exec scripts/run $(ARGS)
 
 unit: ## the quick tests, or some of them: no engine, proxy or browser (ARGS="tests/unit/test_pool.py -k claim")
 	@exec scripts/unit $(ARGS)

@@ -155,6 +155,21 @@ def modules_table() -> str:
     return "\n".join(rows)
 
 
+def decisions() -> str:
+    """Return the list of decisions, each by the title of its page.
+
+    Raises:
+        SystemExit: A title has not the number of its file, so two pages have the same one.
+    """
+    rows = []
+    for number, path in enumerate(sorted((ROOT / "docs" / "decisions").glob("*.md")), start=1):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        if not (path.name.startswith(f"{number:04}-") and title.startswith(f"{number}. ")):
+            raise SystemExit(f"docs/generate.py: {path.name} and its title want number {number}")
+        rows.append(f"{number}. [{title.partition('. ')[2]}](decisions/{path.name})")
+    return "\n".join(rows)
+
+
 def measured() -> str:
     """Return the comparison of the last stored run, for the README."""
     report = _report()
@@ -213,7 +228,7 @@ FILES: Mapping[str, Callable[[], str]] = {  # generated as a whole, beside the c
 }
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"flags": flags_table, "measured": measured},
-    "docs/architecture.md": {"modules": modules_table},
+    "docs/architecture.md": {"modules": modules_table, "decisions": decisions},
     "docs/configuration.md": {
         "shortcuts": shortcuts_table,
         "compose": compose_table,

@@ -236,6 +236,37 @@ async def test_without_egress_a_server_reaches_the_machine_alone(
                 socket.create_connection((host, int(port)), timeout=10).close()
 
 
+RUN_CELL = """
+import sys
+from jupyter_client.manager import start_new_kernel
+
+def say(message):
+    if message["msg_type"] == "stream":
+        print(message["content"]["text"], end="")
+    if message["msg_type"] == "error":
+        print(message["content"]["ename"], message["content"]["evalue"])
+
+manager, client = start_new_kernel(startup_timeout=60)
+client.execute_interactive(sys.argv[1], output_hook=say, timeout=60)
+client.execute_interactive("print([n for n in dir() if 'tmpnb' in n])", output_hook=say, timeout=60)
+manager.shutdown_kernel(now=True)
+"""
+
+
+@pytest.mark.parametrize("egress", ["none", "all"])
+async def test_a_notebook_without_internet_says_so_where_a_cell_needs_it(
+    engine: OwnEngine, outside: list[str], egress: str
+) -> None:
+    cell = f"from urllib.request import urlopen; urlopen('http://{PUBLIC}/', timeout=5)"
+    async with two_servers(engine, egress=egress):
+        first = next(iter(servers(engine)))
+        said = run_inside(engine.client, first, RUN_CELL, cell)
+        failed = run_inside(engine.client, first, RUN_CELL, "!pip install --no-such-option shells")
+    assert ("This notebook has no internet" in said) == (egress == "none"), said
+    assert ("This notebook has no internet" in failed) == (egress == "none"), failed
+    assert said.endswith("[]\n"), "the user's names stay as they are"
+
+
 @contextmanager
 def meeting(engine: OwnEngine) -> Iterator[str]:
     """Have the network that proxies in containers are on; yield the id of one."""

@@ -22,7 +22,7 @@ from tmpnb.http import MAX_ANSWER, Client
 pytestmark = [pytest.mark.local, pytest.mark.gen_test(timeout=240)]
 
 TOKEN = "a-token-for-tests-only"
-NOTEBOOK = ROOT / "images" / "notebook" / "home" / "demo.ipynb"
+NOTEBOOK = ROOT / "tests" / "home" / "demo.ipynb"
 
 
 async def load(url: str, result: Path, *flags: str) -> tuple[int, str, dict[str, Any]]:

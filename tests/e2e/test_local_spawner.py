@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from requirements import missing
@@ -197,8 +198,56 @@ async def test_a_notebook_sees_its_own_home_and_no_secret_of_ours(shared: Notebo
     assert environment["TMPDIR"] == str(shared.directory / "tmp")
 
 
-async def test_kernels_are_of_this_python(shared: Notebook) -> None:
-    assert await shared.run("import sys; print(sys.prefix)") == f"{sys.prefix}\n"
+async def test_kernels_see_the_packages_of_this_python(shared: Notebook) -> None:
+    code = "import sys, ipykernel; print(sys.prefix, ipykernel.__file__)"
+    prefix, ipykernel = (await shared.run(code)).split()
+    assert prefix == str(shared.directory / "python")
+    assert ipykernel.startswith(f"{sys.prefix}/")
+
+
+INSTALL = """
+from importlib import invalidate_caches
+from json import dumps
+
+from IPython.utils.capture import capture_output
+
+with capture_output() as said:
+    get_ipython().run_line_magic("pip", "install --no-index --find-links {wheels} seashell")
+    get_ipython().system("pip uninstall --yes tornado")
+invalidate_caches()
+import seashell, tornado
+print(dumps([seashell.__file__, said.stdout]))
+"""
+
+
+def wheel(folder: Path) -> Path:
+    """Make a package that can be installed; return its folder."""
+    about = "seashell-1.0.dist-info"
+    with ZipFile(folder / "seashell-1.0-py3-none-any.whl", "w") as made:
+        made.writestr("seashell.py", "")
+        made.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: seashell\nVersion: 1.0\n")
+        made.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        made.writestr(f"{about}/RECORD", "")
+    return folder
+
+
+def packages() -> set[Path]:
+    """Return what is installed in the Python that all of this runs in."""
+    found = [Path(place) for place in sys.path if Path(place).name == "site-packages"]
+    return {path for place in found for path in (*place.iterdir(), *place.glob("*.dist-info/*"))}
+
+
+async def test_what_a_visitor_installs_is_theirs_and_the_service_keeps_its_own(
+    own: Notebook, tmp_path: Path
+) -> None:
+    before = packages()
+    place, said = json.loads(await own.run(INSTALL.format(wheels=wheel(tmp_path))))
+    assert Path(place).is_relative_to(own.directory / "python")
+    assert "Successfully installed seashell-1.0" in said
+    assert "Not uninstalling tornado" in said
+    assert packages() == before
 
 
 async def test_the_home_shows_what_the_operator_gives_and_nothing_else(

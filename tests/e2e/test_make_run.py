@@ -12,12 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.service import PERSON, SECRETS, STOP, Service, ask
+from e2e.service import PERSON, SECRETS, STOP, Service
+from playwright.async_api import Browser, expect
 from requirements import ROOT, missing
 
 from tmpnb.process import PROC
 
-pytestmark = [pytest.mark.local, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
+pytestmark = [
+    pytest.mark.local,
+    pytest.mark.chp,
+    pytest.mark.browser,
+    pytest.mark.gen_test(timeout=240),
+]
 
 
 def ours(folder: Path) -> Iterator[str]:
@@ -33,7 +39,7 @@ def ours(folder: Path) -> Iterator[str]:
                 yield command
 
 
-async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing() -> None:
+async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing(browser: Browser) -> None:
     if not (ROOT / ".venv" / "bin" / "tmpnb").exists():
         missing(".venv, which `make test` makes")
     slow = (ROOT / ".venv").glob("lib/python*/site-packages/rfc3987_syntax")
@@ -52,16 +58,20 @@ async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing() -> None:
     log = folder / "make.log"
     with log.open("wb") as output:
         service.process = await asyncio.create_subprocess_exec(
-            "make", "run", cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True
+            *("make", "run", "ARGS=--brand='The  Atlas'"),
+            cwd=ROOT,
+            env=env,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     service.log = log
     try:
         await service.until_ready(1)
         root = await service.fetch("/", headers=PERSON)
         assert root.code == 200
-        url = await service.take("/lab")
-        assert (await service.client.fetch(url, timeout=20)).code == 200
-        assert (await ask(service.client, url, "api/contents/demo.ipynb")).code == 200
+        assert b"The  Atlas" in root.body
+        await meet_the_welcome(browser, service.url)
         assert any("jupyter" in command for command in ours(folder))
     finally:
         # As a terminal does: to everything in its foreground.
@@ -74,6 +84,30 @@ async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing() -> None:
     left = set(os.listdir(folder)) - {"state", "make.log", "node-compile-cache"}
     assert left == set(), log.read_text()[-3000:]
     shutil.rmtree(folder)
+
+
+async def meet_the_welcome(browser: Browser, url: str) -> None:
+    """Come as a newcomer does: one click, a notebook that says what it is, a plot."""
+    page = await browser.new_page()
+    try:
+        await page.goto(url)
+        await page.get_by_role("button").first.click()
+        await page.wait_for_url("**/user/*/lab/tree/welcome.ipynb*")
+        notebook = page.locator(".jp-NotebookPanel:visible")
+        await expect(notebook.get_by_role("heading", level=1)).to_contain_text(
+            "A notebook of your own"
+        )
+        for said in ("How long it lasts.", "Keep your work."):
+            await expect(notebook).to_contain_text(said)
+        await expect(notebook.locator(".jp-Cell")).to_have_count(4)
+        await notebook.locator(".jp-CodeCell .cm-content").click()
+        await page.keyboard.press("Control+Enter")
+        plot = notebook.locator(".jp-OutputArea-output :is(img, svg)").first
+        await expect(plot).to_be_visible()
+        seen = await page.locator(".jp-DirListing-itemName").all_inner_texts()
+        assert seen == ["welcome.ipynb"], "and nothing else"
+    finally:
+        await page.close()
 
 
 def free_run_port() -> int:

@@ -18,7 +18,7 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 WAIT = 60_000  # milliseconds until a page shows what it should
-HOME = ROOT / "images" / "notebook" / "home"
+HOME = ROOT / "tests" / "home"
 SCREENSHOT = ROOT / "docs" / "images" / "screenshot.png"
 
 pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]

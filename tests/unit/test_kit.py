@@ -45,6 +45,8 @@ def test_archive_has_what_a_server_reads_and_nothing_else() -> None:
         "use/jupyter_server_config.d/tmpnb_use.json",
         "use/jupyter_server_config.py",
         "use/tmpnb_use.py",
+        "offline/start.py",
+        "offline/tmpnb_offline.py",
     }
 
 

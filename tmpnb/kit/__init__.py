@@ -6,6 +6,7 @@ use/     notes when a person used a page that is not Jupyter's own
 https/   cookies for frames of other sites; only where visitors come by https
 origins/ leave for scripts of other sites to ask the server; only where sites are named
 siblings/ no cookies for pages of other servers; only where each server has a host of its own
+offline/ a word in a cell that failed for want of the internet; only where servers have none
 
 Whatever a server cannot use of it, it leaves alone.
 """
@@ -20,8 +21,9 @@ from functools import cache
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent
-PARTS = ("share", "config", "use", "https", "origins", "siblings")
+PARTS = ("share", "config", "use", "https", "origins", "siblings", "offline")
 ORIGINS = "TMPNB_ORIGINS"
+FAIL_AT_ONCE = {"PIP_RETRIES": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # in place of ten seconds
 
 
 def environment(
@@ -31,6 +33,7 @@ def environment(
     https: bool,
     origins: str = "",
     siblings: bool = False,
+    offline: bool = False,
 ) -> dict[str, str]:
     """Return the variables by which a server finds the kit, after what it has already.
 
@@ -40,6 +43,7 @@ def environment(
         https: Whether visitors come by https.
         origins: Whose scripts may ask the server, as a regular expression; empty: nobody's.
         siblings: Whether other servers have hosts of the same site.
+        offline: Whether the server reaches nothing outside.
     """
     wanted = {
         "config": True,
@@ -54,7 +58,9 @@ def environment(
         name: ":".join(filter(None, [present.get(name), *(f"{directory}/{p}" for p in parts)]))
         for name, parts in added.items()
     }
-    return found | ({ORIGINS: origins} if origins else {})
+    wishes = {"PYTHONSTARTUP": f"{directory}/offline/start.py", **FAIL_AT_ONCE}
+    added_wishes = {n: v for n, v in wishes.items() if offline and n not in present}
+    return found | ({ORIGINS: origins} if origins else {}) | added_wishes
 
 
 @cache

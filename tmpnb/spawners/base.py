@@ -36,6 +36,7 @@ class KitSettings(TypedDict):
     https: bool
     origins: str
     siblings: bool
+    offline: bool
 
 
 DEFAULT_COMMAND = (
@@ -79,9 +80,19 @@ class Spawner(LoggingConfigurable):
     on_news: Callable[[], None] = staticmethod(lambda: None)
 
     @property
+    def offline(self) -> bool:
+        """Whether servers reach nothing outside, and are to say so."""
+        return False
+
+    @property
     def kit_settings(self) -> KitSettings:
         """What the kit of the servers must be told."""
-        return {"https": self.https, "origins": self.script_origins, "siblings": self.siblings}
+        return {
+            "https": self.https,
+            "origins": self.script_origins,
+            "siblings": self.siblings,
+            "offline": self.offline,
+        }
 
     async def setup(self) -> None:
         """Check the engine, and fetch what a first start needs.

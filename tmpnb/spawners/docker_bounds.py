@@ -110,6 +110,11 @@ class Bounds(HasTraits):
         """Count these as the spawner's own, in config files and documents."""
         return super().class_own_traits(**metadata) | Bounds.class_traits(**metadata)
 
+    @property
+    def offline(self) -> bool:
+        """See `Spawner`."""
+        return self.egress == "none"
+
     def limits(self) -> Limits:
         """Return the settings, checked.
 

@@ -48,10 +48,16 @@ class KitVolume:
         https: bool,
         origins: str = "",
         siblings: bool = False,
+        offline: bool = False,
     ) -> None:
         self._client = client
         self._pool, self._labels = pool, {**labels, LABEL: pool}
-        self._settings: KitSettings = {"https": https, "origins": origins, "siblings": siblings}
+        self._settings: KitSettings = {
+            "https": https,
+            "origins": origins,
+            "siblings": siblings,
+            "offline": offline,
+        }
         self._name = f"{PREFIX}{pool}-{kit.version()}"
         self._filling = threading.Lock()
         self._filled = self._warned = False

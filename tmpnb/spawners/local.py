@@ -27,6 +27,7 @@ from tmpnb.command import render
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance
+from tmpnb.spawners import local_packages
 from tmpnb.spawners.base import DEFAULT_COMMAND, KitSettings, ServerSpec, Spawner
 from tmpnb.spawners.local_contents import Contents, in_words, survey
 from tmpnb.spawners.local_directory import (
@@ -241,6 +242,7 @@ class LocalProcessSpawner(Spawner):
                 raise SpawnerError(f"there is a server {spec.server_id} already") from error
             self._taken[spec.server_id] = record.port
         directory.furnish(self._contents())
+        local_packages.make(directory.python)
         self._spawn(spec, directory, record)
         return f"http://{ADDRESS}:{record.port}"
 
@@ -309,9 +311,10 @@ def _environment(
 ) -> dict[str, str]:
     """Return all that a server learns of ours: no secret but its own, no place but its own."""
     kept = {n: v for n, v in os.environ.items() if n in KEPT or n.startswith("LC_")}
-    kept |= kit.environment(str(kit.DIRECTORY), {}, **kit_settings)
+    present = {"JUPYTER_PATH": local_packages.kernels(directory.python)}
+    kept |= kit.environment(str(kit.DIRECTORY), present, **kit_settings)
+    kept |= local_packages.variables(directory.python, _search_path())
     return kept | {
-        "PATH": _search_path(),
         "HOME": str(directory.home),
         "TMPDIR": str(directory.temp),
         "JUPYTER_TOKEN": spec.token,

@@ -4,6 +4,7 @@ server.json   port, time of creation and process; written before the process is
 claimed       time of the claim
 output.log    what it printed
 home/         its HOME and working directory
+python/       its Python environment
 runtime/      Jupyter's connection files
 tmp/          its TMPDIR
 """
@@ -81,6 +82,7 @@ class ServerDirectory:
         self.server_id = server_id
         self.home, self.runtime = self.path / "home", self.path / "runtime"
         self.temp, self.marker = self.path / "tmp", f"{MARKER}={self.path}"
+        self.python = self.path / "python"
 
     def create(self, record: Record) -> None:
         """Make it, with its record.
