@@ -24,6 +24,14 @@ from tmpnb.http import MAX_ANSWER, Client
 
 COMMAND = 120.0  # seconds for one command of Compose
 FIRST, FILTERED = "docker-compose.yml", "docker-compose.filtered.yml"
+BUILD_ARGUMENTS = (
+    "BASE_IMAGE",
+    "PIP_INDEX_URL",
+    "PIP_CERT",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
 PROXY_IMAGE = "tmpnb-test/proxy"
 FILTER_IMAGE = "tmpnb-test/filter"
 ORCHESTRATOR_IMAGE = os.environ.get("TMPNB_TEST_ORCHESTRATOR", "tmpnb-test/orchestrator")
@@ -105,8 +113,9 @@ class Installation:
         self._values, self._env_file = values, env_file
         self._write()
         # What is set in the shell would go before what the file says.
+        ours = {*SECRETS, *BUILD_ARGUMENTS}
         self._environment = {
-            n: v for n, v in os.environ.items() if n not in SECRETS and not n.startswith("TMPNB_")
+            n: v for n, v in os.environ.items() if n not in ours and not n.startswith("TMPNB_")
         } | composer.environment
         self._by_environment = {
             "COMPOSE_PROJECT_NAME": self.name,

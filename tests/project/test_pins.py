@@ -116,6 +116,11 @@ def test_an_example_names_what_compose_has() -> None:
     assert by_place[".env.example"] == compose
 
 
+def test_compose_builds_from_what_the_dockerfile_names() -> None:
+    [named] = re.findall(r"^ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.M)
+    assert ("docker-compose.yml", named) in images()
+
+
 # scripts/pin
 
 
