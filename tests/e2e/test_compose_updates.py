@@ -19,6 +19,7 @@ from e2e.installation import (
     Installation,
     installed,
 )
+from requirements import TEST_IMAGE
 from spawner_engines import wait_until
 
 from tmpnb.errors import UnreachableError
@@ -89,6 +90,7 @@ async def test_visitors_keep_their_kernels_through_updates_and_down_ends_all(
         with (
             next_version(engine, ORCHESTRATOR_IMAGE) as orchestrator,
             next_version(engine, PROXY_IMAGE) as proxy,
+            next_version(engine, TEST_IMAGE) as notebook,
         ):
             before = installation.service("orchestrator"), installation.service("proxy")
             more = {"TMPNB_REGISTRIES": "docker.io"}  # so that the filter is made anew as well
@@ -97,9 +99,10 @@ async def test_visitors_keep_their_kernels_through_updates_and_down_ends_all(
             await installation.until_stats(capacity=3, available=2, claimed=1)
             await visitor.goes_on()
 
-            installation.change(TMPNB_PROXY_IMAGE=proxy)
+            installation.change(TMPNB_PROXY_IMAGE=proxy, TMPNB_IMAGE=notebook)
             installation.compose("up", "--detach")
             await visitor.comes_back()
+            await installation.until_stats(container_image=notebook, available=2, claimed=1)
             after = installation.service("orchestrator"), installation.service("proxy")
             assert not set(before) & set(after), "both were made anew"
 

@@ -25,16 +25,40 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         f"""#!/bin/sh
 [ "$1 $2" != "compose version" ] || exit 0
 [ "$1 $2" != "compose config" ] || exec {request.param()} config
-[ "$1 $2" = "ps --all" ] || [ "$2" = ls ] || echo "$@" >>{tmp_path}/done
+here={tmp_path}/engine
 case "$*" in
-  *label=tmpnb.pool=mine) echo one; echo two ;;
-  *label=tmpnb.kit=mine) echo kit ;;
   *network=tmpnb-internet) echo of-another-pool ;;
+  "ps --all --quiet --filter "*) cat $here/container-"${{5#label=}}" 2>/dev/null ;;
+  *" ls --quiet --filter "*) cat $here/$1-"${{5#label=}}" 2>/dev/null ;;
+  *)
+    echo "$@" >>{tmp_path}/done
+    [ ! -e {tmp_path}/busy ] || {{ rm {tmp_path}/busy; echo "removal is in progress" >&2; exit 1; }}
+    case "$*" in
+      "rm --force"*) rm $here/container-* ;;
+      *" rm "*) rm $here/$1-* ;;
+    esac
+    ;;
 esac
+exit 0
 """
     )
     docker.chmod(0o755)
+    engine = tmp_path / "engine"
+    engine.mkdir()
+    (engine / "container-tmpnb.pool=mine").write_text("one\ntwo\n")
+    (engine / "container-tmpnb.kit=mine").write_text("filling\n")
+    (engine / "network-tmpnb.pool=mine").write_text("lan\n")
+    (engine / "volume-tmpnb.kit=mine").write_text("kit\n")
     return tmp_path
+
+
+ALL = [
+    "compose stop",
+    "rm --force --volumes one two filling",
+    "compose down --volumes",
+    "network rm lan",
+    "volume rm kit",
+]
 
 
 def down(installation: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -55,14 +79,19 @@ def test_first_the_services_stop_then_all_that_has_the_pools_labels_goes(
     (installation / ".env").write_text("TMPNB_NETWORK=mine\n")
     done = down(installation, "--volumes")
     assert done.returncode == 0, done.stderr
-    assert (installation / "done").read_text().splitlines() == [
-        "compose stop",
-        "rm --force --volumes one two",
-        "rm --force --volumes kit",
-        "compose down --volumes",
-        "network rm one two",
-        "volume rm kit",
-    ]
+    assert (installation / "done").read_text().splitlines() == ALL
+
+
+def test_what_the_engine_has_not_let_go_of_is_tried_again(installation: Path) -> None:
+    (installation / ".env").write_text("TMPNB_NETWORK=mine\n")
+    docker = installation / "bin" / "docker"
+    # Busy from the first removal on, and no longer than that.
+    text = docker.read_text().replace("busy ]", 'busy ] || [ "$1" != rm ]')
+    docker.write_text(text)
+    (installation / "busy").touch()
+    done = down(installation, "--volumes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (installation / "done").read_text().splitlines() == [ALL[0], ALL[1], *ALL[1:]]
 
 
 def test_what_compose_cannot_read_changes_nothing(installation: Path) -> None:
