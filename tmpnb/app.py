@@ -178,7 +178,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         Application.parse_command_line.__wrapped__(self, arguments)  # type: ignore[attr-defined]  # set by functools.wraps
         from_flags = self.config
         path = Path(self.config_file)
-        if path.is_file():
+        if config_file.is_there(path):
             config_file.load(self, path)
         elif "config_file" in from_flags.get("Tmpnb", {}) and not self.generate_config:
             raise ConfigError(f"--config={path}: there is no such file")
@@ -296,8 +296,8 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         if not self.template_path:
             return None
         path = Path(self.template_path).resolve()
-        if not path.is_dir():
-            raise ConfigError(f"--template-path={path}: there is no such directory")
+        if not os.access(path / ".", os.R_OK | os.X_OK):  # with the dot, only of a directory
+            raise ConfigError(f"--template-path={path}: there is no such directory to be read")
         return path
 
     def _configure_logs(self) -> None:

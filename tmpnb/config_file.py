@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from traitlets import TraitError
 from traitlets.config import Application, Configurable
 
-from tmpnb import flags
+from tmpnb import flags, plain_file
 from tmpnb.errors import ConfigError
+from tmpnb.plain_file import FileTooLargeError
 from tmpnb.secret_settings import BY_FILE, VARIABLES
 
 LARGEST = 10 * 1024 * 1024  # bytes of such a file
 NOT_SETTINGS = frozenset({"generate_config", *Application.class_trait_names(config=True)})
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is such a file.
+
+    Raises:
+        ConfigError: Its directory does not tell.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        raise ConfigError(f"{path}: cannot be read: {plain_file.denied(error)}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def load(application: Application, path: Path) -> None:
     """Read the operator's file into `application`.
 
     Raises:
-        ConfigError: Its Python fails, or one of its values cannot be; in one line.
+        ConfigError: It cannot be read, its Python fails, or one of its values cannot be; in one
+            line.
     """
     # Below its decorator, which would print more than one line and exit.
     read = Application.load_config_file.__wrapped__  # type: ignore[attr-defined]  # set by functools.wraps
-    if path.stat().st_size > LARGEST:
-        raise ConfigError(f"{path}: larger than {LARGEST} bytes, so no file of settings")
+    try:
+        plain_file.read(path, LARGEST)
+    except FileTooLargeError as error:
+        raise ConfigError(f"{path}: {error.strerror}, so no file of settings") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         read(application, path.name, str(path.parent.resolve()))
     except TraitError as error:

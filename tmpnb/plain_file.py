@@ -10,6 +10,11 @@ import os
 import stat
 from pathlib import Path
 
+# Root without the capability to read everything, as in a container of the Compose file.
+DENIED = (
+    "Permission denied; root has no special rights here, so it must belong to root or be for all"
+)
+
 
 class NoPlainFileError(OSError):
     """It is a directory, a pipe, a socket or a device."""
@@ -29,8 +34,7 @@ def read(path: Path, most: int) -> bytes:
     Raises:
         OSError: It cannot be read; with `strerror` in words.
     """
-    # Without O_NONBLOCK the pipe would be waited for here; to plain files it means nothing.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = _opened(path)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NoPlainFileError(errno.EINVAL, "not a plain file")
@@ -41,3 +45,16 @@ def read(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise FileTooLargeError(errno.EFBIG, f"larger than {most} bytes")
     return content
+
+
+def denied(error: PermissionError) -> str:
+    """Return why something cannot be read, in words that help root as well."""
+    return DENIED if os.geteuid() == 0 else str(error.strerror)
+
+
+def _opened(path: Path) -> int:
+    # Without O_NONBLOCK a pipe would be waited for here; to plain files it means nothing.
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except PermissionError as error:
+        raise PermissionError(error.errno, denied(error), str(path)) from error

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import secrets
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -15,162 +12,17 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_interface
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
-from docker_engine import RealEngine, asks_for_a_notebook, reached
-from e2e.service import SECRETS, START, free_ports, until_true
-from requirements import ROOT, TEST_IMAGE, missing
-from tornado.httpclient import HTTPResponse
+from docker_engine import asks_for_a_notebook, reached
+from e2e.installation import FILTERED, Installation, installed
+from e2e.service import START
+from requirements import TEST_IMAGE
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
-
-COMMAND = 120.0  # seconds for one command of docker-compose
-PROXY_IMAGE = "tmpnb-test/proxy"
-FILTER_IMAGE = "tmpnb-test/filter"
-ORCHESTRATOR_IMAGE = os.environ.get("TMPNB_TEST_ORCHESTRATOR", "tmpnb-test/orchestrator")
-
-
-class Installation:
-    """The services of docker-compose.yml, under a name and a port of their own."""
-
-    def __init__(
-        self, compose: list[str], engine: docker.APIClient, env_file: Path, **settings: str
-    ) -> None:
-        self.name = f"tmpnb-test-{secrets.token_hex(4)}"
-        [port] = free_ports(1)
-        self.url = f"http://127.0.0.1:{port}"
-        self.engine = engine
-        self.client = Client(MAX_ANSWER)
-        self._compose = [*compose, "--project-name", self.name, "--env-file", str(env_file)]
-        values = {
-            "TMPNB_PORT": f"127.0.0.1:{port}",
-            "TMPNB_NETWORK": self.name,
-            "TMPNB_IMAGE": TEST_IMAGE,
-            "TMPNB_PROXY_IMAGE": PROXY_IMAGE,
-            "TMPNB_ORCHESTRATOR_IMAGE": ORCHESTRATOR_IMAGE,
-            "TMPNB_FILTER_IMAGE": FILTER_IMAGE,
-            "TMPNB_POOL_SIZE": "2",
-            "TMPNB_NOFILE": "4096",  # the engine of a test machine may not raise it further
-            "TMPNB_OPTIONS": "--reconcile-interval=1",
-            **settings,
-        }
-        self._values, self._env_file = values, env_file
-        self._write()
-        # What is set in the shell would go before what the file says.
-        self._environment = {
-            n: v for n, v in os.environ.items() if n not in SECRETS and not n.startswith("TMPNB_")
-        }
-
-    def _write(self) -> None:
-        text = "".join(f"{name}={value}\n" for name, value in self._values.items())
-        self._env_file.write_text(text)
-
-    def publish_everywhere(self) -> None:
-        """Let the next `up` publish the port on all addresses of the machine."""
-        self._values["TMPNB_PORT"] = self._values["TMPNB_PORT"].rpartition(":")[2]
-        self._write()
-
-    def compose(self, *arguments: str) -> str:
-        """Run docker-compose; return what it printed."""
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            [*self._compose, *arguments],
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    async def fetch(self, path: str, **options: Any) -> HTTPResponse:
-        """Ask through the proxy."""
-        return await self.client.fetch(f"{self.url}{path}", timeout=20, **options)
-
-    async def until_stats(self, **expected: Any) -> None:
-        """Return once `/stats` says what is expected."""
-        last: dict[str, Any] = {}
-        try:
-            async with asyncio.timeout(START):
-                while not expected.items() <= last.items():
-                    await asyncio.sleep(0.1)
-                    last = await self._stats()
-        except TimeoutError:
-            raise AssertionError(
-                f"never {expected}: {last}\n{self.compose('logs', '--tail=20')}"
-            ) from None
-
-    async def _stats(self) -> dict[str, Any]:
-        try:
-            return dict(json.loads((await self.fetch("/stats")).body))
-        except (UnreachableError, ValueError) as error:
-            return {"trouble": str(error)}
-
-    async def take(self) -> tuple[str, str]:
-        """Take a server as a program does; return its base URL and its token."""
-        answer = await self.fetch("/api/spawn", method="POST")
-        assert answer.code == 200, answer.body
-        taken = json.loads(answer.body)
-        return f"/user/{taken['id']}/", taken["token"]
-
-    async def until_healthy(self, *services: str) -> None:
-        """Return once the engine's own checks say so of all services."""
-        wanted = {service: "healthy" for service in services}
-        await until_true(lambda: self.health() == wanted, "all healthy")
-
-    def health(self) -> dict[str, str]:
-        """Return what the engine's checks say, by service."""
-        return {
-            entry["Labels"]["com.docker.compose.service"]: self.engine.inspect_container(
-                entry["Id"]
-            )["State"]["Health"]["Status"]
-            for entry in self.services()
-        }
-
-    def services(self) -> list[dict[str, Any]]:
-        """Return the containers of docker-compose.yml."""
-        return self._listed("com.docker.compose.project")
-
-    def notebooks(self) -> list[dict[str, Any]]:
-        """Return the containers that the orchestrator made."""
-        return self._listed("tmpnb.pool")
-
-    def left(self) -> list[str]:
-        """Return the names of everything in the engine that belongs to it."""
-        containers = [*self._listed("com.docker.compose.project"), *self.notebooks()]
-        volumes = self.engine.volumes(filters={"name": self.name})["Volumes"] or []
-        networks = self.engine.networks(filters={"name": self.name})
-        return [*(c["Names"][0] for c in containers), *(o["Name"] for o in [*volumes, *networks])]
-
-    def remove(self) -> None:
-        """Remove all of it, whatever has happened before."""
-        self.compose("down", "--volumes", "--timeout", "5")
-        for entry in self._listed("tmpnb.pool"):
-            self.engine.remove_container(entry["Id"], v=True, force=True)
-        for network in self.engine.networks(filters={"label": f"tmpnb.pool={self.name}"}):
-            self.engine.remove_network(network["Id"])
-        kits = self.engine.volumes(filters={"label": f"tmpnb.kit={self.name}"})["Volumes"] or []
-        for volume in kits:  # kept with the servers that were kept
-            self.engine.remove_volume(volume["Name"])
-        self.client.close()
-
-    def _listed(self, label: str) -> list[dict[str, Any]]:
-        ours = {"label": f"{label}={self.name}"}
-        return list(self.engine.containers(all=True, filters=ours))
-
-
-def compose_command() -> list[str]:
-    """Return the newer command if it is there, else the older one."""
-    newer = ["docker", "compose"]
-    if subprocess.run([*newer, "version"], capture_output=True).returncode == 0:  # noqa: S603 - constant
-        return newer
-    older = shutil.which("docker-compose")
-    return [older] if older else missing("docker-compose: apt-get install docker-compose")
 
 
 @pytest.fixture
@@ -189,21 +41,11 @@ def files() -> list[str]:
 def installation(
     settings: dict[str, str], files: list[str], tmp_path: Path
 ) -> Iterator[Installation]:
-    real = RealEngine.needed(missing)
-    for image in (PROXY_IMAGE, ORCHESTRATOR_IMAGE, *([FILTER_IMAGE] if files else [])):
-        if not real.client.images(image):
-            missing(f"the image {image}: make images")
-    named = [word for name in ["docker-compose.yml", *files] for word in ("--file", name)]
-    command = [*compose_command(), *named]
-    running = Installation(command, real.client, tmp_path / ".env", **settings)
-    try:
-        running.compose("up", "--detach")
+    with installed(tmp_path, files=files, **settings) as running:
         yield running
-    finally:
-        running.remove()
-        real.client.close()
 
 
+@pytest.mark.parametrize("settings", [{"TMPNB_STOP_SERVERS_ON_EXIT": "true"}], ids=["ending"])
 async def test_up_serves_notebooks_and_down_leaves_nothing(installation: Installation) -> None:
     await installation.until_stats(available=2, claimed=0, capacity=2, container_image=TEST_IMAGE)
     front = await installation.fetch("/")
@@ -235,7 +77,7 @@ print(stat.S_ISSOCK(os.stat("/var/run/docker.sock").st_mode))
 """
 
 
-@pytest.mark.parametrize("files", [["docker-compose.filtered.yml"]], ids=["filtered"])
+@pytest.mark.parametrize("files", [[FILTERED]], ids=["filtered"])
 async def test_with_the_filter_the_orchestrator_works_and_can_ask_for_no_more(
     installation: Installation,
 ) -> None:
@@ -250,11 +92,7 @@ async def test_with_the_filter_the_orchestrator_works_and_can_ask_for_no_more(
     assert "refused:" not in installation.compose("logs", "engine-filter")
     assert "cannot be seen" not in installation.compose("logs", "orchestrator")
 
-    [orchestrator] = (
-        entry["Id"]
-        for entry in installation.services()
-        if entry["Labels"]["com.docker.compose.service"] == "orchestrator"
-    )
+    orchestrator = installation.service("orchestrator")
     asked = ["GET /version", "POST /containers/x/exec", "GET /secrets", "POST /build"]
     probe = ["python3", "-c", ASK_THE_ENGINE, *asked]
     command = installation.engine.exec_create(orchestrator, probe)
@@ -287,7 +125,7 @@ BOUNDS = {
 }
 
 
-@pytest.mark.parametrize("files", [["docker-compose.filtered.yml"]], ids=["filtered"])
+@pytest.mark.parametrize("files", [[FILTERED]], ids=["filtered"])
 async def test_services_have_no_powers_of_root_and_bounds(installation: Installation) -> None:
     await installation.until_stats(available=2)
     engine, powers, bounds = installation.engine, {}, {}
@@ -469,11 +307,7 @@ async def test_notebook_takes_no_notebooks_for_the_proxy_tells_its_address(
     base_url, _ = await installation.take()
     server_id = base_url.strip("/").partition("/")[2]
     [container] = [c["Id"] for c in installation.notebooks() if server_id in str(c["Names"])]
-    [proxy] = (
-        entry["Id"]
-        for entry in installation.services()
-        if entry["Labels"]["com.docker.compose.service"] == "proxy"
-    )
+    proxy = installation.service("proxy")
     places = [f"{ip}:8000" for ip in addresses(installation.engine, proxy)]
     seen = reached(installation.engine, container, *places)
     [place] = [place for place, is_reached in zip(places, seen, strict=True) if is_reached]
@@ -513,7 +347,6 @@ async def test_limits_are_for_visitors_and_not_for_programs_of_the_machine(
     await installation.until_stats(claimed=3, claims_refused_by_limit_total=1)
 
 
-@pytest.mark.parametrize("settings", [{"TMPNB_STOP_SERVERS_ON_EXIT": "false"}], ids=["kept"])
 async def test_reader_keeps_the_server_while_everything_else_restarts(
     installation: Installation,
 ) -> None:

@@ -1,10 +1,14 @@
-"""The program knows which flags docker-compose.yml gives, and the example their variables."""
+"""Compose and the program understand the Compose files, and the example has their variables."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+from collections.abc import Callable
 
-from requirements import ROOT
+import pytest
+from requirements import ROOT, compose_plugin, docker_compose
 
 from tmpnb import flags
 
@@ -31,3 +35,20 @@ def test_an_example_has_each_variable() -> None:
     example = (ROOT / ".env.example").read_text()
     for variable in set(flags.COMPOSE.values()) - {""}:
         assert re.search(rf"^{variable}=", example, re.MULTILINE), variable
+
+
+@pytest.mark.parametrize("compose", [docker_compose, compose_plugin])
+@pytest.mark.parametrize("more", [[], ["--file=docker-compose.filtered.yml"]])
+def test_old_and_new_versions_of_compose_read_the_files_without_a_word(
+    compose: Callable[[], str], more: list[str]
+) -> None:
+    words = [compose(), "--env-file=.env.example", "--file=docker-compose.yml", *more]
+    done = subprocess.run(  # noqa: S603 - our own words
+        [*words, "config", "--quiet"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -16,8 +16,9 @@ from tmpnb.firewall_rules import OWN, bridge
 from tmpnb.spawners import docker_bridges, docker_podman
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, NO_GATEWAY, ensure, openness
-from tmpnb.spawners.docker_networks import Networks, OwnNetworks
+from tmpnb.spawners.docker_networks import MixedNetworks, Networks, OwnNetworks
 from tmpnb.spawners.docker_options import Options, subnets
+from tmpnb.spawners.docker_places import prepare
 from tmpnb.spawners.docker_whereabouts import Company
 
 CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
@@ -159,6 +160,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.members = {"proxy", "orchestrator"}
+        self.servers: set[str] = set()  # containers with the label of a server
         self.stopped: set[str] = set()
         self.made: dict[str, dict[str, Any]] = {}
         self.on: dict[str, set[str]] = {}
@@ -195,7 +197,8 @@ class FakeEngine:
         self.on[network].discard(container)
 
     def containers(self, *, all: bool, filters: dict[str, str]) -> list[dict[str, str]]:
-        shown = self.on[filters["network"]] - (set() if all else self.stopped)
+        on = self.servers if "label" in filters else self.on[filters["network"]]
+        shown = on - (set() if all else self.stopped)
         return [{"Id": name} for name in shown]
 
     def remove_network(self, name: str) -> None:
@@ -257,6 +260,40 @@ def test_who_comes_anew_to_the_meeting_is_brought_to_all_servers(engine: FakeEng
     engine.members.add("another")
     networks.tend(["one"])
     assert engine.on[name] == {"proxy", "orchestrator", "another"}
+
+
+def test_servers_of_when_all_were_on_one_network_are_brought_to_nobody(engine: FakeEngine) -> None:
+    engine.servers = {"of-before"}
+    engine.members.add("of-before")
+    networks = own_networks(engine)
+    name = networks.place("one")
+    networks.tend(["one"])
+    assert engine.on[name] == {"proxy", "orchestrator"}
+
+
+def test_servers_keep_their_own_networks_when_new_ones_are_all_on_one(engine: FakeEngine) -> None:
+    name = own_networks(engine).place("of-before")
+    engine.members = {"new proxy", "new orchestrator"}
+    engine.servers = {"of-before", "one"}
+    fake = cast("docker.APIClient", engine)
+    networks = MixedNetworks(fake, "pool", "lan", subnets("198.18.0.0/15"), {})
+    assert networks.place("one") == "lan"
+    assert networks.address_for("one") is None
+    engine.members |= {"one"}
+    networks.tend(["of-before", "one"])
+    assert engine.on[name] == {"proxy", "orchestrator", "new proxy", "new orchestrator"}
+    networks.free("of-before")
+    networks.free("one")
+    assert engine.made == {}
+
+
+def test_only_with_own_networks_are_those_of_before_looked_for(
+    docker_client: docker.APIClient, stand_in: StandIn
+) -> None:
+    stand_in.rule("GET /networks/lan", lambda: (200, {"Name": "lan"}))
+    for own, kind in ((True, MixedNetworks), (False, Networks)):
+        options = Options("image", network="lan", own_networks=own)
+        assert type(prepare(docker_client, "pool", options)) is kind
 
 
 def test_a_subnet_that_the_engine_finds_taken_is_left_to_others(engine: FakeEngine) -> None:

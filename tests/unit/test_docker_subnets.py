@@ -18,8 +18,8 @@ from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_subnets
 from tmpnb.spawners.docker_bridges import BRIDGE, ICC, Room, ensure
 from tmpnb.spawners.docker_listing import INTERNET_NETWORK
-from tmpnb.spawners.docker_networks import prepare
 from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK, Options
+from tmpnb.spawners.docker_places import prepare
 from tmpnb.spawners.docker_subnets import OTHERS, free, prefix_for, room_in
 
 RANGE = IPv4Network("198.18.0.0/15")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -47,6 +48,39 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     with pytest.raises(plain_file.FileTooLargeError) as caught:
         plain_file.read(file, 7)
     assert caught.value.strerror == "larger than 7 bytes"
+
+
+@pytest.mark.parametrize(
+    ("user", "said"), [(0, plain_file.DENIED), (1000, os.strerror(errno.EACCES))]
+)
+def test_root_that_may_not_read_a_file_is_told_what_it_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, said: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    file = tmp_path / "tmpnb_config.py"
+    file.touch()
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(os, "open", refuse)
+        with pytest.raises(PermissionError) as caught:
+            plain_file.read(file, 1)
+        assert caught.value.strerror == said
+        whole = one_line(lambda: config_file.load(Tmpnb(), file))
+        assert whole == f"{file}: cannot be read: {said}"
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Path, "stat", refuse)
+        assert one_line(lambda: config_file.is_there(file)) == f"{file}: cannot be read: {said}"
+
+
+def test_a_file_of_settings_is_there_or_not(tmp_path: Path) -> None:
+    file = tmp_path / "tmpnb_config.py"
+    assert not config_file.is_there(file)
+    file.touch()
+    assert config_file.is_there(file)
+    assert not config_file.is_there(tmp_path)
+    assert not config_file.is_there(file / "below")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "directory", "device", "socket"])

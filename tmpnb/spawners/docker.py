@@ -19,8 +19,8 @@ from tmpnb.spawners import (
     docker_connection,
     docker_fit,
     docker_kind,
-    docker_networks,
     docker_options,
+    docker_places,
 )
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.docker_addresses import ServerAddresses
@@ -170,7 +170,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         self._kit = kit = KitVolume(client, pool, options.labels, **self.kit_settings)
         self._people = people = People(client, pool, options)
         networks = await self._quickly(
-            "preparing the network", lambda _: docker_networks.prepare(client, pool, options)
+            "preparing the network", lambda _: docker_places.prepare(client, pool, options)
         )
         copies = Copies(client, pool, options.labels)
         self._ahead = Ahead(copies, people, options, lambda: self.on_news())

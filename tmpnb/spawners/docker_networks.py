@@ -15,22 +15,18 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from ipaddress import IPv4Network
 from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
 
-from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.networks import Address, address
 from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners import docker_podman
-from tmpnb.spawners.docker_bridges import TAKEN, Room, make_network
+from tmpnb.spawners.docker_bridges import TAKEN, make_network
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_guard import Guard
-from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_shared import SharedNetworks
 from tmpnb.spawners.docker_subnets import PREFIX, TRIES, subnets_of
 from tmpnb.spawners.docker_whereabouts import DOUBT, Company, Doors, doors_of
@@ -39,39 +35,6 @@ log = logging.getLogger(__name__)
 
 JOINED = ("already exists", "already connected")  # a container there, in the same words
 Maker = Callable[[docker.APIClient, str, IPv4Network, Mapping[str, str]], None]
-
-
-def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
-    """Return where the servers of a pool are put, made if need be.
-
-    Raises:
-        ConfigError: They cannot be put there; the message says what to do.
-    """
-    name, labels = options.place or options.published_on, options.labels
-    way_out, shared = options.way_out, SharedNetworks(client)
-    if name and name != way_out:
-        closed, room = options.egress == "none" and not options.apart, None
-        if not (options.apart or options.kind.podman):
-            # A proxy may be on one that leads out and is named, and is not held to their bounds.
-            bounded = closed or not options.network
-            room = Room(options.own_subnets, options.capacity, bounded, pool)
-        shared.add(name, labels, closed=closed, room=room)
-    guard = None
-    if way_out:
-        bridge = firewall_rules.bridge(firewall_rules.OUT, way_out)
-        named = not options.apart
-        all_of_them = Room(options.own_subnets, options.capacity, pool=pool, named=named)
-        shared.add(way_out, labels, closed=False, bridge=bridge, room=all_of_them)
-        guard = Guard(client, pool, way_out, options)
-    if not options.apart:
-        return Networks(client, name, guard, shared, published=options.published)
-    make: Maker = make_network
-    if options.kind.podman:
-        make = partial(docker_podman.make, reachable=not name)
-    subnets = options.own_subnets
-    own = OwnNetworks(client, pool, name, subnets, labels, make, guard, way_out, shared)
-    own.check()
-    return own
 
 
 class Networks:
@@ -197,6 +160,8 @@ class OwnNetworks(Networks):
         self._placing: set[str] = set()  # servers that are being made
         self._subnet_of: dict[str, IPv4Network] = {}  # of servers placed where that counts
         self._seen: frozenset[str] | None = None  # who was on the meeting network last
+        # The same, servers included, and without them.
+        self._met: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
 
     def company(self, servers: Collection[str]) -> Company:
         """Return nobody: these servers do not reach the machine."""
@@ -278,13 +243,21 @@ class OwnNetworks(Networks):
         return found
 
     def _members(self) -> frozenset[str]:
+        """Return who is on the meeting network, but for servers of when all were on it."""
         if not self._meeting:
             return frozenset()
         try:
             about = self._client.inspect_network(self._meeting)
         except NotFound as error:
             raise SpawnerError(f"the network {self._meeting} is gone") from error
-        return frozenset(about.get("Containers") or ())
+        present = frozenset(about.get("Containers") or ())
+        met, members = self._met
+        if present != met:
+            wanted = {"label": f"{listing.MANAGED}=true"}
+            servers = self._client.containers(all=True, filters=wanted)
+            members = present - {entry["Id"] for entry in servers}
+            self._met = present, members
+        return members
 
     def _on(self, network: str) -> frozenset[str]:
         """Return who is on a network, or will be when it runs again."""
@@ -347,3 +320,18 @@ class OwnNetworks(Networks):
                 self._client.disconnect_container_from_network(container, name, force=True)
         with suppress(NotFound):
             self._client.remove_network(name)
+
+
+class MixedNetworks(OwnNetworks):
+    """The network `meeting` for all new servers; those that have one of their own keep it.
+
+    They were made by an orchestrator that gave each its own.
+    """
+
+    def place(self, server_id: str) -> str:
+        """See `Networks`."""
+        return Networks.place(self, server_id)
+
+    def company(self, servers: Collection[str]) -> Company:
+        """See `Networks`."""
+        return Networks.company(self, servers)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from e2e.service import PERSON, Service
@@ -14,12 +14,23 @@ from spawner_engines import wait_until
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
+from tmpnb.http import Client
 from tmpnb.spawners.base import DEFAULT_COMMAND
 
 JUPYTER = f"--command={DEFAULT_COMMAND}"  # in place of the stub that most tests run
 PAUSE = 0.1  # seconds between two looks
 FORM = "application/x-www-form-urlencoded"
 FILE = "api/contents/work.txt"
+
+
+class Site(Protocol):
+    """Where a visitor's server is found."""
+
+    @property
+    def url(self) -> str:
+        """Where visitors go."""
+
+    client: Client
 
 
 class Newcomer:
@@ -57,14 +68,14 @@ class Newcomer:
 
 
 class Visitor:
-    """One visitor of `service`.
+    """One visitor of a service.
 
     Attributes:
         url: Of the page, token included.
         codes: What `looking` saw, by HTTP status.
     """
 
-    def __init__(self, service: Service, url: str) -> None:
+    def __init__(self, service: Site, url: str) -> None:
         self.service, self.url = service, url
         self.codes: set[int] = set()
 
