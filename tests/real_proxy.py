@@ -128,7 +128,12 @@ async def listening(serve: Serve) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def world(
-    notebook: Serve, ours: Serve = OUR_PAGE, *, has_hosts: bool = False, files: int = 0
+    notebook: Serve,
+    ours: Serve = OUR_PAGE,
+    *,
+    has_hosts: bool = False,
+    files: int = 0,
+    options: str = "",
 ) -> AsyncIterator[World]:
     """Run all three, with a route to the notebook server.
 
@@ -137,10 +142,12 @@ async def world(
         ours: The same for the orchestrator.
         has_hosts: Whether each server has a host of its own.
         files: How many the proxy may have open; 0: as many as the tests.
+        options: Of the proxy, which an operator adds.
     """
     async with listening(notebook) as notebook_port, listening(ours) as our_port:
         with TemporaryDirectory() as directory:
-            settings = _settings(Path(directory), f"http://127.0.0.1:{our_port}", has_hosts, files)
+            target = f"http://127.0.0.1:{our_port}"
+            settings = _settings(Path(directory), target, has_hosts, files, options)
             backoff = Backoff(random_factor=lambda: 0.0)
             proxy = ManagedProxy(settings, Client(MAX_ANSWER), _nothing, _nothing_said, backoff)
             await proxy.start()
@@ -158,10 +165,12 @@ async def world(
                 await proxy.close()
 
 
-def _settings(directory: Path, target: str, has_hosts: bool, files: int) -> ManagedProxySettings:
-    command = [chp()]
+def _settings(
+    directory: Path, target: str, has_hosts: bool, files: int, options: str
+) -> ManagedProxySettings:
+    command = [chp(), *options.split()]
     if files:
-        command = ["sh", "-c", f'ulimit -n {files}; exec "$0" "$@"', chp()]
+        command = ["sh", "-c", f'ulimit -n {files}; exec "$0" "$@"', *command]
     ports = []
     for _ in range(2):
         sock, port = bind_unused_port()

@@ -40,7 +40,7 @@ LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.op
 FIREWALL_FLAGS = {flag for a in firewall.parser()._actions for flag in a.option_strings}
 FOREIGN_FLAGS = {"--internal", "--filter", "--rm", "--no-deps"}  # of Docker
 FOREIGN_FLAGS |= {"--build", "--force-recreate", "--remove-orphans", "--volumes"}  # of Compose
-FOREIGN_FLAGS |= {"--error-target", "--host-routing"}  # of the proxy
+FOREIGN_FLAGS |= {"--error-target", "--host-routing", "--keep-alive-timeout"}  # of the proxy
 FOREIGN_FLAGS |= {"--user", "--platform"}  # of systemctl, of runsc
 FOREIGN_FLAGS |= {"--upgrade", "--require-hashes"}  # of pip and scripts/lock
 

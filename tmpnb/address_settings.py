@@ -6,12 +6,14 @@ from traitlets import Unicode
 from traitlets.config import Configurable
 
 from tmpnb import own_hosts, public_hosts, settings, subdomains
+from tmpnb.first_page import first_page
 from tmpnb.public_hosts import PublicHosts
+from tmpnb.small_page import TREE
 from tmpnb.subdomains import Subdomains
 
 
 class AddressSettings(Configurable):
-    """Where visitors find the service and the servers."""
+    """Where visitors find the service and the servers, and where on these they land."""
 
     user_length: int
     allow_origin: str
@@ -22,6 +24,11 @@ class AddressSettings(Configurable):
         help="""Where visitors find the service: https://notebooks.example. With https, notebooks
         set cookies that work in frames of other sites. Pages there are ours, and who
         asks by a name that is not is sent there. Empty: as each visitor's request says.""",
+    ).tag(config=True)
+    redirect_uri = Unicode(
+        "/lab",
+        help="""Page of the notebook server that a visitor of / lands on. Unless it is set, phones
+        and frames land on /tree, Notebook 7's list of files, where the image has it.""",
     ).tag(config=True)
     subdomains = Unicode(
         "",
@@ -40,6 +47,19 @@ class AddressSettings(Configurable):
         help="""Further names by which the admin port is asked without ADMIN_AUTH_TOKEN, beside
         addresses, names of the local network and the machine's own: tmpnb.ops.example,…""",
     ).tag(config=True)
+
+    def landing(self) -> tuple[str, str, str]:
+        """Return the page that visitors land on, what of it to make ahead, and the small page.
+
+        That is the page for phones and frames, below the base URL; empty if the operator has
+        chosen one page for all.
+
+        Raises:
+            ConfigError: The page is none.
+        """
+        page = settings.redirect_uri(self.redirect_uri)
+        is_chosen = "redirect_uri" in self.config.get("Tmpnb", {})
+        return page, first_page(page), "" if is_chosen else TREE
 
     def admin_names(self) -> frozenset[str]:
         """Return the further names of the admin port.

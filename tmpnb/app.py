@@ -21,7 +21,6 @@ from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
-from tmpnb.first_page import first_page
 from tmpnb.one_origin import advice
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
@@ -72,9 +71,6 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         "127.0.0.1", help="Address of the admin API; others than loopback need ADMIN_AUTH_TOKEN."
     ).tag(config=True)
     admin_port = _port(10000, "Port of the admin API.")
-    redirect_uri = Unicode(
-        "/lab", help="Page of the notebook server that a visitor of / lands on."
-    ).tag(config=True)
     user_length = Int(12, min=8, max=64, help="Length of the random id in /user/<id>/.").tag(
         config=True
     )
@@ -235,7 +231,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         names = self.admin_names()
         listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port, names)
         settings.check_listening(listening, secrets.admin_token)
-        landing = settings.redirect_uri(self.redirect_uri)
+        landing, *pages = self.landing()
         domain = subdomains.domain if subdomains else ""
         return Service(
             spawner=spawner,
@@ -249,7 +245,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
                 lower_case=subdomains is not None,
             ),
             starts=StartSettings(
-                self.spawn_concurrency, self.start_timeout, self.ready_path, first_page(landing)
+                self.spawn_concurrency, self.start_timeout, self.ready_path, *pages
             ),
             cull_period=self.cull_period,
             redirect_uri=landing,

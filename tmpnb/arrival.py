@@ -51,7 +51,7 @@ class Arrivals:
             found = await self.taking.take(wish)
             if isinstance(found, Place):
                 return found
-            arrival = await self._arrive(found, wish.wanted)
+            arrival = await self._arrive(found, wish)
             self.taking.answered(wish, found)
             if wish.presence.left:
                 raise VisitorLeftError("the visitor has hung up")
@@ -97,9 +97,10 @@ class Arrivals:
         finally:
             self._claims.leave(ticket.id)
 
-    async def _arrive(self, server: NotebookServer, wanted: Link) -> Arrival:
+    async def _arrive(self, server: NotebookServer, wish: Wish) -> Arrival:
         token = self._orchestrator.token_for(server.id)
-        link = links.landing(wanted, self._redirect_uri)
+        small = self._orchestrator.small_page(server) if wish.small else ""
+        link = links.landing(wish.wanted, small or self._redirect_uri)
         file = links.contents_path(link)
         kind = await self._look(server, file, token) if file is not None else None
         url = links.on_server(server.id, links.resolved(link, kind), token)

@@ -130,7 +130,7 @@ def embedding(site: str, path: str = "", title: str = "", height: str = "") -> E
 
     Args:
         site: Where visitors find the service.
-        path: Like `notebooks/a file.ipynb`, percent-encoded or not.
+        path: Like `notebooks/a file.ipynb` or `a file.ipynb`, percent-encoded or not.
         title: Read to those who cannot see the frame.
         height: Pixels.
 
@@ -143,7 +143,10 @@ def embedding(site: str, path: str = "", title: str = "", height: str = "") -> E
         link = links.parse(where, query)
     except BadLinkError as error:
         raise BadEmbeddingError(f"Path: {error}.") from error
-    if link.path and link.path.partition("/")[0] not in links.PAGES:
+    has_view = link.path.partition("/")[0] in links.PAGES
+    if not has_view and link.path.endswith(".ipynb"):
+        link, has_view = links.Link(f"notebooks/{link.path}", link.query), True
+    if link.path and not has_view:
         pages = ", ".join(f"{page}/" for page in links.PAGES)
         raise BadEmbeddingError(f"Path: begin with one of {pages} as in notebooks/first.ipynb.")
     if link.query and not link.path:

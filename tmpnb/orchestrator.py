@@ -187,6 +187,10 @@ class Orchestrator:
             "servers": may_give and (stats.available > 0 or can_start),
         }
 
+    def small_page(self, server: NotebookServer) -> str:
+        """Return where phones and frames land on a server; empty: where all others do."""
+        return self._starter.small_pages.of(server.image)
+
     def token_for(self, server_id: str) -> str:
         """Return the secret that a server asks for."""
         return self.tokens.token_for(server_id)

@@ -1,10 +1,16 @@
 // Loaded into the proxy before its own code, whose own pages have no policy, and whose error pages have
 // nothing but the type of those that the orchestrator renders. Here they keep what theirs say, and the
-// rest has the strictest. An address without sense is refused before the proxy fails at it.
+// rest has the strictest. An address without sense is refused before the proxy fails at it, with the
+// page that the orchestrator has for it.
 "use strict";
 
-const { ClientRequest, ServerResponse, STATUS_CODES } = require("node:http");
-const { onAnswer, onRequest, pathOf } = require("./proxied.cjs");
+const http = require("node:http");
+const https = require("node:https");
+const { given, onAnswer, onRequest, pathOf } = require("./proxied.cjs");
+
+const { ClientRequest, ServerResponse, STATUS_CODES } = http;
+const ERROR_TARGET = given("--error-target");
+const SLOWEST_PAGE = 5_000; // milliseconds
 
 const STRICTEST = {
   "cache-control": "no-store",
@@ -44,10 +50,34 @@ ServerResponse.prototype.writeHead = function (...words) {
   return writeHead.apply(this, words);
 };
 
+function pageFor(url) {
+  const page = new URL(ERROR_TARGET);
+  page.pathname = `${page.pathname.replace(/\/$/, "")}/400`;
+  page.searchParams.set("url", url);
+  return page;
+}
+
+function refuse(asked, answer) {
+  const plainly = () => {
+    if (answer.headersSent) answer.destroy();
+    else answer.writeHead(400, { "Content-Type": "text/plain" }).end(STATUS_CODES[400]);
+  };
+  if (!URL.canParse(ERROR_TARGET)) return plainly();
+  const headers = { accept: asked.headers.accept ?? "*/*" };
+  const options = { headers, signal: AbortSignal.timeout(SLOWEST_PAGE) };
+  const { get } = ERROR_TARGET.startsWith("https:") ? https : http;
+  const question = get(pageFor(asked.url), options, (page) => {
+    answer.writeHead(400, { "Content-Type": page.headers["content-type"] ?? "text/plain" });
+    page.on("error", plainly).pipe(answer);
+  });
+  question.on("error", plainly);
+  answer.once("close", () => question.destroy());
+}
+
 onRequest((event, asked, answer) => {
   if (pathOf(asked)) return false;
   if (event === "request") {
-    answer.writeHead(400, { "Content-Type": "text/plain" }).end(STATUS_CODES[400]);
+    refuse(asked, answer);
   } else {
     answer.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     answer.destroySoon();

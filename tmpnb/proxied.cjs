@@ -63,6 +63,13 @@ module.exports = {
   onAnswer: (looks) => onAnswers.push(looks),
   // Return the request to a server that was made for a client's; undefined before there is one.
   ledTo: (asked) => led.get(asked),
+  // Return the value of a flag in the proxy's command line; empty if it is not there.
+  given: (flag) => {
+    const words = process.argv;
+    const at = words.findLastIndex((word) => word === flag || word.startsWith(`${flag}=`));
+    if (at < 0) return "";
+    return words[at] === flag ? words[at + 1] : words[at].slice(flag.length + 1);
+  },
   // Return a path as the proxy looks for its route; undefined if there is no sense in it.
   pathOf: ({ url }) => {
     try {

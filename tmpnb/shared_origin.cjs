@@ -4,7 +4,7 @@
 // default target is our own, and says what it likes.
 "use strict";
 
-const { onAnswer, onRequest, pathOf } = require("./proxied.cjs");
+const { given, onAnswer, onRequest, pathOf } = require("./proxied.cjs");
 
 const FOR_ALL_OF_THE_HOST = new Set([
   "accept-ch",
@@ -37,13 +37,6 @@ const FOR_A_FRONT = /^(x-accel-(?!buffering$)|x-(lighttpd-)?send-?file|x-litespe
 
 const HAS_HOSTS = process.argv.includes("--host-routing"); // one for each server
 const OURS = hostOf(given("--default-target"));
-
-function given(flag) {
-  const words = process.argv;
-  const at = words.findLastIndex((word) => word === flag || word.startsWith(`${flag}=`));
-  if (at < 0) return "";
-  return words[at] === flag ? words[at + 1] : words[at].slice(flag.length + 1);
-}
 
 function hostOf(url) {
   return URL.canParse(url) ? new URL(url).host : "";

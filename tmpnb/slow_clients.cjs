@@ -1,19 +1,26 @@
 // Loaded into the proxy before its own code, which sets no bounds on who connects. Headers have to be
-// whole in time. Before the proxy runs out of files, and can reach no server any more, the connection
-// that has been awaiting a request for longest makes place for the newcomer; websockets, and requests
-// that are whole, stay. Nor does what it keeps open to servers for the next request stay for ever.
+// whole in time; a body may take as long as it goes on. Before the proxy runs out of files, and can reach
+// no server any more, the connection that has been awaiting a request for longest makes place for the
+// newcomer, one whose body comes quickly after all others; websockets, and requests that are whole, stay.
+// Nor does what it keeps open to servers for the next request stay for ever.
 "use strict";
 
 const { readFileSync } = require("node:fs");
 const http = require("node:http");
 const https = require("node:https");
-const { SWITCHED } = require("./proxied.cjs");
+const { SWITCHED, given } = require("./proxied.cjs");
 
 const SLOWEST_HEADERS = 20_000; // milliseconds
+const IDLE = 150_000; // milliseconds; who is before us keeps connections for up to 120 s
+const QUICK = 8 * 1024; // bytes of a body between two looks
+const LEAST = 1024; // bytes of a body between the looks of a minute
+const SLOW_LOOKS = 12; // at a body that brought less, a minute
+const HELD_LOOKS = 60; // at one that its server does not take, five minutes
 const UNUSED = 10_000; // milliseconds that a connection to a server is kept for the next request
 const LOOK = 5_000; // milliseconds between two looks at who is too slow
 const RESERVE = 64; // files that are no connections
 const SIDES = 2; // of a connection: the client, and the server that it is led to
+const LAST_WORDS = "Connection: close\r\nContent-Length: 0\r\n\r\n";
 
 function most() {
   try {
@@ -22,6 +29,34 @@ function most() {
   } catch {
     return Infinity; // no Linux, or no limit
   }
+}
+
+// Look at a body until it is whole or its connection has ended; end it if it does not go on.
+function watch(request, response, onQuick) {
+  const { socket } = request;
+  let [seen, marked, looks, held, timer] = [socket.bytesRead, socket.bytesRead, 0, 0, undefined];
+
+  function look() {
+    const { bytesRead } = socket;
+    if (bytesRead - seen >= QUICK) onQuick();
+    seen = bytesRead;
+    const isHeld = request.isPaused() && !response.writableEnded;
+    if (bytesRead - marked >= LEAST) [marked, looks, held] = [bytesRead, 0, 0];
+    else if (isHeld) held += 1;
+    else looks += 1;
+    if (looks < SLOW_LOOKS && held < HELD_LOOKS) {
+      timer = setTimeout(look, LOOK);
+    } else if (response.headersSent || socket.writableLength) {
+      socket.destroy();
+    } else {
+      const status = isHeld ? "504 Gateway Timeout" : "408 Request Timeout";
+      socket.end(`HTTP/1.1 ${status}\r\n${LAST_WORDS}`, () => socket.destroy());
+    }
+  }
+
+  timer = setTimeout(look, LOOK);
+  for (const event of ["end", "close"]) request.once(event, () => clearTimeout(timer));
+  socket.once("close", () => clearTimeout(timer));
 }
 
 function bound(server) {
@@ -35,6 +70,8 @@ function bound(server) {
   }
 
   server.headersTimeout = SLOWEST_HEADERS;
+  server.requestTimeout = 0; // Node's own would be for the whole body, however quickly it comes
+  if (!given("--keep-alive-timeout")) server.keepAliveTimeout = IDLE;
   server.connectionsCheckingInterval = LOOK;
   server.on(server instanceof https.Server ? "secureConnection" : "connection", (socket) => {
     if (open.size >= limit) {
@@ -49,15 +86,17 @@ function bound(server) {
   });
   server.prependListener("request", (request, response) => {
     const { headers, socket } = request;
+    const last = () => {
+      awaited.delete(socket);
+      if (open.has(socket)) awaited.add(socket);
+    };
     if (headers["content-length"] > 0 || headers["transfer-encoding"]) {
-      request.once("end", () => awaited.delete(socket));
+      request.once("end", () => response.writableEnded || awaited.delete(socket));
+      watch(request, response, last);
     } else {
       awaited.delete(socket);
     }
-    response.once("close", () => {
-      awaited.delete(socket);
-      if (open.has(socket)) awaited.add(socket); // for its next request
-    });
+    response.once("close", last); // for its next request
   });
   if (server.listenerCount("upgrade")) {
     server.prependListener("upgrade", ({ socket }) => {

@@ -16,6 +16,7 @@ from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.readiness import wait_until_ready
 from tmpnb.server import NotebookServer, Phase
+from tmpnb.small_page import SmallPages
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.tokens import TokenMaker
 
@@ -32,6 +33,7 @@ class StartSettings:
     timeout: float = 60.0  # seconds from the begin of a start to its first answer
     ready_path: str = "api"  # under the base URL; answers 200 once the server is up
     first_page: str = ""  # under the base URL; asked for once before a visitor does
+    small_page: str = ""  # under the base URL; where phones and frames land, if an image has it
 
 
 class Starter:
@@ -53,6 +55,7 @@ class Starter:
         self.backoff = Backoff()
         self._border = Border(SpawnerError)
         self._exited: set[str] = set()
+        self.small_pages = SmallPages(client, settings.small_page)
         self._looked_at: set[str] = set()  # images whose first server was asked for its home
 
     async def start(self, server: NotebookServer, *, trial: bool = False) -> None:
@@ -99,11 +102,16 @@ class Starter:
         )
 
     async def make_first_page(self, server: NotebookServer) -> None:
-        """Let a ready server make its first page, once no other has to be started."""
-        path = self._settings.first_page
+        """Let a ready server make its first page, once no other has to be started.
+
+        The first one of an image is also asked for the page of small screens.
+        """
+        path, token = self._settings.first_page, self._tokens.token_for(server.id)
         async with self._slots:
             if path and server.phase is Phase.READY:
-                await warm_up(self._client, server, path, self._tokens.token_for(server.id))
+                await warm_up(self._client, server, path, token)
+            if server.phase is Phase.READY:
+                await self.small_pages.look(server, token)
 
     async def look_at_home(self, server: NotebookServer) -> None:
         """Warn once for each image of what its servers say of their homes.

@@ -30,6 +30,7 @@ class Wish:
         patience: Seconds to wait for their turn.
         fresh: Whether they want another server than the one they have, which ends.
         server_id: Of the past, for a new server of this id; empty: any server that is ready.
+        small: Whether they have little room to see it: a phone, or a frame in a page.
     """
 
     wanted: Link
@@ -40,6 +41,7 @@ class Wish:
     patience: float = 0.0
     fresh: bool = False
     server_id: str = ""
+    small: bool = False
 
 
 class Taking:

@@ -63,6 +63,17 @@ def may_take(headers: Mapping[str, str], public_url: str = "") -> bool:
     return wanted and not is_prefetch(headers) and not is_crawler(headers)
 
 
+def is_small(headers: Mapping[str, str]) -> bool:
+    """Whether the browser has little room for a notebook: on a phone, or in a frame.
+
+    A page knows better how much it has; this is for those without scripts.
+    """
+    if headers.get("Sec-Fetch-Dest") in _FRAMES:
+        return True
+    said = headers.get("Sec-CH-UA-Mobile")
+    return said == "?1" if said else "Mobi" in headers.get("User-Agent", "")
+
+
 def is_own_page(headers: Mapping[str, str], public_url: str = "") -> bool:
     """Whether a POST comes from our own page or from no page at all, not from a foreign site.
 

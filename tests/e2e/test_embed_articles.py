@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -242,3 +243,49 @@ async def test_a_notebook_that_is_added_later_gets_its_button_too(worlds: Worlds
         "document.dispatchEvent(new Event('tmpnb:look'))"
     )
     await expect(page.get_by_role("button")).to_have_count(2)
+
+
+@pytest.mark.parametrize("has_link", [True, False], ids=["with a link", "without"])
+async def test_a_page_that_may_show_no_notebooks_says_so_and_who_may(
+    worlds: Worlds, has_link: bool
+) -> None:
+    world = await worlds.get(https=True)
+    html = world.embedding("lab").button()
+    if not has_link:
+        html = re.sub("<a .*</a>", "", html)
+    page = await world.read(html, origin=world.stranger)
+    await page.get_by_role("button", name="Launch: Live notebook").click()
+    told = page.get_by_role("alert")
+    host = world.site.removeprefix("https://")
+    await expect(told).to_contain_text(f"Notebooks of {host} cannot be shown in this page.")
+    await expect(told).to_contain_text(f"Pages of these sites may: {world.article}.")
+    await expect(told).to_be_focused()
+    await expect(page.locator("iframe")).to_have_count(0)
+    await expect(page.locator("[data-tmpnb]")).to_have_attribute("data-tmpnb-state", "refused")
+    assert await world.claims() == 0
+    async with page.expect_popup() as opened:
+        await page.locator("[data-tmpnb] a").click()
+    tab = await opened.value
+    await tab.wait_for_url("**/user/**", timeout=WAIT)
+    await tab.close()
+
+
+async def test_a_page_on_https_says_that_it_cannot_show_notebooks_without(worlds: Worlds) -> None:
+    world = await worlds.get(https=True)
+    html = world.embedding("lab").button()
+    html = html.replace(f'data-tmpnb="{world.site}', 'data-tmpnb="http://tmp.test:8')
+    page = await world.read(html)
+    await page.get_by_role("button", name="Launch: Live notebook").click()
+    await expect(page.get_by_role("alert")).to_contain_text("It is not on https, as this page is.")
+    await expect(page.locator("iframe")).to_have_count(0)
+
+
+async def test_where_the_service_does_not_say_whether_it_may_the_frame_stays(
+    worlds: Worlds,
+) -> None:
+    """As in a page whose own policy lets it ask nobody."""
+    world = await worlds.get(https=True)
+    policy = "<meta http-equiv='Content-Security-Policy' content=\"connect-src 'self'\">"
+    page = await world.read(policy + world.embedding("lab").button())
+    await launched(page)
+    await expect(page.get_by_role("alert")).to_have_count(0)

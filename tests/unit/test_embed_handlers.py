@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlencode
 
 import pytest
 from running_site import HTML, SCRIPT, Running
@@ -76,7 +77,42 @@ async def test_what_other_sites_load_may_be_kept_by_anybody(
     assert (await fetch(path, method="HEAD")).code == 200
 
 
-@pytest.mark.parametrize("path", ["/embed", "/badge.svg", "/embed.js"])
+@pytest.mark.parametrize(
+    ("pages", "allowed"),
+    [
+        ([JOURNAL], True),
+        ([f"{JOURNAL}:443"], True),
+        (["https://tmp.test"], True),
+        ([JOURNAL, "https://tmp.test"], True),
+        (["https://evil.example"], False),
+        (["http://journal.example"], False),
+        ([JOURNAL, "https://evil.example"], False),  # around it
+        (["null"], False),
+        ([""], False),
+        (["https://journal.example" + "x" * 10_000], False),
+        ([JOURNAL] * 17, False),
+    ],
+)
+async def test_a_page_is_told_whether_it_may_show_notebooks(
+    running: Running, pages: list[str], allowed: bool
+) -> None:
+    fetch = running.public(public_url="https://tmp.test", **FRAMING)
+    query = urlencode([("page", page) for page in pages])
+    answer = await fetch(f"/api/embed?{query}", headers={"Origin": pages[0]})
+    assert answer.code == 200
+    assert json.loads(answer.body) == {"allowed": allowed, "sites": [JOURNAL]}
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert running.taken == 0
+
+
+async def test_where_any_site_may_show_notebooks_each_is_told_so(running: Running) -> None:
+    fetch = running.public(frame_ancestors="'self' *")
+    answer = await fetch("/api/embed?page=https%3A%2F%2Fany.example")
+    assert json.loads(answer.body) == {"allowed": True, "sites": ["*"]}
+
+
+@pytest.mark.parametrize("path", ["/embed", "/badge.svg", "/embed.js", "/api/embed"])
 async def test_where_programs_alone_take_servers_there_is_nothing_to_embed(
     running: Running, path: str
 ) -> None:

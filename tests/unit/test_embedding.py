@@ -110,6 +110,8 @@ def test_nothing_typed_gives_the_defaults() -> None:
         ("notebooks/a(1)'.ipynb", "/notebooks/a%281%29%27.ipynb"),  # would end a Markdown link
         ("lab?reset=1&x=y z", "/lab?reset=1&x=y%20z"),
         ("lab?token=secret&x=1", "/lab?x=1"),
+        ("first.ipynb", "/notebooks/first.ipynb"),
+        ("/data/a b.ipynb?x=1", "/notebooks/data/a%20b.ipynb?x=1"),
     ],
 )
 def test_path_is_taken_as_people_type_it(typed: str, url: str) -> None:
@@ -119,7 +121,7 @@ def test_path_is_taken_as_people_type_it(typed: str, url: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"path": "x.ipynb"}, "begin with one of"),
+        ({"path": "x.md"}, "begin with one of"),
         ({"path": "user/abc/lab"}, "begin with one of"),
         ({"path": "lab/../../x"}, "leads out"),
         ({"path": "?x=1"}, "needs a path"),

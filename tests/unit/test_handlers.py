@@ -241,6 +241,45 @@ async def test_page_of_the_proxys_error_target_is_honest(running: Running) -> No
     assert (await fetch("/proxy-error/200", headers=HTML)).code == 502
 
 
+async def test_page_of_the_error_target_says_that_a_link_is_broken_and_what_is_meant(
+    running: Running,
+) -> None:
+    """With whatever status a proxy that has failed at it asks."""
+    for status in (400, 500):
+        asked = f"/proxy-error/{status}?url=%2Flab%2Ftree%2F100%25.ipynb%3Ftoken%3Dabc"
+        answer = await running.public()(asked, headers=HTML)
+        assert answer.code == 400
+        assert b"This link is broken" in answer.body
+        assert b'<a href="/lab/tree/100%25.ipynb">' in answer.body
+        assert b"abc" not in answer.body
+
+
+@pytest.mark.parametrize("bad", ["%2Fuser%2F%25E0%25A4%25A%2Flab", "%2F%25ff"])
+async def test_no_link_is_offered_that_does_not_lead_to_a_place_of_ours(
+    running: Running, bad: str
+) -> None:
+    answer = await running.public()(f"/proxy-error/500?url={bad}", headers=HTML)
+    assert answer.code == 400
+    assert b"Did you mean" not in answer.body
+
+
+async def test_programs_are_told_in_json_by_the_error_target(running: Running) -> None:
+    """The proxy asks for them as for everybody: their address tells."""
+    fetch = running.public()
+    server = await running.world.orchestrator.claims.claim()
+    for path, status, code in (
+        ("%2Fuser%2Fx%2Fapi%2Fcontents%2F5%25", 400, "bad_link"),
+        (f"/user/{server.id}/api/kernels", 503, "route_lost"),
+        ("/user/nobody/api/kernels", 503, "service_unavailable"),
+    ):
+        answer = await fetch(f"/proxy-error/503?url={path}", headers={})
+        assert answer.code == status
+        assert body(answer)["error"]["code"] == code
+    running.world.orchestrator.claims.close(server)
+    answer = await fetch(f"/proxy-error/503?url=/user/{server.id}/api/kernels", headers={})
+    assert body(answer)["error"]["code"] == "server_ended"
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [

@@ -68,3 +68,32 @@ async def test_nothing_is_added_to_what_a_server_says() -> None:
         head = await served.head(HOME)
         assert "x-frame-options: DENY" in head
         assert not {line.lower() for line in head} & ALWAYS
+
+
+async def test_a_link_that_cannot_be_decoded_gets_the_page_of_who_renders_pages() -> None:
+    asked: list[str] = []
+
+    async def rendering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode("latin1").lower())
+        writer.write(f"{RENDERED}\r\npage".encode())
+        writer.close()
+
+    async with world(broken, rendering) as served:
+        reader = await served.send("/lab/100%?a=b", "Accept: text/x-mine\r\nConnection: close\r\n")
+        answer = (await reader.read()).decode("latin1")
+    head = answer.partition("\r\n\r\n")[0].split("\r\n")
+    assert head[0] == "HTTP/1.1 400 Bad Request"
+    assert value(head, "content-type") == "text/html"
+    assert value(head, "content-security-policy") == POLICY
+    assert "page" in answer.partition("\r\n\r\n")[2]
+    assert "goes" not in answer
+    assert asked[0].startswith("get /proxy-error/400?url=%2flab%2f100%25%3fa%3db http/1.1\r\n")
+    assert "accept: text/x-mine\r\n" in asked[0]
+
+
+async def test_a_link_that_cannot_be_decoded_is_refused_without_a_page_too() -> None:
+    async with world(broken, broken) as served:
+        reader = await served.send("/100%", "Connection: close\r\n")
+        answer = (await reader.read()).decode("latin1")
+    assert answer.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert answer.partition("\r\n\r\n")[2].count("Bad Request") == 1

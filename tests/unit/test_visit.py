@@ -199,3 +199,24 @@ def test_post_from_a_foreign_page_is_told_apart(headers: dict[str, str], own: bo
 def test_without_a_host_no_origin_is_ours(origin: str) -> None:
     assert not visit.is_own_page({"Origin": origin})
     assert not visit.is_own_page({"Origin": origin, "Host": ""})
+
+
+PHONES = ("iphone", "firefox on android")
+
+
+@pytest.mark.parametrize("name", PHONES)
+def test_a_phone_has_little_room(name: str) -> None:
+    assert visit.is_small({**TYPED, "User-Agent": PEOPLE[name]})
+
+
+@pytest.mark.parametrize("name", ["chrome", "firefox", "safari", "edge", "internet explorer"])
+def test_a_desk_has_room_unless_it_is_in_a_frame(name: str) -> None:
+    headers = {**TYPED, "User-Agent": PEOPLE[name]}
+    assert not visit.is_small(headers)
+    assert visit.is_small({**headers, "Sec-Fetch-Dest": "iframe"})
+
+
+@pytest.mark.parametrize(("said", "small"), [("?1", True), ("?0", False)])
+def test_a_browser_says_itself_whether_it_is_on_a_phone(said: str, small: bool) -> None:
+    headers = {**TYPED, "User-Agent": PEOPLE["iphone"], "Sec-CH-UA-Mobile": said}
+    assert visit.is_small(headers) is small

@@ -11,7 +11,7 @@ from tornado.web import Application
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
 from tmpnb.handlers.branding import AnnouncementHandler, LogoHandler, TermsHandler
-from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbedHandler
+from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbeddableHandler, EmbedHandler
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import AdminReadyHandler, HealthHandler, ReadyHandler, TroubleHandler
@@ -58,6 +58,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(r"/invite(/.*)?", InviteHandler, args),
         URLSpec(r"/info/?", InfoHandler, args),
         URLSpec(r"/embed/?", EmbedHandler, args),
+        URLSpec(r"/api/embed", EmbeddableHandler, args),
         URLSpec(r"/terms", TermsHandler, args),
         URLSpec(r"/badge\.svg", AssetHandler, args | {"name": "badge.svg", "seconds": DAY}),
         URLSpec(r"/embed\.js", AssetHandler, args | {"name": "embed.js", "seconds": HOUR}),

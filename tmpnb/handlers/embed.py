@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from tmpnb.embedding import BadEmbeddingError, Embedding, embedding, origins
+from tmpnb.embedding import BadEmbeddingError, Embedding, embedding, may_embed, origins
 from tmpnb.handlers.base import BaseHandler, Site
 from tmpnb.handlers.named import NamedHandler
+from tmpnb.origins import canonical
 
 STATIC = Path(__file__).parent.parent / "static"
 DAY = 86_400  # seconds
 HOUR = 3600  # seconds
+MOST_PAGES = 16  # frames in one another
 
 
 class EmbedHandler(NamedHandler):
@@ -40,6 +42,27 @@ class EmbedHandler(NamedHandler):
             origins=origins(self.site.frame_ancestors),
             is_https=self.is_https,
         )
+
+    head = get
+
+
+class EmbeddableHandler(BaseHandler):
+    """`GET /api/embed?page=<origin>`: whether a page may show notebooks, and which ones may.
+
+    Asked by `embed.js` from the page itself, as browsers do not tell a page that they show none.
+    """
+
+    for_pages_of = "cross-origin"
+
+    async def get(self) -> None:
+        """Answer for all of the pages that a frame is in, the innermost first."""
+        asked = self.get_query_arguments("page")[: MOST_PAGES + 1]
+        allowed = self.site.frame_ancestors
+        own = canonical(self.absolute(""))
+        may = all(canonical(page) == own or may_embed(allowed, page) for page in asked)
+        self.set_header("Access-Control-Allow-Origin", "*")
+        sites = list(origins(allowed))
+        self.write_json({"allowed": may and len(asked) <= MOST_PAGES, "sites": sites})
 
     head = get
 

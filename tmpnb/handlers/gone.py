@@ -9,13 +9,15 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
 from tmpnb import links
+from tmpnb.broken_links import is_broken, mended
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.tokens import same
 
 NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
 LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none is kept
-SLOWEST_SAVE = 300.0  # seconds that it may take, as long as the proxy lets any request take
+SLOWEST_SAVE = 300.0  # seconds that it may take
+BROKEN = "This link is broken: it has a percent sign that does not encode a character."
 CLEARED = '"storage"'
 MOST_COOKIES = 20  # of an ended server that are removed
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
@@ -54,6 +56,17 @@ def say_goodbye(
     )
 
 
+def reconnecting(handler: BaseHandler) -> None:
+    """Finish with the page that loads itself again, or with JSON for a program."""
+    handler.set_header("Retry-After", str(RETRY_AFTER))
+    if handler.wants_json():
+        message = "The way to this notebook server is being restored."
+        error = {"code": "route_lost", "message": message}
+        handler.write_json({"error": error, "message": message}, 503)
+    else:
+        handler.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
+
+
 @stream_request_body
 class UserHandler(BaseHandler):
     """`/user/<id>/…` that has no route: the server has ended, or its route was lost.
@@ -79,7 +92,8 @@ class UserHandler(BaseHandler):
         if self._is_elsewhere(server_id):
             self._point_to(server_id)
         elif orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
-            self._reconnecting()
+            self.site.orchestrator.wake()  # the pass adds the route again
+            reconnecting(self)
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
             error = orchestrator.farewell(server_id).as_error()
             self.write_json(error, self._status_for_program(server_id))
@@ -152,16 +166,6 @@ class UserHandler(BaseHandler):
             address = self.absolute(shown or f"/user/{server_id}{link.suffix or '/'}")
         self.redirect(address)
 
-    def _reconnecting(self) -> None:
-        self.site.orchestrator.wake()  # the pass adds the route again
-        self.set_header("Retry-After", str(RETRY_AFTER))
-        if self.wants_json():
-            message = "The way to this notebook server is being restored."
-            error = {"code": "route_lost", "message": message}
-            self.write_json({"error": error, "message": message}, 503)
-        else:
-            self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
-
     get = head = post = put = patch = delete = _answer
 
 
@@ -178,22 +182,44 @@ class ProxyErrorHandler(BaseHandler):
     """`/proxy-error/<status>?url=…`: the page the proxy shows when a target fails.
 
     The proxy fetches it and sends it on with its own status; it never has a notebook's
-    secrets in it.
+    secrets in it. One without our scripts fails at links that cannot be decoded, and says 500.
     """
 
     async def get(self, status: str) -> None:
         """Answer for the address the visitor wanted."""
-        found = _USER_PATH.match(_path_of(self.get_query_argument("url", "")))
-        if found and self.site.orchestrator.claims.live(found.group(1)) is not None:
+        path = _path_of(self._asked())
+        found = _USER_PATH.match(path)
+        if is_broken(path):
+            self._broken(path)
+        elif found and self.site.orchestrator.claims.live(found.group(1)) is not None:
             self.site.orchestrator.wake()  # if its server died, the pass finds out
-            self.set_header("Retry-After", str(RETRY_AFTER))
-            self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
-            return
-        if found and self.site.orchestrator.farewell(found.group(1)).reason is not None:
-            if self.site.subdomains:  # this body stands at the server's host: let it load again
-                self.page("reconnecting.html", 503, retry_after=RETRY_AFTER)
-            else:
-                say_goodbye(self, found.group(1))
-            return
-        code = int(status)
-        raise HTTPError(code if 400 <= code <= 599 else 502)
+            reconnecting(self)
+        elif found and self.site.orchestrator.farewell(found.group(1)).reason is not None:
+            self._ended(found.group(1))
+        else:
+            code = int(status)
+            raise HTTPError(code if 400 <= code <= 599 else 502)
+
+    def wants_json(self) -> bool:
+        """Whether the visitor is a program: the proxy asks for all alike."""
+        return "/api/" in _path_of(self._asked()) or super().wants_json()
+
+    def _asked(self) -> str:
+        *_, url = self.request.query_arguments.get("url", [b""])
+        return url.decode(errors="replace")
+
+    def _broken(self, path: str) -> None:
+        if self.wants_json():
+            error = {"code": "bad_link", "message": BROKEN}
+            self.write_json({"error": error, "message": BROKEN}, 400)
+        else:
+            query = self._asked().partition("#")[0].partition("?")[2]
+            self.page("broken.html", 400, meant=mended(path, query))
+
+    def _ended(self, server_id: str) -> None:
+        if self.wants_json():
+            self.write_json(self.site.orchestrator.farewell(server_id).as_error(), 404)
+        elif self.site.subdomains:  # this body stands at the server's host: let it load again
+            reconnecting(self)
+        else:
+            say_goodbye(self, server_id)

@@ -154,6 +154,7 @@ class SpawnHandler(PageHandler):
             patience=self._patience(),
             fresh=fresh,
             server_id=self.wished_id(),
+            small=self._is_small(),
         )
         found = await self.site.arrivals.take(wish)
         if isinstance(found, Place):
@@ -206,6 +207,10 @@ class SpawnHandler(PageHandler):
 
     def _patience(self) -> float:
         return min(seconds(self.get_body_argument("wait", "0")), LONGEST_POLL)
+
+    def _is_small(self) -> bool:
+        said = self.get_body_argument("small", "")
+        return said == "1" if said else visit.is_small(self.request.headers)
 
     def _by_script(self) -> bool:
         return "application/json" in self.request.headers.get("Accept", "")

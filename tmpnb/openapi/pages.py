@@ -11,6 +11,7 @@ from tmpnb.openapi.parts import (
     RETRY_AFTER,
     SERVER_ID,
     Part,
+    answer,
     empty,
     file,
     operation,
@@ -44,6 +45,7 @@ def pages() -> Part:
         **invitation(),
         "/info": _page("infoPage", "The pool in numbers, as a page"),
         "/embed": _page("embedPage", "What authors paste to have a notebook in a page"),
+        "/api/embed": _with((_FRAMING,), {"get": _embeddable()}),
         "/terms": {"get": _terms()},
         "/embed.js": _asset("embedScript", "The script for articles", "text/javascript"),
         "/badge.svg": _asset("badge", "A badge for links", "image/svg+xml"),
@@ -56,6 +58,14 @@ _TICKET: Part = {
     "required": True,
     "description": "Stands for a place in line.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+}
+
+_FRAMING: Part = {
+    "name": "page",
+    "in": "query",
+    "description": "Origin of a page to show one in; once for each, where one page frames another.",
+    "schema": {"type": "array", "items": {"type": "string"}},
+    "explode": True,
 }
 
 
@@ -130,6 +140,12 @@ def _waiting() -> Part:
 def _terms() -> Part:
     said = {"200": file("The terms.", _HTML), "404": file("There are none.", _HTML)}
     return operation("terms", "pages", "Terms of use", said)
+
+
+def _embeddable() -> Part:
+    example = {"allowed": False, "sites": ["https://journal.example"]}
+    said = {"200": answer("Whether all may, and who may.", "Embeddable", example)}
+    return operation("embeddable", "pages", "Whether a page may show notebooks", said)
 
 
 def _asset(name: str, summary: str, kind: str) -> Part:

@@ -57,6 +57,17 @@ SCHEMAS: Schema = {
         },
         description="A server that was given out.",
     ),
+    "Embeddable": _object(
+        {
+            "allowed": {"type": "boolean", "description": "Whether all the pages asked about may."},
+            "sites": {
+                "type": "array",
+                "items": _text("As in a Content-Security-Policy; `*` is any site."),
+                "description": "Whose pages may show notebooks, besides the service's own.",
+            },
+        },
+        description="Whether pages may show notebooks.",
+    ),
     "Full": _object(
         {"status": {"const": "full"}, "error": _REASON},
         optional=("status",),

@@ -18,6 +18,31 @@
       || /^(127|10|192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+$/.test(hostname);
   };
 
+  // Why a page may not show notebooks, which its browser does not tell it; nothing if it may.
+  const refusal = async (service) => {
+    if (location.protocol === 'https:' && service.protocol === 'http:' && !isPrivate(service)) {
+      return 'It is not on https, as this page is.';
+    }
+    const asked = new URL('/api/embed', service);
+    for (const page of [location.origin, ...(location.ancestorOrigins ?? [])]) asked.searchParams.append('page', page);
+    const answer = await fetch(asked, { signal: AbortSignal.timeout(10_000) });
+    const { allowed, sites } = await answer.json();
+    if (allowed) return '';
+    return sites.length ? `Pages of these sites may: ${sites.join(', ')}.` : 'No page of another site may.';
+  };
+
+  const refuse = (place, service, why) => {
+    const says = make('p', { tabIndex: -1, textContent: `Notebooks of ${service.host} cannot be shown in this page. ${why} ` });
+    says.setAttribute('role', 'alert');
+    if (!place.querySelector('a[target="_blank"]')) {
+      says.append(make('a', { href: place.dataset.tmpnb, target: '_blank', rel: 'noopener', textContent: 'Open in a new tab' }));
+    }
+    for (const part of place.querySelectorAll('iframe, [data-tmpnb-part]')) part.remove();
+    place.prepend(says);
+    place.dataset.tmpnbState = 'refused';
+    says.focus();
+  };
+
   const open = (place, url, pressed) => {
     const { tmpnb: wanted, title = 'Live notebook', height = '600' } = place.dataset;
     const { origin } = new URL(wanted, location.href);
@@ -28,9 +53,15 @@
     // The service takes our word that somebody asked for it, if our site may show notebooks.
     const ticket = memory((storage) => storage.getItem(`tmpnb-place:${wanted}`)); // in line
     const start = () => frame.contentWindow.postMessage({ type: 'tmpnb:start', ticket }, origin);
-    if (pressed) frame.addEventListener('load', start, { once: true });
+    if (pressed) {
+      frame.addEventListener('load', start, { once: true });
+      const service = new URL(wanted, location.href);
+      // Without an answer it is as if nobody had asked.
+      refusal(service).then((why) => why && refuse(place, service, why), () => {});
+    }
     const end = make('span', { id: `tmpnb-end-${places.length}`, tabIndex: -1 });
     const skip = make('a', { href: `#${end.id}`, textContent: `Skip: ${title}` });
+    for (const part of [skip, end]) part.dataset.tmpnbPart = '';
     place.prepend(skip, frame, end);
   };
 

@@ -15,6 +15,9 @@
   let busy = false;
   let patience = 0; // seconds that one question may wait
 
+  // Whether JupyterLab's columns have no room here, on a phone upright or on its side.
+  const isSmall = () => framed || matchMedia('(max-width: 767px), (max-height: 479px)').matches;
+
   // Whether a page of our own host could lay the question under a button.
   const isWithin = (at = window) => {
     if (at === window.top) return false;
@@ -108,7 +111,7 @@
     const headers = { Accept: 'application/json', 'X-Tmpnb-Ask': '1' }; // we can show the question
     // To the terms of use, and the proof that this browser had a server: no cookie may say so.
     const { agree, fresh, token } = form.elements;
-    const place = new URLSearchParams({ ticket: line.ticket, wait: patience });
+    const place = new URLSearchParams({ ticket: line.ticket, wait: patience, small: Number(isSmall()) });
     if (agree) place.set('agree', agree.value);
     if (fresh && !line.ticket) place.set('fresh', fresh.value); // once: it ends what there is
     if (token) place.set('token', token.value);
