@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from harness import World, site_of
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
@@ -15,6 +16,7 @@ from tornado.web import Application
 
 from tmpnb import listen
 from tmpnb.handlers import admin_application, public_application
+from tmpnb.links import FORM_KEY
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "Mozilla/5.0 Firefox"}
 SCRIPT = {"Accept": "application/json"}
@@ -56,7 +58,26 @@ class Running:
         base = self.serve(admin_application(replace(self.site, **changes)))
         return lambda path, **options: self.fetch(base + path, **options)
 
-    async def fetch(self, url: str, method: str = "GET", **options: Any) -> HTTPResponse:
+    async def fetch(
+        self, url: str, method: str = "GET", *, loads: bool = True, **options: Any
+    ) -> HTTPResponse:
+        """Ask; `loads`: go on to the page of ours that a form leads to, as a browser does."""
+        answer = await self._once(url, method, **options)
+        if not loads or f"{FORM_KEY}=" not in answer.headers.get("Location", ""):
+            return answer
+        cookies = answer.headers.get_list("Set-Cookie")
+        sent = dict(options.pop("headers", {}))
+        pairs = [*(cookie.partition(";")[0] for cookie in cookies), sent.get("Cookie", "")]
+        options |= {"headers": sent | {"Cookie": "; ".join(filter(None, pairs))}, "body": None}
+        for _ in range(2):  # the second leads to the address without the key
+            place = answer.headers.get("Location", "")
+            if place.startswith("/spawn"):
+                answer = await self._once(urljoin(url, place), "GET", **options)
+        for cookie in cookies:
+            answer.headers.add("Set-Cookie", cookie)
+        return answer
+
+    async def _once(self, url: str, method: str, **options: Any) -> HTTPResponse:
         return await self._client.fetch(
             url,
             method=method,

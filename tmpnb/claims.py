@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from tmpnb.clock import Clock
 from tmpnb.errors import NoPlaceError, ProxyError, ServerExistsError, SpawnerError
+from tmpnb.estimate import Coming
 from tmpnb.fleet import Fleet
 from tmpnb.handover import QUESTION_TIMEOUT, HandOver
 from tmpnb.health import Health
@@ -37,6 +38,7 @@ class Claims:
         keeps: Keeps,
         clock: Clock,
         image: Callable[[], str],
+        coming: Callable[[], Coming],
         serving: Callable[[], bool],
     ) -> None:
         """Keep what is needed.
@@ -50,13 +52,14 @@ class Claims:
             keeps: Knows what visitors asked to keep.
             clock: Unix time in seconds.
             image: What a new server is started from.
+            coming: The starts under way.
             serving: Whether visitors are served at all: not before the servers of a
                 former orchestrator are known, and not while we end.
         """
         self._pool, self._fleet, self._handover = pool, fleet, handover
         self._proxy, self._health, self._keeps = proxy, health, keeps
         self._image, self._serving = image, serving
-        self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool, serving)
+        self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool, serving, coming)
 
     @property
     def waiting(self) -> int:

@@ -11,7 +11,7 @@ from tmpnb.errors import LineFullError, TicketError
 
 GRACE = 30.0  # seconds a place is kept for somebody who reloads or polls
 LOOK_EVERY = 0.5  # seconds between looks for places whose time is over
-REMEMBERED = 20  # admissions the estimate is made of
+REMEMBERED = 20  # admissions the pace is taken from
 MOST_WAITS = 8  # requests that are held with one ticket, of the 64 or more of an address
 
 
@@ -177,12 +177,11 @@ class Line:
             first -= _counts(other)
         return first > 0
 
-    def estimate(self, position: int) -> float | None:
-        """Return the seconds until `position` is served, by the pace of late; None: no telling."""
+    def pace(self) -> float | None:
+        """Return the seconds between two who were served of late; None before there were two."""
         if len(self._admitted) < 2:
             return None
-        pace = (self._clock() - self._admitted[0]) / len(self._admitted)
-        return round(position * pace, 1)
+        return (self._clock() - self._admitted[0]) / len(self._admitted)
 
     def _has_place(self, ticket_id: str) -> bool:
         ticket = self._tickets.get(ticket_id)

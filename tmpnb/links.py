@@ -14,6 +14,8 @@ from tmpnb.errors import TmpnbError
 from tmpnb.server import base_url
 
 PAGES = ("notebooks", "tree", "files", "lab", "doc", "edit")  # linked to without /spawn
+FORM_KEY = "tmpnb-form"  # in a query: the form that led to the page
+_OURS = ("token", FORM_KEY)  # what a query has for us, and not for the notebook
 LONGEST = 4096  # characters of a path or of a query
 # What browsers leave as it is: more than RFC 3986 allows, and a little more in a query.
 _SAFE = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%\[\]|^-]*\Z")
@@ -41,7 +43,7 @@ class Link:
 def parse(path: str, query: str) -> Link:
     """Check a path and a query as they stood in the request line.
 
-    A `token` in the query is left out: the server's own takes its place.
+    A `token` in the query is left out, as the server's own takes its place, and what is for us.
 
     Raises:
         BadLinkError: Too long, not percent-encoded, or leading out of the server.
@@ -55,7 +57,7 @@ def parse(path: str, query: str) -> Link:
         raise BadLinkError("the link has a backslash or a control character in its path")
     if any(part in (".", "..") for part in decoded.split("/")):
         raise BadLinkError("the link leads out of the notebook server")
-    kept = [p for p in query.split("&") if p and unquote_plus(p.partition("=")[0]) != "token"]
+    kept = [p for p in query.split("&") if p and unquote_plus(p.partition("=")[0]) not in _OURS]
     return Link(path.lstrip("/"), "&".join(kept))
 
 

@@ -127,6 +127,7 @@ class Orchestrator:
             keeps=self._keeps,
             clock=clock,
             image=lambda: self.image,
+            coming=self._starter.times.coming,
             serving=lambda: self._adopted and not self._closing and not self._bars.barred(),
         )
         usage = Usage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from tmpnb.backoff import Backoff
@@ -18,6 +19,7 @@ from tmpnb.readiness import wait_until_ready
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.small_page import SmallPages
 from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.start_times import StartTimes
 from tmpnb.tokens import TokenMaker
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Starter:
         self._settings, self._spawner, self._client = settings, spawner, client
         self._tokens, self._health, self._clock = tokens, health, clock
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self.times = StartTimes(clock, settings.concurrency)
         self.backoff = Backoff()
         self._border = Border(SpawnerError)
         self._exited: set[str] = set()
@@ -71,9 +74,7 @@ class Starter:
                 the operator has been told and launches back off.
         """
         try:
-            async with self._slots:
-                with self._border.crossing("starting a server"):
-                    await self._start(server)
+            await self._in_slot(server, trial=trial)
         except TmpnbError as error:
             if trial:
                 raise SpawnerError(await self._in_words(server, error)) from error
@@ -84,6 +85,15 @@ class Starter:
             self._exited.discard(server.id)
         self.backoff.succeeded()
         self._health.solved("start")
+
+    async def _in_slot(self, server: NotebookServer, *, trial: bool) -> None:
+        # One on trial is for nobody who waits in line.
+        with nullcontext() if trial else self.times.queueing() as begin:
+            async with self._slots:
+                if begin is not None:
+                    begin(server.id)
+                with self._border.crossing("starting a server"):
+                    await self._start(server)
 
     async def _start(self, server: NotebookServer) -> None:
         deadline = asyncio.get_running_loop().time() + self._settings.timeout

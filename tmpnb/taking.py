@@ -79,8 +79,15 @@ class Taking:
 
     def holds(self, visitor: Visitor) -> bool:
         """Whether there is something to lead a visitor to; asking changes nothing."""
-        if self._visitors.has_or_takes(visitor):
-            return True
+        return self._visitors.has_or_takes(visitor) or self.waits(visitor)
+
+    def has(self, visitor: Visitor, server_id: str) -> bool:
+        """Whether a server is the one that a visitor has."""
+        server = self._visitors.server_of(visitor)
+        return server is not None and server.id == server_id
+
+    def waits(self, visitor: Visitor) -> bool:
+        """Whether a visitor has a place in line; asking changes nothing."""
         return self._claims.ticket(self._visitors.ticket_of(visitor)) is not None
 
     @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from tmpnb.errors import PoolEmptyError
+from tmpnb.estimate import Coming, coarse, until_served
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
 from tmpnb.presence import Presence
@@ -23,18 +24,18 @@ class Place:
     Attributes:
         ticket: Secret that keeps the place.
         position: 1 for who is next.
-        estimate: Seconds it will take at the pace of late; None if nobody can tell.
+        estimate: Seconds it will take, in coarse steps; None if nobody can tell.
     """
 
     ticket: str
     position: int
-    estimate: float | None
+    estimate: int | None
 
-    def as_dict(self) -> dict[str, str | int | float | None]:
+    def as_dict(self) -> dict[str, str | int | None]:
         """Return the fields by name, for JSON."""
         return asdict(self)
 
-    def as_public(self) -> dict[str, int | float | None]:
+    def as_public(self) -> dict[str, int | None]:
         """Return what is no secret."""
         return {"position": self.position, "estimate": self.estimate}
 
@@ -46,16 +47,23 @@ class WaitingRoom:
     anew nor somebody further behind can take it; but none for those who have hung up.
     """
 
-    def __init__(self, line: Line, pool: Pool, serving: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        pool: Pool,
+        serving: Callable[[], bool],
+        coming: Callable[[], Coming],
+    ) -> None:
         """Begin with nobody.
 
         Args:
             line: Who is next.
             pool: The servers there are.
             serving: Whether it may be anybody's turn at all.
+            coming: The starts under way.
         """
         self.line = line
-        self._pool, self._serving = pool, serving
+        self._pool, self._serving, self._coming = pool, serving, coming
         self._waiting: set[asyncio.Future[None]] = set()
 
     def must_wait(self) -> bool:
@@ -75,7 +83,10 @@ class WaitingRoom:
             TicketError: The place is lost.
         """
         position = self.line.position(ticket)
-        return Place(ticket.id, position, self.line.estimate(position))
+        if not self._serving():
+            return Place(ticket.id, position, None)
+        seconds = until_served(position, self._pool.ready, self._coming(), self.line.pace())
+        return Place(ticket.id, position, coarse(seconds))
 
     @contextmanager
     def staying(self, ticket: Ticket, presence: Presence) -> Iterator[None]:

@@ -126,6 +126,7 @@ def _stats() -> dict[str, Any]:
         **POOL,
         "claimed": 3,
         "stopping": 1,
+        "waiting": 0,
         "claims_total": 1874,
         "claims_refused_total": 12,
         "claims_refused_by_limit_total": 2,
@@ -218,7 +219,8 @@ class _Handler(RequestHandler):
             "agree": "",
             "fresh": "",
             "answer": Answer(),
-            "by_itself": True,
+            "takes": "",
+            "proof_of": "",
             **dict.fromkeys(("welcome", "footer", "announcement", "analytics")),
         }
         self.render(f"{values.get('template', name)}.html", **common | values)

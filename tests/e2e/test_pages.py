@@ -11,11 +11,15 @@ from typing import Literal
 
 import pytest
 from e2e.browser import axe_violations, scrolls_sideways, stop_clock, watch
-from e2e.pages_site import STARTING, PagesSite, look_at_numbers, next_numbers
+from e2e.pages_site import NOTEBOOK, STARTING, PagesSite, look_at_numbers, next_numbers
 from playwright.async_api import Browser, Page, expect
 from requirements import ROOT
 
 from tmpnb.embedding import embedding
+from tmpnb.endings import Farewell
+from tmpnb.handlers.session import outlook
+from tmpnb.lifetime import Lifetime
+from tmpnb.server import StopReason
 
 PAGES = (
     "loading",
@@ -145,6 +149,113 @@ async def test_keyboard_reaches_the_button_and_shows_where_it_is(
     assert await focused.evaluate("element => getComputedStyle(element).outlineWidth") == "3px"
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/user/**")
+
+
+def heading(text: str) -> re.Pattern[str]:
+    """Return what the title of a page with a heading is."""
+    return re.compile(f"^{re.escape(text)} · ")
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=120)
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_titles_say_what_the_headings_say(
+    browser: Browser, site: PagesSite, scripts: bool
+) -> None:
+    stopping = Farewell("It was stopped.", StopReason.CLOSED, 1_040.0, stopping=True)
+    site.pages["stopping"] = {**site.pages["ended"], "farewell": stopping, "template": "ended"}
+    site.pages["reading"] = {**site.pages["terms"], "agree": "", "template": "terms"}
+    site.pages["starting"] = {**site.pages["full"], "starting": 2, "template": "full"}
+    for name in (*PAGES, "stopping", "reading", "starting"):
+        context = await browser.new_context(java_script_enabled=scripts)
+        page = await context.new_page()
+        await page.goto(f"{site.url}/{name}")
+        said = await page.locator("h1").text_content()
+        await expect(page).to_have_title(heading(said or "?"))
+        await context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+async def test_titles_follow_what_scripts_say(browser: Browser, site: PagesSite) -> None:
+    page = await browser.new_page()
+    await stop_clock(page)
+    await page.goto(f"{site.url}/session")
+    for _ in "ab":
+        said = await page.locator("h1").text_content()
+        await expect(page).to_have_title(heading(said or "?"))
+        await page.clock.fast_forward(600_000)
+        await expect(page.locator("h1")).not_to_have_text(said or "?")
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_what_deletes_files_looks_so(
+    browser: Browser, site: PagesSite, scheme: Scheme
+) -> None:
+    page = await browser.new_page(color_scheme=scheme)
+    await page.goto(f"{site.url}/session")
+    colour = "element => getComputedStyle(element).backgroundColor"
+    keep, *others = [
+        await page.get_by_role("button", name=name, include_hidden=True).evaluate(colour)
+        for name in ("Keep it", "Start fresh and delete my files", "Stop it and delete my files")
+    ]
+    assert len({*others}) == 1
+    assert keep not in others
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+async def test_a_link_of_the_menu_unfolds_the_fresh_start(
+    browser: Browser, site: PagesSite
+) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{site.url}/session")
+    fresh = page.get_by_role("button", name="Start fresh and delete my files")
+    await expect(fresh).to_be_hidden()
+    await page.evaluate("location.hash = '#fresh'")
+    await expect(fresh).to_be_visible()
+    await page.goto(f"{site.url}/session#fresh")
+    await fresh.click()
+    await page.wait_for_url(f"**{NOTEBOOK}*")
+    assert site.forms == [{"token": "5ec2e7", "server": "Zk3v0bq8rWq1mE5d", "fresh": "1"}]
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+async def test_a_wrong_passphrase_looks_and_is_read_like_an_error(
+    browser: Browser, site: PagesSite
+) -> None:
+    borders = []
+    for was_wrong in (False, True):
+        site.pages["passphrase"]["was_wrong"] = was_wrong
+        page = await browser.new_page()
+        await page.goto(f"{site.url}/passphrase")
+        field = page.get_by_label("You have it from those who invited you")
+        await expect(field).to_be_focused()
+        borders.append(await field.evaluate("e => getComputedStyle(e).borderTopColor"))
+        alert = page.get_by_role("alert")
+        await expect(alert).to_have_count(int(was_wrong))
+    await expect(field).to_have_attribute("aria-invalid", "true")
+    await expect(field).to_have_accessible_description(await alert.inner_text())
+    red, plain = await alert.evaluate("e => getComputedStyle(e).color"), borders[0]
+    assert borders == [plain, red]
+    assert red != plain
+
+
+@pytest.mark.browser
+@pytest.mark.gen_test(timeout=60)
+async def test_two_ends_at_the_same_minute_are_told_once(browser: Browser, site: PagesSite) -> None:
+    lifetime = Lifetime(now=1_000.0, claimed_at=0.0, expires_at=14_430.0, idle_at=14_420.0)
+    site.pages["session"] |= {"lifetime": lifetime, **outlook(lifetime)}
+    for scripts in (True, False):
+        context = await browser.new_context(java_script_enabled=scripts)
+        page = await context.new_page()
+        await page.goto(f"{site.url}/session")
+        await expect(page.locator("#unused")).to_be_hidden()
+        await expect(page.locator("[data-when=expires]")).to_be_visible()
+        await context.close()
 
 
 @pytest.mark.browser

@@ -188,7 +188,7 @@ async def test_waiting_room_tells_the_place_and_goes_in_by_itself(
     site.events.append(told(2, 130))
     await expect(hint).to_have_text("You are number 2 in line. That takes about 2 minutes.")
     site.events.append(told(1, 20))
-    await expect(hint).to_have_text("You are next. That takes less than a minute.")
+    await expect(hint).to_have_text("You are next. That takes about 20 seconds.")
     assert len(site.posts) == 1
     site.events.append(TURN)
     await page.wait_for_url(f"**{NOTEBOOK}*")

@@ -534,7 +534,8 @@ async def test_passes_terms_and_sessions_of_another_network_are_as_absent(
         assert (page.code == 403) is asked
     for old in (f"tmpnb-terms={TERMS.version}", f"tmpnb-pass={gate.passes.by_passphrase()}"):
         sent = HTML | FORM | HOME | {"Cookie": old}
-        assert (await fetch("/spawn", method="POST", headers=sent, body="")).code == 403
+        page = await fetch("/spawn", method="POST", headers=sent, body="")
+        assert b"Before you start" in page.body
     server = await orchestrator.claims.claim()
     path, token = f"/session/{server.id}", orchestrator.token_for(server.id)
     let_in = await fetch(f"{path}?token={token}", headers=PERSON | MOBILE)
@@ -588,7 +589,9 @@ async def test_a_guarded_cookie_is_tied_too(running: Running) -> None:
     secure = {"X-Forwarded-Proto": "https", "Host": "notebooks.test"}
     taken = await fetch("/spawn", method="POST", headers=HTML | FORM | MOBILE | secure, body="")
     sent = {"Cookie": f"__Host-tmpnb-visitor-test-443={cookie(taken)}"}
-    assert asks(await fetch("/", headers=PERSON | HOME | secure | sent))
+    led = await fetch("/lab", headers=PERSON | HOME | secure | sent)
+    assert (led.code, led.headers["Location"]) == (302, "/spawn/lab"), "the fragment stays"
+    assert asks(await fetch("/spawn/lab", headers=PERSON | HOME | secure | sent))
 
 
 async def test_notebooks_cannot_tell_who_shares_a_network(running: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -15,7 +16,7 @@ from tornado.httpclient import HTTPResponse
 from tmpnb import brand
 from tmpnb.brand import Brand
 from tmpnb.errors import SpawnerError
-from tmpnb.server import Phase
+from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.subdomains import Subdomains
@@ -277,10 +278,11 @@ class TestPages:
         arrived = await fetch(f"{path}?token={browser.token}", headers=PERSON)
         cookie = {"Cookie": arrived.headers["Set-Cookie"].partition(";")[0]}
         form = urlencode({"token": browser.token, "do": "keep"})
+        by_form = await fetch(path, method="POST", headers=FORM, body=form)
         for page in (
             await fetch(path, headers=PERSON | cookie),
             await fetch(arrived.headers["Location"], headers=PERSON),
-            await fetch(path, method="POST", headers=FORM, body=form),
+            await fetch(by_form.headers["Location"], headers=PERSON),
         ):
             assert page.code == 404
             assert f'name="token" value="{browser.token}"'.encode() in page.body
@@ -300,7 +302,7 @@ class TestPages:
                     headers=FORM,
                     body=urlencode({"token": token}),
                 )
-                assert page.code == 403
+                assert page.code == (200 if "brand" in changes else 403)
                 assert (hidden in page.body) is is_carried
                 assert (b'name="token"' in page.body) is is_carried
 
@@ -414,14 +416,140 @@ async def test_who_fails_at_their_turn_goes_behind_the_others_and_is_counted(
     assert starts == 1
 
 
-async def test_a_page_without_scripts_is_not_told_that_it_looks_again(running: Running) -> None:
-    fetch = running.public()
-    browser = await ended(running, fetch)
-    await running.world.until_ready(3)
-    for _ in range(3):
-        await running.world.orchestrator.claims.claim()
-    for path, by_itself in ((f"/spawn/user/{browser.id}/lab", False), ("/spawn/lab", True)):
-        page = await browser.post(path)
-        assert page.code == 503
-        assert (b"looks again by itself" in page.body) is by_itself
-        assert (b'http-equiv="refresh"' in page.body) is by_itself
+class TestLine:
+    """A full pool: who reopens waits as everybody does."""
+
+    async def test_a_form_leads_to_a_page_that_keeps_the_place(self, running: Running) -> None:
+        fetch = running.public()
+        browser = await ended(running, fetch)
+        await running.world.until_ready(3)
+        others = [await running.world.orchestrator.claims.claim() for _ in range(3)]
+        had, link = browser.id, f"/spawn/user/{browser.id}/lab/tree/a%20b.ipynb?x=1"
+        form = FORM | browser.cookie
+        sent_on = await fetch(link, method="POST", headers=form, body="", loads=False)
+        assert (sent_on.code, "Retry-After" in sent_on.headers) == (303, False)
+        assert sent_on.headers["Location"].startswith(f"{link}&tmpnb-form=")
+        clean = await fetch(sent_on.headers["Location"], headers=PERSON | browser.cookie)
+        assert (clean.code, clean.headers["Location"]) == (302, link)
+        tickets = set()
+        for _ in range(3):  # reloads, also those of a page without scripts
+            page = await fetch(link, headers=PERSON | browser.cookie)
+            assert page.code == 503
+            assert page.headers["Retry-After"]
+            assert b'http-equiv="refresh"' in page.body
+            tickets.add(re.findall(b'name="ticket" value="([^"]+)"', page.body)[0])
+        assert len(tickets) == 1
+        assert running.world.orchestrator.claims.waiting == 1
+        running.world.orchestrator.claims.close(others[0])
+        await running.world.until_ready(1)
+        led = await fetch(link, headers=PERSON | browser.cookie)
+        assert led.code == 302
+        assert led.headers["Location"].startswith(f"/user/{had}/lab/tree/a%20b.ipynb?x=1&token=")
+
+    async def test_without_cookies_the_address_keeps_it_where_it_was_given(
+        self, running: Running
+    ) -> None:
+        fetch = running.public()
+        browser = await ended(running, fetch, cookies=False)
+        await running.world.until_ready(3)
+        others = [await running.world.orchestrator.claims.claim() for _ in range(3)]
+        body = urlencode({"token": browser.token})
+        path = f"/spawn/user/{browser.id}/lab"
+        sent_on = await fetch(path, method="POST", headers=FORM, body=body, loads=False)
+        address = sent_on.headers["Location"]
+        assert browser.token not in address
+        for _ in "ab":
+            page = await fetch(address, headers=PERSON)
+            assert page.code == 503
+            assert f'name="token" value="{browser.token}"' in page.body.decode()
+        assert running.world.orchestrator.claims.waiting == 1
+        elsewhere = PERSON | {"X-Forwarded-For": "203.0.113.9"}
+        foreign = await fetch(address, headers=elsewhere)
+        assert foreign.code == 200
+        assert browser.token.encode() not in foreign.body
+        running.world.orchestrator.claims.close(others[0])
+        await running.world.until_ready(1)
+        led = await fetch(address, headers=PERSON)
+        assert led.headers["Location"].startswith(f"/user/{browser.id}/lab?token=")
+
+    async def test_a_script_keeps_place_and_link(self, running: Running) -> None:
+        fetch = running.public()
+        browser = await ended(running, fetch)
+        await running.world.until_ready(3)
+        others = [await running.world.orchestrator.claims.claim() for _ in range(3)]
+        path = f"/spawn/user/{browser.id}/lab/tree/a.ipynb"
+        headers = SCRIPT | browser.cookie
+        waits = json.loads((await fetch(path, method="POST", headers=headers)).body)
+        assert waits["position"] == 1
+        running.world.orchestrator.claims.close(others[0])
+        form = {"Content-Type": FORM["Content-Type"]}
+        body = urlencode({"ticket": waits["ticket"], "wait": "20"})
+        led = await fetch(path, method="POST", headers=headers | form, body=body)
+        assert json.loads(led.body)["url"].startswith(f"/user/{browser.id}/lab/tree/a.ipynb?token=")
+
+
+class TestFresh:
+    """A fresh start from the page beside a notebook ends that one, whatever the browser keeps."""
+
+    @pytest.mark.parametrize("cookies", [True, False])
+    async def test_it_ends_the_notebook_of_the_page(self, running: Running, cookies: bool) -> None:
+        browser = Browser(running.public(), cookies=cookies)
+        await browser.post("/spawn/lab")
+        had, token = browser.id, browser.token
+        await running.world.until_ready(2)
+        answer = await browser.post("/spawn", fresh="1", server=had, token=token)
+        assert answer.code == 303
+        assert browser.id != had
+        farewell = running.world.orchestrator.farewell(had)
+        assert farewell.reason is StopReason.CLOSED
+        assert running.taken == 2
+
+    async def test_another_notebook_of_the_browser_goes_on(self, running: Running) -> None:
+        fetch = running.public()
+        mine, theirs = Browser(fetch), Browser(fetch)
+        await mine.post("/spawn/lab")
+        await theirs.post("/spawn/lab")
+        own = mine.id
+        await mine.post("/spawn", fresh="1", server=theirs.id, token=theirs.token)
+        assert running.world.orchestrator.claims.live(own) is not None
+        assert running.world.orchestrator.claims.live(theirs.id) is None
+
+    @pytest.mark.parametrize("token", ["", "0" * 64])
+    async def test_without_its_token_no_other_notebook_ends(
+        self, running: Running, token: str
+    ) -> None:
+        fetch = running.public()
+        mine, theirs = Browser(fetch), Browser(fetch)
+        await mine.post("/spawn/lab")
+        await theirs.post("/spawn/lab")
+        own = mine.id
+        await mine.post("/spawn", fresh="1", server=theirs.id, token=token)
+        assert running.world.orchestrator.claims.live(theirs.id) is not None
+        assert running.world.orchestrator.claims.live(own) is None, "their own, as ever"
+
+    async def test_a_page_that_asks_first_loses_neither_wish_nor_proof(
+        self, running: Running
+    ) -> None:
+        browser = Browser(running.public(), cookies=False)
+        await browser.post("/spawn/lab")
+        had, token = browser.id, browser.token
+        terms = Brand(terms=brand.terms("terms.txt", b"Be kind."))
+        fetch = running.public(brand=terms)
+        body = urlencode({"fresh": "1", "server": had, "token": token})
+        page = await fetch("/spawn", method="POST", headers=FORM, body=body)
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', page.body.decode()))
+        assert running.world.orchestrator.claims.live(had) is not None, "nothing has ended yet"
+        assert terms.terms is not None
+        expected = {"agree": terms.terms.version, "token": token, "server": had, "fresh": "1"}
+        assert hidden == expected
+        led = await fetch("/spawn", method="POST", headers=FORM, body=urlencode(hidden))
+        assert led.headers["Location"].startswith("/user/")
+        assert running.world.orchestrator.claims.live(had) is None
+
+    async def test_no_link_ends_anything(self, running: Running) -> None:
+        fetch = running.public()
+        browser = Browser(fetch)
+        await browser.post("/spawn/lab")
+        query = urlencode({"fresh": "1", "server": browser.id, "token": browser.token})
+        await fetch(f"/spawn?{query}", headers=PERSON | browser.cookie)
+        assert running.world.orchestrator.claims.live(browser.id) is not None

@@ -43,8 +43,11 @@ class Owner:
         self.cookie = cookie_of(running.world.orchestrator, SESSION, server.id)
 
     async def post(self, fetch: Fetch, path: str = "", **form: str) -> HTTPResponse:
+        """Send a form from a browser that keeps no cookie; return the page that it leads to."""
         body = urlencode({"token": self.token} | form)
-        return await fetch(self.path + path, method="POST", headers=FORM, body=body)
+        answer = await fetch(self.path + path, method="POST", headers=FORM, body=body)
+        is_sent_on = answer.code == 303
+        return await fetch(location(answer), headers=PERSON) if is_sent_on else answer
 
 
 async def owner_in(running: Running) -> Owner:
@@ -82,7 +85,7 @@ class TestToken:
         first = await fetch(f"{owner.path}?token={owner.token}", headers=PERSON)
         shown = await fetch(location(first), headers=PERSON)
         assert shown.code == 200
-        assert shown.body.count(f'name="token" value="{owner.token}"'.encode()) == 3
+        assert shown.body.count(f'name="token" value="{owner.token}"'.encode()) == 4
         kept = await owner.post(fetch, do="keep")
         assert kept.code == 200
         assert b"It is kept" in kept.body
@@ -131,7 +134,7 @@ class TestPage:
     async def test_it_says_how_long_and_leads_back(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)
         text = (await fetch(owner.path, headers=PERSON | owner.cookie)).body.decode()
-        assert '<span id="left">2 minutes</span> left' in text  # 100 seconds
+        assert "<h1>2 minutes left</h1>" in text  # 100 seconds
         assert "Unless you use it, it closes at" in text
         assert "1970-01-12 13:4" in text
         assert f'href="/user/{owner.server.id}/?token={owner.token}"' in text
@@ -140,7 +143,7 @@ class TestPage:
         fetch, owner = running.public(), await owner_in(running)
         running.world.clock.advance(95)
         answer = await owner.post(fetch, do="keep")
-        assert b'<span id="left">2 minutes</span> left' in answer.body
+        assert b"<h1>2 minutes left</h1>" in answer.body
         assert b"It is kept until <time" in answer.body
         running.world.clock.advance(95)
         await running.world.cull()
@@ -163,14 +166,30 @@ class TestPage:
         owner.server.kept_at = running.world.clock()
         text = (await fetch(owner.path, headers=PERSON | owner.cookie)).body.decode()
         assert '<form id="keep" method="post" hidden>' in text
-        assert '<span id="left">1 minute</span> left' in text
+        assert "<h1>1 minute left</h1>" in text
+
+    @pytest.mark.parametrize("do", ["keep", "stop"])
+    async def test_a_form_leads_to_a_page_that_back_and_reload_find_again(
+        self, running: Running, do: str
+    ) -> None:
+        fetch, owner = running.public(), await owner_in(running)
+        body = urlencode({"token": owner.token, "do": do})
+        headers = FORM | owner.cookie
+        answer = await fetch(owner.path, method="POST", headers=headers, body=body)
+        assert location(answer) == owner.path + ("?kept=yes" if do == "keep" else "")
+        for _ in "ab":
+            page = await fetch(location(answer), headers=PERSON | owner.cookie)
+            assert page.code == (200 if do == "keep" else 404)
+            assert (b"It is kept until" in page.body) is (do == "keep")
+        cookieless = await fetch(owner.path, method="POST", headers=FORM, body=body)
+        assert "arrival=" in location(cookieless)
+        assert owner.token not in location(cookieless)
 
     async def test_to_stop_it_says_so_at_once_and_later(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)
         answer = await owner.post(fetch, do="stop")
-        assert answer.code == 200
-        assert b"This notebook is being stopped" in answer.body
-        assert b"Reopen" not in answer.body
+        assert answer.code == 404
+        assert b"stopped by the one who had it" in answer.body
         assert owner.server.reason is StopReason.CLOSED
         await running.world.until_gone(owner.server.id)
         for path in (owner.path, f"/user/{owner.server.id}/lab"):

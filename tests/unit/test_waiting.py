@@ -90,15 +90,14 @@ class TestLine:
         with pytest.raises(LineFullError):
             line.join()
 
-    def test_the_estimate_follows_the_pace_and_is_honest_without_one(self) -> None:
+    def test_the_pace_is_that_of_late_and_there_is_none_before_two(self) -> None:
         clock = FakeClock()
         line = Line(clock, longest=10)
-        assert line.estimate(1) is None
+        assert line.pace() is None
         for _ in range(4):
             line.admit(line.join())
             clock.advance(30)
-        assert line.estimate(1) == pytest.approx(30, abs=1)
-        assert line.estimate(3) == pytest.approx(90, abs=1)
+        assert line.pace() == pytest.approx(30, abs=1)
 
 
 async def test_fifty_visitors_on_a_pool_of_ten_are_all_served_in_order_each_once() -> None:

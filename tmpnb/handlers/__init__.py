@@ -15,16 +15,16 @@ from tmpnb.handlers.embed import DAY, HOUR, AssetHandler, EmbeddableHandler, Emb
 from tmpnb.handlers.fallback import NotFoundHandler
 from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import AdminReadyHandler, HealthHandler, ReadyHandler, TroubleHandler
+from tmpnb.handlers.info import InfoHandler
 from tmpnb.handlers.invite import InviteHandler
 from tmpnb.handlers.openapi import OpenAPIHandler
 from tmpnb.handlers.pages import (
     USER_REDIRECT,
-    InfoHandler,
     LoadingHandler,
-    ReopenHandler,
     SpawnHandler,
     UserRedirectHandler,
 )
+from tmpnb.handlers.reopen import ReopenHandler
 from tmpnb.handlers.server_hosts import server_host_table
 from tmpnb.handlers.servers import ExtendHandler, ServerHandler
 from tmpnb.handlers.session import FilesHandler, SessionHandler

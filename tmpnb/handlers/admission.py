@@ -48,13 +48,16 @@ async def admit(handler: QuestionHandler, action: str, *, is_known: bool) -> Adm
     except PassphraseError as error:
         if handler.wants_json():
             raise
+        if handler.request.method == "POST":
+            handler.show_after_post(action, wrong="1" if error.was_wrong else "")
+            return None
         handler.page(
             "passphrase.html",
             403,
             action=action,
-            was_wrong=error.was_wrong,
+            was_wrong=bool(handler.from_form("wrong")),
             agree=handler.agreed_now,
-            fresh=handler.get_body_argument("fresh", ""),
+            fresh=handler.from_form("fresh"),
             answer=handler.answered(),
         )
         return None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tmpnb.handlers.browser import BrowserHandler
+from tmpnb.handlers.after_post import AfterPostHandler
 from tmpnb.ties import TERMS
 
 COOKIE = "tmpnb-terms"
 REMEMBERED = 365 * 24 * 3600  # seconds
 
 
-class AgreementHandler(BrowserHandler):
+class AgreementHandler(AfterPostHandler):
     """A page whose visitor may have to agree to the terms of use first.
 
     The form of the terms carries the agreement itself, so it works where a frame of another
@@ -25,9 +25,9 @@ class AgreementHandler(BrowserHandler):
 
     @property
     def agreed_now(self) -> str:
-        """The version of the terms that this very request agrees to; empty for none."""
+        """The version of the terms that this request, or its form, agrees to; empty for none."""
         terms = self.site.brand.terms
-        agreed = self.get_body_argument("agree", "")
+        agreed = self.from_form("agree")
         return agreed if terms is not None and agreed == terms.version else ""
 
     def note_agreement(self) -> None:
@@ -36,10 +36,14 @@ class AgreementHandler(BrowserHandler):
             value = self.seal(COOKIE, TERMS, self.agreed_now)
             self.set_lasting_cookie(COOKIE, value, path="/", age=REMEMBERED)
 
-    def ask_to_agree(self, spawn_url: str, status: int = 200) -> None:
+    def ask_to_agree(self, spawn_url: str) -> None:
         """Finish with the terms and a button that goes on to `spawn_url`."""
         terms = self.site.brand.terms
         assert terms is not None  # noqa: S101 - `must_agree` has said so
-        fresh = self.get_body_argument("fresh", "")
-        said = {"terms_text": terms.text, "agree": terms.version, "fresh": fresh}
-        self.page("terms.html", status, spawn_url=spawn_url, **said)
+        self.page(
+            "terms.html",
+            spawn_url=spawn_url,
+            terms_text=terms.text,
+            agree=terms.version,
+            fresh=self.from_form("fresh"),
+        )

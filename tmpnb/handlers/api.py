@@ -11,8 +11,9 @@ from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.browser import BrowserHandler
+from tmpnb.handlers.info import stats
 from tmpnb.handlers.operator import OperatorHandler
-from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds, stats
+from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds
 from tmpnb.server import base_url
 
 LONGEST_WAIT = 60.0  # seconds

@@ -18,6 +18,7 @@ from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cookie_names import own
 from tmpnb.cors import Cors
+from tmpnb.forms import Forms
 from tmpnb.gate import Gate
 from tmpnb.handlers.counted import CountedHandler
 from tmpnb.links import BadLinkError
@@ -105,6 +106,7 @@ class Site:
     hosts: PublicHosts = field(default_factory=PublicHosts)  # under which notebooks are given out
     brand: Brand = field(default_factory=Brand)
     notice: Notice = field(default_factory=Notice)
+    forms: Forms = field(default_factory=Forms)  # that led to a page of ours
     frame_ancestors: str = "'self'"  # sources allowed to frame our pages, as in CSP
     cors: Cors = field(default_factory=Cors)
     open_files: int = 0  # that this process may have
@@ -119,7 +121,8 @@ class BaseHandler(CountedHandler):
 
     site: Site
     for_pages_of = "same-origin"  # whose pages may load this as a part, unseen by their scripts
-    proof = ""  # the token of an ended server, from one who had it: carried on by our pages
+    proof = ""  # the token of a server, from one who has it or had it: carried on by our pages
+    proof_of = ""  # the id of that server, where the address does not have it
     measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
@@ -243,6 +246,7 @@ class BaseHandler(CountedHandler):
             static=self.static_url,
             parents=self.site.frame_ancestors,
             proof=self.proof,
+            proof_of=self.proof_of,
             status=status,
             **values,
         )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tornado.web import HTTPError
 
-from tmpnb import links, visit
+from tmpnb import estimate, links, visit
 from tmpnb.handlers.admission import admit
-from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.question import ASK, CODE, GO_ON, WORDS, QuestionHandler
 from tmpnb.links import Link
 from tmpnb.taking import Wish
@@ -23,6 +21,7 @@ RETRY_WHEN_FULL = 10  # seconds
 FROM_ELSEWHERE = "A notebook is taken from this site's own page only."
 IN_A_SANDBOX = "The page around this frame keeps it in a sandbox. Open it in a tab of its own."
 USER_REDIRECT = "/hub/user-redirect"
+SPAWN = "/spawn"
 NOT_AGREED = "Agree to the terms of use first: load this page again."
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
@@ -57,8 +56,11 @@ class PageHandler(QuestionHandler):
             return
         # Not where a planted cookie comes alone: the form leads to where all of them come.
         strangers = self.strangers() if self.can_ask() and self.is_told_all() else []
+        if strangers and not self.request.path.startswith(SPAWN):
+            self.redirect(self.spawn_url())  # its form has no address, which keeps the fragment
+            return
         if strangers:
-            self.ask_which(strangers, self.spawn_url())
+            self.ask_which(strangers)
             return
         self.page(
             "loading.html",
@@ -91,12 +93,19 @@ class SpawnHandler(PageHandler):
     """`/spawn` and any path below it: takes a server and sends the visitor there."""
 
     lasting = frozenset({"GET", "POST"})
-    spawn_path = "/spawn"
+    spawn_path = SPAWN
     server_id = ""  # that the server shall have; empty: any
-    looks_by_itself = True  # whether a page that waits may load itself again without a script
+
+    async def prepare(self) -> None:
+        """Take the proof of a form that starts fresh in place of a server."""
+        await super().prepare()
+        server_id, token = self.from_form("server"), self.from_form("token")
+        orchestrator = self.site.orchestrator
+        if orchestrator.is_id(server_id) and same(token, orchestrator.token_for(server_id)):
+            self.proof, self.proof_of, self.measured = token, server_id, False
 
     async def post(self, *_: str) -> None:
-        """Take a server: 303 to it for a form, its URL as JSON for a script.
+        """Take a server: 303 to it, or to the page that follows; its URL as JSON for a script.
 
         A visitor who has a server gets that one again, unless the body says `fresh=1`.
         Who has not said the passphrase, if there is one, gets a page that asks for it, and
@@ -117,21 +126,41 @@ class SpawnHandler(PageHandler):
             error = {"code": "terms_not_agreed", "message": NOT_AGREED}
             self.write_json({"error": error}, 403)
         else:
-            self.ask_to_agree(self.spawn_url(), 403)
+            self.show_after_post(self.spawn_url())
 
     async def get(self, *_: str) -> None:
-        """Take a server for a person who follows a link, as the original did."""
+        """Take a server for a person who follows a link, as the original did, or a form."""
         if visit.is_prefetch(self.request.headers):
             raise HTTPError(503, reason="Notebooks are not fetched ahead.")
-        may_take = visit.may_take(self.request.headers, self.site.public_url)
-        if self.must_agree() or not may_take:
+        if self._is_known_by_cookie():
+            self.redirect(self.spawn_url())
+        elif self.must_agree() or not self.may_take_by_link():
             self.show_loading(Autostart.NO)
-            return
-        await self._take(status=302)
+        else:
+            await self._take(status=302)
 
     async def head(self, *_: str) -> None:
         """Answer with the loading page's headers; takes nothing."""
         self.show_loading(Autostart.NO)
+
+    def may_take_by_link(self) -> bool:
+        """Whether a GET may take a server."""
+        return self.goes_on() or visit.may_take(self.request.headers, self.site.public_url)
+
+    def goes_on(self) -> bool:
+        """Whether the visitor has pressed a button before: a form led here, or they wait."""
+        return self.has_come_from_form() or self.site.arrivals.taking.waits(self.visitor())
+
+    def _is_known_by_cookie(self) -> bool:
+        """Whether the place of a form is that of the cookie, so that the address needs no key.
+
+        An address that somebody hands on has the place of nobody then.
+        """
+        ticket, visitor = self.from_form("ticket"), self.visitor()
+        if self.from_form("token") and not self.site.visitors.had(visitor, self.server_id):
+            return False
+        is_theirs = bool(ticket) and self.site.visitors.ticket_of(visitor) == ticket
+        return is_theirs and not visitor.is_new and self.has_come_from_form()
 
     async def _take(self, status: int) -> None:
         link = self.link()
@@ -140,8 +169,8 @@ class SpawnHandler(PageHandler):
         if (visitor.is_new or goes_on) and self._has_asked(by_any=goes_on):
             return
         self.note_agreement()
-        fresh = bool(self.get_body_argument("fresh", ""))
-        known = not fresh and self.site.arrivals.taking.is_known(visitor, self.wished_id())
+        fresh = bool(self.get_body_argument("fresh", ""))  # by a button alone: it ends what is
+        known = not self.from_form("fresh") and self.is_known(visitor)
         admission = await admit(self, self.spawn_path + link.suffix, is_known=known)
         if admission is None:
             return
@@ -188,22 +217,32 @@ class SpawnHandler(PageHandler):
         strangers = self.strangers()
         if not strangers:
             return False
-        if self.can_ask():
-            self.ask_which(strangers, self.spawn_url())
+        if self.can_ask() and self.request.method == "POST":
+            self.show_after_post(self.spawn_url())
+        elif self.can_ask():
+            self.ask_which(strangers)
         else:
             self.write_json({"error": {"code": CODE, "message": WORDS}}, 409)
         return True
 
     def asker(self) -> Visitor:
-        """Return whose browser asks."""
-        return self.visitor()
+        """Return whose browser asks; who starts fresh in place of a server shows its token."""
+        visitor = self.visitor()
+        is_theirs = self.site.arrivals.taking.has(visitor, self.proof_of)
+        if is_theirs or not (self.proof_of and self.from_form("fresh")):
+            return visitor
+        return Visitor(f"of-{self.proof_of}", self.proof_of, is_lent=True)
+
+    def is_known(self, visitor: Visitor) -> bool:
+        """Whether a visitor comes back to what they have."""
+        return self.site.arrivals.taking.is_known(visitor, self.wished_id())
 
     def wished_id(self) -> str:
         """Return the id that the server is to have; empty for any."""
         return ""
 
     def _ticket_id(self) -> str:
-        return self.get_body_argument("ticket", "")
+        return self.from_form("ticket")
 
     def _patience(self) -> float:
         return min(seconds(self.get_body_argument("wait", "0")), LONGEST_POLL)
@@ -216,6 +255,11 @@ class SpawnHandler(PageHandler):
         return "application/json" in self.request.headers.get("Accept", "")
 
     def _let_wait(self, place: Place) -> None:
+        if self.request.method == "POST" and not self._by_script():
+            # What there was to end has ended.
+            done = {"fresh": "", "server": ""} | ({"token": ""} if self.proof_of else {})
+            self.show_after_post(self.spawn_url(), ticket=place.ticket, **done)
+            return
         numbers = self.pool_numbers()
         starting = bool(numbers["starting"])
         retry_after = RETRY_WHEN_STARTING if starting else RETRY_WHEN_FULL
@@ -229,84 +273,9 @@ class SpawnHandler(PageHandler):
             503,
             spawn_url=self.spawn_url(),
             agree=self.agreed_now,
-            by_itself=self.looks_by_itself,
+            takes=estimate.words(place.estimate),
             **told,
         )
-
-
-class ReopenHandler(SpawnHandler):
-    """`/spawn/user/<id>/…`: an empty server at the address of one that this browser had.
-
-    That server keeps its secret, so that an open tab can save there. Anybody else is sent to
-    a server of their own, or to their place in line, as by `/spawn`.
-    """
-
-    lasting = frozenset({"POST"})
-    measured = False  # its pages may carry the secret
-    looks_by_itself = False  # a GET starts nothing here
-
-    async def prepare(self) -> None:
-        """Take the server's id from the path, and its token from a form that carries it.
-
-        Raises:
-            HTTPError: 404, no server here has an id of this form.
-        """
-        await super().prepare()
-        self.server_id = self.path_args[0]
-        if not self.site.orchestrator.is_id(self.server_id):
-            raise HTTPError(404)
-        self.spawn_path = f"/spawn/user/{self.server_id}"
-        token = self.get_body_argument("token", "")
-        if same(token, self.site.orchestrator.token_for(self.server_id)):
-            self.proof = token
-
-    async def get(self, *_: str) -> None:
-        """Show the button; a GET starts nothing here."""
-        self.show_loading(Autostart.NO)
-
-    head = get
-
-    def asker(self) -> Visitor:
-        """Return who asks; browsers that keep no cookie are one for each token they show."""
-        visitor = self.visitor()
-        is_known = not visitor.is_new or not self.proof
-        return (
-            visitor if is_known else Visitor(f"of-{self.server_id}", self.server_id, is_lent=True)
-        )
-
-    def leads_somewhere(self, visitor: Visitor) -> bool:
-        """Whether a visitor has something, or had the server of this address."""
-        had = self.site.visitors.had(visitor, self.server_id)
-        return had or super().leads_somewhere(visitor)
-
-    def wished_id(self) -> str:
-        """Return the id of the past if this browser had it."""
-        had = self.proof or self.site.visitors.had(self.visitor(), self.server_id)
-        return self.server_id if had else ""
-
-
-class InfoHandler(BaseHandler):
-    """`/info`: the pool in numbers, for people."""
-
-    measured = True
-
-    async def get(self) -> None:
-        """Show the numbers of `/api/stats`; the page's script keeps them fresh."""
-        self.page("info.html", stats=stats(self))
-
-    head = get
-
-
-def stats(handler: BaseHandler) -> dict[str, Any]:
-    """Return the body of `/stats`: the original's keys and those added to them."""
-    numbers = handler.site.orchestrator.pool.stats().as_dict()
-    return {
-        **numbers,
-        "waiting": handler.site.orchestrator.claims.waiting,
-        "claims_refused_by_limit_total": handler.site.gate.limits.refused,
-        "version": handler.site.version,
-        "container_image": handler.site.orchestrator.image,
-    }
 
 
 def seconds(text: str) -> float:

@@ -71,18 +71,18 @@ class QuestionHandler(AgreementHandler):
         To start afresh they may have been asked in another network, for some have a new address
         in each request. A site may have such an offer too: it gives no more than a link.
         """
-        choice, offer = self.get_body_argument("choice", ""), self.get_body_argument("offer", "")
+        choice, offer = self.from_form("choice"), self.from_form("offer")
         counts = self._offered(offer) is not None
         if choice == AFRESH and self._may_take():
             counts = self._opened(offer) is not None
         if choice not in (GO_ON, AFRESH) or not counts:
             return Answer()
-        return Answer(choice, offer, self.get_body_argument("pass", ""))
+        return Answer(choice, offer, self.from_form("pass"))
 
     def _may_take(self) -> bool:
         """Whether a link could take a server like this, or our own page asks."""
         by_link = visit.may_take(self.request.headers, self.site.public_url)
-        return by_link or self.is_own_page()
+        return by_link or self.is_own_page() or self.has_come_from_form()
 
     def is_answer_in_vain(self) -> bool:
         """Whether a form of such a page comes too late, or from yet another network."""
@@ -119,7 +119,7 @@ class QuestionHandler(AgreementHandler):
         answer = self.answered()
         if answer.choice == GO_ON:
             return self._overlooked(answer)
-        if answer.choice or self.get_body_argument("fresh", "") or not self.visitor().is_new:
+        if answer.choice or self.from_form("fresh") or not self.visitor().is_new:
             return []
         return sorted(self._each(self.named_elsewhere()), key=self._taken_at, reverse=True)
 
@@ -162,12 +162,11 @@ class QuestionHandler(AgreementHandler):
             "Accept", ""
         )
 
-    def ask_which(self, strangers: list[Visitor], action: str) -> None:
-        """Finish with the question.
+    def ask_which(self, strangers: list[Visitor]) -> None:
+        """Finish with the question, whose forms go to the address of this request.
 
         Args:
             strangers: Whom cookies name; one at least.
-            action: Where the forms go.
 
         The page of a notebook, of one origin with it, may not lay it under a button of its own.
         """
@@ -180,7 +179,7 @@ class QuestionHandler(AgreementHandler):
         terms = self.site.brand.terms
         self.page(
             "question.html",
-            action=action,
+            action="",
             choices=[self._choice(stranger, here) for stranger in strangers],
             held=self._held(),
             agree=terms.version if terms and not self.must_agree() else "",

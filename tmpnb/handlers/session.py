@@ -30,6 +30,7 @@ from tmpnb.tokens import same
 log = logging.getLogger(__name__)
 
 COOKIE = "tmpnb-session"
+KEPT = "kept=yes"  # in the query, once it was kept
 ARRIVAL = 60  # seconds in which a browser that keeps no cookie must follow the redirect
 SLOWEST = 60.0  # seconds in which a visitor must take one piece of an archive
 FROM_ELSEWHERE = "This is done from the page of the notebook only."
@@ -64,6 +65,25 @@ class OwnPageHandler(BrowserHandler):
         if not same(self.get_body_argument("token", ""), self.expected(server_id)):
             raise HTTPError(403, reason=NO_KEY)
 
+    def arriving(self, server_id: str) -> str:
+        """Return the page's address for who may keep no cookie; good for a minute.
+
+        Who comes there with the cookie is sent on at once.
+        """
+        until = int(time.time()) + ARRIVAL
+        arrival = f"{until}.{self._sign_arrival(server_id, until)}"
+        return f"/session/{server_id}?arrival={arrival}"
+
+    def lead_back(self, server_id: str, query: str = "") -> None:
+        """Answer a form, that has shown the token, by way of a redirect to the page."""
+        if self.has_cookie(server_id):
+            self.redirect(f"/session/{server_id}{'?' if query else ''}{query}", status=303)
+        else:
+            self.redirect(f"{self.arriving(server_id)}{'&' if query else ''}{query}", status=303)
+
+    def _sign_arrival(self, server_id: str, until: int) -> str:
+        return self.site.orchestrator.tokens.sign(f"arrival:{server_id}:{until}")
+
     def claimed(self, server_id: str) -> NotebookServer | None:
         """Return the live server, to one who has shown its token; else the answer is sent.
 
@@ -74,7 +94,9 @@ class OwnPageHandler(BrowserHandler):
         server = orchestrator.claims.live(server_id)
         if server is not None:
             return server
-        if orchestrator.adopted:
+        if self.request.method == "POST" and orchestrator.adopted:
+            self.lead_back(server_id)
+        elif orchestrator.adopted:
             say_goodbye(self, server_id, token=self.expected(server_id))
         elif self.request.method == "POST":
             raise HTTPError(503, reason=NOT_YET)
@@ -93,7 +115,7 @@ class SessionHandler(OwnPageHandler):
         if token:
             self._let_in(server_id, token)
         elif self.has_cookie(server_id):
-            if self.request.query:
+            if self.request.query not in ("", KEPT):
                 self.redirect(self.request.path, status=303)
             else:
                 await self._show(server_id)
@@ -105,7 +127,7 @@ class SessionHandler(OwnPageHandler):
     head = get
 
     async def post(self, server_id: str) -> None:
-        """Do what the body says: `do=keep` or `do=stop`; then show what is."""
+        """Do what the body says, `do=keep` or `do=stop`; then lead back to what is."""
         self.check_form(server_id)
         wish = self.get_body_argument("do", "")
         if wish not in ("keep", "stop"):
@@ -115,10 +137,9 @@ class SessionHandler(OwnPageHandler):
             return
         if wish == "keep":
             self.site.orchestrator.claims.keep(server)
-            await self._show(server_id, kept=True)
         else:
             self.site.orchestrator.claims.close(server)
-            say_goodbye(self, server_id, status=200, token=self.expected(server_id))
+        self.lead_back(server_id, KEPT if wish == "keep" else "")
 
     def _let_in(self, server_id: str, token: str) -> None:
         """Take the token out of the address; a fragment stays, as browsers have it.
@@ -131,10 +152,7 @@ class SessionHandler(OwnPageHandler):
         age = int(self.site.remember_visitors)
         cookie = self.seal(COOKIE, SESSION, server_id)
         self.set_lasting_cookie(COOKIE, cookie, path=self.request.path, age=age)
-        # Only who comes back without the cookie needs this; all others are sent on at once.
-        until = int(time.time()) + ARRIVAL
-        arrival = f"{until}.{self._sign_arrival(server_id, until)}"
-        self.redirect(f"{self.request.path}?arrival={arrival}", status=303)
+        self.redirect(self.arriving(server_id), status=303)
 
     def _has_just_arrived(self, server_id: str) -> bool:
         until, _, signature = self.get_query_argument("arrival", "").partition(".")
@@ -143,10 +161,7 @@ class SessionHandler(OwnPageHandler):
         signed = same(signature, self._sign_arrival(server_id, int(until)))
         return signed and time.time() <= int(until)
 
-    def _sign_arrival(self, server_id: str, until: int) -> str:
-        return self.site.orchestrator.tokens.sign(f"arrival:{server_id}:{until}")
-
-    async def _show(self, server_id: str, *, kept: bool = False) -> None:
+    async def _show(self, server_id: str) -> None:
         server = self.claimed(server_id)
         if server is None:
             return
@@ -157,7 +172,7 @@ class SessionHandler(OwnPageHandler):
             token=self.expected(server_id),
             notebook=self.on_server(server_id, server.base_url),
             lifetime=lifetime,
-            kept=kept,
+            kept=self.get_query_argument("kept", "") == "yes",
             **outlook(lifetime),
         )
 

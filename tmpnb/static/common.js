@@ -2,6 +2,21 @@
 'use strict';
 
 const tmpnb = {
+  // Say it in the heading and in the title.
+  head(text) {
+    document.querySelector('h1').textContent = text;
+    document.title = `${text} · ${document.querySelector('.brand').textContent}`;
+  },
+
+  // Whether a page of our own host could lay the question under a button.
+  isWithin(at = window) {
+    if (at === window.top) return false;
+    try {
+      if (at.parent.origin === window.origin) return true;
+    } catch { /* another's */ }
+    return this.isWithin(at.parent);
+  },
+
   // Resolve as soon as a person can see this page.
   seen() {
     const events = ['visibilitychange', 'prerenderingchange'];

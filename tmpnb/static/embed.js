@@ -5,6 +5,10 @@
 (() => {
   const places = []; // { frame, origin, key, link } of each notebook that was opened
 
+  // The link past a notebook is there for the keyboard alone; it moves nothing in the article.
+  const UNSEEN = 'position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap';
+  const SEEN = 'position: absolute; z-index: 1; padding: .5em 1em; background: Canvas; color: LinkText; outline: 2px solid';
+
   const memory = (act) => {
     try { return act(window.sessionStorage); } catch { return null; } // there may be none
   };
@@ -62,6 +66,10 @@
     const end = make('span', { id: `tmpnb-end-${places.length}`, tabIndex: -1 });
     const skip = make('a', { href: `#${end.id}`, textContent: `Skip: ${title}` });
     for (const part of [skip, end]) part.dataset.tmpnbPart = '';
+    const cover = () => { skip.style.cssText = UNSEEN; };
+    skip.addEventListener('focus', () => { skip.style.cssText = SEEN; });
+    skip.addEventListener('blur', cover);
+    cover();
     place.prepend(skip, frame, end);
   };
 

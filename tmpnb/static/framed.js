@@ -41,7 +41,7 @@
   // In a sandbox we are nobody: no notebook would take anything from us.
   if (window.origin === 'null') {
     page.dataset.state = 'failed';
-    page.querySelector('h1').textContent = 'No notebook in this frame';
+    tmpnb.head('No notebook in this frame');
     page.querySelector('.status').textContent =
       'The page around it keeps it in a sandbox, where a notebook cannot run. Open it in a tab of its own:';
     page.querySelector('[data-framed]').className = 'button';

@@ -2,9 +2,10 @@
 'use strict';
 
 (() => {
-  const MAX_TRIES = 40; // without a free notebook
+  const MAX_TRIES = 40; // without a notebook
   const MAX_FAULTS = 6; // without a usable answer
   const DEADLINE = 60; // seconds for one answer
+  const GOES_ON = 'This page goes on by itself: leave it open.';
   const PROMPTS = { working: '[*]', waiting: '[…]', failed: '[!]' };
   const page = document.querySelector('main');
   const [form, button, hint] = ['form', 'button', '.hint'].map((s) => page.querySelector(s));
@@ -18,24 +19,14 @@
   // Whether JupyterLab's columns have no room here, on a phone upright or on its side.
   const isSmall = () => framed || matchMedia('(max-width: 767px), (max-height: 479px)').matches;
 
-  // Whether a page of our own host could lay the question under a button.
-  const isWithin = (at = window) => {
-    if (at === window.top) return false;
-    try {
-      if (at.parent.origin === window.origin) return true;
-    } catch { /* another's */ }
-    return isWithin(at.parent);
-  };
-
   const show = (state, heading, text) => {
     page.dataset.state = state;
     page.querySelector('.prompt').textContent = PROMPTS[state];
-    page.querySelector('h1').textContent = heading;
+    tmpnb.head(heading);
     page.querySelector('.status').textContent = text;
     button.textContent = state === 'working' ? 'Starting…' : 'Try now';
     button.setAttribute('aria-disabled', state === 'working');
     hint.textContent = '';
-    document.title = document.title.replace(/^.*·/, `${heading} ·`);
   };
 
   const later = (seconds) => {
@@ -46,8 +37,8 @@
   const wait = (body, asked) => {
     const { status, capacity, available, starting, ticket } = body;
     const [heading, text] = status === 'starting'
-      ? ['Notebooks are getting ready', `Ready so far: ${available} of ${capacity}. Getting ready: ${starting}.`]
-      : ['No notebook is free right now', `This service runs ${capacity} at a time. One becomes free when somebody leaves.`];
+      ? ['Notebooks are getting ready', `Ready so far: ${available} of ${capacity}. Getting ready: ${starting}. ${GOES_ON}`]
+      : ['No notebook is free right now', `This service runs ${capacity} at a time. One becomes free when somebody leaves. ${GOES_ON}`];
     show('waiting', heading, text);
     if (ticket) {
       follow(ticket, body);
@@ -63,7 +54,7 @@
     const tell = (now) => { hint.textContent = line.words(now); };
     line.ticket = ticket;
     tmpnb.tellPlace?.(ticket); // in an article
-    tell(place);
+    if (place) tell(place); // else the page tells already
     const word = await line.wait(ticket, tell);
     if (busy || word === 'replaced') return;
     patience = word === 'silent' ? line.PATIENCE : 0;
@@ -95,9 +86,10 @@
     if (body.status) {
       faults = 0;
       wait(body, asked);
-    } else if (error === 'which_notebook' && isWithin()) {
+    } else if (error === 'which_notebook' && tmpnb.isWithin()) {
       show('failed', 'Which notebook?', 'Open this page in a tab of its own to choose.');
     } else if (['passphrase_needed', 'which_notebook'].includes(error)) {
+      form.action += location.hash;
       form.submit(); // the answer to the plain form asks for it
     } else if (code >= 400 && code < 500) {
       show('failed', 'No notebook for now', body.error?.message ?? `The service answered ${code}.`);
@@ -109,12 +101,11 @@
   const ask = async () => {
     const signal = AbortSignal.timeout(DEADLINE * 1000);
     const headers = { Accept: 'application/json', 'X-Tmpnb-Ask': '1' }; // we can show the question
-    // To the terms of use, and the proof that this browser had a server: no cookie may say so.
-    const { agree, fresh, token } = form.elements;
+    // The terms agreed to, and the proof of a server: no cookie may say so.
+    const { agree, fresh, token, server } = form.elements;
     const place = new URLSearchParams({ ticket: line.ticket, wait: patience, small: Number(isSmall()) });
-    if (agree) place.set('agree', agree.value);
     if (fresh && !line.ticket) place.set('fresh', fresh.value); // once: it ends what there is
-    if (token) place.set('token', token.value);
+    for (const field of [agree, token, server]) if (field) place.set(field.name, field.value);
     const answer = await fetch(form.action, { method: 'POST', headers, body: place, signal });
     const body = (await answer.json().catch(() => null)) ?? {};
     const asked = Number(body.retry_after ?? answer.headers.get('Retry-After')) || 5;
@@ -129,7 +120,9 @@
     judge(await ask().catch(() => ({ body: {}, asked: 2 })));
   }
 
-  if (framed) page.querySelector('[data-framed]').hidden = false;
+  const out = page.querySelector('[data-framed]');
+  out.hidden = !framed;
+  out.href = location.href; // with what stands behind "#"
   // A sandboxed frame may not read our answer; there the plain form does it.
   if (window.origin === 'null') return;
 
@@ -143,7 +136,12 @@
   // Coming back here, or a browser restoring its tabs, is no wish for one more.
   const back = performance.getEntriesByType('navigation')[0]?.type === 'back_forward';
   const { autostart } = page.dataset;
-  const { ticket, position } = form.elements;
-  if (ticket) follow(ticket.value, { position: Number(position.value) });
+  const { ticket } = form.elements;
+  if (back && line.had && page.dataset.again) {
+    const script = document.createElement('script');
+    script.src = page.dataset.again;
+    document.head.append(script);
+  }
+  if (ticket) follow(ticket.value);
   else if (!back && (autostart === 'yes' || (autostart === 'top' && !framed))) attempt();
 })();

@@ -17,10 +17,18 @@ const line = {
   set ticket(value) {
     this.kept = value;
     try {
-      if (value) sessionStorage.setItem(this.KEY, value);
-      else sessionStorage.removeItem(this.KEY);
+      sessionStorage.setItem(this.KEY, value);
     } catch {
       // then a reload of the frame is a new visitor
+    }
+  },
+
+  // Whether this tab was led to a notebook before: then the ticket is there, and empty.
+  get had() {
+    try {
+      return sessionStorage.getItem(this.KEY) === '';
+    } catch {
+      return false;
     }
   },
 
@@ -49,12 +57,14 @@ const line = {
     });
   },
 
-  // "You are number 3 in line. That takes about 2 minutes."
+  // "You are number 3 in line. That takes about 20 seconds." As `words` of estimate.py has it.
   words({ position, estimate }) {
     const place = position === 1 ? 'You are next.' : `You are number ${position} in line.`;
     if (estimate === null || estimate === undefined) return place;
     const minutes = Math.max(1, Math.round(estimate / 60));
-    if (estimate < 45) return `${place} That takes less than a minute.`;
-    return `${place} That takes about ${minutes} minute${minutes === 1 ? '' : 's'}.`;
+    let about = minutes === 1 ? 'about a minute' : `about ${minutes} minutes`;
+    if (estimate < 10) about = 'a few seconds';
+    else if (estimate < 60) about = `about ${Math.round(estimate)} seconds`;
+    return `${place} That takes ${about}.`;
   },
 };

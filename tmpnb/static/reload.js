@@ -29,6 +29,9 @@
   const later = (tries) => {
     if (tries >= MAX_TRIES) {
       page.dataset.state = 'failed';
+      tmpnb.head('Your notebook does not answer');
+      page.querySelector('.prompt').textContent = '[!]';
+      page.querySelector('.status').textContent = 'It may be busy, or its server may have stopped.';
       hint.textContent = 'This page has stopped trying by itself.';
       return;
     }

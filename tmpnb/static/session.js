@@ -32,16 +32,17 @@
   const show = () => {
     const { expires_at: last, idle_at: first } = known;
     const keepable = first !== null && first < last;
-    page.querySelector('#left').textContent = duration((first ?? last) + ahead - Date.now() / 1000);
+    tmpnb.head(`${duration((first ?? last) + ahead - Date.now() / 1000)} left`);
     tell(page.querySelector('[data-when=expires]'), last);
-    if (keepable) tell(page.querySelector('[data-when=idle]'), first);
-    unused.hidden = !keepable;
+    const [sooner, later] = ['idle', 'expires'].map((when) => page.querySelector(`[data-when=${when}]`));
+    if (keepable) tell(sooner, first);
+    unused.hidden = !keepable || sooner.textContent === later.textContent;
     keep.hidden = first !== null && !keepable;
   };
 
   const end = (why) => {
     page.dataset.state = 'ended';
-    page.querySelector('h1').textContent = 'This notebook has ended';
+    tmpnb.head('This notebook has ended');
     status.textContent = why;
     for (const gone of page.querySelectorAll('form, details, .content > p:not(.status)')) gone.hidden = true;
     clearInterval(timer);
@@ -67,7 +68,15 @@
     ask().catch(() => {}); // no answer: the next may come
   };
 
+  // A link from the notebook's menu leads to one of the parts that are folded.
+  const unfold = () => {
+    const part = location.hash && document.getElementById(location.hash.slice(1));
+    if (part?.closest('details')) part.closest('details').open = true;
+  };
+
   const timer = setInterval(look, 5_000);
   document.addEventListener('visibilitychange', look);
+  window.addEventListener('hashchange', unfold);
+  unfold();
   show();
 })();

@@ -1,0 +1,40 @@
+"""Redirect after a POST, so that reload, Back and Forward send no form again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from tmpnb.handlers.browser import BrowserHandler
+from tmpnb.links import FORM_KEY
+
+# What the pages that lead to a notebook carry on. The passphrase itself is not among it.
+CARRIED = ("ticket", "agree", "fresh", "choice", "offer", "pass", "token", "server")
+
+
+class AfterPostHandler(BrowserHandler):
+    """A page that answers a form by way of a redirect, and knows afterwards what the form said."""
+
+    def from_form(self, name: str) -> str:
+        """Return a field of the form of this request, or of the one that led here."""
+        return self.get_body_argument(name, "") or (self._form() or {}).get(name, "")
+
+    def has_come_from_form(self) -> bool:
+        """Whether a form that is still remembered led to this address."""
+        return self._form() is not None
+
+    def show_after_post(self, address: str, **more: str) -> None:
+        """Lead a form on to the page that is its answer.
+
+        Args:
+            address: Of the page, with the query of its link.
+            more: What the page has to know besides the fields of the form.
+        """
+        fields = {name: self.from_form(name) for name in CARRIED} | more
+        key = self.site.forms.keep(self.network, fields)
+        if key:
+            address += f"{'&' if '?' in address else '?'}{FORM_KEY}={quote(key)}"
+        self.redirect(address, status=303)
+
+    def _form(self) -> Mapping[str, str] | None:
+        return self.site.forms.find(self.get_query_argument(FORM_KEY, ""), self.network)
