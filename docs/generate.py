@@ -24,6 +24,7 @@ from traitlets.config import Configurable
 from tmpnb import flags
 from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
+from tmpnb.metrics import METRICS
 from tmpnb.spawners import seccomp_rules
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
@@ -223,6 +224,18 @@ def calls_table() -> str:
     return "\n".join(rows)
 
 
+def metrics_table() -> str:
+    """Return each metric with its type, its labels with all their values, and its help."""
+    rows = ["| metric | type | labels | what it tells |", "|---|---|---|---|"]
+    for metric in METRICS:
+        labels = "<br>".join(
+            f"`{name}`" + (f": {', '.join(f'`{v}`' for v in values)}" if values else "")
+            for name, values in metric.labels.items()
+        )
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {_markdown(metric.help)} |")
+    return "\n".join(rows)
+
+
 FILES: Mapping[str, Callable[[], str]] = {  # generated as a whole, beside the code
     "tmpnb/spawners/seccomp_profile.json": seccomp_rules.text,
 }
@@ -234,6 +247,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "compose": compose_table,
         "settings": settings_tables,
     },
+    "docs/metrics.md": {"metrics": metrics_table},
     "docs/seccomp.md": {"calls": calls_table},
     "docs/sizing.md": {"sizes": sizes},
 }

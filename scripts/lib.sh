@@ -48,6 +48,18 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive quietly apt-install apt-get install -y --no-install-recommends "$@"
 }
 
+# apt_unpack PACKAGE DIRECTORY: only unpacks a Debian package there. To install some would start a service.
+apt_unpack() {
+  say "unpacking the Debian package $1 in $2"
+  mkdir -p "$2"
+  if can_apt; then quietly apt-update apt-get update; fi
+  (
+    log=$PWD/$CACHE/unpack-$1.log
+    cd "$2"
+    { apt-get download "$1" && dpkg-deb --extract "$1"_*.deb . && rm "$1"_*.deb; } >"$log" 2>&1
+  )
+}
+
 # end_engine PID: ends an engine that scripts/engine has started; nothing without a pid. Silent.
 end_engine() {
   [ -n "$1" ] || return 0

@@ -59,6 +59,15 @@ def thebe() -> Path:
     return path if path.exists() else missing("thebe: scripts/bootstrap local test")
 
 
+def prometheus(command: str) -> str:
+    """Return the path of a command of Prometheus: `prometheus` or `promtool`."""
+    path = (
+        f"{os.environ.get('PATH', '')}{os.pathsep}{ROOT / '.cache' / 'prometheus' / 'usr' / 'bin'}"
+    )
+    found = shutil.which(command, path=path)
+    return found or missing(f"{command}: apt-get install prometheus, which starts it, or unpack it")
+
+
 def axe() -> Path:
     """Return the script that checks accessibility."""
     path = NODE_MODULES / "axe-core" / "axe.min.js"

@@ -22,7 +22,15 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.reconcile": {"tmpnb.observation", "tmpnb.rotation", "tmpnb.server"},
     "tmpnb.moments": set(),
     "tmpnb.endings": {"tmpnb.moments", "tmpnb.server"},
-    "tmpnb.pool": {"tmpnb.endings", "tmpnb.errors", "tmpnb.server"},
+    "tmpnb.counts": set(),
+    "tmpnb.refusals": set(),
+    "tmpnb.pool": {
+        "tmpnb.counts",
+        "tmpnb.endings",
+        "tmpnb.errors",
+        "tmpnb.refusals",
+        "tmpnb.server",
+    },
     "tmpnb.backoff": set(),
     "tmpnb.links": {"tmpnb.errors", "tmpnb.server"},
     "tmpnb.origins": set(),
@@ -60,6 +68,7 @@ OUTSIDE = frozenset(
     [
         "asyncio",
         "docker",
+        "prometheus_client",
         "requests",
         "socket",
         "subprocess",
@@ -140,6 +149,10 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_only_the_docker_spawner_knows_docker() -> None:
     users = users_of("docker") | users_of("requests") | users_of("urllib3")
     assert {name for name in users if not name.startswith("tmpnb.spawners.docker")} == set()
+
+
+def test_only_one_module_knows_the_library_of_metrics() -> None:
+    assert users_of("prometheus_client") == {"tmpnb.exposition"}
 
 
 def test_traitlets_stay_at_the_edge() -> None:

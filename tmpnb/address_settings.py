@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from traitlets import Unicode
+from traitlets import Bool, Unicode
 from traitlets.config import Configurable
 
 from tmpnb import own_hosts, public_hosts, settings, subdomains
 from tmpnb.first_page import first_page
 from tmpnb.public_hosts import PublicHosts
 from tmpnb.small_page import TREE
+from tmpnb.settings import Listening
 from tmpnb.subdomains import Subdomains
 
 
 class AddressSettings(Configurable):
     """Where visitors find the service and the servers, and where on these they land."""
 
+    ip: str
+    port: int
+    admin_ip: str
+    admin_port: int
     user_length: int
     allow_origin: str
     embed_origins: str
@@ -61,13 +66,19 @@ class AddressSettings(Configurable):
         is_chosen = "redirect_uri" in self.config.get("Tmpnb", {})
         return page, first_page(page), "" if is_chosen else TREE
 
-    def admin_names(self) -> frozenset[str]:
-        """Return the further names of the admin port.
+    public_metrics = Bool(
+        False, help="Show /metrics on the public port as well, and not on the admin port alone."
+    ).tag(config=True)
+
+    def listening(self) -> Listening:
+        """Return where the service listens, and what it shows there.
 
         Raises:
-            ConfigError: One is none.
+            ConfigError: A further name of the admin port is none.
         """
-        return own_hosts.names(self.admin_hosts)
+        names = own_hosts.names(self.admin_hosts)
+        ports = (self.ip, self.port, self.admin_ip, self.admin_port)
+        return Listening(*ports, names, self.public_metrics)
 
     def names(self, public_url: str, domain: str, *, walls: bool) -> PublicHosts:
         """Return the names under which notebooks are given out, but for the machine's own.

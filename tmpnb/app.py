@@ -26,7 +26,6 @@ from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
-from tmpnb.settings import Listening
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 from tmpnb.timing import Timing
@@ -228,8 +227,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         )
         settings.check_policy(policy)
         secrets = Secrets.from_environment(os.environ)
-        names = self.admin_names()
-        listening = Listening(self.ip, self.port, self.admin_ip, self.admin_port, names)
+        listening = self.listening()
         settings.check_listening(listening, secrets.admin_token)
         landing, *pages = self.landing()
         domain = subdomains.domain if subdomains else ""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
+from tmpnb.claim_meter import ClaimMeter, Given
 from tmpnb.clock import Clock
 from tmpnb.errors import NoPlaceError, ProxyError, ServerExistsError, SpawnerError
 from tmpnb.estimate import Coming
@@ -17,6 +18,7 @@ from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
 from tmpnb.presence import Presence
 from tmpnb.proxy import Proxy
+from tmpnb.refusals import Refusal
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.waiting import Place, WaitingRoom
 
@@ -59,6 +61,7 @@ class Claims:
         self._pool, self._fleet, self._handover = pool, fleet, handover
         self._proxy, self._health, self._keeps = proxy, health, keeps
         self._image, self._serving = image, serving
+        self.meter = ClaimMeter(clock, pool.refusals)
         self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool, serving, coming)
 
     @property
@@ -92,6 +95,10 @@ class Claims:
             PoolEmptyError: None is ready, or others wait for those that are.
             ProxyError: The proxy does not answer, or refuses the route.
         """
+        with self.meter.claim(Given.READY):
+            return await self._claim()
+
+    async def _claim(self) -> NotebookServer:
         self.require_service()
         deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
         await self._require_answer_if_engine_is_down()
@@ -104,7 +111,7 @@ class Claims:
                 if await self._give(server):
                     return server
             except SpawnerError:
-                self._pool.refuse()
+                self._pool.refuse(Refusal.ENGINE)
 
     def ticket(self, ticket_id: str) -> Ticket | None:
         """Return the place in line that an id stands for, if it is not lost."""
@@ -116,7 +123,8 @@ class Claims:
         Raises:
             LineFullError: Too many wait already.
         """
-        return self._room.line.join()
+        with self.meter.refusal():
+            return self._room.line.join()
 
     def take_over(self, mine: Ticket, other: Ticket) -> None:
         """Let one who has two places keep the first of them, with the ticket that is theirs."""
@@ -163,6 +171,10 @@ class Claims:
             PoolEmptyError: It is not, or not any more: wait again.
             ProxyError: The proxy does not answer, or refuses the route; the place is kept.
         """
+        with self.meter.claim(Given.READY, ticket):
+            return await self._claim_in_turn(ticket)
+
+    async def _claim_in_turn(self, ticket: Ticket) -> NotebookServer:
         self.require_service()
         deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
         await self._require_answer_if_engine_is_down()
@@ -172,7 +184,7 @@ class Claims:
             try:
                 given = await self._give(server)
             except SpawnerError:
-                self._pool.refuse()
+                self._pool.refuse(Refusal.ENGINE)
             finally:
                 if not given:
                     self._room.line.put_back(ticket)
@@ -215,6 +227,10 @@ class Claims:
                 the place in line.
             ProxyError: The proxy does not answer, or refuses the route.
         """
+        with self.meter.claim(Given.NEW, ticket):
+            return await self._claim_as(server_id, ticket)
+
+    async def _claim_as(self, server_id: str, ticket: Ticket | None) -> NotebookServer:
         self.require_service()
         self._require_starts()
         if await self._proxy.route_exists(server_id) or server_id in self._pool.servers:
@@ -275,7 +291,7 @@ class Claims:
             ProxyError: The proxy does not answer.
         """
         if not self._serving():
-            self._pool.refuse()
+            self._pool.refuse(Refusal.NOT_SERVING)
         problem = self._health.problems.get("proxy")
         if problem is not None:
             raise ProxyError(problem.message)
@@ -296,9 +312,10 @@ class Claims:
             PoolEmptyError: Nobody is served for now, or nothing can be started.
             ProxyError: The proxy does not answer.
         """
-        self.require_service()
+        with self.meter.refusal():
+            self.require_service()
         if {"engine", "start"} & self._health.problems.keys():
-            self._pool.refuse()
+            self._pool.refuse(Refusal.ENGINE)
 
     async def _require_answer_if_engine_is_down(self) -> None:
         """While the engine is away, spend no server on a visitor that no server could answer."""
@@ -306,7 +323,7 @@ class Claims:
         if server is None or "engine" not in self._health.problems:
             return
         if not await self._handover.answers(server):
-            self._pool.refuse()
+            self._pool.refuse(Refusal.ENGINE)
 
     async def _give(self, server: NotebookServer) -> bool:
         """Hand a claimed server over; one that cannot be handed over is stopped."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from tmpnb.banned import Banned
 from tmpnb.client import Client, client_of, path_of
 from tmpnb.client_limits import Admission, ClientLimits
+from tmpnb.counts import Tally
 from tmpnb.errors import BannedError, PassphraseError, TooManyTriesError
 from tmpnb.networks import Address, Networks
 from tmpnb.passes import Passes
+from tmpnb.refusals import Refusal
 from tmpnb.trusted import TrustedProxies
 from tmpnb.windows import Windows
 
@@ -80,6 +82,12 @@ class Gate:
         self._exempt, self._is_notebook = exempt or Networks(), is_notebook
         self._wrong = Windows(clock, TRIES_SPAN, MOST_TRIES)
         self._told: set[str] = set()
+        self._refusals = Tally(Refusal)
+
+    def refusals(self) -> Iterator[tuple[Refusal, int]]:
+        """Yield why somebody was not let in, and how often since the start."""
+        for why, count in self._refusals:
+            yield why, count + (self.limits.refused if why is Refusal.CLIENT_LIMIT else 0)
 
     async def admit(self, knock: Knock) -> Admission:
         """Return the leave to take a server.
@@ -89,6 +97,13 @@ class Gate:
             PassphraseError: They have not said the passphrase, or a wrong one.
             TooManyTriesError: They have tried too many.
         """
+        try:
+            return await self._admit(knock)
+        except (BannedError, PassphraseError, TooManyTriesError) as error:
+            self._refusals.count(_why(error))
+            raise
+
+    async def _admit(self, knock: Knock) -> Admission:
         client = await self.client(knock)
         is_notebook = await self._came_by_a_notebook(knock)
         if client.address in self._banned:
@@ -156,3 +171,11 @@ class Gate:
             self._wrong.add(client.key)
             raise PassphraseError("That is not the passphrase.", was_wrong=True)
         return True
+
+
+def _why(error: BannedError | PassphraseError | TooManyTriesError) -> Refusal:
+    if isinstance(error, BannedError):
+        return Refusal.BANNED
+    if isinstance(error, TooManyTriesError):
+        return Refusal.TRIES
+    return Refusal.WRONG_PASSPHRASE if error.was_wrong else Refusal.PASSPHRASE

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from tmpnb.calls import Calls
 from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
+from tmpnb.meters import EngineCall, Meters, ProxyCall
 from tmpnb.networks import Address
 from tmpnb.observation import Instance, Route
 from tmpnb.proxy import Proxy
@@ -30,9 +31,10 @@ T = TypeVar("T")
 class GuardedSpawner(Spawner):
     """Any spawner, whose every failure is a `SpawnerError` or a `ConfigError`."""
 
-    def __init__(self, inner: Spawner) -> None:
+    def __init__(self, inner: Spawner, meters: Meters | None = None) -> None:
         super().__init__()
         self._inner, self._calls = inner, Calls(SpawnerError)
+        self._meters = (meters or Meters()).engine
         self._border = self._calls.border
         self.image, self.pool_name = inner.image, inner.pool_name
 
@@ -44,21 +46,22 @@ class GuardedSpawner(Spawner):
     async def prepare(self, image: str) -> None:
         """See `Spawner`."""
         what, ask = f"preparing the image {image}", partial(self._inner.prepare, image)
-        await self._calls.make(what, ask, _nothing, seconds=PREPARE_TIMEOUT)
+        await self._ask(EngineCall.PREPARE, what, ask, _nothing, seconds=PREPARE_TIMEOUT)
 
     async def start(self, spec: ServerSpec) -> str:
         """See `Spawner`."""
         what, ask = f"starting server {spec.server_id}", partial(self._inner.start, spec)
-        return await self._calls.make(what, ask, _checked_address, secret=spec.token)
+        return await self._ask(EngineCall.START, what, ask, _checked_address, secret=spec.token)
 
     async def stop(self, server_id: str) -> None:
         """See `Spawner`."""
         what, ask = f"stopping server {server_id}", partial(self._inner.stop, server_id)
-        await self._calls.make(what, ask, _nothing)
+        await self._ask(EngineCall.STOP, what, ask, _nothing)
 
     async def list(self) -> list[Instance]:
         """See `Spawner`."""
-        return await self._calls.make("listing servers", self._inner.list, _checked_instances)
+        what, ask = "listing servers", self._inner.list
+        return await self._ask(EngineCall.LIST, what, ask, _checked_instances)
 
     def barred(self) -> str:
         """See `Spawner`; while that cannot be told, nothing may be given out."""
@@ -89,23 +92,24 @@ class GuardedSpawner(Spawner):
     async def addresses(self) -> Collection[Address]:
         """See `Spawner`."""
         what, ask = "asking for the addresses of servers", self._inner.addresses
-        return await self._calls.make(what, ask, frozenset)
+        return await self._ask(EngineCall.ADDRESSES, what, ask, frozenset)
 
     async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
         """See `Spawner`."""
+        what = f"claiming server {server_id}"
         ask = partial(self._inner.mark_claimed, server_id, claimed_at)
-        await self._calls.make(f"claiming server {server_id}", ask, _nothing)
+        await self._ask(EngineCall.MARK_CLAIMED, what, ask, _nothing)
 
     async def logs(self, server_id: str, lines: int = 20) -> str:
         """See `Spawner`."""
         what = f"reading what server {server_id} printed"
         ask = partial(self._inner.logs, server_id, lines)
-        return await self._calls.make(what, ask, lambda text: str(text or ""))
+        return await self._ask(EngineCall.LOGS, what, ask, lambda text: str(text or ""))
 
     async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
         """See `Spawner`; what is no number is not known."""
-        ask = partial(self._inner.cpu_seconds, server_ids)
-        return await self._calls.make("reading who computes", ask, _numbers)
+        what, ask = "reading who computes", partial(self._inner.cpu_seconds, server_ids)
+        return await self._ask(EngineCall.CPU_SECONDS, what, ask, _numbers)
 
     def full_cpu(self) -> float:
         """See `Spawner`."""
@@ -125,6 +129,19 @@ class GuardedSpawner(Spawner):
         with self._border.crossing("preparing to examine the engine"):
             return self._inner.examination()
 
+    async def _ask(
+        self,
+        call: EngineCall,
+        what: str,
+        ask: Callable[[], Awaitable[A]],
+        check: Callable[[A], T],
+        *,
+        secret: str = "",
+        seconds: float | None = None,
+    ) -> T:
+        make = partial(self._calls.make, what, ask, check, secret=secret, seconds=seconds)
+        return await self._meters[call].of(make)
+
 
 async def let_go(spawner: Spawner) -> None:
     """Close a spawner at the end; that it cannot be closed is told, and changes no outcome."""
@@ -137,40 +154,53 @@ async def let_go(spawner: Spawner) -> None:
 class GuardedProxy:
     """Any proxy, whose every failure is a `ProxyError` or a `ConfigError`. A `Proxy`."""
 
-    def __init__(self, inner: Proxy) -> None:
-        """Keep whom to ask."""
+    def __init__(self, inner: Proxy, meters: Meters | None = None) -> None:
+        """Keep whom to ask, and what measures it."""
         self._inner, self._calls = inner, Calls(ProxyError)
+        self._meters = (meters or Meters()).proxy
 
     async def setup(self) -> None:
         """See `Proxy`."""
-        await self._ask("asking the proxy", self._inner.setup, _nothing)
+        what, ask = "asking the proxy", self._inner.setup
+        await self._calls.make(what, ask, _nothing, seconds=PROXY_TIMEOUT)
 
     async def list_routes(self) -> list[Route]:
         """See `Proxy`."""
-        return await self._ask("listing routes", self._inner.list_routes, _checked_routes)
+        what, ask = "listing routes", self._inner.list_routes
+        return await self._ask(ProxyCall.LIST_ROUTES, what, ask, _checked_routes)
 
     async def route_exists(self, server_id: str) -> bool:
         """See `Proxy`."""
+        what = f"asking for the route of server {server_id}"
         ask = partial(self._inner.route_exists, server_id)
-        return await self._ask(f"asking for the route of server {server_id}", ask, bool)
+        return await self._ask(ProxyCall.ROUTE_EXISTS, what, ask, bool)
 
     async def add_route(self, server_id: str, target: str) -> None:
         """See `Proxy`."""
+        what = f"adding the route of server {server_id}"
         ask = partial(self._inner.add_route, server_id, target)
-        await self._ask(f"adding the route of server {server_id}", ask, _nothing)
+        await self._ask(ProxyCall.ADD_ROUTE, what, ask, _nothing)
 
     async def delete_route(self, server_id: str) -> None:
         """See `Proxy`."""
+        what = f"removing the route of server {server_id}"
         ask = partial(self._inner.delete_route, server_id)
-        await self._ask(f"removing the route of server {server_id}", ask, _nothing)
+        await self._ask(ProxyCall.DELETE_ROUTE, what, ask, _nothing)
 
     async def close(self) -> None:
         """See `Proxy`; one that does not end is left behind."""
         what, ask = "closing the proxy", self._inner.close
         await self._calls.make(what, ask, _nothing, seconds=CLOSE_TIMEOUT)
 
-    async def _ask(self, what: str, ask: Callable[[], Awaitable[A]], check: Callable[[A], T]) -> T:
-        return await self._calls.make(what, ask, check, seconds=PROXY_TIMEOUT)
+    async def _ask(
+        self,
+        call: ProxyCall,
+        what: str,
+        ask: Callable[[], Awaitable[A]],
+        check: Callable[[A], T],
+    ) -> T:
+        make = partial(self._calls.make, what, ask, check, seconds=PROXY_TIMEOUT)
+        return await self._meters[call].of(make)
 
 
 # What follows raises anything: it is called inside of a border.

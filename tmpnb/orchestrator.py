@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 
 from tmpnb.adoption import take_over
 from tmpnb.bars import EGRESS, Bars
@@ -27,6 +28,7 @@ from tmpnb.journal import Journal
 from tmpnb.keeps import Keeps
 from tmpnb.lifetime import Lifetimes
 from tmpnb.marks import Marks
+from tmpnb.meters import Meters
 from tmpnb.notebooks import Notebooks
 from tmpnb.observation import Observation
 from tmpnb.observer import Observer
@@ -69,7 +71,8 @@ class Orchestrator:
         kept: Journal | None = None,
     ) -> None:
         spawner.on_news = self.wake
-        spawner, proxy = GuardedSpawner(spawner), GuardedProxy(proxy)
+        self.meters = meters = Meters()
+        spawner, proxy = GuardedSpawner(spawner, meters), GuardedProxy(proxy, meters)
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
         self.notebooks = Notebooks(spawner, self.pool.servers.values)
@@ -266,7 +269,8 @@ class Orchestrator:
         async with self._tasks:
             while not self._closing:
                 begun = asyncio.get_running_loop().time()
-                self._looking = self._tasks.spawn(self.health.watch(self._pass, BROKEN), "pass")
+                work = self.health.watch(partial(self.meters.passes.of, self._pass), BROKEN)
+                self._looking = self._tasks.spawn(work, "pass")
                 await asyncio.wait({self._looking})
                 await self._pause(asyncio.get_running_loop().time() - begun)
             await self._wind_down()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import NoReturn
 
+from tmpnb.counts import Durations, Tally
 from tmpnb.endings import Ending, Endings
 from tmpnb.errors import PoolEmptyError, ServerExistsError
+from tmpnb.refusals import NO_SERVER, Refusal
 from tmpnb.server import NotebookServer, Phase, StopReason
 
 log = logging.getLogger(__name__)
+
+START_BOUNDS = (0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,12 @@ class Pool:
         self.capacity = capacity
         self.servers: dict[str, NotebookServer] = {}
         self.endings = Endings()  # of servers that a visitor had
+        self.starts = Durations(START_BOUNDS)  # from the asking of the engine to ready
+        self.ends = Tally(product(StopReason, (True, False)))  # and whether a visitor had it
+        self.refusals = Tally(Refusal)  # of visitors, since this process started
         self._clock = clock  # Unix time in seconds
         self._gone: dict[str, float] = {}  # when, of those that left since the last look
         self._claims = 0
-        self._refusals = 0
 
     def add(self, server: NotebookServer) -> None:
         """Take in a new or adopted server.
@@ -69,12 +76,16 @@ class Pool:
         Raises:
             IllegalMoveError: The lifecycle has no such move.
         """
-        was = server.phase
+        was, since = server.phase, server.since
         server.move(to, self._clock(), reason)
         # A former orchestrator may have given it out; what we know ourselves says more.
         lost = server.reason is StopReason.UNKNOWN and self.endings.of(server.id) is None
         if to is Phase.STOPPING and server.reason and (was is Phase.CLAIMED or lost):
             self.endings.note(server.id, Ending(server.reason, server.since))
+        if to is Phase.READY:
+            self.starts.note(server.since - since)
+        if to is Phase.STOPPING and server.reason:
+            self.ends.count((server.reason, was is Phase.CLAIMED))
         log.info("server move id=%s from=%s to=%s reason=%s", server.id, was, to, server.reason)
         if to is Phase.GONE:
             del self.servers[server.id]
@@ -108,13 +119,13 @@ class Pool:
         self.move(server, Phase.CLAIMED)
         self._claims += 1
 
-    def refuse(self) -> NoReturn:
+    def refuse(self, why: Refusal = Refusal.POOL_EMPTY) -> NoReturn:
         """Count a visitor that had to be turned away.
 
         Raises:
             PoolEmptyError: Always.
         """
-        self._refusals += 1
+        self.refusals.count(why)
         raise PoolEmptyError("no notebook is ready")
 
     def oldest_ready(self) -> NotebookServer | None:
@@ -139,7 +150,7 @@ class Pool:
             claimed=len(self._in(Phase.CLAIMED)),
             stopping=len(self._in(Phase.STOPPING)),
             claims_total=self._claims,
-            claims_refused_total=self._refusals,
+            claims_refused_total=self.refusals.total(NO_SERVER),
         )
 
     def _in(self, phase: Phase) -> list[NotebookServer]:

@@ -162,6 +162,7 @@ class Service:
             notice=self.notice,
             open_files=may_open,
             open_files_needed=open_files.needed(self.policy.capacity),
+            public_metrics=self.listening.public_metrics,
             api_token=self.secrets.api_token,
             admin_token=self.secrets.admin_token,
             hosts=self.hosts.and_names(machine),

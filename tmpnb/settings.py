@@ -28,6 +28,7 @@ class Listening:
     admin_ip: str
     admin_port: int
     admin_hosts: frozenset[str] = frozenset()  # further names that the admin port goes by
+    public_metrics: bool = False  # whether the public port has /metrics as well
 
 
 def check_policy(policy: Policy) -> None:

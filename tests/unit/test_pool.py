@@ -8,6 +8,7 @@ import pytest
 
 from tmpnb.errors import IllegalMoveError, PoolEmptyError, ServerExistsError
 from tmpnb.pool import Pool
+from tmpnb.refusals import Refusal
 from tmpnb.server import NotebookServer, Phase, StopReason
 
 
@@ -171,6 +172,38 @@ def test_claims_and_refusals_are_counted(pool: Pool) -> None:
         pool.refuse()
     stats = pool.stats()
     assert (stats.claims_total, stats.claims_refused_total) == (1, 3)
+
+
+def test_a_refusal_for_another_reason_than_want_of_a_server_is_counted_apart(pool: Pool) -> None:
+    with pytest.raises(PoolEmptyError):
+        pool.refuse(Refusal.ENGINE)
+    pool.refusals.count(Refusal.PROXY)
+    assert pool.stats().claims_refused_total == 1
+    assert {why for why, count in pool.refusals if count} == {Refusal.ENGINE, Refusal.PROXY}
+
+
+def test_a_start_lasts_from_its_begin_until_the_server_is_ready(pool: Pool, clock: Clock) -> None:
+    server = NotebookServer("a", clock.now)
+    pool.add(server)
+    clock.now += 3.0
+    pool.move(server, Phase.READY)
+    clock.now += 50.0
+    pool.move(server, Phase.CLAIMED)
+    assert (pool.starts.count, pool.starts.seconds) == (1, 3.0)
+
+
+def test_a_start_that_fails_is_none(pool: Pool) -> None:
+    pool.move(add(pool, "a"), Phase.STOPPING, StopReason.START_FAILED)
+    assert pool.starts.count == 0
+
+
+def test_ends_are_counted_once_by_reason_and_by_who_had_the_server(pool: Pool) -> None:
+    theirs, nobodys = add(pool, "a", Phase.READY, Phase.CLAIMED), add(pool, "b", Phase.READY)
+    for server in (theirs, nobodys):
+        pool.move(server, Phase.STOPPING, StopReason.EXITED)
+        pool.move(server, Phase.GONE)
+    assert pool.ends.total() == 2
+    assert pool.ends[StopReason.EXITED, True] == pool.ends[StopReason.EXITED, False] == 1
 
 
 def test_totals_outlive_the_servers(pool: Pool) -> None:

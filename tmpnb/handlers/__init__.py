@@ -17,6 +17,7 @@ from tmpnb.handlers.gone import ProxyErrorHandler, UserHandler
 from tmpnb.handlers.health import AdminReadyHandler, HealthHandler, ReadyHandler, TroubleHandler
 from tmpnb.handlers.info import InfoHandler
 from tmpnb.handlers.invite import InviteHandler
+from tmpnb.handlers.metrics import FRESH, MetricsHandler, OperatorMetricsHandler, metrics_of
 from tmpnb.handlers.openapi import OpenAPIHandler
 from tmpnb.handlers.pages import (
     USER_REDIRECT,
@@ -70,6 +71,7 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
         URLSpec(rf"/session/{_ID}", SessionHandler, args),
         URLSpec(rf"/session/{_ID}/files\.zip", FilesHandler, args),
         URLSpec(r"/(?:api/)?stats/?", StatsHandler, args),
+        URLSpec(r"/metrics", MetricsHandler, metrics_of(site, FRESH)),
         URLSpec(r"/api/openapi\.json", OpenAPIHandler, args),
         URLSpec(r"/health", HealthHandler, args),
         URLSpec(r"/health/ready", ReadyHandler, args),
@@ -91,6 +93,7 @@ def admin_application(site: Site) -> Application:
     table = [
         URLSpec(r"/api/pool/?", PoolHandler, args),
         URLSpec(r"/api/announcement/?", AnnouncementHandler, args),
+        URLSpec(r"/metrics", OperatorMetricsHandler, metrics_of(site)),
         URLSpec(r"/health", TroubleHandler, args),
         URLSpec(r"/health/ready", AdminReadyHandler, args),
     ]

@@ -112,6 +112,7 @@ class Site:
     open_files: int = 0  # that this process may have
     open_files_needed: int = 0
     own_names: frozenset[str] = frozenset()  # that the admin port goes by, in lower case
+    public_metrics: bool = False  # whether the public port has /metrics as well
     api_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
 

@@ -83,6 +83,7 @@ def programs(*, token_wanted: bool) -> Part:
         **_servers(),
         "/api/stats": {"get": _stats("stats", guarded, refused)},
         "/stats": {"get": _stats("statsAsOfOld", guarded, refused)},
+        "/metrics": {"get": _metrics(guarded, refused)},
         **beside(),
         **_service(),
         "/logo": {"get": _logo()},
@@ -164,6 +165,22 @@ def _servers() -> Part:
 def _stats(name: str, guarded: Part, refused: Part) -> Part:
     said = {"200": answer("The pool as it is now.", "Stats", _STATS), **refused}
     return operation(name, "service", "The pool in numbers", said, **guarded)
+
+
+def _metrics(guarded: Part, refused: Part) -> Part:
+    said = {
+        "200": file("All metrics; as OpenMetrics for those who accept that.", "text/plain"),
+        **refused,
+        "404": problem("They are shown to the operator alone.", "not_found"),
+    }
+    return operation(
+        "metrics",
+        "service",
+        "The service in numbers, in the format of Prometheus",
+        said,
+        description="With `--public-metrics` alone; the admin port has them always.",
+        **guarded,
+    )
 
 
 def _service() -> dict[str, Any]:
