@@ -8,8 +8,8 @@ from traitlets.config import Configurable
 from tmpnb import own_hosts, public_hosts, settings, subdomains
 from tmpnb.first_page import first_page
 from tmpnb.public_hosts import PublicHosts
-from tmpnb.small_page import TREE
 from tmpnb.settings import Listening
+from tmpnb.small_page import TREE
 from tmpnb.subdomains import Subdomains
 
 
@@ -53,6 +53,10 @@ class AddressSettings(Configurable):
         addresses, names of the local network and the machine's own: tmpnb.ops.example,…""",
     ).tag(config=True)
 
+    public_metrics = Bool(
+        False, help="Show /metrics on the public port as well, and not on the admin port alone."
+    ).tag(config=True)
+
     def landing(self) -> tuple[str, str, str]:
         """Return the page that visitors land on, what of it to make ahead, and the small page.
 
@@ -65,10 +69,6 @@ class AddressSettings(Configurable):
         page = settings.redirect_uri(self.redirect_uri)
         is_chosen = "redirect_uri" in self.config.get("Tmpnb", {})
         return page, first_page(page), "" if is_chosen else TREE
-
-    public_metrics = Bool(
-        False, help="Show /metrics on the public port as well, and not on the admin port alone."
-    ).tag(config=True)
 
     def listening(self) -> Listening:
         """Return where the service listens, and what it shows there.
