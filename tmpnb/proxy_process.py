@@ -33,7 +33,14 @@ GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
 SCRIPTS = tuple(  # what Node loads into the proxy
     Path(__file__).with_name(f"{name}.cjs")
-    for name in ("own_pages", "shared_origin", "broken_answers", "upgrades", "slow_clients")
+    for name in (
+        "own_pages",
+        "shared_origin",
+        "broken_answers",
+        "upgrades",
+        "repeated_lines",
+        "slow_clients",
+    )
 )
 LARGEST_RECORD = 64 * 1024  # bytes
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
