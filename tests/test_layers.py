@@ -55,6 +55,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.public_hosts": {"tmpnb.own_hosts"},
     "tmpnb.windows": set(),
     "tmpnb.holdings": set(),
+    "tmpnb.repeats": set(),
 }
 OUTSIDE = frozenset(
     [
@@ -152,6 +153,7 @@ def test_traitlets_stay_at_the_edge() -> None:
         "tmpnb.config_file",
         "tmpnb.culling_settings",
         "tmpnb.flags",
+        "tmpnb.log_settings",
     }
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 

@@ -14,6 +14,7 @@ from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.access import Access
+from tmpnb.access_log import AccessLog
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Brand, Notice
 from tmpnb.client_limits import ClientLimits
@@ -103,6 +104,7 @@ class Service:
             wake.target = orchestrator.wake
             tell.target = partial(orchestrator.health.state, "state")
             site = self._site(orchestrator, may_open, passphrase)
+            stack.callback(site.access_log.close)
             if advice := open_files.advice(may_open, self.policy.capacity):
                 orchestrator.health.report("open_files", advice)
             for application, sockets, most in (
@@ -146,12 +148,13 @@ class Service:
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
-        machine = machine_names()
+        machine, gate = machine_names(), self._gate(orchestrator, passphrase)
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
             visitors=visitors,
-            gate=self._gate(orchestrator, passphrase),
+            gate=gate,
+            access_log=AccessLog(gate.seen),
             remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,
