@@ -17,6 +17,7 @@ from tmpnb import open_files, plain_file, process
 from tmpnb.backoff import Backoff
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.http import Client
+from tmpnb.places import place
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
@@ -65,8 +66,7 @@ class ManagedProxySettings:
     @property
     def endpoint(self) -> str:
         """The address of its API."""
-        host = f"[{self.api_ip}]" if ":" in self.api_ip else self.api_ip
-        return f"http://{host}:{self.api_port}"
+        return f"http://{place(self.api_ip, self.api_port)}"
 
     @property
     def arguments(self) -> list[str]:
