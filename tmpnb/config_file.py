@@ -8,8 +8,9 @@ from pathlib import Path
 from traitlets import TraitError
 from traitlets.config import Application, Configurable
 
-from tmpnb import flags
+from tmpnb import flags, plain_file
 from tmpnb.errors import ConfigError
+from tmpnb.plain_text import refuse_others
 from tmpnb.secret_settings import BY_FILE, VARIABLES
 
 LARGEST = 10 * 1024 * 1024  # bytes of such a file
@@ -26,6 +27,10 @@ def load(application: Application, path: Path) -> None:
     read = Application.load_config_file.__wrapped__  # type: ignore[attr-defined]  # set by functools.wraps
     if path.stat().st_size > LARGEST:
         raise ConfigError(f"{path}: larger than {LARGEST} bytes, so no file of settings")
+    try:
+        refuse_others(plain_file.read(path, LARGEST))  # Python would speak of null bytes
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
     try:
         read(application, path.name, str(path.parent.resolve()))
     except TraitError as error:

@@ -36,7 +36,7 @@ from tmpnb.links import PAGES
 __all__ = ["Site", "admin_application", "public_application"]
 
 HERE = Path(__file__).parent.parent
-STATIC = HERE / "static"
+STATIC, TEMPLATES = HERE / "static", HERE / "templates"
 _ID = r"([A-Za-z0-9_-]{1,64})"
 
 
@@ -107,6 +107,6 @@ def _application(
         static_handler_class=PackageFileHandler,
         static_handler_args={"site": site},
         static_path=str(STATIC),  # robots.txt of it is served at the root as well
-        template_path=str(template_path or HERE / "templates"),  # Tornado caches loaders by it
-        template_loader=OverridingLoader(HERE / "templates", template_path),
+        template_path=str(template_path or TEMPLATES),  # Tornado caches loaders by it
+        template_loader=OverridingLoader(TEMPLATES, template_path),
     )
