@@ -22,6 +22,8 @@ from tmpnb.branding import Branding
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.first_page import first_page
+from tmpnb.guarded import GuardedSpawner
+from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.log_settings import LogSettings
 from tmpnb.one_origin import advice
 from tmpnb.proxy_choice import ProxyChoice
@@ -198,6 +200,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         spawner.capacity = self.pool_size
         branding = Branding(parent=self)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
+        GuardedSpawner(spawner).check()
         public_url, subdomains = self.addresses()
         spawner.https = public_url.startswith("https:")
         spawner.siblings = subdomains is not None
@@ -279,6 +282,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         path = Path(self.template_path).resolve()
         if not path.is_dir():
             raise ConfigError(f"--template-path={path}: there is no such directory")
+        templates.check(TEMPLATES, path)
         return path
 
     def _configure_logs(self) -> None:

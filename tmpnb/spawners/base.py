@@ -83,10 +83,19 @@ class Spawner(LoggingConfigurable):
         """What the kit of the servers must be told."""
         return {"https": self.https, "origins": self.script_origins, "siblings": self.siblings}
 
+    def check(self) -> None:
+        """Refuse settings that cannot be, as far as they show it by themselves.
+
+        Called before anything is opened, started or asked. `setup` may find more.
+
+        Raises:
+            ConfigError: One cannot be; the message says what to do.
+        """
+
     async def setup(self) -> None:
         """Check the engine, and fetch what a first start needs.
 
-        Called once, before any other method.
+        Called once, before any other method but `check`.
 
         Raises:
             ConfigError: A setting cannot work with this engine; the message says what to do.
