@@ -178,9 +178,9 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
             return
         self._configure_logs()
         service = self.build()
-        for said in (advice(service), *map("; ".join, weak_tokens(service))):
-            if said:
-                self.log.warning(said)
+        pairs = (*weak_tokens(service), *service.cautions())
+        for said in filter(None, (advice(service), *map("; ".join, pairs))):
+            self.log.warning("%s", said)
         leaving.run(service.run())
 
     def start_show_config(self) -> None:

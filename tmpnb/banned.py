@@ -40,6 +40,11 @@ class Banned:
         self._state = self._stat()
         self._networks = self._read() if self._file else Networks(networks.parse(given, FLAG))
 
+    @property
+    def networks(self) -> Networks:
+        """The networks of the list as it was last read."""
+        return self._networks
+
     def __contains__(self, address: Address | None) -> bool:
         if self._file is not None and self._clock() - self._looked >= LOOK_EVERY:
             self._looked = self._clock()

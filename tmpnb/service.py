@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +17,7 @@ from tmpnb.access import Access
 from tmpnb.access_log import AccessLog
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Brand, Notice
+from tmpnb.cautions import Caution, cautions
 from tmpnb.client_limits import ClientLimits
 from tmpnb.clock import SteadyClock
 from tmpnb.cors import Cors
@@ -70,6 +71,15 @@ class Service:
     template_path: Path | None = None
     stop_servers_on_exit: bool = False
     access: Access = field(default_factory=Access)
+
+    def cautions(self) -> Iterator[Caution]:
+        """Yield what of the settings hurts, and what to do about it."""
+        yield from cautions(
+            self.policy,
+            self.access,
+            cull_period=self.cull_period,
+            start_timeout=self.starts.timeout,
+        )
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
