@@ -54,7 +54,8 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.openapi.programs": {"tmpnb.openapi.beside", "tmpnb.openapi.parts"},
     "tmpnb.openapi.schemas": set(),
     "tmpnb.markup": set(),
-    "tmpnb.brand": {"tmpnb.errors", "tmpnb.markup"},
+    "tmpnb.brand": {"tmpnb.errors", "tmpnb.markup", "tmpnb.plain_text"},
+    "tmpnb.plain_text": set(),
     "tmpnb.networks": {"tmpnb.errors"},
     "tmpnb.firewall_bounds": {"tmpnb.errors"},
     "tmpnb.firewall_rules": {"tmpnb.errors", "tmpnb.firewall_bounds", "tmpnb.networks"},
@@ -63,6 +64,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.public_hosts": {"tmpnb.own_hosts"},
     "tmpnb.windows": set(),
     "tmpnb.holdings": set(),
+    "tmpnb.repeats": set(),
 }
 OUTSIDE = frozenset(
     [
@@ -165,6 +167,7 @@ def test_traitlets_stay_at_the_edge() -> None:
         "tmpnb.config_file",
         "tmpnb.culling_settings",
         "tmpnb.flags",
+        "tmpnb.log_settings",
     }
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 

@@ -12,15 +12,18 @@ from logging import NullHandler
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, CaselessStrEnum, Enum, Int, TraitError, Unicode, default
+from traitlets import Bool, Int, TraitError, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, commands, config_file, cors, flags, leaving, logs, settings
+from tmpnb import __version__, commands, config_file, cors, flags, leaving, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
+from tmpnb.guarded import GuardedSpawner
+from tmpnb.handlers import TEMPLATES, templates
+from tmpnb.log_settings import LogSettings
 from tmpnb.one_origin import advice
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.reconcile import Policy
@@ -38,7 +41,7 @@ def _port(value: int, help: str) -> Any:
     return Int(value, min=0, max=65535, help=help).tag(config=True)
 
 
-class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
+class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Application):
     """Temporary notebooks on demand: a pool of ready notebook servers behind one URL."""
 
     name = "tmpnb"
@@ -125,26 +128,6 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
     ).tag(config=True)
     proxy_port = _port(8000, "Port that the started proxy listens on, for visitors.")
     proxy_api_port = _port(8001, "Port of the started proxy's API, on loopback.")
-    logging = CaselessStrEnum(
-        ["debug", "info", "warning", "error", "none"], "info", help="Least level that is logged."
-    ).tag(config=True)
-    log_to_stderr = Bool(
-        None, allow_none=True, help="Log to stderr; the default unless there is a log file."
-    ).tag(config=True)
-    log_file_prefix = Unicode("", help="Log file.").tag(config=True)
-    log_file_max_size = Int(100_000_000, min=1, help="Bytes of a log file before the next.").tag(
-        config=True
-    )
-    log_file_num_backups = Int(10, min=0, help="Log files to keep.").tag(config=True)
-    log_rotate_mode = Enum(["size", "time"], "size", help="When to begin a log file.").tag(
-        config=True
-    )
-    log_rotate_when = Enum(
-        ["S", "M", "H", "D", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "midnight"],
-        "midnight",
-        help="Unit of the log files' interval.",
-    ).tag(config=True)
-    log_rotate_interval = Int(1, min=1, help="Intervals before the next log file.").tag(config=True)
 
     @default("state_dir")
     def _state_dir(self) -> str:
@@ -190,9 +173,9 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             return
         self._configure_logs()
         service = self.build()
-        for said in (advice(service), *map("; ".join, weak_tokens(service))):
-            if said:
-                self.log.warning(said)
+        pairs = (*weak_tokens(service), *service.cautions())
+        for said in filter(None, (advice(service), *map("; ".join, pairs))):
+            self.log.warning("%s", said)
         leaving.run(service.run())
 
     def start_show_config(self) -> None:
@@ -212,6 +195,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         spawner.capacity = self.pool_size
         branding = Branding(parent=self)
         spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
+        GuardedSpawner(spawner).check()
         public_url, subdomains = self.addresses()
         spawner.https = public_url.startswith("https:")
         spawner.siblings = subdomains is not None
@@ -292,14 +276,11 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         path = Path(self.template_path).resolve()
         if not os.access(path / ".", os.R_OK | os.X_OK):  # with the dot, only of a directory
             raise ConfigError(f"--template-path={path}: there is no such directory to be read")
+        templates.check(TEMPLATES, path)
         return path
 
     def _configure_logs(self) -> None:
-        logs.configure(
-            logging=self.logging,
-            **{name: getattr(self, name) for name in flags.APPLICATION if name.startswith("log_")},
-        )
-        self.log.propagate = True  # to what was just set up, which traitlets keeps it from
+        self.set_up_logs()
         if "use_tokens" in self.config.Tmpnb and not self.use_tokens:
             self.log.warning("--use-tokens=False has no effect: every server has a secret token")
         if self.static_files:

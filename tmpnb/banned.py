@@ -40,6 +40,11 @@ class Banned:
         self._state = self._stat()
         self._networks = self._read() if self._file else Networks(networks.parse(given, FLAG))
 
+    @property
+    def networks(self) -> Networks:
+        """The networks of the list as it was last read."""
+        return self._networks
+
     def __contains__(self, address: Address | None) -> bool:
         if self._file is not None and self._clock() - self._looked >= LOOK_EVERY:
             self._looked = self._clock()
@@ -60,10 +65,9 @@ class Banned:
     def _read(self) -> Networks:
         assert self._file is not None  # noqa: S101 - asked by those who have one
         try:
-            text = plain_file.read(self._file, LARGEST).decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"{FLAG}=@{self._file}: {reason}") from error
+            text = plain_file.text(self._file, LARGEST)
+        except OSError as error:
+            raise ConfigError(f"{FLAG}=@{self._file}: {error.strerror}") from error
         return Networks(networks.parse(text, f"{FLAG}=@{self._file}"))
 
     def _stat(self) -> tuple[int, int, int] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tmpnb import markup
 from tmpnb.errors import ConfigError
 from tmpnb.markup import BadMarkupError, Text
+from tmpnb.plain_text import NoTextError, decoded, refuse_others
 
 LONGEST_NAME = 60  # characters
 LONGEST_TEXT = 4000  # characters
@@ -126,6 +127,10 @@ def logo(path: str, content: bytes) -> Logo:
     version = hashlib.sha256(content).hexdigest()[:8]
     if content.startswith(_PNG) and content[12:16] == b"IHDR":
         return Logo(content, "image/png", version)
+    try:
+        refuse_others(content)
+    except NoTextError as error:
+        raise ConfigError(f"--logo={path}: {error.strerror}") from error
     if _SVG.match(content.decode("utf-8", "replace").removeprefix("\ufeff")):
         return Logo(content, "image/svg+xml", version)
     raise ConfigError(f"--logo={path}: this is neither an SVG nor a PNG picture")
@@ -138,9 +143,9 @@ def terms(path: str, content: bytes) -> Terms:
         ConfigError: They are empty, too long, or cannot be shown.
     """
     try:
-        found = markup.parse(content.decode("utf-8-sig"), LONGEST_TERMS)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--terms-file={path}: this is no text in UTF-8") from error
+        found = markup.parse(decoded(content), LONGEST_TERMS)
+    except NoTextError as error:
+        raise ConfigError(f"--terms-file={path}: {error.strerror}") from error
     except BadMarkupError as error:
         raise ConfigError(f"--terms-file={path}: {error}") from error
     if not found:

@@ -29,6 +29,11 @@ class Client:
             return str(IPv6Network((self.address, SITE), strict=False))
         return str(self.address)
 
+    @property
+    def shown(self) -> str:
+        """What the log names it by, here and nowhere else; `-` if it has no address."""
+        return "-" if self.address is None else str(self.address)
+
 
 def client_of(peer: str, forwarded: str, trusted: Addresses) -> Client:
     """Return who asks: the last of `path_of`, to which the arguments are."""

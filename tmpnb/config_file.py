@@ -12,6 +12,7 @@ from traitlets.config import Application, Configurable
 from tmpnb import flags, plain_file
 from tmpnb.errors import ConfigError
 from tmpnb.plain_file import FileTooLargeError
+from tmpnb.plain_text import refuse_others
 from tmpnb.secret_settings import BY_FILE, VARIABLES
 
 LARGEST = 10 * 1024 * 1024  # bytes of such a file
@@ -44,7 +45,7 @@ def load(application: Application, path: Path) -> None:
     # Below its decorator, which would print more than one line and exit.
     read = Application.load_config_file.__wrapped__  # type: ignore[attr-defined]  # set by functools.wraps
     try:
-        plain_file.read(path, LARGEST)
+        refuse_others(plain_file.read(path, LARGEST))  # Python would speak of null bytes
     except FileTooLargeError as error:
         raise ConfigError(f"{path}: {error.strerror}, so no file of settings") from error
     except OSError as error:

@@ -61,6 +61,7 @@ APPLICATION = (
     "proxy_port",
     "proxy_api_port",
     "logging",
+    "log_format",
     "log_to_stderr",
     "log_file_prefix",
     "log_file_max_size",

@@ -134,6 +134,10 @@ class Gate:
         client = self.bounded(peer, forwarded)
         return client.key if client else None
 
+    def seen(self, peer: str, forwarded: str) -> Client:
+        """Return who sends a request, by what is known of proxies now."""
+        return client_of(peer, forwarded, self._trusted)
+
     async def client(self, knock: Knock) -> Client:
         """Return who knocks."""
         await self._trusted.know(knock.peer)

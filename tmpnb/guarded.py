@@ -38,6 +38,11 @@ class GuardedSpawner(Spawner):
         self._border = self._calls.border
         self.image, self.pool_name = inner.image, inner.pool_name
 
+    def check(self) -> None:
+        """See `Spawner`."""
+        with self._border.crossing("checking the engine's settings"):
+            self._inner.check()
+
     async def setup(self) -> None:
         """See `Spawner`."""
         await self._calls.make("setting up the engine", self._inner.setup, _nothing)

@@ -11,6 +11,7 @@ from tmpnb import links, settings
 from tmpnb.errors import ConfigError
 from tmpnb.links import BadLinkError
 from tmpnb.passes import Passes, given_passphrase
+from tmpnb.places import place, reachable
 from tmpnb.service import Service
 from tmpnb.tokens import TokenMaker, load_key
 
@@ -45,7 +46,7 @@ def invite(service: Service, options: Mapping[str, str], say: Callable[[str], No
 
 
 def _default_url(service: Service) -> str:
-    return service.public_url or f"http://127.0.0.1:{service.proxy.port}"
+    return service.public_url or f"http://{place(reachable(service.proxy.ip), service.proxy.port)}"
 
 
 def _hours(given: str | None) -> float:

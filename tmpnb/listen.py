@@ -11,6 +11,7 @@ from tornado.web import Application
 
 from tmpnb.bounded_server import BoundedServer, Whose, nobodys
 from tmpnb.errors import ConfigError
+from tmpnb.places import place, reachable
 
 LARGEST_BODY = 256 * 1024  # bytes of a request, which are kept in memory and taken apart
 LARGEST_HEADERS = 32 * 1024  # bytes; the proxy passes on half of that
@@ -44,7 +45,9 @@ def bind(flag: str, ip: str, port: int) -> list[socket.socket]:
         raise ConfigError(f"--{flag}: cannot listen on {ip!r}: {error.strerror}") from error
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, str(error))
-        raise ConfigError(f"--{flag}={port}: cannot listen on {ip}:{port}: {reason}") from error
+        raise ConfigError(
+            f"--{flag}={port}: cannot listen on {place(ip, port)}: {reason}"
+        ) from error
 
 
 def server(
@@ -82,6 +85,4 @@ def url(sockets: Sequence[socket.socket]) -> str:
     """Return how a process on this machine reaches the first of `sockets`."""
     listening = sockets[0]
     host, port = listening.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{place(reachable(host), port)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from tmpnb.places import place
+
 LISTENING = "0A"  # the state, in the kernel's numbers
 
 
@@ -23,7 +25,7 @@ class Listener:
 
     def __str__(self) -> str:
         """Return `ip:port`."""
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return place(self.ip, self.port)
 
 
 def parse(text: str) -> tuple[Listener, ...]:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from types import SimpleNamespace
-
-from tornado.log import access_log, enable_pretty_logging
-from tornado.web import RequestHandler
 
 _VALUE = r"[^\s\"'&<>]+"
 _SECRET = re.compile(
@@ -39,15 +35,6 @@ def on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def is_worth_saying(record: logging.LogRecord) -> bool:
-    """Whether a record concerns anybody.
-
-    Tornado logs, as an error with a traceback, what befell a request after it was given up; that
-    is how all of them end whose connection is closed at the same time.
-    """
-    return record.msg != "Exception after Future was cancelled"
-
-
 class RedactingFormatter(logging.Formatter):
     """Takes tokens out of what another formatter wrote, arguments and traceback included."""
 
@@ -58,34 +45,3 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text without secrets."""
         return redact(self._formatter.format(record))
-
-
-def configure(**options: object) -> None:
-    """Set up the root logger as Tornado's options of the same names do.
-
-    With `logging="none"` nothing is logged, not even by Python's last resort.
-
-    Args:
-        options: `logging`, `log_to_stderr`, `log_file_prefix`, `log_file_max_size`,
-            `log_file_num_backups`, `log_rotate_mode`, `log_rotate_when`,
-            `log_rotate_interval`.
-    """
-    enable_pretty_logging(SimpleNamespace(**options))
-    root = logging.getLogger()
-    if not root.handlers:
-        root.addHandler(logging.NullHandler())
-    for handler in root.handlers:
-        handler.addFilter(is_worth_saying)
-        handler.setFormatter(RedactingFormatter(handler.formatter or logging.Formatter()))
-
-
-def log_request(handler: RequestHandler) -> None:
-    """Write one access line, with the path and without its query."""
-    status = handler.get_status()
-    level = logging.INFO if status < 400 else logging.WARNING
-    if status >= 500 and status != 503:
-        level = logging.ERROR
-    request = handler.request
-    milliseconds = 1000.0 * request.request_time()
-    path = on_one_line(request.path)
-    access_log.log(level, "%d %s %s %.1fms", status, request.method, path, milliseconds)

@@ -6,7 +6,7 @@ import functools
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -81,6 +81,11 @@ def _shift(version: int, bits: int) -> int:
     return (32 if version == 4 else 128) - bits
 
 
+def _network_of(version: int, bits: int, prefix: int) -> Network:
+    first = prefix << _shift(version, bits)
+    return IPv4Network((first, bits)) if version == 4 else IPv6Network((first, bits))
+
+
 class Networks:
     """A set of networks that can be asked quickly, however many they are."""
 
@@ -97,6 +102,26 @@ class Networks:
             version == one.version and int(one) >> _shift(version, bits) in prefixes
             for (version, bits), prefixes in self._prefixes.items()
         )
+
+    def __iter__(self) -> Iterator[Network]:
+        for (version, bits), prefixes in self._prefixes.items():
+            for prefix in prefixes:
+                yield _network_of(version, bits, prefix)
+
+    def overlaps(self, other: Network) -> bool:
+        """Whether an address of another network is in one of these."""
+        base = int(other.network_address)
+        for (version, bits), prefixes in self._prefixes.items():
+            if version != other.version:
+                continue
+            if bits <= other.prefixlen:
+                if base >> _shift(version, bits) in prefixes:
+                    return True
+            else:
+                wider = base >> _shift(version, other.prefixlen)
+                if any(prefix >> (bits - other.prefixlen) == wider for prefix in prefixes):
+                    return True
+        return False
 
     def __len__(self) -> int:
         return sum(len(prefixes) for prefixes in self._prefixes.values())

@@ -10,6 +10,8 @@ import os
 import stat
 from pathlib import Path
 
+from tmpnb.plain_text import decoded
+
 # Root without the capability to read everything, as in a container of the Compose file.
 DENIED = (
     "Permission denied; root has no special rights here, so it must belong to root or be for all"
@@ -22,6 +24,19 @@ class NoPlainFileError(OSError):
 
 class FileTooLargeError(OSError):
     """It is larger than may be."""
+
+
+def text(path: Path, most: int) -> str:
+    """Return the text in a file, without a byte order mark.
+
+    Args:
+        path: Of the file; links are followed.
+        most: Bytes that there may be.
+
+    Raises:
+        OSError: It cannot be read, or is no text in UTF-8; with `strerror` in words.
+    """
+    return decoded(read(path, most))
 
 
 def read(path: Path, most: int) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tmpnb.errors import ConfigError
 from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.places import place
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 from tmpnb.secret_settings import AS_MADE, BY_FILE, PROXY_TOKEN, Secrets, proxy_token_in
@@ -133,7 +134,7 @@ async def _running(
     try:
         await managed.start()
         host = settings.ip or "0.0.0.0"  # noqa: S104 - printed, not bound
-        log.info("visitors reach the service at http://%s:%d/", host, settings.port)
+        log.info("visitors reach the service at http://%s/", place(host, settings.port))
         keeping = supervised(managed.run(), "keeping the proxy")
         try:
             yield

@@ -17,6 +17,7 @@ from tmpnb import open_files, plain_file, process
 from tmpnb.backoff import Backoff
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.http import Client
+from tmpnb.places import place
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
@@ -33,7 +34,14 @@ GRACE, PATIENCE = 5.0, 10.0  # seconds from SIGTERM to SIGKILL, and to giving up
 MARKER = "TMPNB_PROXY_DIR"  # in the environment of the proxy and of all it starts
 SCRIPTS = tuple(  # what Node loads into the proxy
     Path(__file__).with_name(f"{name}.cjs")
-    for name in ("own_pages", "shared_origin", "broken_answers", "upgrades", "slow_clients")
+    for name in (
+        "own_pages",
+        "shared_origin",
+        "broken_answers",
+        "upgrades",
+        "repeated_lines",
+        "slow_clients",
+    )
 )
 LARGEST_RECORD = 64 * 1024  # bytes
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -58,8 +66,7 @@ class ManagedProxySettings:
     @property
     def endpoint(self) -> str:
         """The address of its API."""
-        host = f"[{self.api_ip}]" if ":" in self.api_ip else self.api_ip
-        return f"http://{host}:{self.api_port}"
+        return f"http://{place(self.api_ip, self.api_port)}"
 
     @property
     def arguments(self) -> list[str]:

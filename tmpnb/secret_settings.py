@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from tmpnb import plain_file
 from tmpnb.errors import ConfigError
 from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
+from tmpnb.plain_text import NoTextError, decoded
 
 BY_FILE = "_FILE"  # behind the name of a variable: of the one that names a file
 PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105 - the name of a variable
@@ -150,11 +151,11 @@ def read(name: str, path: Path) -> str:
     """
     where = f"{name}{BY_FILE}={path}"
     try:
-        text = _content(path).decode("utf-8-sig").strip()
+        text = decoded(_content(path)).strip()
+    except NoTextError as error:
+        raise ConfigError(f"{where}: {error.strerror}") from error
     except OSError as error:
         raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"{where} is not UTF-8") from None  # which would quote it
     except ValueError as error:
         raise ConfigError(f"{where} {error}") from None
     if not text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,8 +14,10 @@ from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.access import Access
+from tmpnb.access_log import AccessLog
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Brand, Notice
+from tmpnb.cautions import Caution, cautions
 from tmpnb.client_limits import ClientLimits
 from tmpnb.clock import SteadyClock
 from tmpnb.cors import Cors
@@ -70,6 +72,15 @@ class Service:
     stop_servers_on_exit: bool = False
     access: Access = field(default_factory=Access)
 
+    def cautions(self) -> Iterator[Caution]:
+        """Yield what of the settings hurts, and what to do about it."""
+        yield from cautions(
+            self.policy,
+            self.access,
+            cull_period=self.cull_period,
+            start_timeout=self.starts.timeout,
+        )
+
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
 
@@ -103,6 +114,7 @@ class Service:
             wake.target = orchestrator.wake
             tell.target = partial(orchestrator.health.state, "state")
             site = self._site(orchestrator, may_open, passphrase)
+            stack.callback(site.access_log.close)
             if advice := open_files.advice(may_open, self.policy.capacity):
                 orchestrator.health.report("open_files", advice)
             for application, sockets, most in (
@@ -146,12 +158,13 @@ class Service:
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
-        machine = machine_names()
+        machine, gate = machine_names(), self._gate(orchestrator, passphrase)
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
             visitors=visitors,
-            gate=self._gate(orchestrator, passphrase),
+            gate=gate,
+            access_log=AccessLog(gate.seen),
             remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,

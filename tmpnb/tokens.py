@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tmpnb import plain_file
 from tmpnb.errors import ConfigError
+from tmpnb.plain_text import NoTextError
 
 LARGEST = 4096  # bytes of a file that holds a secret
 SHORTEST_KEY = 16  # characters
@@ -61,8 +62,10 @@ def secret_file(path: Path, mode: int) -> str:
     """
     try:
         make_secret(path, mode)
-        secret = plain_file.read(path, LARGEST).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        secret = plain_file.text(path, LARGEST).strip()
+    except NoTextError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except OSError as error:
         raise ConfigError(f"cannot keep a secret in {path}: {error}; see --state-dir") from error
     if len(secret) < SHORTEST_KEY:
         raise ConfigError(f"{path} holds no secret (shorter than {SHORTEST_KEY}); remove the file")

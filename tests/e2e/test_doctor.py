@@ -121,6 +121,7 @@ async def test_a_sound_setup_is_found_sound_and_left_as_it_was(
         "image",
         "network",
         "seccomp",
+        "settings",
         "state",
         "key",
         "token",
@@ -143,7 +144,7 @@ async def test_without_an_engine_the_one_failure_says_so(
     assert answer.failure.startswith("FAIL engine   cannot reach Docker at unix://")
     assert "start Docker" in answer.failure
     assert len(answer.of("skip")) == 6 + 7
-    assert len(answer.of("ok")) == 10, "what needs no engine is looked at"
+    assert len(answer.of("ok")) == 11, "what needs no engine is looked at"
 
 
 async def test_an_absent_image_is_named_with_how_to_get_it(

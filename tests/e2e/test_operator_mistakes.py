@@ -25,6 +25,7 @@ async def said_at_exit(service: Service) -> str:
     service.client.close()
     text = service.log.read_text()
     assert "Traceback" not in text
+    assert "never awaited" not in text
     assert not marked(f"TMPNB_PROXY_DIR={service.state_dir}"), "its proxy ended with it"
     return text.splitlines()[-1]
 

@@ -11,6 +11,7 @@ import pytest
 from requirements import ROOT, compose_plugin, docker_compose
 
 from tmpnb import flags
+from tmpnb.proxy_process import SCRIPTS
 
 
 def given() -> dict[str, str]:
@@ -52,3 +53,27 @@ def test_old_and_new_versions_of_compose_read_the_files_without_a_word(
         timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def services(name: str) -> dict[str, str]:
+    """Return what stands under each service of a Compose file that says how its log is kept."""
+    text = (ROOT / name).read_text().partition("\nservices:\n")[2]
+    text = re.split(r"\n(?=\S)", text)[0]
+    parts = re.split(r"(?:^|\n)  (?=\w[\w-]*:)", text)
+    return {part.partition(":")[0].strip(): part for part in parts if part.strip()}
+
+
+def test_the_log_of_each_service_is_bounded() -> None:
+    plain, filtered = services("docker-compose.yml"), services("docker-compose.filtered.yml")
+    assert set(plain) == {"proxy", "orchestrator"}
+    assert set(filtered) == {"engine-filter", "orchestrator"}  # the second adds to the plain one
+    for service in (*plain.values(), filtered["engine-filter"]):
+        assert "logging: *logs" in service or "max-size: 10m, max-file:" in service
+
+
+def test_compose_loads_what_tmpnb_loads_into_the_proxy() -> None:
+    proxy = services("docker-compose.yml")["proxy"]
+    [loaded] = re.findall(r"for script in ([\w ]+); do", proxy)
+    assert loaded.split() == [script.stem for script in SCRIPTS]
+    mounted = re.findall(r"- \./tmpnb/(\w+)\.cjs:/etc/\1\.cjs:ro", proxy)
+    assert set(mounted) == {"proxied", *loaded.split()}

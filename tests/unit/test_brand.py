@@ -203,7 +203,8 @@ def test_wrong_announcement_is_one_clear_line() -> None:
     ("content", "said"),
     [
         (b"", "there is no text in it"),
-        (b"\xff\xfe", "no text in UTF-8"),
+        (b"\xff\xff", "no text in UTF-8"),
+        ("Be kind.".encode("utf-16"), "it is in UTF-16; save it as UTF-8"),
         (b"x" * 100_001, "too many; 100000 may be"),
         (b"[a](javascript:b)", "the link 'javascript:b'"),
     ],

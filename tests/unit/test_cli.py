@@ -202,3 +202,42 @@ def test_scripts_of_a_site_that_a_flag_names_may_ask_the_notebooks(flag: str) ->
     allowed = application.build().spawner.script_origins
     assert re.match(allowed, "https://journal.example")
     assert not re.match(allowed, "https://evil.test")
+
+
+# Found before anything is opened or asked
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--mem-limit=banana", "--mem-limit=banana: not a size"),
+        ("--mem-limit=512", "did you mean 512m"),
+        ("--disk-limit=x", "--disk-limit=x: not a size"),
+        ("--image=", "--image is empty"),
+        ("--image=my notebook", "--image=my notebook: no image has such a name"),
+        ("--docker-network=my net", "--docker-network=my net: no network has such a name"),
+        ("--docker-network=container:abc", "no network has such a name"),
+        ("--docker-network=host", "say --host-network instead"),
+        ("--docker-version=one", "--docker-version=one: write auto"),
+        ("--own-subnets=x", "--own-subnets=x"),
+        ("--capabilities=NO SUCH", "--capabilities"),
+        ("--seccomp=/no/such/file", "--seccomp=/no/such/file"),
+        ("--container-ip=x", "--container-ip"),
+        ("--extra-hosts=x", "--extra-hosts"),
+        ("--host-directories=x", "--host-directories"),
+        ("--container-log-size=x", "--container-log-size=x: not a size"),
+        ("--command='", "--command"),
+    ],
+)
+def test_what_an_engine_cannot_have_is_found_before_anything_is_opened(
+    argument: str, said: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert said in fails(argument)
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == "", "the line is all there is"
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_local_engine_misses_its_program_before_anything_is_opened(tmp_path: Path) -> None:
+    assert "no-such-program" in fails("--spawner=local", "--command=no-such-program")
+    assert not (tmp_path / "state").exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, ip_address
+from itertools import count
+from types import SimpleNamespace
 from typing import Any, cast
 
 import docker
@@ -52,6 +54,19 @@ def test_a_network_another_service_makes_meanwhile_is_fine(
     stand_in.refuse("POST /networks/create", status, words)
     ensure(docker_client, "lan", {}, closed=True)
     assert len(stand_in.requests("networks/create")) == 1
+
+
+def test_what_another_makes_is_waited_for_in_seconds_however_slow_the_engine_is(
+    docker_client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count(step=docker_bridges.PATIENCE / 2)
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _: None)
+    monkeypatch.setattr(docker_bridges, "time", clock)
+    stand_in.refuse("GET /networks/lan", 404, "network lan not found", times=1000)
+    stand_in.refuse("POST /networks/create", *MEANWHILE[0])
+    with pytest.raises(ConfigError, match="it cannot be made: network with name lan"):
+        ensure(docker_client, "lan", {}, closed=True)
+    assert len(stand_in.requests("networks/lan")) == 3
 
 
 def test_one_that_another_made_meanwhile_must_be_closed_as_well(

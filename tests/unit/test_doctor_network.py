@@ -72,7 +72,7 @@ def test_a_way_past_the_walls_that_opens_is_named_with_the_fix(
 
 def test_targets_are_read_with_their_port() -> None:
     switches = ["--network-target=b.example:443", "--network-target=[fd00::1]:80"]
-    assert targets(switches) == ("fd00::1:80", "b.example:443")
+    assert targets(switches) == ("[fd00::1]:80", "b.example:443")
     assert targets([]) == ()
 
 
@@ -160,7 +160,7 @@ def test_with_the_internet_alone_each_range_must_be_refused() -> None:
         ("10.1.2.3:80", [False], Level.OK),
         ("192.88.99.7:80", [True], Level.OK),
         ("192.88.99.7:80", [False], Level.WARN),
-        ("fd00::1:80", [True], Level.FAIL),
+        ("[fd00::1]:80", [True], Level.FAIL),
         ("files.example:443", [True], Level.OK),
     ],
 )

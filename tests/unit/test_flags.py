@@ -111,8 +111,8 @@ def test_every_flag_has_a_setting_behind_it(trait: str) -> None:
 
 
 def test_every_setting_of_the_program_has_a_flag() -> None:
-    inherited = set(Application.class_trait_names(config=True))
-    own = set(Tmpnb.class_trait_names(config=True)) - inherited
+    traits = Tmpnb.class_traits(config=True).items()
+    own = {name for name, trait in traits if not issubclass(Application, trait.this_class)}
     assert own - {"config_file", "generate_config"} == set(flags.APPLICATION)
 
 

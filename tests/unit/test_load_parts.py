@@ -160,8 +160,8 @@ def test_what_is_no_notebook_is_refused_in_one_line(tmp_path: Path, text: str, s
 def test_a_file_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         notebook.read(tmp_path / "none.ipynb")
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ConfigError, match="this is no text"):
+    (tmp_path / "bytes").write_bytes(b"\xff\xff\xff")
+    with pytest.raises(ConfigError, match="it is no text in UTF-8"):
         notebook.read(tmp_path / "bytes")
 
 

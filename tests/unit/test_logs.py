@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tornado.concurrent import future_set_exception_unless_cancelled
-from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
-from tornado.log import access_log
-from tornado.web import Application, RequestHandler
 
-from tmpnb import logs
+from tmpnb.log_settings import configure
 from tmpnb.logs import RedactingFormatter, redact
 from tmpnb.tokens import TokenMaker, new_id
 
@@ -251,7 +247,7 @@ def bare_root() -> Iterator[logging.Logger]:
 def test_log_file_gets_lines_of_its_level_without_tokens(tmp_path: Path) -> None:
     file = tmp_path / "tmpnb.log"
     with bare_root() as root:
-        logs.configure(logging="info", **{**OPTIONS, "log_file_prefix": str(file)})
+        configure(logging="info", **{**OPTIONS, "log_file_prefix": str(file)})
         logging.getLogger("tmpnb.other").info("claimed ?token=%s", TOKEN)
         logging.getLogger("tmpnb.other").debug("not this")
         assert root.level == logging.INFO
@@ -263,7 +259,7 @@ def test_what_befalls_a_request_after_it_was_given_up_concerns_nobody(tmp_path: 
     path = tmp_path / "tmpnb.log"
     given_up: Future[None] = Future()
     with bare_root():
-        logs.configure(logging="info", **{**OPTIONS, "log_file_prefix": str(path)})
+        configure(logging="info", **{**OPTIONS, "log_file_prefix": str(path)})
         given_up.cancel()
         future_set_exception_unless_cancelled(given_up, ConnectionResetError("too late"))
         logging.getLogger("tornado.application").error("it concerns somebody")
@@ -277,7 +273,7 @@ def test_every_handler_redacts(tmp_path: Path) -> None:
     with bare_root() as root:
         root.addHandler(logging.StreamHandler(stream))
         options = {**OPTIONS, "log_to_stderr": True, "log_file_prefix": file}
-        logs.configure(logging="info", **options)
+        configure(logging="info", **options)
         assert len(root.handlers) == 3
         assert all(isinstance(h.formatter, RedactingFormatter) for h in root.handlers)
         logging.getLogger("tmpnb.other").warning("token=%s", TOKEN)
@@ -289,56 +285,9 @@ def test_none_logs_nothing_not_even_by_the_last_resort(
 ) -> None:
     monkeypatch.setattr(logging, "lastResort", logging.StreamHandler(sys.stderr))
     with bare_root():
-        logs.configure(logging="none", **OPTIONS)
+        configure(logging="none", **OPTIONS)
         logging.getLogger("tmpnb.other").error("token=%s", TOKEN)
     assert capsys.readouterr().err == ""
-
-
-# The access line
-
-
-class Connection:
-    """As much of a connection as a handler asks for."""
-
-    def set_close_callback(self, callback: object) -> None:
-        """See `HTTPConnection`."""
-
-
-def handler_of(uri: str, status: int) -> RequestHandler:
-    line, headers = RequestStartLine("GET", uri, "HTTP/1.1"), HTTPHeaders({"Host": "localhost"})
-    connection: Any = Connection()
-    request = HTTPServerRequest(start_line=line, headers=headers, connection=connection)
-    handler = RequestHandler(Application(), request)
-    handler.set_status(status)
-    return handler
-
-
-def test_access_line_has_the_path_without_its_query(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger=access_log.name):
-        logs.log_request(handler_of("/spawn/lab?token=abc&x=hush", 302))
-    [line] = caplog.messages
-    assert line.startswith("302 GET /spawn/lab ")
-    assert "hush" not in line
-
-
-@pytest.mark.parametrize(
-    ("status", "level"),
-    [
-        (200, logging.INFO),
-        (302, logging.INFO),
-        (400, logging.WARNING),
-        (404, logging.WARNING),
-        (503, logging.WARNING),  # a full pool is nothing to mend
-        (500, logging.ERROR),
-        (502, logging.ERROR),
-    ],
-)
-def test_level_follows_the_status(
-    status: int, level: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.DEBUG, logger=access_log.name):
-        logs.log_request(handler_of("/", status))
-    assert [record.levelno for record in caplog.records] == [level]
 
 
 def test_ids_are_not_taken_for_tokens() -> None:

@@ -102,7 +102,8 @@ def test_a_secret_and_a_file_with_one_are_one_too_many(tmp_path: Path, name: str
         (b" \n\n", "is empty"),
         (b"hush\nhush\n", "more than one line"),
         (b"hush\0hush", "cannot be typed"),
-        (b"hush\xff", "is not UTF-8"),
+        (b"hush\xff", "it is no text in UTF-8"),
+        ("hush".encode("utf-16"), "it is in UTF-16; save it as UTF-8"),
         (b"h" * (LARGEST + 1), f"is larger than {LARGEST} bytes"),
     ],
 )

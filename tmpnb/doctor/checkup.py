@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tmpnb.doctor import origin, ports, proxy, shared, state, tables, trial
+from tmpnb.doctor import combinations, origin, ports, proxy, shared, state, tables, trial
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.finding import skip
@@ -42,6 +42,7 @@ async def doctor(
     engine = await report.collect("engine", examination.findings(service.policy.capacity), QUICK)
     await report.collect("tables", tables.findings(examination, service.policy.capacity), QUICK)
     await report.collect("shared", shared.findings(examination, service.policy.capacity), QUICK)
+    await report.collect("settings", combinations.findings(service), QUICK)
     await report.collect("state", state.findings(service), QUICK)
     await report.collect("origin", origin.findings(service), QUICK)
     await report.collect("proxy", proxy.findings(service), QUICK)

@@ -20,6 +20,7 @@ from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
 from tmpnb.finding import Finding, fail, ok, skip, warn
+from tmpnb.places import place
 from tmpnb.proxy_choice import is_managed
 from tmpnb.service import Service
 from tmpnb.settings import is_loopback
@@ -57,7 +58,7 @@ def targets(switches: Sequence[str]) -> tuple[str, ...]:
         host, colon, port = switch.partition("=")[2].rpartition(":")
         if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
             raise ConfigError(f"{switch}: write --network-target=host:port")
-        found.append(f"{host.strip('[]')}:{port}")
+        found.append(place(host, port))
     return tuple(found)
 
 
@@ -182,12 +183,12 @@ async def _of_the_service(
         with suppress(ConfigError):  # it is in use, so somebody listens already
             for listening in listen.bind(port.flag, port.ip, port.number):
                 stack.callback(listening.close)
-        at = tuple(f"{ip}:{port.number}" for ip in here)
+        at = tuple(place(ip, port.number) for ip in here)
         yield Place(f"--{port.flag}={port.number}", at, PRIVATE_PORT)
     if not managed and service.proxy.endpoint:
         url = urlsplit(service.proxy.endpoint)
         hosts = await _resolved(url.hostname or "", here)
-        at = tuple(f"{host}:{url.port or 80}" for host in hosts)
+        at = tuple(place(host, url.port or 80) for host in hosts)
         yield Place("the proxy's API", at, PRIVATE_PORT)
     if examination.engine_at:
         yield Place("the engine", (examination.engine_at,), "keep its socket away from servers")
@@ -198,7 +199,7 @@ def _machine(stack: ExitStack, *, filtered: bool) -> Place:
     port = listening.getsockname()[1]
     return Place(
         "a service of this machine that is not on loopback",
-        tuple(f"{ip}:{port}" for ip in own_addresses()),
+        tuple(place(ip, port) for ip in own_addresses()),
         FIREWALL if filtered else f"{NO_EGRESS}, and {FIREWALL}; or with --own-networks",
         never=filtered,
     )

@@ -12,10 +12,10 @@ from tmpnb import listen
 from tmpnb.errors import ConfigError, UnreachableError
 from tmpnb.finding import Finding, fail, failure, ok, warn
 from tmpnb.http import Client
+from tmpnb.places import place, reachable
 from tmpnb.service import Service
 
 TIMEOUT = 5.0  # seconds for a running one to say that it is ours
-EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised
 OURS = {"status", "last_pass", "problems"}  # the keys of /health
 API_IP = "127.0.0.1"  # of the proxy that tmpnb starts
 
@@ -61,8 +61,7 @@ def listed(service: Service, *, managed: bool) -> Iterator[Port]:
 
 
 def _health(ip: str, port: int) -> str:
-    host = EVERYWHERE.get(ip, ip)
-    return f"http://[{host}]:{port}/health" if ":" in host else f"http://{host}:{port}/health"
+    return f"http://{place(reachable(ip), port)}/health"
 
 
 async def _finding(client: Client, port: Port) -> Finding:

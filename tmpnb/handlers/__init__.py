@@ -33,12 +33,11 @@ from tmpnb.handlers.static import PackageFileHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.handlers.waiting import WaitHandler
 from tmpnb.links import PAGES
-from tmpnb.logs import log_request
 
 __all__ = ["Site", "admin_application", "public_application"]
 
 HERE = Path(__file__).parent.parent
-STATIC = HERE / "static"
+STATIC, TEMPLATES = HERE / "static", HERE / "templates"
 _ID = r"([A-Za-z0-9_-]{1,64})"
 
 
@@ -108,10 +107,10 @@ def _application(
         default_handler_class=NotFoundHandler,
         default_handler_args={"site": site},
         has_pages=has_pages,
-        log_function=log_request,
+        log_function=site.access_log.write,
         static_handler_class=PackageFileHandler,
         static_handler_args={"site": site},
         static_path=str(STATIC),  # robots.txt of it is served at the root as well
-        template_path=str(template_path or HERE / "templates"),  # Tornado caches loaders by it
-        template_loader=OverridingLoader(HERE / "templates", template_path),
+        template_path=str(template_path or TEMPLATES),  # Tornado caches loaders by it
+        template_loader=OverridingLoader(TEMPLATES, template_path),
     )

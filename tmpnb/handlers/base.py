@@ -14,6 +14,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from tmpnb import errors, visit
+from tmpnb.access_log import AccessLog
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cookie_names import own
@@ -100,6 +101,7 @@ class Site:
     visitors: Visitors
     gate: Gate
     version: str
+    access_log: AccessLog = field(default_factory=AccessLog)
     remember_visitors: float = 14400.0  # seconds
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves
     subdomains: Subdomains | None = None  # where servers have host names of their own
@@ -124,6 +126,7 @@ class BaseHandler(CountedHandler):
     for_pages_of = "same-origin"  # whose pages may load this as a part, unseen by their scripts
     proof = ""  # the token of a server, from one who has it or had it: carried on by our pages
     proof_of = ""  # the id of that server, where the address does not have it
+    refused = ""  # why it was, for the log
     measured = False  # whether the operator's analytics may see it: no page with secrets may be
 
     def initialize(self, site: Site) -> None:
@@ -306,18 +309,17 @@ class BaseHandler(CountedHandler):
         tb: TracebackType | None,
     ) -> None:
         """Log a traceback for bugs only, and never a query."""
-        path = on_one_line(self.request.path)
         if isinstance(value, (HTTPError, errors.TmpnbError)):
             # Tornado's own words about an HTTPError quote what was sent, secrets included.
-            said = _said(value) if isinstance(value, HTTPError) else value
-            log.info("%s %s: %s", self.request.method, path, said)
+            # The line of the access log has them, once for all that are refused alike.
+            self.refused = on_one_line(_said(value) if isinstance(value, HTTPError) else str(value))
         else:
+            path = on_one_line(self.request.path)
             log.error("unexpected error in %s %s", self.request.method, path, exc_info=value)
 
 
 def _said(error: HTTPError) -> str:
-    status = error.status_code
-    return f"{status} {error.reason or responses.get(status, 'Unknown')}"
+    return error.reason or responses.get(error.status_code, "Unknown")
 
 
 _STATUSES = frozenset(int(s) for s in HTTPStatus)

@@ -66,11 +66,9 @@ def read(path: Path | None) -> Notebook:
     if path is None:
         return parse(json.dumps(SMALL), "the small notebook")
     try:
-        text = plain_file.read(path, LARGEST).decode("utf-8")
+        text = plain_file.text(path, LARGEST)
     except OSError as error:
         raise ConfigError(f"--notebook={path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--notebook={path}: this is no text, so no notebook") from error
     return parse(text, f"--notebook={path}")
 
 

@@ -94,10 +94,19 @@ class Spawner(LoggingConfigurable):
             "offline": self.offline,
         }
 
+    def check(self) -> None:
+        """Refuse settings that cannot be, as far as they show it by themselves.
+
+        Called before anything is opened, started or asked. `setup` may find more.
+
+        Raises:
+            ConfigError: One cannot be; the message says what to do.
+        """
+
     async def setup(self) -> None:
         """Check the engine, and fetch what a first start needs.
 
-        Called once, before any other method.
+        Called once, before any other method but `check`.
 
         Raises:
             ConfigError: A setting cannot work with this engine; the message says what to do.

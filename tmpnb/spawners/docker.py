@@ -141,6 +141,12 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         self._removals = asyncio.Semaphore(max(1, self.max_dock_workers // 2))
         self._last_words: dict[str, str] = {}  # of failed starts, by server id
 
+    def check(self) -> None:
+        """See `Spawner`."""
+        docker_connection.check_version(self.docker_version)
+        options = self._options()
+        self._command(ServerSpec("x", "/user/x/", "x"), options.container_port)
+
     async def setup(self) -> None:
         """Reach the engine; see that it has the image and the network.
 
@@ -148,11 +154,11 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
             ConfigError: A setting cannot work; the message names it.
             SpawnerError: No engine answers.
         """
+        self.check()
         options = self._options()
         if options.host_network:
             self._ports = Ports(options.container_ip, options.container_port)
             self._ports.check()
-        self._command(ServerSpec("x", "/user/x/", "x"), options.container_port)
         self._client = client = await self._quick.run(
             "reaching Docker", self._connect, seconds=CONNECT_DEADLINE
         )

@@ -29,7 +29,8 @@ BRIDGE = "com.docker.network.bridge.name"
 TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker and of Podman
 # Another service makes the same network: in the words of both, and of Docker before it is listed.
 AT_ONCE = ("already exists", "networks have same bridge name")
-LOOKS, PAUSE = 50, 0.1  # at what another makes, and seconds between two of them
+PATIENCE = 5.0  # seconds until what another makes is there
+PAUSE = 0.1  # seconds between two looks at it
 ANEW = "while no server runs, docker network rm {}, and start tmpnb again, which makes it anew"
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
 
@@ -200,11 +201,13 @@ def _says(error: APIError, words: Iterable[str]) -> bool:
 
 def _made_by_another(client: docker.APIClient, name: str) -> Facts | None:
     """Return a network that another service makes just now; None: it does not come to be."""
-    for _ in range(LOOKS):
+    deadline = time.monotonic() + PATIENCE
+    while True:
         with suppress(NotFound):
             return cast(Facts, client.inspect_network(name))
+        if time.monotonic() >= deadline:
+            return None
         time.sleep(PAUSE)
-    return None
 
 
 def _ipam(subnet: IPv4Network | None) -> docker.types.IPAMConfig | None:

@@ -50,8 +50,7 @@ def connect(
         ConfigError: A setting or an environment variable is wrong.
         SpawnerError: No engine answers; the message says where and what to do.
     """
-    if version != "auto" and not re.fullmatch(r"\d+\.\d+", version):
-        raise ConfigError(f"--docker-version={version}: write auto, or a version like 1.41")
+    check_version(version)
     where = docker_address.environment()
     address = docker_address.shown(docker_address.address())
 
@@ -82,6 +81,16 @@ def connect(
             f"cannot reach Docker at {address}: {_reason(error)}; {_remedy(address)}"
         ) from error
     return client(_agreed_version(version, answer), timeout)
+
+
+def check_version(version: str) -> None:
+    """Refuse what is no version of the engine's API.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if version != "auto" and not re.fullmatch(r"\d+\.\d+", version):
+        raise ConfigError(f"--docker-version={version}: write auto, or a version like 1.41")
 
 
 def about(client: docker.APIClient) -> Mapping[str, Any]:

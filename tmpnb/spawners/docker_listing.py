@@ -13,6 +13,7 @@ from typing import Any
 
 from tmpnb.errors import SpawnerError
 from tmpnb.observation import Instance
+from tmpnb.places import place, reachable
 
 MANAGED = "tmpnb.managed"
 POOL = "tmpnb.pool"
@@ -41,8 +42,6 @@ SERVES = {
 }
 # Its restart policy may bring it back.
 RETURNING = frozenset({"exited", "restarting", "initialized", "stopping", "stopped"})
-
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
 
 
 def labels(
@@ -167,5 +166,4 @@ def address_of(entry: Entry) -> str | None:
 
 
 def _url(ip: str, port: int) -> str:
-    host = _EVERYWHERE.get(ip) or (f"[{ip}]" if ":" in ip else ip)
-    return f"http://{host}:{port}"
+    return f"http://{place(reachable(ip), port)}"

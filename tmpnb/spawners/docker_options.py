@@ -20,6 +20,8 @@ OPEN_NETWORK = "tmpnb-open"  # for published servers
 CLOSED_NETWORK = "tmpnb-closed"  # for servers without egress, unless it is named
 SMALLEST_MEMORY = 6 * 1024**2  # bytes; the engine refuses less
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9_.:/@+\[\]-]*")  # the engine knows better
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?b?|b)?", re.IGNORECASE)
 
 
@@ -66,6 +68,11 @@ class Options:
         """
         if not self.image:
             raise ConfigError("--image is empty; name the image of the notebook servers")
+        if not _IMAGE.fullmatch(self.image):
+            raise ConfigError(
+                f"--image={self.image}: no image has such a name; write for example"
+                " quay.io/jupyter/minimal-notebook:2026-10-05"
+            )
         if self.host_network and self.network:
             raise ConfigError(
                 f"--host-network and --docker-network={self.network} exclude each other;"
@@ -89,6 +96,11 @@ class Options:
             raise ConfigError("--docker-network=host: say --host-network instead")
         if self.network == "none":
             raise ConfigError("--docker-network=none: no proxy could reach the servers")
+        if self.network and not _NETWORK.fullmatch(self.network):
+            raise ConfigError(
+                f"--docker-network={self.network}: no network has such a name; use letters, digits,"
+                " '_', '.' and '-', beginning with a letter or digit"
+            )
         _address("--container-ip", self.container_ip)
 
     @property

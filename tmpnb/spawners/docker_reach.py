@@ -14,6 +14,7 @@ from docker.utils.socket import SocketError
 
 from tmpnb import firewall_rules
 from tmpnb.examination import ServerNetwork, Shares
+from tmpnb.places import place
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_bridges import BRIDGE
 from tmpnb.spawners.docker_door import FAULTS
@@ -38,7 +39,7 @@ def reached(place):
                 one.connect(place[5:])
         else:
             host, _, port = place.rpartition(":")
-            with socket.create_connection((host, int(port)), timeout=3) as one:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=3) as one:
                 one.getpeername()
     except OSError:
         return False
@@ -138,7 +139,7 @@ def engine_at(address: str) -> str:
     url = urlsplit(address)
     if url.scheme == "unix":
         return f"unix:{url.path}"
-    return f"{url.hostname}:{url.port or 2375}" if url.hostname else ""
+    return place(url.hostname, url.port or 2375) if url.hostname else ""
 
 
 def shares(options: Options) -> Shares:

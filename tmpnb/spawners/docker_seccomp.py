@@ -10,6 +10,7 @@ from typing import Any
 from tmpnb import foreign_json, plain_file
 from tmpnb.errors import ConfigError
 from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
+from tmpnb.plain_text import NoTextError
 from tmpnb.spawners.docker_kind import Kind
 
 OURS, ENGINES = "tmpnb", "engine"
@@ -55,11 +56,13 @@ def chosen(wish: str) -> Seccomp:
 def _read(path: Path, name: str) -> str:
     where = f"--seccomp={name}"
     try:
-        content = plain_file.read(path, LARGEST)
+        content = plain_file.text(path, LARGEST).encode()
     except NoPlainFileError as error:
         raise ConfigError(f"{where}: not a file") from error
     except FileTooLargeError as error:
         raise ConfigError(f"{where}: a profile has {LARGEST // 1024} KiB at most") from error
+    except NoTextError as error:
+        raise ConfigError(f"{where}: {error.strerror}") from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(

@@ -87,6 +87,10 @@ class LocalProcessSpawner(Spawner):
         self._removal = asyncio.Lock()
         self._left_out = ""  # of the contents, as it was told of
 
+    def check(self) -> None:
+        """See `Spawner`."""
+        _check_program(self._arguments(ServerSpec("id", "/user/id/", "token"), port=1)[0])
+
     async def setup(self) -> None:
         """See `Spawner`."""
         await self._in_thread(self._check)
@@ -197,7 +201,7 @@ class LocalProcessSpawner(Spawner):
             raise ConfigError("--spawner=local needs Linux (/proc); use --spawner=docker")
         prepare_root(self._root)
         self.engine_id = str(self._root)
-        _check_program(self._arguments(ServerSpec("id", "/user/id/", "token"), port=1)[0])
+        self.check()
         self._check_contents()
 
     def _check_contents(self) -> None:
