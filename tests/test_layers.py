@@ -152,6 +152,7 @@ def test_traitlets_stay_at_the_edge() -> None:
         "tmpnb.config_file",
         "tmpnb.culling_settings",
         "tmpnb.flags",
+        "tmpnb.told_settings",
     }
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 

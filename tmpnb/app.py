@@ -18,7 +18,7 @@ from traitlets.config import Application, Configurable
 from tmpnb import __version__, commands, config_file, cors, flags, leaving, logs, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
-from tmpnb.branding import Branding
+from tmpnb.branding import Branding, templates_in
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.first_page import first_page
@@ -31,6 +31,7 @@ from tmpnb.settings import Listening
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 from tmpnb.timing import Timing
+from tmpnb.told_settings import tell
 from tmpnb.weak_tokens import weak_tokens
 
 CONFIG_FILE = "tmpnb_config.py"
@@ -260,10 +261,11 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
             public_url=public_url,
             subdomains=subdomains,
             hosts=self.names(public_url, domain, walls=spawner.walls),
-            template_path=self._template_path(),
+            template_path=templates_in(self.template_path),
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
             access=self.access(),
+            settings=tell(self, branding, spawner),
         )
 
     def _cors(self) -> cors.Cors:
@@ -291,14 +293,6 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, Application):
         if not words:
             raise ConfigError("--proxy-command is empty; leave it out for the default")
         return words
-
-    def _template_path(self) -> Path | None:
-        if not self.template_path:
-            return None
-        path = Path(self.template_path).resolve()
-        if not path.is_dir():
-            raise ConfigError(f"--template-path={path}: there is no such directory")
-        return path
 
     def _configure_logs(self) -> None:
         logs.configure(
@@ -333,7 +327,7 @@ def _run(words: list[str]) -> None:
         if chosen := commands.tool(words):
             sys.exit(commands.use(chosen, words[1:]))
         order = commands.parse(words)
-        application.description = order.description(application.description)
+        application.description = commands.description(order, application.description)
         application.initialize(order.flags)
         if order.command is None:
             application.start()
@@ -341,7 +335,7 @@ def _run(words: list[str]) -> None:
             if "logging" not in application.config.Tmpnb:
                 application.logging = "none"  # its own lines say it all
             application._configure_logs()
-            sys.exit(commands.perform(order, application.build()))
+            sys.exit(commands.perform(order, application))
     except TraitError as error:
         sys.exit(f"tmpnb: {flags.in_words(str(error))}")
     except TmpnbError as error:

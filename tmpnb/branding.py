@@ -83,3 +83,17 @@ def _content(flag: str, path: str, largest: int) -> bytes:
         return b"x" * (largest + 1)  # whose reader says how large it may be
     except OSError as error:
         raise ConfigError(f"--{flag}={path}: cannot be read: {error.strerror}") from error
+
+
+def templates_in(given: str) -> Path | None:
+    """Return the operator's directory of templates; None for none.
+
+    Raises:
+        ConfigError: It is no directory.
+    """
+    if not given:
+        return None
+    path = Path(given).resolve()
+    if not path.is_dir():
+        raise ConfigError(f"--template-path={path}: there is no such directory")
+    return path

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.access import Access
 from tmpnb.arrival import Arrivals
+from tmpnb.bans import Bans
 from tmpnb.brand import Brand, Notice
 from tmpnb.client_limits import ClientLimits
 from tmpnb.clock import SteadyClock
@@ -25,6 +27,7 @@ from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
 from tmpnb.machine_names import machine_names
+from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
@@ -69,6 +72,7 @@ class Service:
     template_path: Path | None = None
     stop_servers_on_exit: bool = False
     access: Access = field(default_factory=Access)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -146,12 +150,13 @@ class Service:
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
+        bans = Bans(self.access.banned, self.state_dir / f"{self.spawner.pool_name}.bans")
         machine = machine_names()
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
             visitors=visitors,
-            gate=self._gate(orchestrator, passphrase),
+            gate=self._gate(orchestrator, passphrase, bans),
             remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,
@@ -166,9 +171,10 @@ class Service:
             admin_token=self.secrets.admin_token,
             hosts=self.hosts.and_names(machine),
             own_names=machine | self.listening.admin_hosts,
+            operating=Operating(bans, self.access.anonymize, self.settings),
         )
 
-    def _gate(self, orchestrator: Orchestrator, passphrase: str) -> Gate:
+    def _gate(self, orchestrator: Orchestrator, passphrase: str, bans: Bans) -> Gate:
         clock, claims, access = SteadyClock(), orchestrator.claims, self.access
         return Gate(
             limits=ClientLimits(
@@ -182,7 +188,8 @@ class Service:
             trusted=TrustedProxies(
                 access.trusted, (host_of(self.proxy.endpoint), self.listening.ip)
             ),
-            banned=access.banned,
+            banned=bans,
+            anonymize=access.anonymize,
             exempt=access.exempt,
             is_notebook=orchestrator.notebooks.have,
         )

@@ -8,6 +8,14 @@ from typing import Any
 from tornado.routing import URLSpec
 from tornado.web import Application
 
+from tmpnb.handlers.admin_api import (
+    AdminServerHandler,
+    BanHandler,
+    BansHandler,
+    RosterHandler,
+    SettingsHandler,
+    StatusHandler,
+)
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
 from tmpnb.handlers.branding import AnnouncementHandler, LogoHandler, TermsHandler
@@ -88,6 +96,12 @@ def admin_application(site: Site) -> Application:
     """Return the application of the admin port."""
     args = {"site": site}
     table = [
+        URLSpec(r"/api/servers/?", RosterHandler, args),
+        URLSpec(rf"/api/servers/{_ID}", AdminServerHandler, args),
+        URLSpec(r"/api/bans/?", BansHandler, args),
+        URLSpec(r"/api/bans/([0-9A-Fa-f.:]{1,64}(?:/[0-9]{1,3})?)", BanHandler, args),
+        URLSpec(r"/api/settings/?", SettingsHandler, args),
+        URLSpec(r"/api/status/?", StatusHandler, args),
         URLSpec(r"/api/pool/?", PoolHandler, args),
         URLSpec(r"/api/announcement/?", AnnouncementHandler, args),
         URLSpec(r"/health", TroubleHandler, args),

@@ -1,0 +1,24 @@
+"""What the admin port needs besides the service itself: bans, settings, how clients are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tmpnb.bans import Bans
+
+
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """What operators see and change.
+
+    Attributes:
+        bans: The networks that get nothing.
+        anonymize: Whether clients are shown by their networks alone.
+        settings: Those in force, by section and name, without secrets.
+    """
+
+    bans: Bans = field(default_factory=Bans)
+    anonymize: bool = False
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
