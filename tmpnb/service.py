@@ -171,7 +171,7 @@ class Service:
             admin_token=self.secrets.admin_token,
             hosts=self.hosts.and_names(machine),
             own_names=machine | self.listening.admin_hosts,
-            operating=Operating(bans, self.access.anonymize, self.settings),
+            operating=Operating(bans, self.access.anonymize, settings=self.settings),
         )
 
     def _gate(self, orchestrator: Orchestrator, passphrase: str, bans: Bans) -> Gate:

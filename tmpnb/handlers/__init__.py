@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tmpnb.handlers.admin_api import (
     SettingsHandler,
     StatusHandler,
 )
+from tmpnb.handlers.admin_page import AdminPageHandler, LoginHandler, RootHandler
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
 from tmpnb.handlers.branding import AnnouncementHandler, LogoHandler, TermsHandler
@@ -94,8 +96,13 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
 
 def admin_application(site: Site) -> Application:
     """Return the application of the admin port."""
+    # Nobody frames a page of the operator's. The picture of the service is on the public port.
+    site = replace(site, frame_ancestors="'none'", brand=replace(site.brand, logo=None))
     args = {"site": site}
     table = [
+        URLSpec(r"/(?:admin)?", RootHandler, args),
+        URLSpec(r"/admin/", AdminPageHandler, args),
+        URLSpec(r"/admin/login", LoginHandler, args),
         URLSpec(r"/api/servers/?", RosterHandler, args),
         URLSpec(rf"/api/servers/{_ID}", AdminServerHandler, args),
         URLSpec(r"/api/bans/?", BansHandler, args),
