@@ -153,6 +153,8 @@ FOR_A_PAGE = (
 WISHES = (
     (b"POST", b"/api/pool", b'{"image": "evil"}'), (b"DELETE", b"/api/pool", b""),
     (b"PUT", b"/api/announcement", b'{"text": "evil"}'), (b"DELETE", b"/api/announcement", b""),
+    (b"PUT", b"/api/bans/192.0.2.0/24", b""), (b"DELETE", b"/api/servers/Ab12Cd34Ef56", b""),
+    (b"POST", b"/admin/", b"do=drain"), (b"POST", b"/admin/login", b"token=x"),
 )  # fmt: skip
 
 
@@ -165,6 +167,7 @@ def test_a_page_in_the_operators_browser_changes_nothing(admin: FuzzedSite, head
         assert answer is not None
         assert answer.status == 403
     assert admin.site.notice.source == ""
+    assert not admin.site.operating.bans.since
     admin.check_unharmed()
 
 

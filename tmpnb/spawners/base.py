@@ -69,6 +69,7 @@ class Spawner(LoggingConfigurable):
 
     # Set by the application before `setup`, not by configuration.
     pool_name: str = "tmpnb"
+    fleeting: bool = False  # whether all that is made for the pool goes when it is closed
     capacity: int = 0  # servers of the pool, in all phases; 0: unknown
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
     https: bool = False  # whether visitors come by https, so that cookies work in frames
