@@ -15,6 +15,7 @@ from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.access import Access
+from tmpnb.anonymous_peers import anonymous_peers
 from tmpnb.arrival import Arrivals
 from tmpnb.bans import Bans
 from tmpnb.brand import Brand, Notice
@@ -91,6 +92,7 @@ class Service:
         async with AsyncExitStack() as stack:
             ending = signals.Ending(main.cancel)
             stack.enter_context(signals.handled(ending))
+            stack.enter_context(anonymous_peers(anonymize=self.access.anonymize))
             stack.enter_context(state_held(self.state_dir, self.spawner.pool_name))
             public = listen.bind("port", self.listening.ip, self.listening.port)
             admin = listen.bind("admin-port", self.listening.admin_ip, self.listening.admin_port)
