@@ -112,6 +112,11 @@ class Bans:
             return {}
 
 
+def written(network: Network) -> str:
+    """Return a network as people write it: one address as an address."""
+    return str(network if network.num_addresses > 1 else network.network_address)
+
+
 def network(text: str) -> Network:
     """Return the one network that a text is.
 

@@ -17,12 +17,14 @@ class Program(Protocol):
     Attributes:
         admin_ip: Where the admin port is.
         admin_port: Its number.
-        cli_config: The settings of the command line.
+        config: The settings that are not the defaults.
+        cli_config: Those of the command line.
         classes: All that can be set.
     """
 
     admin_ip: Any
     admin_port: Any
+    config: Any
     cli_config: Any
     classes: Any
 

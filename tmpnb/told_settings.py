@@ -47,8 +47,12 @@ def take_over(program: Program, told: Mapping[str, Any]) -> None:
     for section, values in told.items():
         if section not in known or not isinstance(values, dict):
             continue  # of a spawner that is not installed here
+        own = program.config.get(section, {})
         for name in values.keys() & known[section]:
-            config[section][name] = values[name]
+            value, before = values[name], own.get(name)
+            merged = isinstance(value, dict) and isinstance(before, dict)
+            # Secrets in them are not told, and may be in our own config file.
+            config[section][name] = {**before, **value} if merged else value
     given = program.cli_config
     flags.let_flags_win(config, given, program.classes)
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from tmpnb import bans
 from tmpnb.banned import Banned
-from tmpnb.bans import Bans, network
+from tmpnb.bans import Bans, network, written
 from tmpnb.client import shown
 from tmpnb.errors import BansFullError, ConfigError
 
@@ -104,6 +104,8 @@ def test_one_network_is_asked_for(text: str) -> None:
 def test_one_network_in_several_spellings_is_one() -> None:
     assert network("::ffff:192.0.2.0/120") == network("192.0.2.0/24") == NET
     assert network("192.0.2.7") == ip_network("192.0.2.7/32")
+    assert written(network("192.0.2.7/32")) == "192.0.2.7"
+    assert written(NET) == "192.0.2.0/24"
 
 
 @pytest.mark.parametrize(

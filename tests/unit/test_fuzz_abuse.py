@@ -165,8 +165,11 @@ def test_a_page_in_the_operators_browser_changes_nothing(admin: FuzzedSite, head
         headers = [header, (b"Content-Type", b"text/plain")]
         answer = admin.ask(Request(method, target, headers, body))
         assert answer is not None
-        assert answer.status == 403
+        # Where the page is the operator's own, its forms lack the secret that it shows.
+        is_form = target.startswith(b"/admin/") and header == (b"Origin", b"http://site.example")
+        assert answer.status == (303 if is_form else 403)
     assert admin.site.notice.source == ""
+    assert not any(server.drained for server in admin.running.world.pool.servers.values())
     assert not admin.site.operating.bans.since
     admin.check_unharmed()
 

@@ -79,7 +79,7 @@ async def test_each_command_does_what_it_says() -> None:
         assert (await site.run("stop", server.id))[1] == [f"server {server.id} is being stopped"]
         await world.until_gone(server.id)
         await world.until_ready(2)
-        assert "2 unclaimed servers" in (await site.run("drain"))[1][0]
+        assert "2 unclaimed servers will be replaced" in (await site.run("drain"))[1][0]
         await site.run("announce", "Down on Friday.")
         assert (await site.run("announce"))[1] == ["Down on Friday."]
         await site.run("announce", "--remove")
@@ -305,6 +305,17 @@ def test_settings_are_told_without_secrets() -> None:
     assert docker["environment"] == {"LANG": "C"}
     assert docker["labels"] == {"proxy": "http://proxy.example"}
     assert docker["extra_host_config"] == {"read_only": True}
+
+
+def test_secrets_that_are_not_told_come_from_the_config_file(tmp_path: Path) -> None:
+    (tmp_path / "tmpnb_config.py").write_text(
+        "c.DockerSpawner.environment = {'A_TOKEN': 's3cret', 'LANG': 'C'}\n"
+    )
+    program = Tmpnb()
+    program.initialize([])
+    told_settings.take_over(program, {"DockerSpawner": {"environment": {"LANG": "de"}}})
+    spawner = program.build().spawner
+    assert getattr(spawner, "environment") == {"A_TOKEN": "s3cret", "LANG": "de"}  # noqa: B009
 
 
 @pytest.mark.parametrize("told", [{"Tmpnb": {"pool_size": "many"}}, {"Tmpnb": {"pool_size": 0}}])

@@ -151,7 +151,7 @@ class AdminPageHandler(OperatorPageHandler):
             told=status(self.site),
             servers=[_in_words(row, roster.now) for row in rows[:SHOWN]],
             more=max(0, len(rows) - SHOWN),
-            bans=[(str(network), Moment(at)) for network, at in since.items()],
+            bans=[(bans.written(network), Moment(at)) for network, at in since.items()],
             form=self.sessions.form_of(self.session),
             has_login=self.site.admin_token is not None,
             anonymize=anonymize,

@@ -71,14 +71,14 @@ async def _stop(port: AdminPort, order: Order, say: Say) -> bool:
 
 async def _drain(port: AdminPort, order: Order, say: Say) -> bool:
     told = await port.ask("DELETE", "/api/pool")
-    return _show(told, [f"{told.get('drained')} unclaimed servers are being replaced"], order, say)
+    return _show(told, [f"{_unclaimed(told)} will be replaced"], order, say)
 
 
 async def _rollout(port: AdminPort, order: Order, say: Say) -> bool:
     [image] = order.operands
     told = await port.ask("POST", "/api/pool", {"image": image}, seconds=PATIENCE)
     lines = [
-        f"a server of {image} is ready; {told.get('drained')} unclaimed servers are being replaced",
+        f"a server of {image} is ready; {_unclaimed(told)} will be replaced",
         "set --image as well: after a restart that counts",
     ]
     return _show(told, lines, order, say)
@@ -108,12 +108,12 @@ async def _bans(port: AdminPort, order: Order, say: Say) -> bool:
 async def _ban(port: AdminPort, order: Order, say: Say) -> bool:
     network, stop = bans.network(order.operands[0]), STOP in order.switches
     told = await port.ask("PUT", f"/api/bans/{network}{'?stop=1' if stop else ''}")
-    has = told.get("servers")
-    lines = [f"{network} gets no server any more"]
+    lines = [f"{bans.written(network)} gets no server any more"]
     if stop:
-        lines.append(f"{told.get('stopped')} servers of it are being stopped")
-    elif has:
-        lines.append(f"it has {has}, which go on; {STOP} beside it stops them")
+        lines.append(f"{tables.many(told.get('stopped'), 'server')} of it will be stopped")
+    elif told.get("servers"):
+        has = tables.many(told.get("servers"), "server")
+        lines.append(f"it keeps {has}; {STOP} beside it stops those as well")
     if told.get("kept") is not True:
         lines.append("it could not be written down, so it counts until a restart; see the log")
     return _show(told, lines, order, say)
@@ -122,7 +122,13 @@ async def _ban(port: AdminPort, order: Order, say: Say) -> bool:
 async def _unban(port: AdminPort, order: Order, say: Say) -> bool:
     network = bans.network(order.operands[0])
     await port.ask("DELETE", f"/api/bans/{network}")
-    return _show({"network": str(network)}, [f"{network} may take servers again"], order, say)
+    return _show(
+        {"network": str(network)}, [f"{bans.written(network)} may take servers again"], order, say
+    )
+
+
+def _unclaimed(told: Mapping[str, object]) -> str:
+    return tables.many(told.get("drained"), "unclaimed server")
 
 
 def _show(told: Mapping[str, object], lines: list[str], order: Order, say: Say) -> bool:

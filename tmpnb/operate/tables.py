@@ -22,7 +22,7 @@ def servers(answer: Answer) -> list[str]:
     rows, now = _rows(answer, "servers"), _number(answer.get("now")) or 0.0
     claimed = sum(row.get("phase") == "claimed" for row in rows)
     table = lined_up([COLUMNS, *(_server(row, now) for row in rows)]) if rows else []
-    said = f"{_many(len(rows), 'server')}, {claimed} with visitors"
+    said = f"{many(len(rows), 'server')}, {claimed} with visitors"
     if answer.get("anonymized") is True:
         said += "; networks in place of addresses, as --anonymize says"
     return [*table, said]
@@ -61,7 +61,7 @@ def bans(answer: Answer) -> list[str]:
     ]
     table = lined_up([("NETWORK", "SINCE"), *rows]) if rows else ["no network is banned here"]
     more = answer.get("in_settings")
-    return [*table, f"{_many(more, 'more network')} in --banned-networks"] if more else table
+    return [*table, f"{many(more, 'more network')} in --banned-networks"] if more else table
 
 
 def lined_up(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -146,5 +146,6 @@ def _moment(unix: float | None) -> str:
         return UNKNOWN
 
 
-def _many(count: object, what: str) -> str:
+def many(count: object, what: str) -> str:
+    """Return a count with what is counted."""
     return f"{count} {what}{'' if count == 1 else 's'}"
