@@ -159,6 +159,7 @@ class TestAtATime:
         free = desk.admission(exempt=True)
         for _ in range(5):
             server = await free.take(desk.claim)
+            assert server.client is not None, "whom to ask is known all the same"
             free.recognise(server)
             await free.redeem(free.queue(desk.line.join), desk.claim)
         assert desk.given == 10
