@@ -165,6 +165,14 @@ async def test_what_is_no_tmpnb_is_called_so(what: str) -> None:
             await run("status", f"--admin-url={url}/{what}")
 
 
+async def test_the_public_port_is_not_taken_for_the_admin_port() -> None:
+    async with AsyncExitStack() as stack:
+        site = await started(stack)
+        url = site.running.serve_public()
+        with pytest.raises(AdminPortError, match="is no admin port of this version"):
+            await run("status", f"--admin-url={url}")
+
+
 async def test_an_answer_has_a_size_and_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin_port, "MAX_ANSWER", 2**20)
     async with AsyncExitStack() as stack:

@@ -22,6 +22,7 @@ from tmpnb.logs import on_one_line, redact
 
 QUICK = 20.0  # seconds for an answer
 MOST_VALUES = 5_000_000  # of a list of all servers
+NOTHING = "There is nothing at this address."  # as a tmpnb says it
 LONGEST = 500  # characters of what the service says that are shown
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised
 TOKEN = "ADMIN_AUTH_TOKEN or ADMIN_AUTH_TOKEN_FILE"  # noqa: S105 - names of variables
@@ -99,6 +100,8 @@ class AdminPort:
         said = error.get("message") if isinstance(error, dict) else None
         if not isinstance(said, str):
             return f"what answers at {self.url} is no tmpnb of this version (HTTP {code})"
+        if code == HTTPStatus.NOT_FOUND and said == NOTHING:
+            return f"what answers at {self.url} is no admin port of this version"
         return f"the service says: {on_one_line(redact(said[:LONGEST]))}"
 
 
