@@ -211,7 +211,8 @@ async def test_with_a_token_the_page_asks_for_it_and_tells_nothing_before() -> N
 
 async def test_the_cookie_holds_no_token_and_goes_to_no_notebook_and_to_no_script() -> None:
     async with AsyncExitStack() as stack:
-        browser = Browser(await started(stack), admin_token=TOKEN)
+        visitors_at = "https://notebooks.example"
+        browser = Browser(await started(stack), admin_token=TOKEN, public_url=visitors_at)
         answer = await browser.post("/admin/login", token=TOKEN)
         [cookie] = answer.headers.get_list("Set-Cookie")
         assert TOKEN not in cookie

@@ -62,6 +62,12 @@ class OperatorPageHandler(BaseHandler):
         del origin
         return Cors()
 
+    def absolute(self, path: str) -> str:
+        """Return the address of a path where the operator asks, which is not where visitors do."""
+        forwarded = self.request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip(" \t")
+        scheme = "https" if forwarded == "https" else "http"
+        return f"{scheme}://{self.request.host}{path}"
+
     def _form_policy(self) -> str:
         return ""
 
