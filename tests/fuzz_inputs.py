@@ -31,7 +31,9 @@ PUBLIC = (
 )  # fmt: skip
 ADMIN = (
     b"/api/pool", b"/api/pool/", b"/api/announcement", b"/health", b"/health/ready",
-    b"/static/tmpnb.css", b"/nothing", b"/",
+    b"/static/tmpnb.css", b"/nothing", b"/", b"/admin", b"/admin/", b"/admin/login", b"/api/status",
+    b"/api/servers", b"/api/servers/Ab12Cd34Ef56", b"/api/bans", b"/api/bans/192.0.2.0/24",
+    b"/api/settings",
 )  # fmt: skip
 
 # Put behind addresses, into queries, bodies, headers and cookies.
@@ -52,7 +54,14 @@ NAMES = (
     b"token", b"url", b"path", b"title", b"height", b"wait", b"arrival", b"ticket", b"fresh",
     b"agree", b"passphrase", b"do", b"v", b"next", b"", b"token[]", b"to%6ben", b"%ff",
 )  # fmt: skip
-COOKIES = (b"tmpnb-visitor", b"tmpnb-pass", b"tmpnb-terms", b"tmpnb-session", b"other")
+COOKIES = (
+    b"tmpnb-visitor",
+    b"tmpnb-pass",
+    b"tmpnb-terms",
+    b"tmpnb-session",
+    b"tmpnb-admin",
+    b"other",
+)
 BODIES = (
     b"", b"{}", b"[]", b"null", b"0", b'"x"', b'{"image":1}', b'{"text":null}',
     b'{"text":"\\ud800"}',

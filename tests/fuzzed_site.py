@@ -133,6 +133,11 @@ class FuzzedSite:
         self.run(self._stack.aclose())
 
     @property
+    def frame_ancestors(self) -> str:
+        """Who may frame the pages: of the operator's nobody."""
+        return "'none'" if self._admin else self.site.frame_ancestors
+
+    @property
     def secrets(self) -> Sequence[str]:
         key, _, rest = self.visitor.partition(".")
         signature = rest.rpartition(".")[2].partition("-")[0]
@@ -245,7 +250,7 @@ class Rules:
             assert answer.one("Content-Type").lower().endswith("charset=utf-8"), answer.headers
         policy = answer.one("Content-Security-Policy")
         if answer.kind == "text/html":
-            ours = f"frame-ancestors {self._site.site.frame_ancestors}"
+            ours = f"frame-ancestors {self._site.frame_ancestors}"
             words = [directive.strip() for directive in policy.split(";")]
             assert "default-src 'self'" in words
             assert ours in words

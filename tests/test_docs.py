@@ -34,6 +34,7 @@ SAMPLES = {
     "<status>": "503",
     "<file>": "tmpnb.css",
     "<ticket>": "t1",
+    "<network>": "192.0.2.0/24",
 }
 UNSPOKEN = r"/(favicon\.ico)$"  # Tornado's own rule; the pages name their icon themselves
 LOAD_FLAGS = {flag for action in options.parser()._actions for flag in action.option_strings}

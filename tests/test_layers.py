@@ -168,6 +168,7 @@ def test_traitlets_stay_at_the_edge() -> None:
         "tmpnb.culling_settings",
         "tmpnb.flags",
         "tmpnb.log_settings",
+        "tmpnb.told_settings",
     }
     assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
 

@@ -18,9 +18,11 @@ class Access:
         trusted: Proxies before ours.
         exempt: Clients without limits.
         banned: Who gets nothing.
+        anonymize: Whether addresses are shown and logged as networks alone.
     """
 
     allowance: Allowance = field(default_factory=Allowance)
     trusted: Networks = field(default_factory=Networks)
     exempt: Networks = field(default_factory=Networks)
     banned: Banned = field(default_factory=Banned)
+    anonymize: bool = False

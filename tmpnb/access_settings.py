@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from traitlets import Int, Unicode, default
+from traitlets import Bool, Int, Unicode, default
 from traitlets.config import Configurable
 
 from tmpnb import networks
@@ -41,6 +41,11 @@ class AccessSettings(Configurable):
     banned_networks = Unicode(
         "", help="Networks that get no server; or @file with them, read again when it changes."
     ).tag(config=True)
+    anonymize = Bool(
+        False,
+        help="""Show and log the networks of clients in place of their addresses: the /24 in IPv4,
+        the /48 in IPv6.""",
+    ).tag(config=True)
     trusted_proxies = Unicode(
         "",
         help="""Networks of proxies before ours whose X-Forwarded-For is believed. Loopback and the
@@ -66,6 +71,7 @@ class AccessSettings(Configurable):
             trusted=_named(self.trusted_proxies, "--trusted-proxies"),
             exempt=_named(self.exempt_networks, "--exempt-networks"),
             banned=Banned(self.banned_networks),
+            anonymize=self.anonymize,
         )
 
 

@@ -18,7 +18,7 @@ from traitlets.config import Application, Configurable
 from tmpnb import __version__, commands, config_file, cors, flags, leaving, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
-from tmpnb.branding import Branding
+from tmpnb.branding import Branding, templates_in
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError, TmpnbError
 from tmpnb.guarded import GuardedSpawner
@@ -32,6 +32,7 @@ from tmpnb.service import Service
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.starter import StartSettings
 from tmpnb.timing import Timing
+from tmpnb.told_settings import tell
 from tmpnb.weak_tokens import weak_tokens
 
 CONFIG_FILE = "tmpnb_config.py"
@@ -242,6 +243,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
             state_dir=Path(self.state_dir),
             stop_servers_on_exit=self.stop_servers_on_exit,
             access=self.access(),
+            settings=tell(self, branding, spawner),
         )
 
     def _cors(self) -> cors.Cors:
@@ -271,12 +273,9 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         return words
 
     def _template_path(self) -> Path | None:
-        if not self.template_path:
-            return None
-        path = Path(self.template_path).resolve()
-        if not os.access(path / ".", os.R_OK | os.X_OK):  # with the dot, only of a directory
-            raise ConfigError(f"--template-path={path}: there is no such directory to be read")
-        templates.check(TEMPLATES, path)
+        path = templates_in(self.template_path)
+        if path is not None:
+            templates.check(TEMPLATES, path)
         return path
 
     def _configure_logs(self) -> None:
@@ -308,7 +307,7 @@ def _run(words: list[str]) -> None:
         if chosen := commands.tool(words):
             sys.exit(commands.use(chosen, words[1:]))
         order = commands.parse(words)
-        application.description = order.description(application.description)
+        application.description = commands.description(order, application.description)
         application.initialize(order.flags)
         if order.command is None:
             application.start()
@@ -316,7 +315,7 @@ def _run(words: list[str]) -> None:
             if "logging" not in application.config.Tmpnb:
                 application.logging = "none"  # its own lines say it all
             application._configure_logs()
-            sys.exit(commands.perform(order, application.build()))
+            sys.exit(commands.perform(order, application))
     except TraitError as error:
         sys.exit(f"tmpnb: {flags.in_words(str(error))}")
     except TmpnbError as error:

@@ -51,6 +51,11 @@ class Banned:
             self._read_again()
         return address in self._networks
 
+    @property
+    def count(self) -> int:
+        """How many networks there are, as last read."""
+        return len(self._networks)
+
     def _read_again(self) -> None:
         state = self._stat()
         if state == self._state:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from traitlets import Unicode
@@ -83,3 +84,17 @@ def _content(flag: str, path: str, largest: int) -> bytes:
         return b"x" * (largest + 1)  # whose reader says how large it may be
     except OSError as error:
         raise ConfigError(f"--{flag}={path}: cannot be read: {error.strerror}") from error
+
+
+def templates_in(given: str) -> Path | None:
+    """Return the operator's directory of templates; None for none.
+
+    Raises:
+        ConfigError: It is no directory, or cannot be read.
+    """
+    if not given:
+        return None
+    path = Path(given).resolve()
+    if not os.access(path / ".", os.R_OK | os.X_OK):  # with the dot, only of a directory
+        raise ConfigError(f"--template-path={path}: there is no such directory to be read")
+    return path

@@ -8,7 +8,13 @@ from contextlib import AbstractContextManager
 
 from tmpnb.claim_meter import ClaimMeter, Given
 from tmpnb.clock import Clock
-from tmpnb.errors import NoPlaceError, ProxyError, ServerExistsError, SpawnerError
+from tmpnb.errors import (
+    NoPlaceError,
+    ProxyError,
+    ServerExistsError,
+    ServerStartsError,
+    SpawnerError,
+)
 from tmpnb.estimate import Coming
 from tmpnb.fleet import Fleet
 from tmpnb.handover import QUESTION_TIMEOUT, HandOver
@@ -276,6 +282,17 @@ class Claims:
     def close(self, server: NotebookServer) -> None:
         """Stop a claimed server because its visitor says so."""
         self._fleet.stop(server, StopReason.CLOSED)
+
+    def stop(self, server: NotebookServer) -> None:
+        """Stop a server because the operator says so, whoever has it.
+
+        Raises:
+            ServerStartsError: Its start is under way, and nobody has it yet.
+        """
+        if server.phase is Phase.STARTING:
+            raise ServerStartsError(f"server {server.id} is being started; nobody has it yet")
+        if server.phase in (Phase.READY, Phase.CLAIMED):
+            self._fleet.stop(server, StopReason.STOPPED)
 
     def abandon(self, server_id: str) -> None:
         """Stop a server whose visitor left before it could be told of it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Address, IPv6Network, ip_network
 
 from tmpnb import networks
-from tmpnb.networks import Address, Addresses
+from tmpnb.networks import Address, Addresses, Network
 
 MOST_HOPS = 32  # addresses of one request that are looked at
 SITE = 64  # bits of an IPv6 address that stand for one customer
+ANONYMOUS = {4: 24, 6: 48}  # bits of an address that are left with --anonymize
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,24 @@ class Client:
     def shown(self) -> str:
         """What the log names it by, here and nowhere else; `-` if it has no address."""
         return "-" if self.address is None else str(self.address)
+
+
+def anonymized(address: Address) -> Network:
+    """Return what may be shown and logged of an address with --anonymize: its network alone.
+
+    That is 256 addresses in IPv4, and in IPv6 what one organization has as a rule.
+    """
+    return ip_network(
+        (int(address).to_bytes(address.max_prefixlen // 8), ANONYMOUS[address.version]),
+        strict=False,
+    )
+
+
+def shown(address: Address | None, *, anonymize: bool) -> str:
+    """Return how a client's address is written wherever somebody may read it; empty for none."""
+    if address is None:
+        return ""
+    return str(anonymized(address) if anonymize else address)
 
 
 def client_of(peer: str, forwarded: str, trusted: Addresses) -> Client:

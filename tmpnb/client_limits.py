@@ -249,15 +249,18 @@ class Admission:
         if not self._exempt:
             self._limits.waits(self._client, ticket.id)
 
-    def recognise(self, server_id: str) -> None:
+    def recognise(self, server: NotebookServer) -> None:
         """Note that the client came back to a server of theirs."""
+        server.client = self._client.address
         if not self._exempt:
-            self._limits.has(self._client, server_id)
+            self._limits.has(self._client, server.id)
 
     async def _counted(self, claim: Callable[[], Awaitable[NotebookServer]]) -> NotebookServer:
         if self._exempt:
-            return await claim()
-        with self._limits.under_way(self._client):
             server = await claim()
-            self._limits.took(self._client, server.id)
+        else:
+            with self._limits.under_way(self._client):
+                server = await claim()
+                self._limits.took(self._client, server.id)
+        server.client = self._client.address
         return server

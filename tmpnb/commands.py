@@ -6,64 +6,22 @@ import asyncio
 import difflib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from tmpnb import leaving, signals
 from tmpnb.doctor import network
-from tmpnb.doctor.checkup import Say, check_image, doctor
+from tmpnb.doctor.checkup import check_image, doctor
 from tmpnb.errors import ConfigError
 from tmpnb.firewall import firewall
 from tmpnb.guarded import let_go
 from tmpnb.invite import invite
 from tmpnb.load.run import load
+from tmpnb.operate.commands import OPERATING, Remote
+from tmpnb.operate.served import as_served
+from tmpnb.orders import Command, Order, Program, Say, Tool
 from tmpnb.service import Service
 
 SKIP_IMAGE, NETWORK, TARGET = "--skip-image", "--network", "--network-target"
 HELP = frozenset({"-h", "--help", "--help-all"})
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a command line asks for."""
-
-    command: Command | None  # None: serve
-    operands: tuple[str, ...]
-    switches: frozenset[str]  # those of the command itself
-    flags: tuple[str, ...]  # those of the program
-    options: Mapping[str, str] = field(default_factory=dict)  # of the command itself, with values
-
-    def description(self, program: str) -> str:
-        """Return what `--help` begins with, given what the program says of itself."""
-        if self.command is not None:
-            return self.command.help
-        listed = "\n".join(f"  tmpnb {c.usage:<27} {c.summary}" for c in _listed())
-        return f"{program}\n\nCommands besides serving, each with --help:\n{listed}"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command; `run` returns whether all is well."""
-
-    usage: str
-    summary: str
-    help: str  # paragraphs
-    run: Callable[[Service, Order, Say], Awaitable[bool]]
-    operands: tuple[str, ...] = ()
-    switches: frozenset[str] = frozenset()
-    options: frozenset[str] = frozenset()  # with a value behind `=` or as the next word
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A command that needs no settings of the service: all words after its name are its own.
-
-    `run` gets those words, and returns whether all is well.
-    """
-
-    usage: str
-    summary: str
-    run: Callable[[Sequence[str], Say], Awaitable[bool]]
-    when_interrupted: str  # what is true then
 
 
 def tool(arguments: Sequence[str]) -> Tool | None:
@@ -81,6 +39,14 @@ def use(chosen: Tool, words: Sequence[str]) -> int:
     return _ended(_interruptible(lambda: chosen.run(words, _say)), chosen.when_interrupted)
 
 
+def description(order: Order, program: str) -> str:
+    """Return what `--help` begins with, given what the program says of itself."""
+    if order.command is not None:
+        return order.command.help
+    listed = "\n".join(f"  tmpnb {c.usage:<29} {c.summary}" for c in _listed())
+    return f"{program}\n\nCommands besides serving, each with --help:\n{listed}"
+
+
 def parse(arguments: Sequence[str]) -> Order:
     """Take the command and what belongs to it off the command line.
 
@@ -94,6 +60,8 @@ def parse(arguments: Sequence[str]) -> Order:
     if command is None:
         raise ConfigError(f"unexpected argument {name!r}{_nearest(name)}")
     count = len(command.operands)
+    if command.is_optional and (not rest or rest[0].startswith("-")):
+        count = 0
     operands = tuple(rest[:count])
     if HELP & set(rest):
         operands, count = (), 0
@@ -105,7 +73,7 @@ def parse(arguments: Sequence[str]) -> Order:
     return Order(command, operands, own, tuple(words), options)
 
 
-def _take_options(command: Command, words: list[str]) -> dict[str, str]:
+def _take_options(command: Command | Remote, words: list[str]) -> dict[str, str]:
     """Take the command's own options and their values out of `words`."""
     found: dict[str, str] = {}
     for at in reversed(range(len(words))):
@@ -123,19 +91,28 @@ def _take_options(command: Command, words: list[str]) -> dict[str, str]:
     return found
 
 
-def perform(order: Order, service: Service) -> int:
-    """Run a command; return its exit code: 0 if all is well, else 1.
+def perform(order: Order, program: Program) -> int:
+    """Run a command with the settings of a program; return its exit code: 0 if all is well, else 1.
 
     Raises:
         ConfigError: A setting cannot be; in one line.
+        AdminPortError: The running service cannot be spoken to; in one line.
     """
-    return _ended(_interruptible(lambda: _run(order, service)), "what was started is removed")
-
-
-async def _run(order: Order, service: Service) -> bool:
     assert order.command is not None  # noqa: S101 - serving is no command
+    until = order.command.when_interrupted
+    return _ended(_interruptible(lambda: _run(order, program)), until)
+
+
+async def _run(order: Order, program: Program) -> bool:
+    command = order.command
+    if isinstance(command, Remote):
+        return await command.perform(program, order, _say)
+    assert isinstance(command, Command)  # noqa: S101 - there are two kinds
+    if command.as_served:
+        await as_served(program, _say)
+    service = program.build()
     try:
-        return await order.command.run(service, order, _say)
+        return await command.run(service, order, _say)
     finally:
         await let_go(service.spawner)
 
@@ -182,7 +159,7 @@ def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - the answer to the command
 
 
-def _listed() -> Iterable[Command | Tool]:
+def _listed() -> Iterable[Command | Remote | Tool]:
     yield from COMMANDS.values()
     yield from TOOLS.values()
 
@@ -194,7 +171,7 @@ def _nearest(name: str) -> str:
     return "; flags begin with --, and tmpnb --help has the commands"
 
 
-COMMANDS: Mapping[str, Command] = {
+COMMANDS: Mapping[str, Command | Remote] = {
     "doctor": Command(
         usage="doctor [--network]",
         summary="see whether everything is there to serve",
@@ -208,11 +185,13 @@ COMMANDS: Mapping[str, Command] = {
         of the service, the engine, the second server and this machine. Nothing outside is tried but
         what --network-target=host:port names, which may be given several times.
 
-        Give it the flags, the config file and the environment that tmpnb will have. One line for
-        each check: ok, warn, FAIL with what to do, or skip. The exit code is 1 if one fails, else
-        0. The flags below are those of tmpnb.""",
+        Give it the flags, the config file and the environment that tmpnb will have. Where one runs
+        already at the admin port that these name, its settings are taken, and flags go before
+        them. One line for each check: ok, warn, FAIL with what to do, or skip. The exit code is 1
+        if one fails, else 0. The flags below are those of tmpnb.""",
         run=_doctor,
         switches=frozenset({SKIP_IMAGE, NETWORK, TARGET}),
+        as_served=True,
     ),
     "check-image": Command(
         usage="check-image IMAGE",
@@ -244,6 +223,7 @@ COMMANDS: Mapping[str, Command] = {
         run=_invite,
         options=frozenset({"--hours", "--url"}),
     ),
+    **OPERATING,
 }
 TOOLS: Mapping[str, Tool] = {
     "load": Tool(

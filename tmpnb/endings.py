@@ -18,6 +18,7 @@ _WORDS = {
     StopReason.BURNING: "It had kept a processor busy for long with nobody there, "
     "so it was closed.",
     StopReason.CLOSED: "It was stopped by the one who had it.",
+    StopReason.STOPPED: "It was stopped by those who run the service.",
     StopReason.EXITED: "It ended by itself: it crashed, ran out of memory, or was shut down "
     "from inside.",
     StopReason.UNROUTABLE: "The service could not make a way to it. The fault is not yours.",

@@ -10,6 +10,8 @@
   + ClientLimitError      who has taken as many as one client may     (HTTP 429)
     - TooManyTriesError   who has tried too many passphrases          (HTTP 429)
   + ServerExistsError     the asked-for id is in use                  (HTTP 409)
+  + ServerStartsError     it cannot be stopped before it is up        (HTTP 409)
+  + BansFullError         as many networks are banned as may be       (HTTP 409)
   + TooManyDownloadsError archives of a server are under way          (HTTP 429)
   + DownloadBrokenError   a server was gone before its files were out (HTTP 503)
   + RolloutRefusedError   the image cannot be changed right now       (HTTP 409)
@@ -22,6 +24,8 @@
   + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
     - ProxyAuthError      the proxy's API refused our token
   + UnreachableError      an address gave no HTTP answer; always translated by the caller
+  + AdminPortError        the service that runs cannot be spoken to   (exit 1, one line)
+    - NobodyThereError    nothing answers there
   + VisitError            a visitor of `tmpnb load` met a fault, which is counted
 * IllegalMoveError        a bug: a lifecycle move that is not in the table
 """
@@ -81,6 +85,14 @@ class ServerExistsError(TmpnbError):
     """A server of this id is alive, or its path belongs to somebody else."""
 
 
+class ServerStartsError(TmpnbError):
+    """A server whose start is under way cannot be stopped."""
+
+
+class BansFullError(TmpnbError):
+    """As many networks are banned as may be by the admin port."""
+
+
 class TooManyDownloadsError(TmpnbError):
     """The files of this server are being downloaded as often as they may be at once."""
 
@@ -123,6 +135,14 @@ class ProxyAuthError(ProxyError):
 
 class UnreachableError(TmpnbError):
     """No HTTP answer came back: refused, reset, timed out, or not HTTP."""
+
+
+class AdminPortError(TmpnbError):
+    """The running service did not do what an operator's command asked for. In one line."""
+
+
+class NobodyThereError(AdminPortError):
+    """Nothing answers where the admin port should be."""
 
 
 class AnswerTooLargeError(UnreachableError):

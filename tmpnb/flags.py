@@ -49,6 +49,7 @@ APPLICATION = (
     "client_rate",
     "exempt_networks",
     "banned_networks",
+    "anonymize",
     "trusted_proxies",
     "state_dir",
     "stop_servers_on_exit",
@@ -117,6 +118,7 @@ LOCAL = ("notebook_dir",)
 SWITCHES = frozenset(
     {
         "allow_root",
+        "anonymize",
         "assert_hostname",
         "container_init",
         "host_network",

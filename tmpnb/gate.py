@@ -6,12 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from tmpnb.banned import Banned
-from tmpnb.client import Client, client_of, path_of
+from tmpnb.client import Client, client_of, path_of, shown
 from tmpnb.client_limits import Admission, ClientLimits
 from tmpnb.counts import Tally
 from tmpnb.errors import BannedError, PassphraseError, TooManyTriesError
-from tmpnb.networks import Address, Networks
+from tmpnb.networks import Address, Addresses, Networks
 from tmpnb.passes import Passes
 from tmpnb.refusals import Refusal
 from tmpnb.trusted import TrustedProxies
@@ -62,7 +61,8 @@ class Gate:
         passes: Passes,
         clock: Callable[[], float],
         trusted: TrustedProxies | None = None,
-        banned: Banned | None = None,
+        banned: Addresses | None = None,
+        anonymize: bool = False,
         exempt: Networks | None = None,
         is_notebook: IsNotebook = no_notebook,
     ) -> None:
@@ -74,11 +74,16 @@ class Gate:
             clock: Time in seconds.
             trusted: Proxies; loopback alone if absent.
             banned: Who gets nothing.
+            anonymize: Whether addresses are logged as networks.
             exempt: Who is not limited.
             is_notebook: Returns whether an address is a notebook server's; these take none.
         """
         self.limits, self.passes = limits, passes
-        self._trusted, self._banned = trusted or TrustedProxies(), banned or Banned()
+        self._trusted, self._banned = (
+            trusted or TrustedProxies(),
+            Networks() if banned is None else banned,
+        )
+        self._anonymize = anonymize
         self._exempt, self._is_notebook = exempt or Networks(), is_notebook
         self._wrong = Windows(clock, TRIES_SPAN, MOST_TRIES)
         self._told: set[str] = set()
@@ -147,7 +152,7 @@ class Gate:
             log.warning(
                 "X-Forwarded-For of %s is not believed, all its visitors count as one; "
                 "if it is your proxy, name it in --trusted-proxies",
-                knock.peer,
+                shown(alone.address, anonymize=self._anonymize) or knock.peer,
             )
         return client_of(knock.peer, knock.forwarded, self._trusted)
 

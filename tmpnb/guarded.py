@@ -14,7 +14,7 @@ from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
 from tmpnb.meters import EngineCall, Meters, ProxyCall
 from tmpnb.networks import Address
-from tmpnb.observation import Instance, Route
+from tmpnb.observation import Instance, Route, Used
 from tmpnb.proxy import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 
@@ -115,6 +115,11 @@ class GuardedSpawner(Spawner):
         """See `Spawner`; what is no number is not known."""
         what, ask = "reading who computes", partial(self._inner.cpu_seconds, server_ids)
         return await self._ask(EngineCall.CPU_SECONDS, what, ask, _numbers)
+
+    async def used(self, server_ids: Collection[str]) -> Mapping[str, Used]:
+        """See `Spawner`; what is no number is not known."""
+        ask = partial(self._inner.used, server_ids)
+        return await self._calls.make("reading what servers use", ask, _checked_uses)
 
     def full_cpu(self) -> float:
         """See `Spawner`."""
@@ -217,6 +222,14 @@ def _nothing(answer: object) -> None:
 
 def _numbers(used: Mapping[str, float]) -> Mapping[str, float]:
     return {i: float(seconds) for i, seconds in dict(used).items() if _is_number(seconds)}
+
+
+def _checked_uses(found: Mapping[str, object]) -> Mapping[str, Used]:
+    return {i: one for i, one in dict(found).items() if isinstance(one, Used) and _is_sound(one)}
+
+
+def _is_sound(used: Used) -> bool:
+    return _is_number(used.cpu_seconds) and (used.memory is None or _is_number(used.memory))
 
 
 def _checked_instances(found: Iterable[object]) -> list[Instance]:

@@ -14,7 +14,7 @@ _SECRET = re.compile(
     # token …, if it does not read like a word: digits in it, or very long
     r"|((?:token|bearer)[ \t:\"']+)(?:(?=[\w.~+/-]*\d)[\w.~+-][\w.~+/-]{7,}|[\w.~+-]{24,})=*"
     # our cookies, the passphrase of a form or a header
-    rf"|((?:tmpnb-(?:session|visitor|pass)[\w.-]*|passphrase)[ \t]*[=:][ \t]*[\"']?){_VALUE}"
+    rf"|((?:tmpnb-(?:session|visitor|pass|admin)[\w.-]*|passphrase)[ \t]*[=:][ \t]*[\"']?){_VALUE}"
     # a place in line, which belongs to who has its ticket
     r"|(/wait/)[\w-]{16,}"
     # what Tornado says of a header it cannot read, which may be any of these

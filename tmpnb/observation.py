@@ -25,6 +25,14 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What one server has used, all its processes included."""
+
+    cpu_seconds: float  # of processors, since its start
+    memory: int | None = None  # bytes now; None: not known
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One proxy route that this pool added."""
 

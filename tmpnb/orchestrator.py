@@ -36,6 +36,7 @@ from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
 from tmpnb.reconcile import Plan, Policy, plan
 from tmpnb.rollout import Rollout
+from tmpnb.roster import Roster
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
@@ -146,6 +147,9 @@ class Orchestrator:
             clock=clock,
             max_idle=policy.max_idle,
             max_age=policy.max_age,
+        )
+        self.roster = Roster(
+            pool=self.pool, spawner=spawner, usage=usage, lifetimes=self.lifetimes, clock=clock
         )
         self.culling = Culling(usage, self.pool, self._tasks, self.health, self.wake)
         self.downloads = Downloads(self._client, tokens, self.claims.live, self.claims.use)

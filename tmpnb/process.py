@@ -34,6 +34,7 @@ class _Entry:
     parent: int  # pid
     session: int  # pid of its leader
     ticks: int  # of CPU time, its own and that of children it has waited for
+    pages: int  # of memory
 
 
 def find(pid: int) -> Process | None:
@@ -67,7 +68,17 @@ def cpu_seconds(roots: set[Process]) -> float:
 
     What ended without its parent waiting for it counts no more, so this may become less.
     """
-    return sum(entry.ticks for entry in _kin(set(), lambda: roots, set())) / _ticks_a_second()
+    return used(roots)[0]
+
+
+def used(roots: set[Process]) -> tuple[float, int]:
+    """Return the CPU seconds of these processes and their kin, and the bytes of memory they have.
+
+    Memory that several of them share counts for each.
+    """
+    kin = _kin(set(), lambda: roots, set())
+    seconds = sum(entry.ticks for entry in kin) / _ticks_a_second()
+    return seconds, sum(entry.pages for entry in kin) * os.sysconf("SC_PAGE_SIZE")
 
 
 def send(process: Process, number: signal.Signals) -> None:
@@ -155,7 +166,8 @@ def _read(pid: int) -> _Entry | None:
         return None
     process = Process(pid, born=f"{_boot_id()}/{fields[19]}")
     ticks = sum(int(field) for field in fields[11:15])
-    return _Entry(process, parent=int(fields[1]), session=int(fields[3]), ticks=ticks)
+    parent, session, pages = int(fields[1]), int(fields[3]), int(fields[21])
+    return _Entry(process, parent=parent, session=session, ticks=ticks, pages=pages)
 
 
 @cache

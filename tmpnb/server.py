@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 
 from tmpnb.errors import IllegalMoveError
 
@@ -37,6 +38,7 @@ class StopReason(enum.StrEnum):
     ROTATED = "rotated"  # waited unclaimed for longer than --ready-max-age
     ABANDONED = "abandoned"  # its visitor had left before it was handed over
     CLOSED = "closed"  # its visitor said so
+    STOPPED = "stopped"  # the operator said so
     SHUTDOWN = "shutdown"
 
 
@@ -64,6 +66,7 @@ class NotebookServer:
         address: Where the engine serves it, `http://host:port`; None until known.
         image: What it was started from; empty where engines have no images, or unknown.
         drained: To be replaced as soon as others are ready, unless a visitor gets it.
+        client: From where its visitor came last; None if that is not known. Kept nowhere else.
     """
 
     id: str
@@ -76,6 +79,7 @@ class NotebookServer:
     address: str | None = None
     image: str = ""
     drained: bool = False
+    client: IPv4Address | IPv6Address | None = None
 
     @property
     def base_url(self) -> str:
@@ -95,6 +99,8 @@ class NotebookServer:
         self.reason = reason or self.reason
         if to is Phase.CLAIMED:
             self.claimed_at = now
+        if to is Phase.GONE:
+            self.client = None  # whoever still holds on to a server of the past
 
 
 def base_url(server_id: str) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__, listen, open_files, signals
 from tmpnb.access import Access
 from tmpnb.access_log import AccessLog
+from tmpnb.anonymous_peers import anonymous_peers
 from tmpnb.arrival import Arrivals
+from tmpnb.bans import Bans
 from tmpnb.brand import Brand, Notice
 from tmpnb.cautions import Caution, cautions
 from tmpnb.client_limits import ClientLimits
@@ -27,6 +30,7 @@ from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
 from tmpnb.machine_names import machine_names
+from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
@@ -71,6 +75,7 @@ class Service:
     template_path: Path | None = None
     stop_servers_on_exit: bool = False
     access: Access = field(default_factory=Access)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def cautions(self) -> Iterator[Caution]:
         """Yield what of the settings hurts, and what to do about it."""
@@ -98,6 +103,7 @@ class Service:
         async with AsyncExitStack() as stack:
             ending = signals.Ending(main.cancel)
             stack.enter_context(signals.handled(ending))
+            stack.enter_context(anonymous_peers(anonymize=self.access.anonymize))
             stack.enter_context(state_held(self.state_dir, self.spawner.pool_name))
             public = listen.bind("port", self.listening.ip, self.listening.port)
             admin = listen.bind("admin-port", self.listening.admin_ip, self.listening.admin_port)
@@ -159,12 +165,15 @@ class Service:
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
         machine, gate = machine_names(), self._gate(orchestrator, passphrase)
+        bans = Bans(self.access.banned, self.state_dir / f"{self.spawner.pool_name}.bans")
+        machine = machine_names()
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
             visitors=visitors,
             gate=gate,
             access_log=AccessLog(gate.seen),
+            gate=self._gate(orchestrator, passphrase, bans),
             remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,
@@ -180,9 +189,10 @@ class Service:
             admin_token=self.secrets.admin_token,
             hosts=self.hosts.and_names(machine),
             own_names=machine | self.listening.admin_hosts,
+            operating=Operating(bans, self.access.anonymize, settings=self.settings),
         )
 
-    def _gate(self, orchestrator: Orchestrator, passphrase: str) -> Gate:
+    def _gate(self, orchestrator: Orchestrator, passphrase: str, bans: Bans) -> Gate:
         clock, claims, access = SteadyClock(), orchestrator.claims, self.access
         return Gate(
             limits=ClientLimits(
@@ -196,7 +206,8 @@ class Service:
             trusted=TrustedProxies(
                 access.trusted, (host_of(self.proxy.endpoint), self.listening.ip)
             ),
-            banned=access.banned,
+            banned=bans,
+            anonymize=access.anonymize,
             exempt=access.exempt,
             is_notebook=orchestrator.notebooks.have,
         )

@@ -236,7 +236,7 @@ class Taking:
         return self._claims.place(ticket)
 
     def _served(self, wish: Wish, server: NotebookServer) -> NotebookServer:
-        wish.admission.recognise(server.id)
+        wish.admission.recognise(server)
         return server
 
     def _end(self, old: NotebookServer | None) -> None:

@@ -80,6 +80,11 @@ class Usage:
         """Ask a server itself the next time."""
         self._known.pop(server_id, None)
 
+    def last_use(self, server_id: str) -> float | None:
+        """Return what a server said when it was asked last; None if nobody knows. Asks nobody."""
+        known = self._known.get(server_id)
+        return known.last_use if known else None
+
     def hung(self) -> int:
         """Return how many servers gave no answer at all when they were asked, twice at least."""
         return sum(count > 1 for count in self._unanswered.values())

@@ -297,6 +297,26 @@ async def test_the_cpu_time_of_a_server_grows_while_it_computes(
     assert spawner.full_cpu() > 0
 
 
+async def test_an_operator_is_told_what_a_server_uses(
+    spawner_of: SpawnerFactory, new_spec: SpecFactory, engine: EngineUnderTest, client: Client
+) -> None:
+    spawner, spec = await spawner_of(), new_spec()
+    address = await spawner.start(spec)
+    await wait_until_it_answers(client, f"{address}{spec.base_url}api")
+    await engine.compute(client, spec, address)
+    await spawner.list()
+
+    async def is_told() -> bool:
+        told = await spawner.used({spec.server_id, "never-was"})
+        return set(told) == {spec.server_id} and told[spec.server_id].cpu_seconds > 0.1
+
+    await wait_until(is_told, "what it uses is told")
+    memory = (await spawner.used({spec.server_id}))[spec.server_id].memory
+    assert memory is not None
+    assert 1_000_000 < memory < 4_000_000_000
+    assert await spawner.used(()) == {}
+
+
 async def test_a_server_that_is_gone_has_no_cpu_time(
     spawner_of: SpawnerFactory, new_spec: SpecFactory
 ) -> None:

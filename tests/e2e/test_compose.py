@@ -65,6 +65,51 @@ async def test_up_serves_notebooks_and_down_leaves_nothing(installation: Install
     assert installation.left() == []
 
 
+async def test_operators_commands_work_in_the_orchestrators_container(
+    installation: Installation,
+) -> None:
+    await installation.until_stats(available=2)
+    base_url, _ = await installation.take()
+    server = base_url.split("/")[2]
+
+    def tmpnb(*words: str) -> str:
+        return installation.compose("exec", "-T", "orchestrator", "tmpnb", *words)
+
+    assert "health   ok" in tmpnb("status")
+    [row] = (line for line in tmpnb("list", "--usage").splitlines() if line.startswith(server))
+    assert row.split()[1] == "claimed"
+    assert " MB " in row, "the engine tells its memory"
+    told = json.loads(tmpnb("list", "--json"))["servers"]
+    [client] = {one["client"] for one in told if one["id"] == server}
+    banned = tmpnb("ban", client, "--stop")
+    assert banned == f"{client} gets no server any more\n1 server of it will be stopped\n"
+    await installation.until_stats(claimed=0)
+    assert (await installation.fetch("/api/spawn", method="POST")).code == 403
+    tmpnb("unban", client)
+    assert (await installation.fetch("/api/spawn", method="POST")).code == 200
+    tmpnb("announce", "Down on Friday.")
+    assert b"Down on Friday." in (await installation.fetch("/info")).body
+
+
+async def test_doctor_tests_what_is_served_and_leaves_nothing(installation: Installation) -> None:
+    await installation.until_stats(available=2)
+    before = everything(installation.engine)
+    answer = installation.compose("exec", "-T", "orchestrator", "tmpnb", "doctor")
+    first, *lines = answer.splitlines()
+    assert first.startswith("with the settings of the tmpnb at http://127.0.0.1:10000")
+    assert [line for line in lines if line.startswith("FAIL")] == []
+    assert [line for line in lines if line.startswith("ok   start ")], answer
+    assert [line for line in lines if line.startswith("ok   image ") and TEST_IMAGE in line]
+    assert everything(installation.engine) == before
+
+
+def everything(engine: docker.APIClient) -> set[str]:
+    """Return the names of all networks, volumes and containers of the engine."""
+    containers = (entry["Names"][0] for entry in engine.containers(all=True))
+    networks, volumes = engine.networks(), engine.volumes()["Volumes"] or []
+    return {*containers, *(found["Name"] for found in [*networks, *volumes])}
+
+
 ASK_THE_ENGINE = """
 import http.client, os, socket, stat, sys
 for call in sys.argv[1:]:

@@ -76,12 +76,20 @@ async def run(*arguments: str, **options: Any) -> Answer:
     return await ended(await start(*arguments, **options))
 
 
+def held(engine: RealEngine) -> set[str]:
+    """Return the names of all networks and volumes of the engine."""
+    networks, volumes = engine.client.networks(), engine.client.volumes()["Volumes"] or []
+    return {found["Name"] for found in [*networks, *volumes]}
+
+
 @pytest.fixture
 def engine() -> Iterator[RealEngine]:
     found = RealEngine.needed(missing)
+    before = held(found)
     yield found
     try:
         assert found.containers() == [], "what was started is removed"
+        assert held(found) == before, "networks and volumes are as they were"
     finally:
         found.remove_all()
 
@@ -187,6 +195,21 @@ async def test_a_running_tmpnb_on_the_ports_is_a_warning(
         told = [line for line in answer.of("warn") if line.startswith("warn ports ")]
         assert len(told) == 4
         assert all("in use by a running tmpnb, whose health is ok" in line for line in told)
+
+
+async def test_beside_a_running_service_its_settings_are_tested(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    async with serving("--spawner=fake", "--pool-size=3", "--cull-timeout=777") as running:
+        await running.until_ready(3)
+        flags = doctor(engine, tmp_path, "--skip-image", own_ports=True)
+        mine = [flag for flag in flags if flag != "--spawner=docker"]
+        answer = await run(*mine, f"--admin-port={running.admin_port}")
+        assert answer.lines[0] == (
+            f"with the settings of the tmpnb at http://127.0.0.1:{running.admin_port}, "
+            "and the flags given here"
+        )
+        assert not [line for line in answer.lines if "Docker" in line], "it serves pretend ones"
 
 
 async def test_a_wrong_token_of_the_proxy_names_its_variable(

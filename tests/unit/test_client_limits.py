@@ -148,8 +148,8 @@ class TestAtATime:
     async def test_who_comes_back_after_a_restart_is_counted_from_then_on(self) -> None:
         desk = Desk(servers=1)
         desk.live.add("adopted")
-        desk.admission().recognise("adopted")
-        desk.admission(OTHER).recognise("adopted")  # it was known already
+        desk.admission().recognise(NotebookServer("adopted", 0.0))
+        desk.admission(OTHER).recognise(NotebookServer("adopted", 0.0))  # it was known already
         with pytest.raises(ClientLimitError):
             await desk.take()
         await desk.take(OTHER)
@@ -159,7 +159,8 @@ class TestAtATime:
         free = desk.admission(exempt=True)
         for _ in range(5):
             server = await free.take(desk.claim)
-            free.recognise(server.id)
+            assert server.client is not None, "whom to ask is known all the same"
+            free.recognise(server)
             await free.redeem(free.queue(desk.line.join), desk.claim)
         assert desk.given == 10
         await desk.take()

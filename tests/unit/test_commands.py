@@ -14,8 +14,8 @@ import pytest
 from tmpnb import commands
 from tmpnb.app import Tmpnb, main
 from tmpnb.commands import Order
-from tmpnb.doctor.checkup import Say
 from tmpnb.errors import ConfigError
+from tmpnb.orders import Say
 from tmpnb.service import Service
 
 # The first loop of pytest-tornado makes another one and leaves it to the garbage collector,
@@ -34,7 +34,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def test_without_a_command_it_serves(arguments: list[str]) -> None:
     order = commands.parse(arguments)
     assert order == Order(None, (), frozenset(), tuple(arguments))
-    assert "tmpnb check-image IMAGE" in order.description("The program.")
+    assert "tmpnb check-image IMAGE" in commands.description(order, "The program.")
 
 
 def test_a_command_takes_what_is_its_own_and_leaves_the_flags() -> None:
@@ -101,10 +101,10 @@ def test_the_programs_help_lists_the_commands(capsys: pytest.CaptureFixture[str]
     assert all(f"  tmpnb {c.usage} " in shown for c in commands.COMMANDS.values())
 
 
-def service() -> Service:
+def program() -> Tmpnb:
     application = Tmpnb()
     application.initialize(["--spawner=fake"])
-    return application.build()
+    return application
 
 
 def order_for(result: bool | Exception | signal.Signals) -> Order:
@@ -117,21 +117,21 @@ def order_for(result: bool | Exception | signal.Signals) -> Order:
             raise result
         return bool(result)
 
-    command = commands.Command("try", "", "", run)
+    command = commands.Command(usage="try", summary="", help="", run=run)
     return Order(command, (), frozenset(), ())
 
 
 def test_the_exit_code_is_0_only_if_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.perform(order_for(True), service()) == 0
-    assert commands.perform(order_for(False), service()) == 1
+    assert commands.perform(order_for(True), program()) == 0
+    assert commands.perform(order_for(False), program()) == 1
     assert capsys.readouterr().out == "a line\na line\n"
     with pytest.raises(ConfigError):
-        commands.perform(order_for(ConfigError("no")), service())
+        commands.perform(order_for(ConfigError("no")), program())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_ends_with_1(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.perform(order_for(number), service()) == 1
+    assert commands.perform(order_for(number), program()) == 1
     assert "interrupted" in capsys.readouterr().err

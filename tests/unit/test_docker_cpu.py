@@ -10,9 +10,10 @@ import pytest
 from docker.errors import DockerException
 
 from tmpnb.errors import SpawnerError
+from tmpnb.observation import Used
 from tmpnb.spawners import docker_cpu
 from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_cpu import READERS, CpuReadings, seconds_in
+from tmpnb.spawners.docker_cpu import READERS, CpuReadings, seconds_in, used_in
 from tmpnb.spawners.docker_door import Lane
 
 
@@ -53,6 +54,28 @@ def test_an_answer_without_a_number_is_not_known(told: object) -> None:
 
 def test_an_engine_counts_nanoseconds() -> None:
     assert seconds_in({"cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}}}) == 2.5
+
+
+CPU = {"cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}}}
+
+
+@pytest.mark.parametrize(
+    ("told", "memory"),
+    [
+        ({}, None),
+        ({"memory_stats": {}}, None),
+        ({"memory_stats": None}, None),
+        ({"memory_stats": {"usage": "much"}}, None),
+        ({"memory_stats": {"usage": 500}}, 500),
+        ({"memory_stats": {"usage": 500, "stats": {"inactive_file": 100}}}, 400),
+        ({"memory_stats": {"usage": 500, "stats": {"total_inactive_file": 600}}}, 0),
+    ],
+)
+def test_memory_is_told_without_files_that_can_be_given_back(
+    told: dict[str, Any], memory: int | None
+) -> None:
+    assert used_in(CPU | told) == Used(2.5, memory)
+    assert used_in(told) is None
 
 
 class Engine:

@@ -62,6 +62,7 @@ def test_only_the_latest_are_kept() -> None:
         (StopReason.IDLE, "Nobody had used it for 60 minutes"),
         (StopReason.TOO_OLD, "longest time for a notebook here, 4 hours"),
         (StopReason.BURNING, "kept a processor busy for long with nobody there"),
+        (StopReason.STOPPED, "stopped by those who run the service"),
         (StopReason.CLOSED, "stopped by the one who had it"),
         (StopReason.EXITED, "crashed, ran out of memory"),
         (StopReason.UNROUTABLE, "could not make a way to it"),

@@ -153,6 +153,8 @@ FOR_A_PAGE = (
 WISHES = (
     (b"POST", b"/api/pool", b'{"image": "evil"}'), (b"DELETE", b"/api/pool", b""),
     (b"PUT", b"/api/announcement", b'{"text": "evil"}'), (b"DELETE", b"/api/announcement", b""),
+    (b"PUT", b"/api/bans/192.0.2.0/24", b""), (b"DELETE", b"/api/servers/Ab12Cd34Ef56", b""),
+    (b"POST", b"/admin/", b"do=drain"), (b"POST", b"/admin/login", b"token=x"),
 )  # fmt: skip
 
 
@@ -163,8 +165,12 @@ def test_a_page_in_the_operators_browser_changes_nothing(admin: FuzzedSite, head
         headers = [header, (b"Content-Type", b"text/plain")]
         answer = admin.ask(Request(method, target, headers, body))
         assert answer is not None
-        assert answer.status == 403
+        # Where the page is the operator's own, its forms lack the secret that it shows.
+        is_form = target.startswith(b"/admin/") and header == (b"Origin", b"http://site.example")
+        assert answer.status == (303 if is_form else 403)
     assert admin.site.notice.source == ""
+    assert not any(server.drained for server in admin.running.world.pool.servers.values())
+    assert not admin.site.operating.bans.since
     admin.check_unharmed()
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tornado.routing import URLSpec
 from tornado.web import Application
 
+from tmpnb.handlers.admin_api import (
+    AdminServerHandler,
+    BanHandler,
+    BansHandler,
+    RosterHandler,
+    SettingsHandler,
+    StatusHandler,
+)
+from tmpnb.handlers.admin_page import AdminPageHandler, LoginHandler, RootHandler
 from tmpnb.handlers.api import PoolHandler, SpawnAPIHandler, StatsHandler
 from tmpnb.handlers.base import Site
 from tmpnb.handlers.branding import AnnouncementHandler, LogoHandler, TermsHandler
@@ -88,8 +98,19 @@ def public_application(site: Site, template_path: Path | None = None) -> Applica
 
 def admin_application(site: Site) -> Application:
     """Return the application of the admin port."""
+    # Nobody frames a page of the operator's. The picture of the service is on the public port.
+    site = replace(site, frame_ancestors="'none'", brand=replace(site.brand, logo=None))
     args = {"site": site}
     table = [
+        URLSpec(r"/(?:admin)?", RootHandler, args),
+        URLSpec(r"/admin/", AdminPageHandler, args),
+        URLSpec(r"/admin/login", LoginHandler, args),
+        URLSpec(r"/api/servers/?", RosterHandler, args),
+        URLSpec(rf"/api/servers/{_ID}", AdminServerHandler, args),
+        URLSpec(r"/api/bans/?", BansHandler, args),
+        URLSpec(r"/api/bans/([0-9A-Fa-f.:]{1,64}(?:/[0-9]{1,3})?)", BanHandler, args),
+        URLSpec(r"/api/settings/?", SettingsHandler, args),
+        URLSpec(r"/api/status/?", StatusHandler, args),
         URLSpec(r"/api/pool/?", PoolHandler, args),
         URLSpec(r"/api/announcement/?", AnnouncementHandler, args),
         URLSpec(r"/metrics", OperatorMetricsHandler, metrics_of(site)),

@@ -81,7 +81,7 @@ class StatsHandler(BaseHandler):
     async def get(self) -> None:
         """Answer with the pool in numbers."""
         self.require_token(self.site.api_token)
-        self.write_json(stats(self))
+        self.write_json(stats(self.site))
 
     head = get
 

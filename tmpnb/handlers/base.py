@@ -22,8 +22,10 @@ from tmpnb.cors import Cors
 from tmpnb.forms import Forms
 from tmpnb.gate import Gate
 from tmpnb.handlers.counted import CountedHandler
+from tmpnb.handlers.features import NEVER_NEEDED
 from tmpnb.links import BadLinkError
 from tmpnb.logs import on_one_line
+from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.presence import Presence
 from tmpnb.public_hosts import PublicHosts
@@ -43,6 +45,8 @@ STATUS: Mapping[type[errors.TmpnbError], tuple[int, str]] = {
     errors.ClientLimitError: (429, "client_limit"),
     errors.TooManyTriesError: (429, "too_many_tries"),
     errors.ServerExistsError: (409, "server_exists"),
+    errors.ServerStartsError: (409, "server_starting"),
+    errors.BansFullError: (409, "too_many_bans"),
     errors.TooManyDownloadsError: (429, "too_many_downloads"),
     errors.DownloadBrokenError: (503, "download_failed"),
     errors.RolloutRefusedError: (409, "rollout_refused"),
@@ -62,33 +66,12 @@ SAID_TO_CLIENTS = (
     errors.PassphraseError,
     errors.ClientLimitError,
     errors.ServerExistsError,
+    errors.ServerStartsError,
+    errors.BansFullError,
     errors.TooManyDownloadsError,
     errors.DownloadBrokenError,
     errors.RolloutRefusedError,
     errors.ImageFailedError,
-)
-
-# What none of our own pages uses. It binds no notebook: none is in a frame of such a page.
-NEVER_NEEDED = ", ".join(
-    f"{feature}=()"
-    for feature in (
-        "accelerometer",
-        "camera",
-        "display-capture",
-        "geolocation",
-        "gyroscope",
-        "hid",
-        "idle-detection",
-        "magnetometer",
-        "microphone",
-        "midi",
-        "payment",
-        "publickey-credentials-get",
-        "screen-wake-lock",
-        "serial",
-        "usb",
-        "xr-spatial-tracking",
-    )
 )
 
 
@@ -115,6 +98,7 @@ class Site:
     open_files_needed: int = 0
     own_names: frozenset[str] = frozenset()  # that the admin port goes by, in lower case
     public_metrics: bool = False  # whether the public port has /metrics as well
+    operating: Operating = field(default_factory=Operating)  # what the admin port needs besides
     api_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tmpnb.handlers.base import BaseHandler
+from tmpnb.handlers.base import BaseHandler, Site
 
 
 class InfoHandler(BaseHandler):
@@ -14,18 +14,17 @@ class InfoHandler(BaseHandler):
 
     async def get(self) -> None:
         """Show the numbers of `/api/stats`; the page's script keeps them fresh."""
-        self.page("info.html", stats=stats(self))
+        self.page("info.html", stats=stats(self.site))
 
     head = get
 
 
-def stats(handler: BaseHandler) -> dict[str, Any]:
+def stats(site: Site) -> dict[str, Any]:
     """Return the body of `/stats`: the original's keys and those added to them."""
-    numbers = handler.site.orchestrator.pool.stats().as_dict()
     return {
-        **numbers,
-        "waiting": handler.site.orchestrator.claims.waiting,
-        "claims_refused_by_limit_total": handler.site.gate.limits.refused,
-        "version": handler.site.version,
-        "container_image": handler.site.orchestrator.image,
+        **site.orchestrator.pool.stats().as_dict(),
+        "waiting": site.orchestrator.claims.waiting,
+        "claims_refused_by_limit_total": site.gate.limits.refused,
+        "version": site.version,
+        "container_image": site.orchestrator.image,
     }

@@ -17,7 +17,7 @@ from traitlets.config import LoggingConfigurable
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
 from tmpnb.networks import Address
-from tmpnb.observation import Instance
+from tmpnb.observation import Instance, Used
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Spawner(LoggingConfigurable):
 
     # Set by the application before `setup`, not by configuration.
     pool_name: str = "tmpnb"
+    fleeting: bool = False  # whether all that is made for the pool goes when it is closed
     capacity: int = 0  # servers of the pool, in all phases; 0: unknown
     frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
     https: bool = False  # whether visitors come by https, so that cookies work in frames
@@ -229,6 +230,17 @@ class Spawner(LoggingConfigurable):
             SpawnerError: The engine did not answer.
         """
         return {}
+
+    async def used(self, server_ids: Collection[str]) -> Mapping[str, Used]:
+        """Return what each server has used, for the operator who asks for it.
+
+        Who is missing in the answer is not known. It takes seconds at most, however many are
+        asked about. An engine that tells of CPU time alone leaves it as it is.
+
+        Raises:
+            SpawnerError: The engine did not answer.
+        """
+        return {i: Used(seconds) for i, seconds in (await self.cpu_seconds(server_ids)).items()}
 
     def full_cpu(self) -> float:
         """Return the CPU seconds a second that are all one server may use; above 1 means 1."""

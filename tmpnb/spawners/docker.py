@@ -311,6 +311,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
             own_networks=self.own_networks,
             own_subnets=docker_options.subnets(self.own_subnets),
             capacity=self.capacity,
+            fleeting=self.fleeting,
             limits=self.limits(),
         )
 

@@ -110,8 +110,8 @@ def ensure(
     closed: bool,
     bridge: str = "",
     room: Room | None = None,
-) -> None:
-    """Make the network `name` unless it is there.
+) -> bool:
+    """Make the network `name` unless it is there; return whether it was made just now.
 
     Args:
         client: Of the engine.
@@ -132,9 +132,10 @@ def ensure(
         log.info("network make name=%s", name)
         made_by_another = _make(client, name, labels, closed=closed, bridge=bridge, room=room)
         if made_by_another is None:
-            return
+            return True
         found = made_by_another
     _check(client, name, found, closed=closed, bridge=bridge, room=room)
+    return False
 
 
 def _check(

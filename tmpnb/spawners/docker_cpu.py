@@ -1,15 +1,16 @@
-"""How much CPU time containers have used, as the engine tells it."""
+"""How much CPU time and memory containers use, as the engine tells it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tmpnb.errors import SpawnerError
+from tmpnb.observation import Used
 from tmpnb.spawners.docker_door import Lane
 from tmpnb.spawners.docker_options import Options
 
@@ -21,6 +22,9 @@ PATIENCE = 5.0  # seconds for all answers, since a pass waits for them
 PERIOD = 100_000  # microseconds, of a quota that says no other
 NANO = 1e9
 
+T = TypeVar("T")
+Told = Callable[[object], T | None]
+
 
 class Driver(Protocol):
     """What the readings need of the spawner."""
@@ -29,26 +33,35 @@ class Driver(Protocol):
 
     def _options(self) -> Options: ...
     def _ready(self) -> Containers: ...
+    async def _asked(self, server_ids: Collection[str], read: Told[T]) -> Mapping[str, T]: ...
 
 
 class CpuReadings:
     """The part of the Docker spawner that tells who computes."""
 
     async def cpu_seconds(self: Driver, server_ids: Collection[str]) -> Mapping[str, float]:
-        """See `Spawner`; one question each, in another order each time, as time is short.
+        """See `Spawner`."""
+        return await self._asked(server_ids, seconds_in)
+
+    async def used(self: Driver, server_ids: Collection[str]) -> Mapping[str, Used]:
+        """See `Spawner`."""
+        return await self._asked(server_ids, used_in)
+
+    async def _asked(self: Driver, server_ids: Collection[str], read: Told[T]) -> Mapping[str, T]:
+        """Ask one question about each, in another order each time, as time is short.
 
         Raises:
             SpawnerError: The engine answered none of them.
         """
         containers, slots = self._ready(), asyncio.Semaphore(READERS)
-        found: dict[str, float] = {}
+        found: dict[str, T] = {}
         faults: list[SpawnerError] = []
 
         async def ask(server_id: str) -> None:
-            def job(given_up: threading.Event) -> float | None:
-                return None if given_up.is_set() else seconds_in(containers.stats(server_id))
+            def job(given_up: threading.Event) -> T | None:
+                return None if given_up.is_set() else read(containers.stats(server_id))
 
-            what = f"reading the CPU time of server {server_id}"
+            what = f"reading what server {server_id} has used"
             async with slots:
                 try:
                     used = await self._readers.run(what, job, seconds=PATIENCE)
@@ -89,3 +102,20 @@ def seconds_in(stats: object) -> float | None:
     except (TypeError, KeyError):
         return None
     return used / NANO if isinstance(used, int) and used > 0 else None
+
+
+def used_in(stats: object) -> Used | None:
+    """Return what the engine's answer says of CPU and memory; None if it says nothing of CPU.
+
+    What the kernel keeps of files that were read is no use of memory: it gives that back.
+    """
+    seconds = seconds_in(stats)
+    if seconds is None:
+        return None
+    try:
+        memory = stats["memory_stats"]  # type: ignore[index]  # caught below
+        kept = memory.get("stats") or {}
+        files = kept.get("inactive_file", kept.get("total_inactive_file", 0))
+        return Used(seconds, max(0, int(memory["usage"]) - int(files)))
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return Used(seconds)

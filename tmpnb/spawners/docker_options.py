@@ -57,6 +57,7 @@ class Options:
     own_networks: bool = False  # unless egress is all: one for each server
     own_subnets: IPv4Network = OWN_SUBNETS
     capacity: int = 0  # servers of the pool at a time; 0: unknown
+    fleeting: bool = False  # whether networks that are made go with the pool
     limits: Limits = field(default_factory=Limits)
     kind: Kind = field(default_factory=Kind)  # of the engine, once it has answered
 

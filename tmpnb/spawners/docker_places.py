@@ -25,7 +25,7 @@ def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
         ConfigError: They cannot be put there; the message says what to do.
     """
     name, labels = options.place or options.published_on, options.labels
-    way_out, shared = options.way_out, SharedNetworks(client)
+    way_out, shared = options.way_out, SharedNetworks(client, fleeting=options.fleeting)
     if name and name != way_out:
         closed, room = options.egress == "none" and not options.apart, None
         if not (options.apart or options.kind.podman):

@@ -26,14 +26,22 @@ OURS = frozenset([OPEN_NETWORK, CLOSED_NETWORK, INTERNET_NETWORK])  # what nobod
 class SharedNetworks:
     """Those of one pool. Another pool may be on them as well, and remove what it finds empty."""
 
-    def __init__(self, client: docker.APIClient) -> None:
-        self._client = client
-        self._makers: dict[str, Callable[[], None]] = {}
+    def __init__(self, client: docker.APIClient, *, fleeting: bool = False) -> None:
+        """Begin with none.
+
+        Args:
+            client: Of the engine.
+            fleeting: Whether those that are made here go in the end, whoever named them.
+        """
+        self._client, self._fleeting = client, fleeting
+        self._makers: dict[str, Callable[[], bool]] = {}
+        self._made: set[str] = set()
 
     def add(self, name: str, *about: Any, **settings: Any) -> None:
         """Make one unless it is there; arguments and errors as of `ensure`."""
         make = partial(ensure, self._client, name, *about, **settings)
-        make()
+        if make():
+            self._made.add(name)
         self._makers[name] = make
 
     def restore(self) -> None:
@@ -53,7 +61,8 @@ class SharedNetworks:
 
     def remove(self) -> None:
         """Remove those of tmpnb's own names that no container is on, running or not."""
-        for name in OURS & self._makers.keys():
+        more = self._made if self._fleeting else set()
+        for name in (OURS & self._makers.keys()) | more:
             for _ in range(LOOKS):
                 if self._is_settled(name):
                     break

@@ -20,10 +20,11 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from tmpnb.errors import NoInstanceError, SpawnerError
-from tmpnb.observation import Instance
+from tmpnb.observation import Instance, Used
 from tmpnb.spawners.base import ServerSpec, Spawner
 
 LOG_LINES = 100  # kept for each server
+PRETENDED_MEMORY = 50_000_000  # bytes of each
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -162,6 +163,11 @@ class FakeSpawner(Spawner):
         """Return what they pretend to have used."""
         servers = {i: self._ready_engine().servers.get((self.pool_name, i)) for i in server_ids}
         return {i: server.cpu_seconds for i, server in servers.items() if server}
+
+    async def used(self, server_ids: Collection[str]) -> Mapping[str, Used]:
+        """Return what they pretend to have used."""
+        seconds = await self.cpu_seconds(server_ids)
+        return {i: Used(used, PRETENDED_MEMORY) for i, used in seconds.items()}
 
     async def close(self) -> None:
         """Close the port, unless the engine belongs to somebody else."""

@@ -26,7 +26,7 @@ from tmpnb import kit, process
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
-from tmpnb.observation import Instance
+from tmpnb.observation import Instance, Used
 from tmpnb.spawners import local_packages
 from tmpnb.spawners.base import DEFAULT_COMMAND, KitSettings, ServerSpec, Spawner
 from tmpnb.spawners.local_contents import Contents, in_words, survey
@@ -149,6 +149,11 @@ class LocalProcessSpawner(Spawner):
         """See `Spawner`."""
         directories = {server_id: self._directory_of(server_id) for server_id in server_ids}
         return await self._in_thread(lambda: _cpu_seconds(directories))
+
+    async def used(self, server_ids: Collection[str]) -> Mapping[str, Used]:
+        """See `Spawner`."""
+        directories = {server_id: self._directory_of(server_id) for server_id in server_ids}
+        return await self._in_thread(lambda: _used(directories))
 
     async def close(self) -> None:
         """See `Spawner`."""
@@ -292,8 +297,12 @@ class LocalProcessSpawner(Spawner):
 
 def _cpu_seconds(directories: Mapping[str, ServerDirectory]) -> Mapping[str, float]:
     """Return the CPU seconds of those that have processes."""
+    return {i: used.cpu_seconds for i, used in _used(directories).items()}
+
+
+def _used(directories: Mapping[str, ServerDirectory]) -> Mapping[str, Used]:
     found = {server_id: directory.processes() for server_id, directory in directories.items()}
-    return {i: process.cpu_seconds(processes) for i, processes in found.items() if processes}
+    return {i: Used(*process.used(processes)) for i, processes in found.items() if processes}
 
 
 def _check_program(program: str) -> None:
