@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tornado.log import access_log
 from tornado.web import RequestHandler
 
-from tmpnb.client import Client, client_of
+from tmpnb.client import Client, client_of, shown
 from tmpnb.log_lines import FIELDS
 from tmpnb.logs import on_one_line
 from tmpnb.networks import LOOPBACK
@@ -67,15 +67,21 @@ class AccessLog:
     """
 
     def __init__(
-        self, seen: Seen = by_loopback, clock: Callable[[], float] = time.monotonic
+        self,
+        seen: Seen = by_loopback,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        anonymize: bool = False,
     ) -> None:
         """Begin with nothing.
 
         Args:
             seen: Returns who sends a request, given the peer's address and `X-Forwarded-For`.
+            anonymize: Whether lines name networks in place of addresses.
             clock: Time in seconds that never goes back.
         """
         self._seen, self._repeats = seen, Repeats[Line](clock)
+        self._anonymize = anonymize
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, handler: RequestHandler) -> None:
@@ -91,7 +97,7 @@ class AccessLog:
             status,
             str(request.method),
             _short(on_one_line(request.path)),
-            client.shown,
+            shown(client.address, anonymize=self._anonymize) or "-",
             getattr(handler, "refused", ""),
         )
         if access_log.isEnabledFor(logging.DEBUG) or self._is_first(client, handler, line):

@@ -30,11 +30,6 @@ class Client:
             return str(IPv6Network((self.address, SITE), strict=False))
         return str(self.address)
 
-    @property
-    def shown(self) -> str:
-        """What the log names it by, here and nowhere else; `-` if it has no address."""
-        return "-" if self.address is None else str(self.address)
-
 
 def anonymized(address: Address) -> Network:
     """Return what may be shown and logged of an address with --anonymize: its network alone.

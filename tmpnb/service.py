@@ -164,16 +164,14 @@ class Service:
 
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
-        machine, gate = machine_names(), self._gate(orchestrator, passphrase)
         bans = Bans(self.access.banned, self.state_dir / f"{self.spawner.pool_name}.bans")
-        machine = machine_names()
+        machine, gate = machine_names(), self._gate(orchestrator, passphrase, bans)
         return Site(
             orchestrator=orchestrator,
             arrivals=Arrivals(orchestrator, self.redirect_uri, visitors),
             visitors=visitors,
             gate=gate,
-            access_log=AccessLog(gate.seen),
-            gate=self._gate(orchestrator, passphrase, bans),
+            access_log=AccessLog(gate.seen, anonymize=self.access.anonymize),
             remember_visitors=self.policy.max_age,
             version=__version__,
             frame_ancestors=self.frame_ancestors,

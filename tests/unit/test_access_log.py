@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from ipaddress import ip_address
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from tornado.log import access_log
 from tornado.web import Application, RequestHandler
 
 from tmpnb.access_log import LONGEST_PATH, AccessLog
+from tmpnb.client import anonymized
 from tmpnb.log_lines import FIELDS
 from tmpnb.repeats import MOST, SPAN
 
@@ -105,6 +107,18 @@ async def test_a_line_has_status_method_path_time_and_client_and_no_query(
     assert isinstance(fields.pop("ms"), float)
     told = {"status": 302, "method": "GET", "path": "/spawn/lab", "client": CLIENT}
     assert fields == told
+
+
+async def test_a_line_names_the_network_alone_with_anonymize(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, logger=access_log.name):
+        AccessLog(anonymize=True).write(handler_of("/", 200))
+    [record] = caplog.records
+    network = str(anonymized(ip_address(CLIENT)))
+    assert record.getMessage().endswith(f"ms {network}")
+    assert getattr(record, FIELDS)["client"] == network
+    assert CLIENT not in record.getMessage()
 
 
 async def test_a_line_says_why_a_request_was_refused(written: Written) -> None:
