@@ -80,8 +80,12 @@ def server(
 
 def url(sockets: Sequence[socket.socket]) -> str:
     """Return how a process on this machine reaches the first of `sockets`."""
-    listening = sockets[0]
-    host, port = listening.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+    host, port = sockets[0].getsockname()[:2]
+    return url_of(host, port)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return how a process on this machine reaches who listens at an address and a port."""
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
