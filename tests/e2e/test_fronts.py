@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from e2e import kernels
 from e2e.fronts import CHAIN, FRONTS, NAME, Front, Place, running
 from e2e.service import free_ports, serving, until_true
 from requirements import ROOT
@@ -68,27 +69,12 @@ class Visitors:
         request = self._request(url.replace("https", "wss", 1), token)
         resolver = OverrideResolver(resolver=Resolver(), mapping=self._names)
         socket = await websocket_connect(request, resolver=resolver)
-        await socket.write_message(json.dumps(execute_request(code)))
-        printed = ""
-        while not printed.endswith("\n"):
-            message = json.loads(str(await socket.read_message()))
-            printed += message["content"].get("text", "") if message["msg_type"] == "stream" else ""
+        printed = await kernels.run(socket, code)
         socket.close()
         return printed
 
     def close(self) -> None:
         self._client.close()
-
-
-def execute_request(code: str) -> dict[str, object]:
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3"}
-    return {
-        "channel": "shell",
-        "header": header | {"session": uuid.uuid4().hex, "username": ""},
-        "parent_header": {},
-        "metadata": {},
-        "content": {"code": code, "silent": False},
-    }
 
 
 @pytest.fixture
