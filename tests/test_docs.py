@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from documents import pages
 from harness import World, site_of
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
@@ -43,19 +43,9 @@ FOREIGN_FLAGS = {"--internal", "--filter", "--rm", "--no-deps"}  # of Docker
 FOREIGN_FLAGS |= {"--build", "--force-recreate", "--remove-orphans", "--volumes"}  # of Compose
 FOREIGN_FLAGS |= {"--error-target", "--host-routing", "--keep-alive-timeout"}  # of the proxy
 FOREIGN_FLAGS |= {"--user", "--platform"}  # of systemctl, of runsc
-FOREIGN_FLAGS |= {"--upgrade", "--require-hashes"}  # of pip and scripts/lock
+FOREIGN_FLAGS |= {"--upgrade", "--require-hashes", "--force-reinstall"}  # of pip, scripts/lock
 
 Table = list[tuple[re.Pattern[str], type[RequestHandler]]]
-
-
-def documents() -> list[Path]:
-    hidden = (".", "build", "node_modules")
-    found = []
-    for folder, folders, names in os.walk(ROOT):
-        # Not even looked at: there is far more in hidden folders than there is of ours.
-        folders[:] = [name for name in folders if not name.startswith(hidden)]
-        found += [Path(folder, name).relative_to(ROOT) for name in names if name.endswith(".md")]
-    return sorted(path for path in found if not path.name.startswith(hidden))
 
 
 def text(name: str | Path) -> str:
@@ -64,7 +54,7 @@ def text(name: str | Path) -> str:
 
 def prose(name: str | Path) -> str:
     """Return a document without its blocks of code."""
-    return re.sub(r"^```.*?^```$", "", text(name), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^ *```.*?^ *```$", "", text(name), flags=re.MULTILINE | re.DOTALL)
 
 
 def in_code(name: str | Path) -> Iterator[str]:
@@ -313,7 +303,7 @@ def test_every_environment_variable_of_the_code_is_documented() -> None:
     assert missing == set()
 
 
-@pytest.mark.parametrize("page", documents(), ids=str)
+@pytest.mark.parametrize("page", pages(), ids=str)
 def test_every_file_named_in_code_exists(page: Path) -> None:
     named = {
         name
@@ -323,7 +313,7 @@ def test_every_file_named_in_code_exists(page: Path) -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
-@pytest.mark.parametrize("page", documents(), ids=str)
+@pytest.mark.parametrize("page", pages(), ids=str)
 def test_every_flag_and_every_target_named_in_code_exists(page: Path) -> None:
     own = {o for command in COMMANDS.values() for o in command.options | command.switches}
     known = set(all_flags()) | own | LOAD_FLAGS | FIREWALL_FLAGS | FOREIGN_FLAGS
@@ -356,7 +346,7 @@ def anchors(page: Path) -> set[str]:
 
 def links() -> list[tuple[Path, str]]:
     pattern = r"\]\(<?([^)\s>]+)>?(?:\s[^)]*)?\)|<(?:img|a)\s[^>]*(?:src|href)=\"([^\"]+)\""
-    found = [(p, a or b) for p in documents() for a, b in re.findall(pattern, prose(p))]
+    found = [(p, a or b) for p in pages() for a, b in re.findall(pattern, prose(p))]
     return [(page, link) for page, link in found if not re.match(r"[a-z]+:", link)]
 
 

@@ -18,6 +18,7 @@ from tmpnb.load.run import load
 from tmpnb.operate.commands import OPERATING, Remote
 from tmpnb.operate.served import as_served
 from tmpnb.orders import Command, Order, Program, Say, Tool
+from tmpnb.proxy_alone import become_the_proxy
 from tmpnb.service import Service
 
 SKIP_IMAGE, NETWORK, TARGET = "--skip-image", "--network", "--network-target"
@@ -155,6 +156,12 @@ async def _invite(service: Service, order: Order, say: Say) -> bool:
     return invite(service, order.options, say)
 
 
+async def _proxy(service: Service, order: Order, say: Say) -> bool:
+    del order, say
+    become_the_proxy(service)
+    return False  # never: another program runs here by now
+
+
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - the answer to the command
 
@@ -224,6 +231,19 @@ COMMANDS: Mapping[str, Command | Remote] = {
         options=frozenset({"--hours", "--url"}),
     ),
     **OPERATING,
+    "proxy": Command(
+        usage="proxy",
+        summary="run the proxy apart from the orchestrator",
+        help="""tmpnb proxy [flags of tmpnb]
+
+        Runs configurable-http-proxy as tmpnb itself would: with the addresses of the flags and
+        with all that tmpnb loads into it. With the proxy a process of its own, the orchestrator
+        can be started anew and no websocket of a visitor is cut.
+
+        Set CONFIGPROXY_AUTH_TOKEN_FILE for both, to one file, which is made if it is not there, or
+        CONFIGPROXY_AUTH_TOKEN. Give both the same flags. The flags below are those of tmpnb.""",
+        run=_proxy,
+    ),
 }
 TOOLS: Mapping[str, Tool] = {
     "load": Tool(

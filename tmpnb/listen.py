@@ -83,6 +83,10 @@ def server(
 
 def url(sockets: Sequence[socket.socket]) -> str:
     """Return how a process on this machine reaches the first of `sockets`."""
-    listening = sockets[0]
-    host, port = listening.getsockname()[:2]
+    host, port = sockets[0].getsockname()[:2]
+    return url_of(host, port)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return how a process on this machine reaches who listens at an address and a port."""
     return f"http://{place(reachable(host), port)}"

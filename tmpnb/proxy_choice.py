@@ -68,11 +68,9 @@ async def open_proxy(
     Raises:
         ConfigError: There is no token for a running proxy, or none could be started.
     """
-    token = given.proxy_token
-    if token is None and given.proxy_token_file is not None:
-        token = _made(given.proxy_token_file)
+    token = token_of(given)
     if choice.endpoint is None and token is None:
-        settings = _settings(choice, default_target)
+        settings = settings_of(choice, default_target, secrets.token_hex(32))
         async with _running(settings, on_restart, on_trouble):
             yield ConfigurableHTTPProxy(
                 Client(MAX_ANSWER),
@@ -95,6 +93,17 @@ async def open_proxy(
     )
 
 
+def token_of(given: Secrets) -> str | None:
+    """Return the token of a proxy that tmpnb does not start, if there is to be one.
+
+    Raises:
+        ConfigError: There is to be a file with one, and it cannot be made.
+    """
+    if given.proxy_token is None and given.proxy_token_file is not None:
+        return _made(given.proxy_token_file)
+    return given.proxy_token
+
+
 def _made(file: Path) -> str:
     """Return the token that was written into a file just now, by us or by who was faster.
 
@@ -110,13 +119,14 @@ def _made(file: Path) -> str:
     return proxy_token_in(file)
 
 
-def _settings(choice: ProxyChoice, default_target: str) -> ManagedProxySettings:
+def settings_of(choice: ProxyChoice, default_target: str, token: str) -> ManagedProxySettings:
+    """Return how such a proxy is run before an orchestrator at the URL `default_target`."""
     return ManagedProxySettings(
         command=choice.command,
         ip=choice.ip,
         port=choice.port,
         api_port=choice.api_port,
-        token=secrets.token_hex(32),
+        token=token,
         state_dir=choice.state_dir,
         default_target=default_target,
         error_target=f"{default_target}/proxy-error",

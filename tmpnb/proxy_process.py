@@ -7,7 +7,6 @@ import errno
 import json
 import logging
 import os
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from tmpnb.places import place
 from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
+from tmpnb.proxy_ports import require_free
 from tmpnb.secret_settings import BY_FILE, VARIABLES
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,24 @@ class ManagedProxySettings:
         return [*self.command, *words, *(["--host-routing"] if self.host_routing else [])]
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Its variables: ours without our secrets, its token, and what Node loads into it."""
+        made = {n: v for n, v in os.environ.items() if n not in NOT_ITS_BUSINESS}
+        made["CONFIGPROXY_AUTH_TOKEN"] = self.token
+        required = [f"--require={json.dumps(str(s), ensure_ascii=False)}" for s in SCRIPTS]
+        made["NODE_OPTIONS"] = " ".join([made.get("NODE_OPTIONS", ""), *required]).strip()
+        return made
+
+    @property
     def listens(self) -> dict[int, str]:
         """The flag that chooses each port it listens at."""
         return {self.port: "--proxy-port", self.api_port: "--proxy-api-port"}
+
+    @property
+    def places(self) -> list[tuple[str, int, str]]:
+        """Each address and port it listens at, with the port's flag."""
+        both = (self.ip, self.port), (self.api_ip, self.api_port)
+        return [(ip, port, self.listens[port]) for ip, port in both]
 
 
 class ManagedProxy:
@@ -206,7 +221,7 @@ class ManagedProxy:
                 log.error("the proxy does not start again: %s", error)  # noqa: TRY400 - one line
 
     async def _launch(self) -> ProxyChild:
-        await asyncio.to_thread(_require_free_ports, self._settings)
+        await asyncio.to_thread(require_free, self._settings.places)
         child = await self._spawn()
         async with AsyncExitStack() as undo:  # cancelled or not, nothing stays behind
             undo.push_async_callback(self._end, child)
@@ -217,17 +232,12 @@ class ManagedProxy:
 
     async def _spawn(self) -> ProxyChild:
         arguments = self._settings.arguments
-        environment = {n: v for n, v in os.environ.items() if n not in NOT_ITS_BUSINESS}
-        environment[MARKER] = self._directory
-        environment["CONFIGPROXY_AUTH_TOKEN"] = self._settings.token
-        required = [f"--require={json.dumps(str(s), ensure_ascii=False)}" for s in SCRIPTS]
-        environment["NODE_OPTIONS"] = " ".join([environment.get("NODE_OPTIONS", ""), *required])
+        environment = self._settings.environment | {MARKER: self._directory}
         try:
             return await ProxyChild.spawn(arguments, environment, self._settings.token)
         except OSError as error:
             raise ConfigError(
-                f"cannot run the proxy, {arguments[0]}: {error.strerror}; install it with: "
-                "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and "
+                f"{cannot_run(arguments[0], error)}, or set CONFIGPROXY_ENDPOINT and "
                 "CONFIGPROXY_AUTH_TOKEN to use one that runs already"
             ) from error
 
@@ -323,18 +333,12 @@ class ManagedProxy:
             raise
 
 
-def _require_free_ports(settings: ManagedProxySettings) -> None:
-    """Raise ConfigError if somebody listens where the proxy should; CHP would go on without."""
-    for port, ip in ((settings.port, settings.ip), (settings.api_port, settings.api_ip)):
-        try:
-            with socket.create_server((ip, port), family=_family(ip)):
-                pass
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                flag = settings.listens[port]
-                raise ConfigError(
-                    f"{flag}={port} is in use by another program; stop it, or choose another port"
-                ) from error
+def cannot_run(program: str, error: OSError) -> str:
+    """Return what is wrong where the proxy's program cannot be run, and how to get it."""
+    return (
+        f"cannot run the proxy, {program}: {error.strerror}; install it with: "
+        "npm install -g configurable-http-proxy"
+    )
 
 
 async def _connect(ip: str, port: int) -> None:
@@ -342,7 +346,3 @@ async def _connect(ip: str, port: int) -> None:
     _, writer = await asyncio.open_connection(ip or "127.0.0.1", port)
     writer.close()
     await writer.wait_closed()
-
-
-def _family(ip: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in ip else socket.AF_INET

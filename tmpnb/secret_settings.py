@@ -26,7 +26,8 @@ LARGEST = 4096  # bytes of a file that holds a secret
 SHORTEST = 16  # characters of the proxy's token in a file, which tmpnb may have made
 AS_MADE = 0o444  # the mode of that file: the proxy may run as another user
 OTHERS = stat.S_IRGRP | stat.S_IROTH
-ENGINES = PurePosixPath("/run/secrets")  # where engines mount secrets, for one container alone
+# Where engines mount secrets, for one container alone, and systemd credentials, for one unit alone.
+GUARDED = frozenset({PurePosixPath("/run/secrets"), PurePosixPath("/run/credentials")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,8 @@ class Secrets:
             except OSError:
                 continue  # gone since; what was read counts
             is_ours = name == PROXY_TOKEN and mode == AS_MADE
-            if (
-                mode & OTHERS
-                and not is_ours
-                and ENGINES not in PurePosixPath(file.absolute()).parents
-            ):
+            is_guarded = not GUARDED.isdisjoint(PurePosixPath(file.absolute()).parents)
+            if mode & OTHERS and not is_ours and not is_guarded:
                 yield file
 
 

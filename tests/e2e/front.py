@@ -32,22 +32,17 @@ async def front(behind: str, directory: Path, *changes: tuple[str, str]) -> Asyn
     if shutil.which("nginx") is None:
         missing("nginx: apt-get install nginx")
     [port] = free_ports(1)
-    text = CONFIGURATION.read_text()
-    for there, here in (
+    file = directory / "nginx.conf"
+    text = changed(
+        CONFIGURATION.read_text(),
         *changes,
         ("listen 443 ssl", f"listen 127.0.0.1:{port}"),
         ("listen [::]:443 ssl;", f"listen [::1]:{port};" if has_ipv6() else ""),
         ("ssl_certificate /etc/letsencrypt/live/tmpnb.example/fullchain.pem;", ""),
         ("ssl_certificate_key /etc/letsencrypt/live/tmpnb.example/privkey.pem;", ""),
         ("127.0.0.1:8000", behind.removeprefix("http://")),
-        ("/run/nginx.pid", f"{directory}/pid"),
-        ("/var/log/nginx/", f"{directory}/"),
-        ("/var/lib/nginx/body", f"{directory}/bodies"),
-        ("user www-data;", "user root;" if os.geteuid() == 0 else ""),  # who reads no other's /tmp
-    ):
-        assert there in text, there
-        text = text.replace(there, here)
-    file = directory / "nginx.conf"
+        *places(directory),
+    )
     file.write_text(text)
     program = await asyncio.create_subprocess_exec(
         "nginx", "-e", f"{directory}/errors", "-c", str(file), "-g", "daemon off;"
@@ -58,6 +53,24 @@ async def front(behind: str, directory: Path, *changes: tuple[str, str]) -> Asyn
     finally:
         program.terminate()
         await program.wait()
+
+
+def places(directory: Path) -> list[tuple[str, str]]:
+    """Return the changes by which nginx writes into `directory` alone."""
+    return [
+        ("/run/nginx.pid", f"{directory}/pid"),
+        ("/var/log/nginx/", f"{directory}/"),
+        ("/var/lib/nginx/body", f"{directory}/bodies"),
+        ("user www-data;", "user root;" if os.geteuid() == 0 else ""),  # who reads no other's /tmp
+    ]
+
+
+def changed(text: str, *changes: tuple[str, str]) -> str:
+    """Return a configuration with each of the changes made, none of which is in vain."""
+    for there, here in changes:
+        assert there in text, there
+        text = text.replace(there, here)
+    return text
 
 
 @asynccontextmanager

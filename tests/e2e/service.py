@@ -372,10 +372,10 @@ async def until_true(condition: Callable[[], object], what: str) -> None:
         raise AssertionError(f"never: {what}") from None
 
 
-async def ask(client: Client, notebook_url: str, api: str) -> HTTPResponse:
+async def ask(client: Client, notebook_url: str, api: str, **how: Any) -> HTTPResponse:
     """Ask a notebook server's API with the token its URL carries."""
     base, _, query = notebook_url.partition("?")
     user_root = "/".join(base.split("/")[:5])
     token = query.rpartition("token=")[2]
     headers = {"Authorization": f"token {token}"}
-    return await client.fetch(f"{user_root}/{api}", timeout=20, headers=headers)
+    return await client.fetch(f"{user_root}/{api}", timeout=20, headers=headers, **how)

@@ -12,7 +12,6 @@ from tmpnb.listen import LARGEST_BODY
 
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-SUBDOMAINS = (ROOT / "docs" / "subdomains.md").read_text()
 UNCOUNTED = 99_999  # bytes of a body that is not among the large ones
 
 
@@ -118,12 +117,6 @@ def test_it_logs_no_error_of_a_request() -> None:
     main, http = re.findall(r"^ *error_log ([^;]+);", CONFIGURATION, re.MULTILINE)
     assert main == "/var/log/nginx/error.log"
     assert http == f"{main} emerg"
-
-
-@pytest.mark.parametrize("text", re.findall(r"```nginx\n(.*?)```", SUBDOMAINS, re.DOTALL))
-def test_what_else_is_shown_of_nginx_tells_no_token_and_takes_no_orders(text: str) -> None:
-    assert re.search(r"error_log \S+ emerg;", text)
-    assert re.search(r"proxy_ignore_headers X-Accel-Buffering X-Accel-Redirect;", text)
 
 
 def test_it_logs_no_query() -> None:

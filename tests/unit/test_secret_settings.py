@@ -172,6 +172,10 @@ def test_the_log_names_a_file_that_others_can_read(
     assert HUSH not in caplog.text
 
 
+def test_secrets_of_engines_and_credentials_of_systemd_are_for_one_alone() -> None:
+    assert {str(place) for place in secret_settings.GUARDED} == {"/run/secrets", "/run/credentials"}
+
+
 def test_where_engines_mount_secrets_nobody_else_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +183,7 @@ def test_where_engines_mount_secrets_nobody_else_is(
     file.chmod(0o444)
     given = Secrets.from_environment({"API_AUTH_TOKEN_FILE": str(file)})
     assert list(given.open_to_others()) == [file]
-    monkeypatch.setattr(secret_settings, "ENGINES", PurePosixPath(tmp_path))
+    monkeypatch.setattr(secret_settings, "GUARDED", {PurePosixPath(tmp_path)})
     assert list(given.open_to_others()) == []
 
 
