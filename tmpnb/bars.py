@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tmpnb.clock import Clock
 from tmpnb.health import Health
+from tmpnb.pool import Pool
 from tmpnb.spawners.base import Spawner
 
 EGRESS = "egress"  # topic of health: what servers reach is not as it must be
@@ -41,3 +42,21 @@ class Bars:
         if now - self._unready_since >= MOMENT:
             self._health.report(IMAGE, reason)
         return True
+
+    def readiness(self, pool: Pool, *, adopted: bool) -> dict[str, bool]:
+        """Return what a visitor needs, and whether it is there.
+
+        Args:
+            pool: That servers are taken from.
+            adopted: Whether the servers of a former orchestrator are known by now.
+        """
+        problems, stats = self._health.problems, pool.stats()
+        can_start = (
+            (pool.has_room() or stats.starting > 0) and "start" not in problems and not self.waiting
+        )
+        may_give = EGRESS not in problems
+        return {
+            "engine": adopted and "engine" not in problems,
+            "proxy": adopted and "proxy" not in problems,
+            "servers": may_give and (stats.available > 0 or can_start),
+        }

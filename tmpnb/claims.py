@@ -238,7 +238,7 @@ class Claims:
 
     async def _claim_as(self, server_id: str, ticket: Ticket | None) -> NotebookServer:
         self.require_service()
-        self._require_starts()
+        self._health.require_starts(has_room=self._pool.has_room())
         if await self._proxy.route_exists(server_id) or server_id in self._pool.servers:
             raise ServerExistsError(f"the address of server {server_id} is in use")
         given_up, keeps_place = self._room.make_place(ticket), True
@@ -260,16 +260,6 @@ class Claims:
         if not await self._give(server):
             raise SpawnerError(f"server {server_id} died while it was handed over")
         return server
-
-    def _require_starts(self) -> None:
-        """Refuse before a ready server makes place for one that will not start.
-
-        Raises:
-            SpawnerError: The engine does not answer, or there is no room and starts fail.
-        """
-        problems = self._health.problems
-        if "engine" in problems or ("start" in problems and not self._pool.has_room()):
-            raise SpawnerError("no server can be started for now")
 
     def keep(self, server: NotebookServer) -> None:
         """Let the idle clock of a claimed server begin anew; its age goes on."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tmpnb.border import Caller
-from tmpnb.errors import TmpnbError
+from tmpnb.errors import SpawnerError, TmpnbError
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,15 @@ class Health:
             self.report(topic, message)
         else:
             self.solved(topic)
+
+    def require_starts(self, *, has_room: bool) -> None:
+        """Refuse before a ready server makes place for one that will not start.
+
+        Raises:
+            SpawnerError: The engine does not answer, or there is no room and starts fail.
+        """
+        if "engine" in self.problems or ("start" in self.problems and not has_room):
+            raise SpawnerError("no server can be started for now")
 
     def solved(self, topic: str) -> None:
         """Close the problem of a topic, if it is open."""

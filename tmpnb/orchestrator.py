@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from tmpnb.adoption import take_over
-from tmpnb.bars import EGRESS, Bars
+from tmpnb.bars import Bars
 from tmpnb.claims import Claims
 from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
@@ -182,18 +182,7 @@ class Orchestrator:
 
     def readiness(self) -> dict[str, bool]:
         """Return what a visitor needs, and whether it is there."""
-        problems, stats = self.health.problems, self.pool.stats()
-        can_start = (
-            (self.pool.has_room() or stats.starting > 0)
-            and "start" not in problems
-            and not self._bars.waiting
-        )
-        may_give = EGRESS not in problems
-        return {
-            "engine": self._adopted and "engine" not in problems,
-            "proxy": self._adopted and "proxy" not in problems,
-            "servers": may_give and (stats.available > 0 or can_start),
-        }
+        return self._bars.readiness(self.pool, adopted=self._adopted)
 
     def small_page(self, server: NotebookServer) -> str:
         """Return where phones and frames land on a server; empty: where all others do."""

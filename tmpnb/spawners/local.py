@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,22 +21,22 @@ from urllib.parse import quote
 
 from traitlets import Unicode
 
-from tmpnb import kit, process
+from tmpnb import process
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
 from tmpnb.logs import redact
 from tmpnb.observation import Instance, Used
 from tmpnb.spawners import local_packages
-from tmpnb.spawners.base import DEFAULT_COMMAND, KitSettings, ServerSpec, Spawner
+from tmpnb.spawners.base import DEFAULT_COMMAND, ServerSpec, Spawner
 from tmpnb.spawners.local_contents import Contents, in_words, survey
 from tmpnb.spawners.local_directory import (
     ADDRESS,
-    MARKER,
     Record,
     ServerDirectory,
     all_in,
     prepare_root,
 )
+from tmpnb.spawners.local_environment import environment, search_path
 from tmpnb.spawners.local_examination import LocalExamination
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,6 @@ GRACE = 3.0  # seconds a server has between SIGTERM and SIGKILL
 PATIENCE = 15.0  # seconds for all of its processes to be gone
 REMOVALS = 3  # tries, should a process be born behind our back
 PORT_TRIES = 100
-KEPT = ("LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "SHELL", "TZ", "USER")  # and LC_*
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +258,7 @@ class LocalProcessSpawner(Spawner):
             child = subprocess.Popen(  # noqa: S603 - the operator's own command
                 self._arguments(spec, record.port),
                 cwd=directory.home,
-                env=_environment(spec, directory, kit_settings=self.kit_settings),
+                env=environment(spec, directory, kit_settings=self.kit_settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -308,35 +306,10 @@ def _used(directories: Mapping[str, ServerDirectory]) -> Mapping[str, Used]:
 def _check_program(program: str) -> None:
     """Raise ConfigError if a server's program is not installed."""
     for name in ("jupyter", "jupyter-lab") if program == "jupyter" else (program,):
-        if shutil.which(name, path=_search_path()) is None:
+        if shutil.which(name, path=search_path()) is None:
             known = program == "jupyter"
             cure = "install it with: pip install 'tmpnb[local]'" if known else "see --command"
             raise ConfigError(f"--spawner=local: {name} is not installed; {cure}")
-
-
-def _search_path() -> str:
-    """Return PATH with this Python's own programs first."""
-    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-
-
-def _environment(
-    spec: ServerSpec, directory: ServerDirectory, *, kit_settings: KitSettings
-) -> dict[str, str]:
-    """Return all that a server learns of ours: no secret but its own, no place but its own."""
-    kept = {n: v for n, v in os.environ.items() if n in KEPT or n.startswith("LC_")}
-    present = {"JUPYTER_PATH": local_packages.kernels(directory.python)}
-    kept |= kit.environment(str(kit.DIRECTORY), present, **kit_settings)
-    kept |= local_packages.variables(directory.python, _search_path())
-    return kept | {
-        "HOME": str(directory.home),
-        "TMPDIR": str(directory.temp),
-        "JUPYTER_TOKEN": spec.token,
-        "JUPYTER_CONFIG_DIR": str(directory.home / ".jupyter"),
-        "JUPYTER_DATA_DIR": str(directory.home / ".local/share/jupyter"),
-        "JUPYTER_RUNTIME_DIR": str(directory.runtime),
-        "JUPYTER_PREFER_ENV_PATH": "1",  # kernels of this Python before those of the machine
-        MARKER: str(directory.path),
-    }
 
 
 def _free_port(taken: Iterable[int]) -> int:
