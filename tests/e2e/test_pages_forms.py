@@ -128,7 +128,7 @@ async def test_who_reopens_waits_in_line_as_all_do(
     await page.goto(f"{url}/spawn{LINK}")
     had = await arrived(page)
     await end_all(running)
-    await page.goto(page.url)
+    await page.reload()
     await fill(running)
     await page.get_by_role("button", name="Reopen at the same address").click()
     heading = page.locator("h1")
