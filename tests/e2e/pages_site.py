@@ -126,7 +126,6 @@ def _stats() -> dict[str, Any]:
         **POOL,
         "claimed": 3,
         "stopping": 1,
-        "waiting": 0,
         "claims_total": 1874,
         "claims_refused_total": 12,
         "claims_refused_by_limit_total": 2,

@@ -15,7 +15,13 @@ def beside() -> Part:
         "/session/{id}/files.zip": {
             "parameters": [SERVER_ID],
             "get": _files("files", {"401": UNAUTHORIZED}, security=[{"serverToken": []}]),
-            "post": _files("filesForPage", {"403": problem(_NO_KEY, "forbidden")}),
+            "post": _files(
+                "filesForPage",
+                {
+                    "303": empty("It has ended: to the page that says why."),
+                    "403": problem(_NO_KEY, "forbidden"),
+                },
+            ),
         },
     }
 
@@ -43,10 +49,9 @@ def _page() -> Part:
 
 def _wish() -> Part:
     responses = {
-        "200": file("What is now.", _HTML),
+        "303": empty("To the page, which says what is now."),
         "400": problem("Neither `do=keep` nor `do=stop`.", "bad_request"),
         "403": problem(_NO_KEY, "forbidden"),
-        "404": file("It has ended, and why.", _HTML),
         "503": problem("The service does not know its servers yet.", "service_unavailable"),
     }
     return operation("wish", "pages", "Keep a notebook, or end it", responses)

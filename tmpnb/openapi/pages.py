@@ -19,6 +19,7 @@ from tmpnb.openapi.parts import (
 )
 
 _HTML = "text/html"
+_ON = "To the server, or to the page that follows: the line, the terms, the passphrase."
 _TAKES = "A person gets 302 or 303 to a server; a script, `Accept: application/json`, its `url`."
 _ELSEWHERE = "POST from a page of another site, a banned network, or without the passphrase."
 _REFUSED = "From a banned network; or the page that asks for the passphrase."
@@ -101,7 +102,7 @@ def _taking(name: str, *parameters: Part) -> Part:
         f"post{name}",
         "pages",
         summary,
-        {**responses, "303": empty("To the server."), "403": problem(_ELSEWHERE, "forbidden")},
+        {**responses, "303": empty(_ON), "403": problem(_ELSEWHERE, "forbidden")},
         description=_TAKES,
     )
     return _with(parameters, {"get": get, "post": post})
@@ -109,10 +110,15 @@ def _taking(name: str, *parameters: Part) -> Part:
 
 def _reopening() -> Part:
     unknown = problem("No server here has an id of this form.", "not_found")
-    page = {"200": file("A page with a button.", _HTML), "404": unknown}
+    page = {
+        "200": file("A page with a button.", _HTML),
+        "302": empty("To the server, for who has pressed it and waited."),
+        "404": unknown,
+        "503": file("None is free; the page keeps the place in line.", _HTML),
+    }
     taken = {
-        "200": file("For a script the address, else the terms of use.", _HTML),
-        "303": empty("To the server."),
+        "200": file("For a script the address.", _HTML),
+        "303": empty(_ON),
         "403": problem(_ELSEWHERE, "forbidden"),
         "404": unknown,
         "409": problem(f"The server of this id is being removed; or: {_ASKED}", "server_exists"),

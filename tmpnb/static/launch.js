@@ -137,11 +137,6 @@
   const back = performance.getEntriesByType('navigation')[0]?.type === 'back_forward';
   const { autostart } = page.dataset;
   const { ticket } = form.elements;
-  if (back && line.had && page.dataset.again) {
-    const script = document.createElement('script');
-    script.src = page.dataset.again;
-    document.head.append(script);
-  }
   if (ticket) follow(ticket.value);
   else if (!back && (autostart === 'yes' || (autostart === 'top' && !framed))) attempt();
 })();

@@ -17,18 +17,10 @@ const line = {
   set ticket(value) {
     this.kept = value;
     try {
-      sessionStorage.setItem(this.KEY, value);
+      if (value) sessionStorage.setItem(this.KEY, value);
+      else sessionStorage.removeItem(this.KEY);
     } catch {
       // then a reload of the frame is a new visitor
-    }
-  },
-
-  // Whether this tab was led to a notebook before: then the ticket is there, and empty.
-  get had() {
-    try {
-      return sessionStorage.getItem(this.KEY) === '';
-    } catch {
-      return false;
     }
   },
 
