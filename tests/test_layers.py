@@ -54,6 +54,7 @@ CORE: Mapping[str, set[str]] = {
     "tmpnb.own_hosts": {"tmpnb.errors", "tmpnb.networks"},
     "tmpnb.public_hosts": {"tmpnb.own_hosts"},
     "tmpnb.windows": set(),
+    "tmpnb.floods": set(),
     "tmpnb.holdings": set(),
 }
 OUTSIDE = frozenset(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from types import SimpleNamespace
 
 from tornado.log import access_log, enable_pretty_logging
 from tornado.web import RequestHandler
+
+from tmpnb.floods import Floods
 
 _VALUE = r"[^\s\"'&<>]+"
 _SECRET = re.compile(
@@ -77,6 +80,27 @@ def configure(**options: object) -> None:
     for handler in root.handlers:
         handler.addFilter(is_worth_saying)
         handler.setFormatter(RedactingFormatter(handler.formatter or logging.Formatter()))
+
+
+class AccessLog:
+    """Writes one access line for each request; for the many of an ended server's page, a few.
+
+    A handler names what its request is one of many for by an attribute `flood`.
+    """
+
+    def __init__(self) -> None:
+        self._floods = Floods(
+            lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
+            lambda name, count, seconds: access_log.warning(
+                "%d more requests for %s in %.0f s", count, name, seconds
+            ),
+        )
+
+    def __call__(self, handler: RequestHandler) -> None:
+        """Write what there is to be said of an answer."""
+        flood = getattr(handler, "flood", "")
+        if not flood or not self._floods.is_told(flood):
+            log_request(handler)
 
 
 def log_request(handler: RequestHandler) -> None:

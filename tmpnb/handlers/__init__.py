@@ -32,7 +32,7 @@ from tmpnb.handlers.static import PackageFileHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.handlers.waiting import WaitHandler
 from tmpnb.links import PAGES
-from tmpnb.logs import log_request
+from tmpnb.logs import AccessLog
 
 __all__ = ["Site", "admin_application", "public_application"]
 
@@ -104,7 +104,7 @@ def _application(
         default_handler_class=NotFoundHandler,
         default_handler_args={"site": site},
         has_pages=has_pages,
-        log_function=log_request,
+        log_function=AccessLog(),
         static_handler_class=PackageFileHandler,
         static_handler_args={"site": site},
         static_path=str(STATIC),  # robots.txt of it is served at the root as well

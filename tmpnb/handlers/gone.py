@@ -18,6 +18,7 @@ LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none
 SLOWEST_SAVE = 300.0  # seconds that it may take, as long as the proxy lets any request take
 CLEARED = '"storage"'
 MOST_COOKIES = 20  # of an ended server that are removed
+READ = ("document", "iframe", "frame", "embed", "object")  # Sec-Fetch-Dest of what a person reads
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)")
@@ -61,7 +62,12 @@ class UserHandler(BaseHandler):
     Nothing is started here. A person gets a page that says so and offers a new
     notebook; a program gets JSON, so that a save into a server that is gone fails
     where the user can see it.
+
+    Attributes:
+        flood: What the log calls the requests of a page that goes on asking.
     """
+
+    flood = ""
 
     def prepare(self) -> None:
         """Take larger bodies than others do."""
@@ -74,6 +80,12 @@ class UserHandler(BaseHandler):
     def data_received(self, chunk: bytes) -> None:
         """Drop the body: an old tab may try to save a large file."""
 
+    def wants_json(self) -> bool:
+        """Whether nobody reads the answer as a page: also where an open page asks for its parts."""
+        headers = self.request.headers
+        is_part = headers.get("Sec-Fetch-Dest", "document") not in READ or "Upgrade" in headers
+        return is_part or super().wants_json()
+
     async def _answer(self, server_id: str, *_: str) -> None:
         orchestrator = self.site.orchestrator
         if self._is_elsewhere(server_id):
@@ -81,6 +93,7 @@ class UserHandler(BaseHandler):
         elif orchestrator.claims.live(server_id) is not None or not orchestrator.adopted:
             self._reconnecting()
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
+            self.flood = f"server {server_id}, which has ended"
             error = orchestrator.farewell(server_id).as_error()
             self.write_json(error, self._status_for_program(server_id))
         else:
@@ -96,11 +109,12 @@ class UserHandler(BaseHandler):
     def _status_for_program(self, server_id: str) -> HTTPStatus:
         """Return what an open page of Jupyter takes calmly.
 
-        Files that are not found make JupyterLab's file browser ask again at once, and its visitor
-        close one dialog after another; kernels that are not found are gone, and it says no more.
+        After 404 JupyterLab's file browser asks again at once, and its visitor closes one dialog
+        after another. A kernel that is not found is gone, and no more is said; after another
+        status its page says that it has died.
         """
-        is_file = self.request.path.startswith(f"/user/{server_id}/api/contents")
-        return HTTPStatus.GONE if is_file else HTTPStatus.NOT_FOUND
+        is_kernel = self.request.path.startswith(f"/user/{server_id}/api/kernels")
+        return HTTPStatus.NOT_FOUND if is_kernel else HTTPStatus.GONE
 
     def _is_elsewhere(self, server_id: str) -> bool:
         """Whether a person shall be sent to another host: our page is not at a server's host.
