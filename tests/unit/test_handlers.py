@@ -222,9 +222,7 @@ async def test_program_is_told_so_in_json(running: Running, method: str, path: s
         {"Upgrade": "websocket", "Connection": "Upgrade"},
     ],
 )
-async def test_parts_of_an_open_page_get_no_page(
-    running: Running, headers: dict[str, str]
-) -> None:
+async def test_parts_of_an_open_page_get_no_page(running: Running, headers: dict[str, str]) -> None:
     answer = await running.public()("/user/gone/terminals/websocket/1", headers=headers)
     assert answer.code == 410
     assert body(answer)["error"]["code"] == "server_ended"

@@ -2,6 +2,7 @@
 
 share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages
+look/    a theme that follows the system's, unless somebody has chosen one
 use/     notes when a person used a page that is not Jupyter's own
 https/   cookies for frames of other sites; only where visitors come by https
 origins/ leave for scripts of other sites to ask the server; only where sites are named
@@ -20,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent
-PARTS = ("share", "config", "use", "https", "origins", "siblings")
+PARTS = ("share", "config", "look", "use", "https", "origins", "siblings")
 ORIGINS = "TMPNB_ORIGINS"
 
 
@@ -43,6 +44,7 @@ def environment(
     """
     wanted = {
         "config": True,
+        "look": True,
         "use": True,
         "https": https,
         "origins": origins,
