@@ -17,7 +17,8 @@ export const quieten = (notebook, life) => {
     const { pathname } = new URL(address, location.href);
     const status = pathname.startsWith(`${notebook.base}api/kernels`) ? 404 : 410;
     const message = life.farewell;
-    return Response.json({ error: { code: 'server_ended', message }, message }, { status });
+    const body = JSON.stringify({ error: { code: 'server_ended', message }, message });
+    return new Response(body, { status, headers: { 'Content-Type': 'application/json' } });
   };
 
   const overhear = async (answer) => {
