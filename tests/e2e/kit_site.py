@@ -19,6 +19,8 @@ PAGE = f"{BASE}lab"
 SCRIPTS = kit.DIRECTORY / "share" / "labextensions" / "tmpnb" / "static"
 POLICY = "default-src 'self'"  # stricter than any notebook server's
 HOUR = 3600
+IDLE = {"code": "server_ended", "reason": "idle", "ended_at": 1_790_000_000.0}
+UNKNOWN = {"code": "server_ended"}
 
 
 @dataclass
@@ -31,6 +33,7 @@ class KitSite:
     idle_in: float | None = HOUR
     kept_for: float = HOUR  # idle time after `extend`
     status: int = 200
+    ended: dict[str, Any] | None = None  # the error that it answers instead, if it knows no server
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # method, path, Authorization
     port: int = 0
 
@@ -64,6 +67,7 @@ class KitSite:
             Application(
                 [
                     (PAGE, PageHandler, args),
+                    (f"{BASE}api/.*", ProgramHandler, args),
                     (r"/article", ArticleHandler),
                     (r"/kit/(.*)", StaticFileHandler, {"path": str(SCRIPTS)}),
                     (r"/api/servers/.*", ServerHandler, args),
@@ -91,6 +95,22 @@ class PageHandler(RequestHandler):
         )
 
 
+class ProgramHandler(RequestHandler):
+    """What the notebook server itself would answer, or the service in its place."""
+
+    def initialize(self, site: KitSite) -> None:
+        self.site = site
+
+    def get(self) -> None:
+        self.site.asked.append((str(self.request.method), self.request.path, ""))
+        self.set_header("Cache-Control", "no-store")
+        if self.site.ended is None:
+            self.finish({"name": "x"})
+            return
+        self.set_status(410)
+        self.finish({"error": self.site.ended, "message": "It is over."})
+
+
 class ArticleHandler(RequestHandler):
     def get(self) -> None:
         self.finish("<!doctype html><html lang=en><title>Article</title><h1>An article</h1>")
@@ -110,5 +130,9 @@ class ServerHandler(RequestHandler):
     def _answer(self) -> None:
         token = self.request.headers.get("Authorization", "")
         self.site.asked.append((str(self.request.method), self.request.path, token))
+        if self.site.ended is not None:
+            self.set_status(404)
+            self.finish({"error": self.site.ended, "message": "It is over."})
+            return
         self.set_status(self.site.status)
         self.finish(self.site.answer() if self.site.status == 200 else {"error": {}})

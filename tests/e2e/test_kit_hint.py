@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from e2e.browser import axe_violations, scrolls_sideways, stop_clock, watch
-from e2e.kit_site import BASE, HOUR, ID, PAGE, TOKEN, KitSite
-from playwright.async_api import Browser, Locator, Page, expect
+from e2e.kit_site import BASE, HOUR, ID, IDLE, PAGE, TOKEN, UNKNOWN, KitSite
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 from tornado.ioloop import IOLoop
 
 MINUTE = 60
@@ -49,7 +50,12 @@ def hint(page: Page) -> Locator:
 
 
 async def open_page(browser: Browser, lab: KitSite, **options: object) -> Page:
-    page = await browser.new_page(**options)  # type: ignore[arg-type]  # passed through
+    context = await browser.new_context(**options)  # type: ignore[arg-type]  # passed through
+    return await open_in(context, lab)
+
+
+async def open_in(context: BrowserContext, lab: KitSite) -> Page:
+    page = await context.new_page()
     await page.add_init_script(COUNT_QUESTIONS)
     await stop_clock(page)
     async with page.expect_response("**/api/servers/*"):
@@ -74,6 +80,13 @@ async def settle(page: Page) -> None:
             await asyncio.sleep(0.005)
 
 
+def watch_sockets(page: Page) -> list[str]:
+    """Return the list of websockets that the page opens from now on."""
+    opened: list[str] = []
+    page.on("websocket", lambda socket: opened.append(socket.url))
+    return opened
+
+
 async def see(page: Page, *, visible: bool) -> None:
     await page.evaluate(
         "state => { Object.defineProperty(Document.prototype, 'visibilityState',"
@@ -87,7 +100,7 @@ async def test_a_small_sign_says_how_long_it_lasts(browser: Browser, lab: KitSit
     lab.idle_in = 2 * HOUR
     page = await open_page(browser, lab)
     seen = watch(page.context)
-    link = hint(page).get_by_role("link", name="Temporary · 2 hours left")
+    link = hint(page).get_by_role("link", name="Temporary · closes in 2 hours unless you use it")
     await expect(link).to_have_attribute("href", f"/session/{ID}{QUERY}")
     await expect(link).to_have_attribute("rel", "noopener noreferrer")
     await expect(page.get_by_role("status")).to_be_empty()
@@ -137,6 +150,7 @@ async def test_two_warnings_before_an_idle_notebook_ends(browser: Browser, lab: 
     await expect(keep).to_be_hidden()
     await pass_time(page, lab, MINUTE)
     await expect(hint(page).get_by_role("status")).to_contain_text("Nothing has happened here")
+    await expect(hint(page).get_by_role("status")).to_contain_text("Unless you use it")
     await expect(hint(page)).to_contain_text("10 minutes left")
     files = hint(page).get_by_role("link", name="Download my files")
     await expect(files).to_have_attribute("href", re.compile(f"/session/{ID}.*#download$"))
@@ -181,27 +195,140 @@ async def test_refused_wish_to_keep_it_is_told(browser: Browser, lab: KitSite) -
     await expect(hint(page).get_by_role("button", name="Keep it")).to_be_visible()
 
 
-async def test_the_end_is_told_when_it_is_certain(browser: Browser, lab: KitSite) -> None:
+@pytest.mark.parametrize(("ended", "questions"), [(IDLE, 1), (UNKNOWN, 2)])
+async def test_the_end_is_told_when_it_is_certain(
+    browser: Browser, lab: KitSite, ended: dict[str, object], questions: int
+) -> None:
+    """A service that has just started may not know its servers yet."""
     page = await open_page(browser, lab)
-    lab.status = 404
+    lab.ended = ended
     await pass_time(page, lab, MINUTE)
     assert len(lab.asked) == 2
-    await expect(hint(page).get_by_role("link", name="Temporary")).to_be_visible()
-    await pass_time(page, lab, 30)
-    assert len(lab.asked) == 3
+    for _ in range(questions - 1):
+        await expect(hint(page).get_by_role("link", name="Temporary")).to_be_visible()
+        await pass_time(page, lab, 2)
+    assert len(lab.asked) == 1 + questions
     await expect(hint(page).get_by_role("status")).to_contain_text("This notebook has ended")
     again = hint(page).get_by_role("link", name="Start again, or rescue what is here")
     await expect(again).to_have_attribute("href", f"{BASE}{QUERY}")
-    lab.status = 200  # reopened at the same address
+    lab.ended = None  # reopened at the same address
     await pass_time(page, lab, MINUTE)
     await expect(hint(page).get_by_role("link", name="Temporary")).to_be_visible()
+    await expect(hint(page).get_by_role("status")).to_contain_text("is open again")
+
+
+async def ask(page: Page, path: str) -> dict[str, Any]:
+    """Ask what Jupyter's page would; return status and message."""
+    asked = """async (path) => {
+        const answer = await fetch(path);
+        return { status: answer.status, said: (await answer.json()).message ?? '' };
+    }"""
+    return dict(await page.evaluate(asked, f"{BASE}{path}"))
+
+
+async def test_page_learns_of_the_end_by_what_it_asks_and_asks_no_more(
+    browser: Browser, lab: KitSite
+) -> None:
+    page = await open_page(browser, lab)
+    lab.ended = IDLE
+    assert await ask(page, "api/contents") == {"status": 410, "said": "It is over."}
+    await expect(hint(page).get_by_role("status")).to_contain_text("This notebook has ended")
+    asked = len(lab.asked)
+    for path, status in {
+        "api/contents": 410,
+        "api/kernels/1": 404,
+        "lab/api/workspaces": 410,
+    }.items():
+        for _ in range(10):
+            assert await ask(page, path) == {"status": status, "said": "It is over."}
+    assert len(lab.asked) == asked
+
+
+async def test_websocket_of_an_ended_notebook_is_refused_where_it_is_asked_for(
+    browser: Browser, lab: KitSite
+) -> None:
+    page = await open_page(browser, lab)
+    sockets = watch_sockets(page)
+    lab.ended = IDLE
+    await ask(page, "api/contents")
+    closing = asyncio.ensure_future(
+        page.evaluate(
+            """(url) => new Promise((resolve) => {
+                const socket = new WebSocket(url);
+                const said = [socket.readyState, socket.url === url];
+                socket.onerror = () => said.push('error');
+                socket.addEventListener('close', ({ code }) => resolve([...said, code]));
+                window.made = true;
+            })""",
+            f"{lab.url.replace('http', 'ws')}{BASE}api/events/subscribe",
+        )
+    )
+    await page.evaluate("window.made")
+    await page.clock.run_for(10)
+    closed = await closing
+    assert closed == [3, True, "error", 1006]
+    assert sockets == []
+
+
+async def test_websocket_that_breaks_off_makes_the_page_ask(browser: Browser, lab: KitSite) -> None:
+    page = await open_page(browser, lab)
+    lab.ended = IDLE
+    await page.evaluate(
+        """(url) => new Promise((resolve) => { new WebSocket(url).onclose = resolve; })""",
+        f"{lab.url.replace('http', 'ws')}{BASE}api/events/subscribe",
+    )
+    await pass_time(page, lab, 2)
+    assert lab.asked[-1][1] == f"/api/servers/{ID}"
+    await expect(hint(page).get_by_role("status")).to_contain_text("This notebook has ended")
+
+
+async def test_what_a_person_does_may_find_the_notebook_open_again(
+    browser: Browser, lab: KitSite
+) -> None:
+    page = await open_page(browser, lab)
+    lab.ended = IDLE
+    await ask(page, "api/contents")
+    lab.ended = None  # reopened in another browser
+    assert (await ask(page, "api/contents"))["status"] == 410, "nobody has done anything"
+    await pass_time(page, lab, 3)
+    await page.get_by_role("button", name="A cell").click()
+    assert (await ask(page, "api/contents"))["status"] == 200
+    await expect(hint(page).get_by_role("status")).to_contain_text("is open again")
+    await hint(page).get_by_role("button", name="Close").click()
+    await expect(hint(page)).to_be_hidden()
+
+
+async def test_other_tabs_are_told_at_once(browser: Browser, lab: KitSite) -> None:
+    """That it is kept, and that it has been opened again."""
+    page = await open_page(browser, lab)
+    other = await open_in(page.context, lab)
+    await pass_time(page, lab, HOUR - 9 * MINUTE)
+    await hint(page).get_by_role("button", name="Keep it").click()
+    await expect(hint(page).get_by_role("status")).to_contain_text("Kept until")
+    asked = len(lab.asked)
+    await other.clock.run_for(2000)
+    await settle(other)
+    assert len(lab.asked) == asked + 1
+    await expect(hint(other).get_by_role("link", name="closes in 60 minutes")).to_be_visible()
+
+    lab.ended = IDLE
+    await ask(other, "api/contents")
+    await expect(hint(other)).to_contain_text("has ended")
+    lab.ended = None
+    async with page.expect_response("**/api/servers/*"):
+        await page.reload()
+    await other.clock.run_for(2000)
+    await settle(other)
+    await expect(hint(other).get_by_role("status")).to_contain_text("is open again")
 
 
 async def test_service_that_is_away_is_no_end(browser: Browser, lab: KitSite) -> None:
     page = await open_page(browser, lab)
     lab.status = 503
     await pass_time(page, lab, 5 * MINUTE)
-    await expect(hint(page).get_by_role("link", name="Temporary · 55 minutes")).to_be_visible()
+    await expect(
+        hint(page).get_by_role("link", name="Temporary · closes in 55 minutes")
+    ).to_be_visible()
     assert len(lab.asked) == 6
 
 
@@ -211,7 +338,9 @@ async def test_short_lives_bring_no_constant_warning(
 ) -> None:
     lab.idle_in = idle
     page = await open_page(browser, lab)
-    await expect(hint(page).get_by_role("link", name=f"Temporary · {left} left")).to_be_visible()
+    await expect(
+        hint(page).get_by_role("link", name=f"Temporary · closes in {left}")
+    ).to_be_visible()
     await expect(hint(page).get_by_role("button", name="Keep it")).to_be_hidden()
 
 
@@ -232,7 +361,7 @@ async def test_hint_is_accessible_and_fits_into_a_small_frame(
     seen = watch(page.context)
     await pass_time(page, lab, passed)
     if level == "ended":
-        lab.status = 404
+        lab.ended = IDLE
         await pass_time(page, lab, 100)
     await expect(hint(page)).to_have_attribute("data-level", level)
     await page.clock.resume()  # or axe-core would wait for ever

@@ -139,7 +139,7 @@ ADDRESSES = [
     ("POST", "/api/servers/gone/extend", 401),
     ("GET", "/user/gone/api/kernels", 404),
     ("PUT", "/user/gone/api/contents/x.ipynb", 410),
-    ("GET", "/user/gone/lab", 404),
+    ("GET", "/user/gone/lab", 410),
     ("GET", "/nothing", 404),
     ("DELETE", "/stats", 405),
 ]

@@ -99,7 +99,7 @@ def test_what_image_and_operator_have_set_comes_first(engine: StandIn, volume: K
     supply = volume.supply(IMAGE, {"JUPYTER_PATH": "/operator"})
     assert supply.environment == {
         "JUPYTER_PATH": f"/operator:{DIRECTORY}/share",
-        "JUPYTER_CONFIG_PATH": f"/conf=1:{DIRECTORY}/config:{DIRECTORY}/use",
+        "JUPYTER_CONFIG_PATH": f"/conf=1:{DIRECTORY}/config:{DIRECTORY}/look:{DIRECTORY}/use",
     }
 
 

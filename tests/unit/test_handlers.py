@@ -209,9 +209,24 @@ async def test_program_is_told_so_in_json(running: Running, method: str, path: s
     """O5: the original answered 200 HTML, and 405 to the last save."""
     payload = None if method in ("GET", "DELETE") else "x" * 3_000_000
     answer = await running.public()(path, method=method, headers=HTML, body=payload)
-    assert answer.code == (410 if "/gone/api/contents/" in path else 404)
+    assert answer.code == (404 if "/gone/api/kernels" in path else 410)
     assert body(answer)["error"]["code"] == "server_ended"
     assert body(answer)["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Dest": "script"},
+        {"Sec-Fetch-Dest": "empty", "Accept": "text/html"},
+        {"Upgrade": "websocket", "Connection": "Upgrade"},
+    ],
+)
+async def test_parts_of_an_open_page_get_no_page(running: Running, headers: dict[str, str]) -> None:
+    answer = await running.public()("/user/gone/terminals/websocket/1", headers=headers)
+    assert answer.code == 410
+    assert body(answer)["error"]["code"] == "server_ended"
+    assert len(answer.body) < 300
 
 
 async def test_live_server_whose_route_was_lost_is_not_called_ended(running: Running) -> None:
@@ -335,10 +350,14 @@ async def test_stats_are_json_at_the_address_itself(running: Running, path: str)
     }
 
 
-@pytest.mark.parametrize("path", ["/api/nothing", "/nothing", "/user/gone/api/x"])
-async def test_errors_carry_the_cross_origin_headers_too(running: Running, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/nothing", 404), ("/nothing", 404), ("/user/gone/api/x", 410)]
+)
+async def test_errors_carry_the_cross_origin_headers_too(
+    running: Running, path: str, status: int
+) -> None:
     answer = await running.public(cors=Cors(("*",)))(path)
-    assert answer.code == 404
+    assert answer.code == status
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 

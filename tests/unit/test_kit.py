@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import runpy
 import sys
 import tarfile
@@ -18,6 +19,7 @@ from tmpnb import kit
 
 HTTPS = kit.DIRECTORY / "https"
 CORS = kit.DIRECTORY / "origins"
+LOOK = kit.DIRECTORY / "look"
 SIBLINGS = kit.DIRECTORY / "siblings"
 
 
@@ -33,12 +35,24 @@ def test_archive_has_what_a_server_reads_and_nothing_else() -> None:
         "https/jupyter_server_config.d/tmpnb.json",
         "https/jupyter_server_config.py",
         "https/tmpnb_cookies.py",
+        "look/jupyter_server_config.py",
+        "look/system/labconfig/default_setting_overrides.json",
+        "look/tmpnb_look.py",
         "origins/jupyter_server_config.d/tmpnb_origins.json",
         "origins/jupyter_server_config.py",
         "origins/tmpnb_origins.py",
         "share/labextensions/tmpnb/package.json",
         "share/labextensions/tmpnb/static/hint.js",
+        "share/labextensions/tmpnb/static/leaving.js",
+        "share/labextensions/tmpnb/static/life.js",
+        "share/labextensions/tmpnb/static/main.js",
+        "share/labextensions/tmpnb/static/menu.js",
+        "share/labextensions/tmpnb/static/notebook.js",
+        "share/labextensions/tmpnb/static/quiet.js",
         "share/labextensions/tmpnb/static/remoteEntry.js",
+        "share/labextensions/tmpnb/static/saving.js",
+        "share/labextensions/tmpnb/static/shared.js",
+        "share/labextensions/tmpnb/static/words.js",
         "siblings/jupyter_server_config.d/tmpnb_siblings.json",
         "siblings/jupyter_server_config.py",
         "siblings/tmpnb_siblings.py",
@@ -84,7 +98,10 @@ def test_archive_is_the_same_each_time_and_named_by_its_contents(
 
 @pytest.mark.parametrize(
     ("https", "config"),
-    [(False, "/kit/config:/kit/use"), (True, "/kit/config:/kit/use:/kit/https")],
+    [
+        (False, "/kit/config:/kit/look:/kit/use"),
+        (True, "/kit/config:/kit/look:/kit/use:/kit/https"),
+    ],
 )
 def test_cookies_for_frames_are_for_https_alone(https: bool, config: str) -> None:
     assert kit.environment("/kit", {}, https=https) == {
@@ -96,7 +113,7 @@ def test_cookies_for_frames_are_for_https_alone(https: bool, config: str) -> Non
 def test_leave_for_scripts_is_given_only_where_sites_are_named() -> None:
     assert kit.environment("/kit", {}, https=True, origins="https://a") == {
         "JUPYTER_PATH": "/kit/share",
-        "JUPYTER_CONFIG_PATH": "/kit/config:/kit/use:/kit/https:/kit/origins",
+        "JUPYTER_CONFIG_PATH": "/kit/config:/kit/look:/kit/use:/kit/https:/kit/origins",
         "TMPNB_ORIGINS": "https://a",
     }
 
@@ -105,16 +122,58 @@ def test_what_a_server_has_already_comes_first() -> None:
     present = {"JUPYTER_PATH": "/own:/more", "JUPYTER_CONFIG_PATH": "/conf", "PATH": "/bin"}
     assert kit.environment("/kit", present, https=False) == {
         "JUPYTER_PATH": "/own:/more:/kit/share",
-        "JUPYTER_CONFIG_PATH": "/conf:/kit/config:/kit/use",
+        "JUPYTER_CONFIG_PATH": "/conf:/kit/config:/kit/look:/kit/use",
     }
 
 
 def test_json_is_json() -> None:
     texts = [path.read_text(encoding="utf-8") for path in kit.DIRECTORY.rglob("*.json")]
-    assert len([json.loads(text) for text in texts]) == 6
+    assert len([json.loads(text) for text in texts]) == 7
 
 
-# The part that runs in a notebook server
+# The parts that run in a notebook server
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return a directory where a server looks for settings of every kind, and for no others."""
+    for name in ("JUPYTER_CONFIG_PATH", "JUPYTER_CONFIG_DIR", "JUPYTERLAB_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(tmp_path / "own"))
+    return tmp_path
+
+
+def look(settings: Path) -> list[str]:
+    """Return where a server looks for settings besides, once the kit has looked at them."""
+    runpy.run_path(str(LOOK / "tmpnb_look.py"))["follow_system"]()
+    first, *more = os.environ["JUPYTER_CONFIG_PATH"].split(":")
+    assert first == str(settings)
+    return more
+
+
+def test_theme_follows_the_system_where_nobody_has_chosen_one(settings_of: Path) -> None:
+    (settings_of / "labconfig").mkdir()
+    other = settings_of / "labconfig" / "default_setting_overrides.json"
+    other.write_text('{"@jupyterlab/terminal-extension:plugin": {"theme": "dark"}}')
+    assert look(settings_of) == [str(LOOK / "system")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "labconfig/default_setting_overrides.json",
+        "labconfig/default_setting_overrides.d/more.json",
+        "settings/overrides.json",
+        "settings/overrides.json5",
+        "settings/overrides.d/image.json",
+        "own/@jupyterlab/apputils-extension/themes.jupyterlab-settings",
+    ],
+)
+def test_theme_that_was_chosen_stays(settings_of: Path, name: str) -> None:
+    path = settings_of / name
+    path.parent.mkdir(parents=True)
+    path.write_text('{"@jupyterlab/apputils-extension:themes": {"theme": "JupyterLab Light"}}')
+    assert look(settings_of) == []
 
 
 def server(cookie_options: object, xsrf: object) -> Any:
@@ -209,7 +268,7 @@ def test_nobodys_scripts_may_ask_where_nobody_is_named(
 
 def test_cookies_are_guarded_only_where_servers_have_hosts_of_one_site() -> None:
     config = kit.environment("/kit", {}, https=True, siblings=True)["JUPYTER_CONFIG_PATH"]
-    assert config == "/kit/config:/kit/use:/kit/https:/kit/siblings"
+    assert config == "/kit/config:/kit/look:/kit/use:/kit/https:/kit/siblings"
 
 
 OWN = "me.notebooks.example:8000"

@@ -20,6 +20,7 @@ SLOWEST_SAVE = 300.0  # seconds that it may take
 BROKEN = "This link is broken: it has a percent sign that does not encode a character."
 CLEARED = '"storage"'
 MOST_COOKIES = 20  # of an ended server that are removed
+READ = ("document", "iframe", "frame", "embed", "object")  # Sec-Fetch-Dest of what a person reads
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _USER_PATH = re.compile(r"/user/([A-Za-z0-9_-]{1,64})(/.*)?\Z")
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)")
@@ -87,6 +88,12 @@ class UserHandler(BaseHandler):
     def data_received(self, chunk: bytes) -> None:
         """Drop the body: an old tab may try to save a large file."""
 
+    def wants_json(self) -> bool:
+        """Whether nobody reads the answer as a page: also where an open page asks for its parts."""
+        headers = self.request.headers
+        is_part = headers.get("Sec-Fetch-Dest", "document") not in READ or "Upgrade" in headers
+        return is_part or super().wants_json()
+
     async def _answer(self, server_id: str, *_: str) -> None:
         orchestrator = self.site.orchestrator
         if self._is_elsewhere(server_id):
@@ -110,11 +117,12 @@ class UserHandler(BaseHandler):
     def _status_for_program(self, server_id: str) -> HTTPStatus:
         """Return what an open page of Jupyter takes calmly.
 
-        Files that are not found make JupyterLab's file browser ask again at once, and its visitor
-        close one dialog after another; kernels that are not found are gone, and it says no more.
+        After 404 JupyterLab's file browser asks again at once, and its visitor closes one dialog
+        after another. A kernel that is not found is gone, and no more is said; after another
+        status its page says that it has died.
         """
-        is_file = self.request.path.startswith(f"/user/{server_id}/api/contents")
-        return HTTPStatus.GONE if is_file else HTTPStatus.NOT_FOUND
+        is_kernel = self.request.path.startswith(f"/user/{server_id}/api/kernels")
+        return HTTPStatus.NOT_FOUND if is_kernel else HTTPStatus.GONE
 
     def _is_elsewhere(self, server_id: str) -> bool:
         """Whether a person shall be sent to another host: our page is not at a server's host.

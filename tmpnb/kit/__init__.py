@@ -2,6 +2,7 @@
 
 share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages
+look/    a theme that follows the system's, unless somebody has chosen one
 use/     notes when a person used a page that is not Jupyter's own
 https/   cookies for frames of other sites; only where visitors come by https
 origins/ leave for scripts of other sites to ask the server; only where sites are named
@@ -21,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent
-PARTS = ("share", "config", "use", "https", "origins", "siblings", "offline")
+PARTS = ("share", "config", "look", "use", "https", "origins", "siblings", "offline")
 ORIGINS = "TMPNB_ORIGINS"
 FAIL_AT_ONCE = {"PIP_RETRIES": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # in place of ten seconds
 
@@ -47,6 +48,7 @@ def environment(
     """
     wanted = {
         "config": True,
+        "look": True,
         "use": True,
         "https": https,
         "origins": origins,

@@ -41,9 +41,32 @@
   // To whoever frames us: there is no secret in it.
   if (window.parent !== window) window.parent.postMessage({ type: 'tmpnb:loaded' }, '*');
 
-  // What JupyterLab expects of an extension. This one has no plugins.
-  const extension = { init() {}, get: async () => () => ({ default: [] }) };
-  (window._JUPYTERLAB ??= {})[NAME] = extension;
+  const PATIENCE = 5; // seconds that Jupyter's page waits for our scripts
+  const inTime = (promise) => Promise.race([
+    promise,
+    new Promise((resolve) => { setTimeout(resolve, PATIENCE * 1000); }),
+  ]);
 
-  if (src) document.head.append(Object.assign(document.createElement('script'), { src: new URL('hint.js', src) }));
+  // By an element: the page's `load` event, which JupyterLab waits for, must come after it.
+  const load = (file) => new Promise((resolve) => {
+    const script = Object.assign(document.createElement('script'), { type: 'module', src: new URL(file, src) });
+    script.onload = script.onerror = resolve;
+    document.head.append(script);
+  });
+
+  // What JupyterLab expects of an extension; it goes on when `init` is done.
+  const loaded = src ? inTime(load('main.js')) : null;
+  let shared = {};
+  const extension = {
+    plugins: async () => [], // from main.js
+    init: async (scope) => {
+      shared = scope;
+      await loaded;
+    },
+    get: async () => {
+      const plugins = await inTime(extension.plugins(shared).catch(() => [])) ?? [];
+      return () => ({ __esModule: true, default: plugins });
+    },
+  };
+  (window._JUPYTERLAB ??= {})[NAME] = extension;
 })();
