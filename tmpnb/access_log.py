@@ -18,6 +18,7 @@ from tmpnb.networks import LOOPBACK
 from tmpnb.repeats import Repeats
 
 LONGEST_PATH = 1000  # characters of a path in a line
+LONGEST_REASON = 300
 Seen = Callable[[str, str], Client]
 
 
@@ -96,9 +97,9 @@ class AccessLog:
             level,
             status,
             str(request.method),
-            _short(on_one_line(request.path)),
+            on_one_line(_short(request.path, LONGEST_PATH)),
             shown(client.address, anonymize=self._anonymize) or "-",
-            getattr(handler, "refused", ""),
+            on_one_line(_short(getattr(handler, "refused", ""), LONGEST_REASON)),
         )
         if access_log.isEnabledFor(logging.DEBUG) or self._is_first(client, handler, line):
             milliseconds = round(1000.0 * request.request_time(), 1)
@@ -150,5 +151,5 @@ def _level(status: int) -> int:
     return logging.INFO if status < 400 else logging.WARNING
 
 
-def _short(path: str) -> str:
-    return path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"

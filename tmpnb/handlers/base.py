@@ -296,7 +296,7 @@ class BaseHandler(CountedHandler):
         if isinstance(value, (HTTPError, errors.TmpnbError)):
             # Tornado's own words about an HTTPError quote what was sent, secrets included.
             # The line of the access log has them, once for all that are refused alike.
-            self.refused = on_one_line(_said(value) if isinstance(value, HTTPError) else str(value))
+            self.refused = _said(value) if isinstance(value, HTTPError) else str(value)
         else:
             path = on_one_line(self.request.path)
             log.error("unexpected error in %s %s", self.request.method, path, exc_info=value)
