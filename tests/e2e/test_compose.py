@@ -409,3 +409,34 @@ async def test_reader_keeps_the_server_while_everything_else_restarts(
     await installation.until_stats(available=1, claimed=1)
     kept = await installation.fetch(f"{base_url}api/contents/mine.txt", headers=headers)
     assert json.loads(kept.body)["content"] == "work"
+
+
+SCRAPE = """
+const url = 'http://orchestrator-web:10000/metrics';
+const token = process.argv[1];
+const headers = token ? { Authorization: `token ${token}` } : {};
+fetch(url, { headers }).then(async answer => console.log(answer.status, await answer.text()));
+"""
+TOKEN = "an-admin-token-for-tests"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"ADMIN_AUTH_TOKEN": TOKEN, "TMPNB_OPTIONS": "--admin-ip=orchestrator-web"}],
+    ids=["admin"],
+)
+async def test_metrics_are_read_on_the_control_network_with_the_token(
+    installation: Installation,
+) -> None:
+    """As docs/metrics.md says; the proxy is on that network, in the place of a Prometheus."""
+    await installation.until_stats(available=2)
+
+    def scrape(*token: str) -> str:
+        return installation.compose("exec", "-T", "proxy", "node", "-e", SCRAPE, "--", *token)
+
+    assert scrape().startswith("401 ")
+    told = scrape(TOKEN)
+    assert told.startswith("200 ")
+    assert 'tmpnb_servers{phase="ready"} 2.0' in told
+    assert "process_resident_memory_bytes" in told
+    assert (await installation.fetch("/metrics")).code == 404, "not for visitors"

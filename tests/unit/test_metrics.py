@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from harness import World, gate_of, site_of, wait_until
+from harness import World, gate_of, wait_until
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as openmetrics_families,
 )
@@ -22,11 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from running_site import Fetch, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb import handlers
 from tmpnb.counts import Durations
-from tmpnb.errors import PoolEmptyError, ProxyError, TmpnbError
+from tmpnb.errors import ProxyError, TmpnbError
 from tmpnb.exposition import Exposition
 from tmpnb.gate import Gate, Knock
-from tmpnb.handlers.metrics import metrics_of
 from tmpnb.metrics import METRICS, Kind, Metric, Sight, look
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.refusals import NO_SERVER
@@ -471,11 +471,13 @@ def test_the_public_costs_one_look_a_second(fresh: Orchestrator) -> None:
     assert len(looks) == 3
 
 
-def test_the_operator_is_told_what_is_so_now(fresh: Orchestrator) -> None:
-    exposition = metrics_of(site_of(fresh, "9.9"))["exposition"]
-    before = samples(exposition.written("")[0].decode())
-    with pytest.raises(PoolEmptyError):
-        fresh.pool.refuse()
-    after = samples(exposition.written("")[0].decode())
-    name = "tmpnb_claims_refused_total"
-    assert of(after, name) == of(before, name) + 1
+@pytest.mark.gen_test
+async def test_the_public_is_told_the_same_for_a_while_and_the_operator_what_is_so_now(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "FRESH", 3600.0)
+    public, admin = running.public(public_metrics=True), running.admin()
+    for claims in (0, 1):
+        found = [samples((await fetch("/metrics")).body.decode()) for fetch in (public, admin)]
+        assert [of(one, "tmpnb_claims_total") for one in found] == [0, claims]
+        await running.world.orchestrator.claims.claim()
