@@ -60,7 +60,7 @@ def of_tmpnb(block: Block) -> list[list[str]]:
     found = []
     for words in block.commands():
         names = [Path(word).name for word in words]
-        if "tmpnb" in names[:5] and names[0] in {"tmpnb", "docker"}:
+        if words[0] == "tmpnb" or (words[:2] == ["docker", "compose"] and "tmpnb" in names[:5]):
             found.append(words[names.index("tmpnb") + 1 :])
         elif words[:2] == ["docker", "compose"] and "run" in words and "orchestrator" in words:
             found.append(words[words.index("orchestrator") + 1 :])

@@ -35,19 +35,27 @@ pytestmark = [
 PAGE = 1200.0  # seconds for all commands of a page
 SHIMS = ROOT / "tests" / "support" / "commands"
 LEFT_OUT = (".git", ".venv", ".cache", ".*_cache", "build", "*.egg-info")
-# What the documents call images that an operator has; each is the one of the tests.
-IMAGES = ("quay.io/jupyter/minimal-notebook", "lesson", "my/notebook:2")
+PROXY_IMAGE = "tmpnb-test/proxy"
+ORCHESTRATOR_IMAGE = os.environ.get("TMPNB_TEST_ORCHESTRATOR", "tmpnb-test/orchestrator")
+# What the documents call images that an operator has, and those of the tests.
+IMAGES = {
+    "quay.io/jupyter/minimal-notebook": TEST_IMAGE,
+    "quay.io/jupyter/minimal-notebook:2026-10-05": TEST_IMAGE,
+    "lesson": TEST_IMAGE,
+    "my/notebook:2": TEST_IMAGE,
+    "quay.io/jupyterhub/configurable-http-proxy:5.3.0": PROXY_IMAGE,
+    "tmpnb": ORCHESTRATOR_IMAGE,
+}
 COMPOSE = {
     "TMPNB_IMAGE": TEST_IMAGE,
-    "TMPNB_PROXY_IMAGE": "tmpnb-test/proxy",
-    "TMPNB_ORCHESTRATOR_IMAGE": os.environ.get(
-        "TMPNB_TEST_ORCHESTRATOR", "tmpnb-test/orchestrator"
-    ),
+    "TMPNB_PROXY_IMAGE": PROXY_IMAGE,
+    "TMPNB_ORCHESTRATOR_IMAGE": ORCHESTRATOR_IMAGE,
     "TMPNB_FILTER_IMAGE": "tmpnb-test/filter",
     "TMPNB_NOFILE": "4096",  # the engine of a test machine may not raise it further
     "COMPOSE_PROJECT_NAME": "tmpnb-docs",
 }
-ASKS = re.compile(r"^curl .*http://127\.0\.0\.1", re.MULTILINE)
+# What asks a service that runs already.
+ASKS = re.compile(r"^(curl .*http://127\.0\.0\.1|tmpnb (list|status|bans)\b)", re.MULTILINE)
 
 
 def run(page: Path) -> list[Block]:
@@ -72,8 +80,8 @@ def folder(engine: RealEngine) -> Iterator[Path]:
     """Return a folder with a short name, as sockets in it have a limit; images have their names."""
     made = Path(tempfile.mkdtemp(prefix="docs-"))
     made.chmod(0o755)
-    for name in IMAGES:
-        engine.client.tag(TEST_IMAGE, *name.split(":"))
+    for name, image in IMAGES.items():
+        engine.client.tag(image, *name.split(":"))
     yield made
     for name in IMAGES:
         engine.client.remove_image(name, noprune=True)
