@@ -226,7 +226,7 @@ async def test_full_page_waits_in_line(browser: Browser, site: PagesSite) -> Non
     assert site.posts == []
     site.events.append(TURN)
     await page.wait_for_url(f"**{NOTEBOOK}*")
-    assert site.forms == [{"ticket": "t1cket", "wait": "0"}]
+    assert site.forms == [{"ticket": "t1cket", "wait": "0", "small": "0"}]
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -253,7 +253,7 @@ async def test_page_asks_itself_where_events_do_not_get_through(
     await page.goto(site.url)
     await page.wait_for_url(f"**{NOTEBOOK}*")
     assert site.waits == ["t1cket"]
-    assert site.forms[1] == {"ticket": "t1cket", "wait": "20"}
+    assert site.forms[1] == {"ticket": "t1cket", "wait": "20", "small": "0"}
 
 
 @pytest.mark.gen_test(timeout=60)

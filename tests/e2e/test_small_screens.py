@@ -13,6 +13,10 @@ from playwright.async_api import Browser, expect
 from tornado.ioloop import IOLoop
 
 PHONE, ON_ITS_SIDE = {"width": 390, "height": 844}, {"width": 844, "height": 390}
+ANDROID = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 7) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/126.0.0.0 Mobile Safari/537.36"
+)
 DESK = {"width": 1280, "height": 800}
 WAIT = 60_000  # milliseconds until Jupyter shows what it should
 POOL = ("--spawner=local", f"--notebook-dir={HOME}", "--pool-size=4", "--min-ready=2")
@@ -58,7 +62,10 @@ async def test_a_phone_without_scripts_lands_there_too(browser: Browser) -> None
     async with serving(*POOL, f"--pool-name=plain-{os.getpid()}") as service:
         await until_known(service)
         context = await browser.new_context(
-            viewport={"width": 390, "height": 844}, is_mobile=True, java_script_enabled=False
+            viewport={"width": 390, "height": 844},
+            user_agent=ANDROID,  # and the hint that goes with it
+            is_mobile=True,
+            java_script_enabled=False,
         )
         page = await context.new_page()
         await page.goto(f"{service.url}/")

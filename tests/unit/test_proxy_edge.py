@@ -10,11 +10,18 @@ from real_proxy import HOME, Serve, saying, world
 
 pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=60)]
 
-# Each look at a body comes at once, and so does Node's at those that are too slow.
+# Looks at a body come at once, and so does the end of Node's own patience with one.
 HURRY = """
-const { setTimeout, setInterval } = globalThis;
+const { setTimeout } = globalThis;
 const hurry = (after) => (after === 5_000 ? 50 : after);
 globalThis.setTimeout = (call, after, ...words) => setTimeout(call, hurry(after), ...words);
+const { Server } = require("node:http");
+const { listen } = Server.prototype;
+Server.prototype.listen = function (...words) {
+  if (this.requestTimeout) this.requestTimeout = this.headersTimeout = 1_000;
+  this.connectionsCheckingInterval = 100;
+  return listen.apply(this, words);
+};
 """
 H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 ITSELF = "/_chp_healthz"  # what the proxy answers by itself
@@ -129,6 +136,25 @@ async def test_an_upload_that_comes_quickly_makes_place_after_those_that_stand_s
                 await served.connect()
             await asyncio.sleep(0.1)  # the looks see it
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_who_was_answered_before_their_body_was_whole_makes_place_for_others() -> None:
+    """What is said on such a connection next is awaited as on any other."""
+
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes")
+            await reader.readexactly(4)
+
+    async with world(hasty, files=FEW_FILES) as served:
+        for _ in range(FEW_FILES):
+            reader, writer = await served.connect()
+            writer.write(upload(4) + b"s")
+            assert await reader.readuntil(b"yes")
+            writer.write(b"ome")
+            await writer.drain()
+        assert (await served.head("/"))[0] == "HTTP/1.1 200 OK"
 
 
 @pytest.mark.parametrize(
