@@ -50,6 +50,10 @@ function say({ text, more }) {
   print(`${first.trimEnd().replace(/^\S+/, now)} … ${more} more like it within ${SPAN / 1000} s\n`);
 }
 
+// Where nobody reads them any more, as when an orchestrator was killed, lines are lost. Without this
+// the proxy would print that it cannot print, without end.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
 const print = process.stdout.write.bind(process.stdout);
 
 process.stdout.write = function (text, ...words) {

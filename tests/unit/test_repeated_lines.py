@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -121,3 +122,24 @@ def test_faults_that_all_differ_take_no_more_than_so_much_memory() -> None:
     lines = printed.splitlines()
     assert len(lines) == 202
     assert lines[-1].endswith("… 4799 more like it within 60 s")
+
+
+PRINTS = """
+process.on("uncaughtException", (error) => require("fs").writeSync(2, `${error}`));
+console.log("first");
+setTimeout(() => console.log("second"), 50);
+"""
+
+
+async def test_lines_that_nobody_reads_any_more_are_lost_and_no_more_than_that() -> None:
+    reading, writing = os.pipe()
+    program = await asyncio.create_subprocess_exec(
+        *("node", f"--require={SCRIPT}", "--eval", PRINTS),
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writing)
+    os.close(reading)
+    _, said = await program.communicate()
+    assert (program.returncode, said) == (0, b"")
