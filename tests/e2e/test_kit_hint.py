@@ -287,12 +287,13 @@ async def test_what_a_person_does_may_find_the_notebook_open_again(
 ) -> None:
     page = await open_page(browser, lab)
     lab.ended = IDLE
-    await ask(page, "api/contents")
+    await ask(page, "api/contents/x.ipynb")
     lab.ended = None  # reopened in another browser
-    assert (await ask(page, "api/contents"))["status"] == 410, "nobody has done anything"
+    assert (await ask(page, "api/contents/x.ipynb"))["status"] == 410, "nobody has done anything"
     await pass_time(page, lab, 3)
     await page.get_by_role("button", name="A cell").click()
-    assert (await ask(page, "api/contents"))["status"] == 200
+    assert (await ask(page, "api/sessions"))["status"] == 410, "that is asked for again and again"
+    assert (await ask(page, "api/contents/x.ipynb"))["status"] == 200
     await expect(hint(page).get_by_role("status")).to_contain_text("is open again")
     await hint(page).get_by_role("button", name="Close").click()
     await expect(hint(page)).to_be_hidden()

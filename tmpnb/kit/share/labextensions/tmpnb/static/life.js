@@ -4,6 +4,7 @@
 const PERIOD = 60; // seconds between two questions, while somebody looks
 const SOONEST = 30; // seconds between them at least, if nothing has happened
 const REST = 2; // seconds between them in any case
+const RECENT = 5; // seconds in which a request may come from what a person has done
 const DEADLINE = 20; // seconds for one answer
 const FIRST = 600; // seconds before the end for the first warning
 const LAST = 120; // seconds before the end for the second
@@ -23,6 +24,7 @@ export class Life {
   #misses = 0; // times in a row that there was no such server
   #asked = -Infinity; // when we asked last
   #asking = null; // the latest question
+  #acted = -Infinity; // when a person last pressed a key or a button
   #turns = 0; // questions so far
   #heard = 0; // the latest of them that was answered
   #timer = 0;
@@ -37,6 +39,9 @@ export class Life {
     };
     document.addEventListener('visibilitychange', seen);
     window.addEventListener('focus', seen);
+    for (const act of ['keydown', 'pointerdown']) {
+      window.addEventListener(act, () => { this.#acted = clock(); }, { capture: true, passive: true });
+    }
   }
 
   begin() {
@@ -111,8 +116,9 @@ export class Life {
 
   // Whether the server is there again, for a request that a person may just have caused.
   async isBack() {
-    if (navigator.userActivation?.isActive) {
-      await (clock() - this.#asked >= REST ? this.ask() : this.#asking);
+    if (clock() - this.#acted < RECENT) {
+      const isNew = this.#acted > this.#asked && clock() - this.#asked >= REST;
+      await (isNew ? this.ask() : this.#asking);
     }
     return !this.over;
   }

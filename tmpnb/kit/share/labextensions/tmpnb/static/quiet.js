@@ -11,6 +11,12 @@ export const quieten = (notebook, life) => {
     return host === location.host && pathname.startsWith(notebook.base);
   };
 
+  // What a person asks for by saving or by starting a kernel, and a page on its own account rarely.
+  const isWanted = (address, method) => {
+    const { pathname } = new URL(address, location.href);
+    return method !== 'GET' || pathname.startsWith(`${notebook.base}api/contents/`);
+  };
+
   // A kernel that is not found has gone, and JupyterLab says no more. All else that is not found it
   // looks for again, or asks about in a dialog that comes back.
   const refusal = (address) => {
@@ -27,10 +33,12 @@ export const quieten = (notebook, life) => {
   };
 
   window.fetch = async (...all) => {
-    const [asked] = all;
-    const address = asked instanceof Request ? asked.url : String(asked);
+    const [asked, { method } = {}] = all;
+    const isWhole = asked instanceof Request;
+    const address = isWhole ? asked.url : String(asked);
     if (!isBelow(address)) return ask(...all);
-    if (life.over && !await life.isBack()) return refusal(address);
+    const wanted = isWanted(address, method ?? (isWhole ? asked.method : 'GET'));
+    if (life.over && !(wanted && await life.isBack())) return refusal(address);
     const answer = await ask(...all);
     overhear(answer).catch(() => {}); // then it tells nothing
     return answer;
