@@ -70,8 +70,8 @@
 
   // A link from the notebook's menu leads to one of the parts that are folded.
   const unfold = () => {
-    const part = location.hash && document.getElementById(location.hash.slice(1));
-    if (part?.closest('details')) part.closest('details').open = true;
+    const folded = document.getElementById(location.hash.slice(1))?.closest('details');
+    if (folded) folded.open = true;
   };
 
   const timer = setInterval(look, 5_000);
