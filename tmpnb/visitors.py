@@ -131,7 +131,7 @@ class Visitors:
         return Visitor(key, server_id, is_lent=is_lent, ties=visitor.ties)
 
     def forget_server(self, visitor: Visitor) -> Visitor:
-        """Return what the cookie of a visitor who starts afresh is to say."""
+        """Return what the cookie of a visitor who starts fresh is to say."""
         self._latest.pop(visitor.key, None)
         return Visitor(visitor.key, ties=visitor.ties)
 

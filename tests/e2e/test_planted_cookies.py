@@ -121,14 +121,14 @@ async def test_a_visitor_is_asked_and_starts_afresh(
         await page.goto(base + link)
         await expect(page.get_by_role("heading")).to_have_text(QUESTION)
         assert running.taken == 1
-        await page.get_by_role("button", name="Start afresh").click()
+        await page.get_by_role("button", name="Start fresh").click()
         await page.wait_for_url("**/user/**")
         mine = page.url
         assert server not in mine
         await plant(page, base, f"{name}={value}; Path={path}", how)
         await page.goto(f"{base}/spawn")
         if QUESTION in await page.title():  # ours was overwritten
-            await page.get_by_role("button", name="Start afresh").click()
+            await page.get_by_role("button", name="Start fresh").click()
         await page.wait_for_url("**/user/**")
         assert server not in page.url
 
@@ -222,7 +222,7 @@ async def test_an_old_question_takes_no_notebook_from_its_visitor(
     for page in (old, other):
         await page.goto(f"{base}/spawn")
         await expect(page.get_by_role("heading")).to_have_text(QUESTION)
-    await other.get_by_role("button", name="Start afresh").click()
+    await other.get_by_role("button", name="Start fresh").click()
     await other.wait_for_url("**/user/**")
     mine = other.url.partition("lab")[0]
     await old.get_by_role("button", name="Go on with it").click()

@@ -1,4 +1,4 @@
-"""Visitors who reload, hang up, come twice, start afresh, reopen: nobody is harmed, over HTTP.
+"""Visitors who reload, hang up, come twice, start fresh, reopen: nobody is harmed, over HTTP.
 
 Nobody loses a server or a place but by their own word or by time; nobody is served out of
 turn; no id or token opens the server of another.

@@ -232,7 +232,7 @@ async def test_however_many_are_planted_the_visitors_own_is_offered(
     newest_first = [*planters[:3], (mine, value), *planters[3:]][::-1]
     assert shown == [address.rpartition("/")[2] for address, _ in newest_first]
     forms = text.split("<form")[1:]
-    assert len(forms) == 7, "the first is to start afresh"
+    assert len(forms) == 7, "the first is to start fresh"
     [offer] = re.findall('name="offer" value="([^"]*)"', forms[3])
     form = urlencode({"offer": offer, "choice": "go-on"})
     gone_on = await fetch("/spawn/lab", method="POST", headers=FROM_QUESTION | HOME, body=form)

@@ -181,7 +181,7 @@ class TestAnybodyElse:
             assert second.id not in (first.id, "")
 
     async def test_no_id_ever_has_a_second_holder(self, running: Running) -> None:
-        """Browsers that open, end, reopen, start afresh, and follow each other's links."""
+        """Browsers that open, end, reopen, start fresh, and follow each other's links."""
         fetch, chance = running.public(), random.Random(12)  # noqa: S311 - a test, no secret
         browsers = [Browser(fetch) for _ in range(3)]
         holders: dict[str, Browser] = {}

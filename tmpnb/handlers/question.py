@@ -68,7 +68,7 @@ class QuestionHandler(AgreementHandler):
     def answered(self) -> Answer:
         """Return what the person chose, if this request proves that they were asked.
 
-        To start afresh they may have been asked in another network, for some have a new address
+        To start fresh they may have been asked in another network, for some have a new address
         in each request. A site may have such an offer too: it gives no more than a link.
         """
         choice, offer = self.from_form("choice"), self.from_form("offer")
