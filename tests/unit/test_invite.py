@@ -43,15 +43,19 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPNB_PASSPHRASE", "four plain words")
 
 
-def service(*arguments: str) -> Service:
+def program(*arguments: str) -> Tmpnb:
     application = Tmpnb()
     application.initialize(["--spawner=fake", *arguments])
-    return application.build()
+    return application
+
+
+def service(*arguments: str) -> Service:
+    return program(*arguments).build()
 
 
 def link(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     order = commands.parse(["invite", *arguments])
-    assert commands.perform(order, service(*order.flags)) == 0
+    assert commands.perform(order, program(*order.flags)) == 0
     said = capsys.readouterr()
     assert said.err == ""
     return said.out.strip()
@@ -109,7 +113,7 @@ def test_without_the_services_key_there_is_no_link_and_none_is_made(
     monkeypatch.delenv("TMPNB_SECRET_KEY")
     order = commands.parse(["invite"])
     with pytest.raises(ConfigError, match="there is no secret key in"):
-        commands.perform(order, service())
+        commands.perform(order, program())
     assert not list(tmp_path.rglob("secret_key"))
 
 
@@ -117,7 +121,7 @@ def test_where_nobody_is_kept_out_it_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("TMPNB_PASSPHRASE")
-    assert commands.perform(commands.parse(["invite"]), service()) == 0
+    assert commands.perform(commands.parse(["invite"]), program()) == 0
     said = capsys.readouterr()
     assert re.fullmatch(r"http://\S+\n", said.out)
     assert "TMPNB_PASSPHRASE is not set here" in said.err

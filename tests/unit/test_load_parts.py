@@ -79,7 +79,7 @@ def test_it_has_its_own_help_and_stands_in_that_of_the_program(
         main(["load", "--help"])
     assert not ended.value.code
     assert "--arrivals RATE" in capsys.readouterr().out
-    assert "tmpnb load URL" in commands.parse([]).description("The program.")
+    assert "tmpnb load URL" in commands.description(commands.parse([]), "The program.")
     with pytest.raises(ConfigError, match="did you mean tmpnb load"):
         commands.parse(["laod"])
 

@@ -65,9 +65,7 @@ def test_it_is_the_proxy_that_tmpnb_would_start(monkeypatch: pytest.MonkeyPatch)
     assert all(str(script) in variables["NODE_OPTIONS"] for script in SCRIPTS)
 
 
-@pytest.mark.parametrize(
-    ("ip", "target"), [("::", "127.0.0.1"), ("", "127.0.0.1"), ("::1", "[::1]")]
-)
+@pytest.mark.parametrize(("ip", "target"), [("::", "[::1]"), ("", "127.0.0.1"), ("::1", "[::1]")])
 def test_it_finds_the_orchestrator_wherever_that_listens(
     ip: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,7 +143,9 @@ async def test_doctor_and_the_log_tell_of_it(make: Make, monkeypatch: pytest.Mon
     found = [f async for f in state.findings(application.build()) if f.topic == "secrets"]
     assert [f.level for f in found] == [Level.WARN]
     logged: list[str] = []
-    monkeypatch.setattr(application.log, "warning", lambda said, *_: logged.append(said))
+    monkeypatch.setattr(
+        application.log, "warning", lambda said, *words: logged.append(said % words)
+    )
     monkeypatch.setattr(leaving, "run", lambda work: work.close())
     monkeypatch.setattr(application, "_configure_logs", lambda: None)
     application.start()

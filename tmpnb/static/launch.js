@@ -4,7 +4,6 @@
 (() => {
   const MAX_TRIES = 40; // without a notebook
   const MAX_FAULTS = 6; // without a usable answer
-  const DEADLINE = 60; // seconds for one answer
   const GOES_ON = 'This page goes on by itself: leave it open.';
   const PROMPTS = { working: '[*]', waiting: '[…]', failed: '[!]' };
   const page = document.querySelector('main');
@@ -15,9 +14,6 @@
   let timer = 0;
   let busy = false;
   let patience = 0; // seconds that one question may wait
-
-  // Whether JupyterLab's columns have no room here, on a phone upright or on its side.
-  const isSmall = () => framed || matchMedia('(max-width: 767px), (max-height: 479px)').matches;
 
   const show = (state, heading, text) => {
     page.dataset.state = state;
@@ -98,26 +94,12 @@
     }
   };
 
-  const ask = async () => {
-    const signal = AbortSignal.timeout(DEADLINE * 1000);
-    const headers = { Accept: 'application/json', 'X-Tmpnb-Ask': '1' }; // we can show the question
-    // The terms agreed to, and the proof of a server: no cookie may say so.
-    const { agree, fresh, token, server } = form.elements;
-    const place = new URLSearchParams({ ticket: line.ticket, wait: patience, small: Number(isSmall()) });
-    if (fresh && !line.ticket) place.set('fresh', fresh.value); // once: it ends what there is
-    for (const field of [agree, token, server]) if (field) place.set(field.name, field.value);
-    const answer = await fetch(form.action, { method: 'POST', headers, body: place, signal });
-    const body = (await answer.json().catch(() => null)) ?? {};
-    const asked = Number(body.retry_after ?? answer.headers.get('Retry-After')) || 5;
-    return { code: answer.status, body, asked };
-  };
-
   async function attempt(how) {
     busy = true;
     clearTimeout(timer);
     if (how !== 'unseen') await tmpnb.seen(); // who has waited in line may look elsewhere
     show('working', 'Starting your notebook…', 'This takes a moment.');
-    judge(await ask().catch(() => ({ body: {}, asked: 2 })));
+    judge(await tmpnb.ask(form, patience).catch(() => ({ body: {}, asked: 2 })));
   }
 
   const out = page.querySelector('[data-framed]');
