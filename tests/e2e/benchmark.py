@@ -11,7 +11,7 @@ from docker_engine import RealEngine
 from requirements import NODE_MODULES, ROOT, missing
 
 STUB_IMAGE = "tmpnb-test/stub"
-DEADLINE = 240.0  # seconds for a benchmark of the size of a test
+DEADLINE = 480.0  # seconds for a benchmark of the size of a test
 
 
 def needs_stub() -> None:
