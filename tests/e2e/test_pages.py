@@ -287,7 +287,7 @@ async def test_whole_page_weighs_less_than_25_kilobytes(
     urls = [url for _, url in seen.requests if "/wait/" not in url]  # a stream has no end
     sizes = {url: len(await (await page.request.get(url)).body()) for url in urls}
     assert any("tmpnb.css" in url for url in sizes)
-    assert sum(sizes.values()) < 25 * 1024
+    assert sum(sizes.values()) < 25 * 1024, sizes
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)

@@ -66,10 +66,10 @@
     const end = make('span', { id: `tmpnb-end-${places.length}`, tabIndex: -1 });
     const skip = make('a', { href: `#${end.id}`, textContent: `Skip: ${title}` });
     for (const part of [skip, end]) part.dataset.tmpnbPart = '';
-    const cover = () => { skip.style.cssText = UNSEEN; };
-    skip.addEventListener('focus', () => { skip.style.cssText = SEEN; });
-    skip.addEventListener('blur', cover);
-    cover();
+    const dress = (css) => () => { skip.style.cssText = css; };
+    skip.onfocus = dress(SEEN);
+    skip.onblur = dress(UNSEEN);
+    skip.onblur();
     place.prepend(skip, frame, end);
   };
 
