@@ -55,7 +55,8 @@ class Rollout:
             raise RolloutRefusedError(f"there is no room to try an image: {error}") from error
         except (ConfigError, SpawnerError) as error:
             log.warning("rollout refused image=%s: %s", image, error)
-            raise ImageFailedError(f"{error}; the pool stays on {self.image}") from error
+            stays = f"; the pool stays on {self.image}" if self.image else ""
+            raise ImageFailedError(f"{error}{stays}") from error
         finally:
             self._trying = ""
         log.info("rollout from=%s to=%s", self.image, image)

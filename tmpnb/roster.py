@@ -122,6 +122,8 @@ class Roster:
         to_system, claimed_at = self._clock.to_system, server.claimed_at
         begun = min(_times(server.created_at, claimed_at, server.since))
         last_use = self._usage.last_use(server.id)
+        if last_use is not None and claimed_at is not None:
+            last_use = max(last_use, claimed_at)  # before, it made itself ready
         is_claimed = server.phase is Phase.CLAIMED
         return Row(
             id=server.id,

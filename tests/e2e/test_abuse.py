@@ -203,7 +203,7 @@ async def test_the_passphrase_is_asked_by_the_launch_page_and_once_a_day(browser
     async with pool_of_ten(env={"TMPNB_PASSPHRASE": WORDS}) as service:
         page = await browser.new_page()
         await page.goto(f"{service.url}/lab")
-        field = page.get_by_label("You have it from those who invited you")
+        field = page.get_by_label("The people who invited you can tell you")
         await field.fill("a guess")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("alert")).to_contain_text("That is not the passphrase.")
@@ -226,7 +226,7 @@ async def test_the_passphrase_is_asked_without_javascript(browser: Browser) -> N
         page = await context.new_page()
         await page.goto(f"{service.url}/lab")
         await page.get_by_role("button", name="Start notebook").click()
-        await page.get_by_label("You have it from those who invited you").fill(WORDS)
+        await page.get_by_label("The people who invited you can tell you").fill(WORDS)
         await page.get_by_role("button", name="Start notebook").click()
         await page.wait_for_url("**/user/**")
         assert (await service.stats())["claimed"] == 1

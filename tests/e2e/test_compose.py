@@ -82,7 +82,7 @@ async def test_operators_commands_work_in_the_orchestrators_container(
     told = json.loads(tmpnb("list", "--json"))["servers"]
     [client] = {one["client"] for one in told if one["id"] == server}
     banned = tmpnb("ban", client, "--stop")
-    assert banned == f"{client} gets no server any more\n1 server of it will be stopped\n"
+    assert banned == f"{client} can no longer get a server\n1 server that it has will be stopped\n"
     await installation.until_stats(claimed=0)
     assert (await installation.fetch("/api/spawn", method="POST")).code == 403
     tmpnb("unban", client)

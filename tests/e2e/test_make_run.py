@@ -92,7 +92,7 @@ async def meet_the_welcome(browser: Browser, url: str) -> None:
     try:
         await page.goto(url)
         await page.get_by_role("button").first.click()
-        await page.wait_for_url("**/user/*/lab/tree/welcome.ipynb*")
+        await page.wait_for_url("**/user/*/notebooks/welcome.ipynb*")
         notebook = page.locator(".jp-NotebookPanel:visible")
         await expect(notebook.get_by_role("heading", level=1)).to_contain_text(
             "A notebook of your own"
@@ -104,8 +104,10 @@ async def meet_the_welcome(browser: Browser, url: str) -> None:
         await page.keyboard.press("Control+Enter")
         plot = notebook.locator(".jp-OutputArea-output :is(img, svg)").first
         await expect(plot).to_be_visible()
-        seen = await page.locator(".jp-DirListing-itemName").all_inner_texts()
-        assert seen == ["welcome.ipynb"], "and nothing else"
+        names = (
+            "async () => (await (await fetch('../api/contents')).json()).content.map(f => f.name)"
+        )
+        assert await page.evaluate(names) == ["welcome.ipynb"], "and nothing else"
     finally:
         await page.close()
 

@@ -232,7 +232,7 @@ async def test_a_wrong_passphrase_looks_and_is_read_like_an_error(
         site.pages["passphrase"]["was_wrong"] = was_wrong
         page = await browser.new_page()
         await page.goto(f"{site.url}/passphrase")
-        field = page.get_by_label("You have it from those who invited you")
+        field = page.get_by_label("The people who invited you can tell you")
         await expect(field).to_be_focused()
         borders.append(await field.evaluate("e => getComputedStyle(e).borderTopColor"))
         alert = page.get_by_role("alert")

@@ -57,7 +57,7 @@ async def test_the_fragment_gets_through_terms_passphrase_and_line(
     await page.goto(url + LINK)
     await page.get_by_role("button", name="I agree, start notebook").click()
     for words in ("a guess", WORDS):
-        await page.get_by_label("You have it from those who invited you").fill(words)
+        await page.get_by_label("The people who invited you can tell you").fill(words)
         await page.get_by_role("button", name="Start notebook").click()
         if words != WORDS:
             await expect(page.get_by_role("alert")).to_be_visible()

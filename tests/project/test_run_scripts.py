@@ -15,7 +15,7 @@ OURS = {
     "pool-size": "3",
     "pool-name": "run-8000",
     "notebook-dir": "welcome",
-    "redirect-uri": "/lab/tree/welcome.ipynb",
+    "redirect-uri": "/notebooks/welcome.ipynb",
     "stop-servers-on-exit": "True",
     "proxy-port": "8000",
     "proxy-api-port": "8001",
@@ -60,7 +60,7 @@ def make_run(project: Path, args: str, **env: str) -> subprocess.CompletedProces
 
 def flags_of(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     assert done.returncode == 0, done.stderr
-    _said, *words = done.stdout.splitlines()
+    _open, _operators, *words = done.stdout.splitlines()
     found = dict(word.removeprefix("--").split("=", 1) for word in words)
     assert len(found) == len(words), "each flag once"
     return found
@@ -97,7 +97,7 @@ def test_flags_are_taken_in_place_of_ours(project: Path, args: str, given: dict[
 
 def test_other_spellings_of_a_flag_take_its_place_too(project: Path) -> None:
     done = make_run(project, "--pool_size=7 --no-stop-servers-on-exit --notebook-dir /srv")
-    words = done.stdout.splitlines()[1:]
+    words = done.stdout.splitlines()[2:]
     assert words[-4:] == ["--pool_size=7", "--no-stop-servers-on-exit", "--notebook-dir", "/srv"]
     left = {word.partition("=")[0].removeprefix("--") for word in words[:-4]}
     assert left == OURS.keys() - {"pool-size", "stop-servers-on-exit", "notebook-dir"}

@@ -93,13 +93,13 @@ async def test_without_a_token_the_page_does_what_its_forms_say() -> None:
         assert f"Stop {server.id}".encode() in page.body
         assert said(await browser.post(do="announce", text="Down [soon](https://a.example)\r\nyes"))
         shown = await browser.open("/admin/?said=announced")
-        assert b"It stands above every page." in shown.body
+        assert b"It is now shown above every page." in shown.body
         assert b'href="https://a.example"' in shown.body
         assert said(await browser.post(do="announce", text="")) == "silent"
         assert said(await browser.post(do="ban", network="192.0.2.0/24")) == "unkept"
         assert b"192.0.2.0/24" in (await browser.open()).body
         assert said(await browser.post(do="unban", network="192.0.2.0/24")) == "unbanned"
-        assert said(await browser.post(do="unban", network="192.0.2.0/24")) == "network"
+        assert said(await browser.post(do="unban", network="192.0.2.0/24")) == "not-banned"
         assert said(await browser.post(do="ban", network="<b>")) == "network"
         assert said(await browser.post(do="announce", text="x" * 100_000)) == "text"
         assert said(await browser.post(do="drain")) == "drained"

@@ -33,19 +33,20 @@ SAID: Mapping[str, str] = {
     "stopped": "The server is being stopped.",
     "gone": "There is no such server any more.",
     "starting": "That server is being started, and nobody has it yet.",
-    "banned": "The network gets no server any more.",
-    "banned-stopped": "The network gets no server any more, and those it had are being stopped.",
+    "banned": "The network can no longer get a server.",
+    "banned-stopped": "The network can no longer get a server, and those it had are being stopped.",
     "unkept": "The network is banned until a restart: it could not be written down, see the log.",
     "unbanned": "The network may take servers again.",
-    "announced": "It stands above every page.",
+    "announced": "It is now shown above every page.",
     "silent": "Nothing is announced any more.",
     "drained": "All unclaimed servers are being replaced, a few at a time.",
     "out": "You are logged out.",
 }
 FAULTS: Mapping[str, str] = {
-    "network": "That is no network. Write 192.0.2.0/24 or 2001:db8::/32.",
+    "not-banned": "That network is not banned here.",
+    "network": "That is not a network. Write 192.0.2.0/24 or 2001:db8::/32.",
     "full": "Too many networks are banned here. Write them into a file of --banned-networks.",
-    "text": "That cannot be announced: it is too long, or has a link that is none.",
+    "text": "That cannot be announced: it is too long, or has a link that is not valid.",
     "wrong": "That is not the token.",
     "tries": "Too many wrong tokens came from your address. Try again in a minute.",
     "old": "The page was too old. Please try again.",
@@ -225,8 +226,10 @@ def _ban(page: AdminPageHandler) -> str:
 def _unban(page: AdminPageHandler) -> str:
     try:
         page.site.operating.bans.remove(bans.network(page.get_body_argument("network", "")))
-    except (ConfigError, KeyError):
+    except ConfigError:
         return "network"
+    except KeyError:
+        return "not-banned"
     return "unbanned"
 
 

@@ -79,7 +79,7 @@ async def _rollout(port: AdminPort, order: Order, say: Say) -> bool:
     told = await port.ask("POST", "/api/pool", {"image": image}, seconds=PATIENCE)
     lines = [
         f"a server of {image} is ready; {_unclaimed(told)} will be replaced",
-        "set --image as well: after a restart that counts",
+        "also change --image, which applies again after a restart",
     ]
     return _show(told, lines, order, say)
 
@@ -90,10 +90,10 @@ async def _announce(port: AdminPort, order: Order, say: Say) -> bool:
         raise ConfigError(f"{REMOVE} takes no text; leave one of them out")
     if order.operands:
         told = await port.ask("PUT", "/api/announcement", {"text": order.operands[0]})
-        lines = ["it stands above every page"]
+        lines = ["it is now shown above every page"]
     elif remove:
         await port.ask("DELETE", "/api/announcement")
-        told, lines = {"text": ""}, ["nothing stands above the pages any more"]
+        told, lines = {"text": ""}, ["the announcement is removed"]
     else:
         told = await port.ask("GET", "/api/announcement")
         lines = [str(told.get("text") or "nothing is announced")]
@@ -108,12 +108,12 @@ async def _bans(port: AdminPort, order: Order, say: Say) -> bool:
 async def _ban(port: AdminPort, order: Order, say: Say) -> bool:
     network, stop = bans.network(order.operands[0]), STOP in order.switches
     told = await port.ask("PUT", f"/api/bans/{network}{'?stop=1' if stop else ''}")
-    lines = [f"{bans.written(network)} gets no server any more"]
+    lines = [f"{bans.written(network)} can no longer get a server"]
     if stop:
-        lines.append(f"{tables.many(told.get('stopped'), 'server')} of it will be stopped")
+        lines.append(f"{tables.many(told.get('stopped'), 'server')} that it has will be stopped")
     elif told.get("servers"):
         has = tables.many(told.get("servers"), "server")
-        lines.append(f"it keeps {has}; {STOP} beside it stops those as well")
+        lines.append(f"it keeps {has}; add {STOP} to stop those as well")
     if told.get("kept") is not True:
         lines.append("it could not be written down, so it counts until a restart; see the log")
     return _show(told, lines, order, say)

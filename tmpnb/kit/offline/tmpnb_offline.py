@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 MESSAGE = """
-This notebook has no internet: the service it belongs to keeps its notebooks off the network.
-Nothing can be installed or downloaded here. Use what is there already.
+This notebook has no internet access: the service that runs it keeps notebooks offline.
+Nothing can be installed or downloaded here; use what is already installed.
 """
 _FETCHES = (
     r"(?:sudo\s+)?(?:\S+\s+-m\s+)?(?:\S*/)?"

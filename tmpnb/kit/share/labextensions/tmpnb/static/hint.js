@@ -27,6 +27,7 @@ style.replaceSync(`
     padding: 1px 10px; border: 1px solid currentcolor; border-radius: 3px;
     background: none; color: inherit; font: inherit; cursor: pointer;
   }
+  section.says a { white-space: normal; }
   .close { position: absolute; top: 0; right: 0; margin: 0; padding: 2px 8px; border: 0; }
   :focus-visible { outline: 2px solid currentcolor; outline-offset: -2px; }
   @media print { :host { display: none; } }

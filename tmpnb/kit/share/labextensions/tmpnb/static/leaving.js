@@ -1,7 +1,7 @@
 // The ways out of a notebook lead to the page beside it. Jupyter's own end where nothing goes on.
 
 const QUESTION = 'Stop this notebook?';
-const CONSEQUENCE = 'It closes at once, and its files are deleted for ever.';
+const CONSEQUENCE = 'It closes at once, and its files are permanently deleted.';
 const FAILURE = 'The service did not answer. Please try again.';
 
 let leaving = false;
