@@ -16,6 +16,7 @@ class Access:
     Attributes:
         allowance: What each client may take.
         trusted: Proxies before ours.
+        named: Those of them that the operator names by address, without the word `gateway`.
         exempt: Clients without limits.
         banned: Who gets nothing.
         anonymize: Whether addresses are shown and logged as networks alone.
@@ -23,6 +24,7 @@ class Access:
 
     allowance: Allowance = field(default_factory=Allowance)
     trusted: Networks = field(default_factory=Networks)
+    named: Networks = field(default_factory=Networks)
     exempt: Networks = field(default_factory=Networks)
     banned: Banned = field(default_factory=Banned)
     anonymize: bool = False

@@ -69,6 +69,7 @@ class AccessSettings(Configurable):
         return Access(
             Allowance(self.client_servers, self.client_rate),
             trusted=_named(self.trusted_proxies, "--trusted-proxies"),
+            named=_by_address(self.trusted_proxies, "--trusted-proxies"),
             exempt=_named(self.exempt_networks, "--exempt-networks"),
             banned=Banned(self.banned_networks),
             anonymize=self.anonymize,
@@ -77,7 +78,15 @@ class AccessSettings(Configurable):
 
 def _named(text: str, flag: str) -> Networks:
     """Return the networks of a flag, in which `gateway` is a word for this network's own."""
-    words = text.replace(",", " ").split()
-    found = networks.parse(" ".join(word for word in words if word != GATEWAY), flag)
-    machine = gateway() if GATEWAY in words else None
-    return Networks(found if machine is None else [*found, IPv4Network(machine)])
+    found = _by_address(text, flag)
+    machine = gateway() if GATEWAY in _words(text) else None
+    return found if machine is None else Networks([*found, IPv4Network(machine)])
+
+
+def _by_address(text: str, flag: str) -> Networks:
+    """Return the networks of a flag without that word."""
+    return Networks(networks.parse(" ".join(w for w in _words(text) if w != GATEWAY), flag))
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()

@@ -13,6 +13,10 @@ class BadMarkupError(ValueError):
     """A text that cannot be shown; in words."""
 
 
+class TooLongError(BadMarkupError):
+    """It has more characters than there may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A run of text, and where it leads if it is a link."""
@@ -38,10 +42,11 @@ def parse(source: str, longest: int) -> Text:
         longest: Characters there may be.
 
     Raises:
-        BadMarkupError: Too long, a control character, or a link that leads nowhere.
+        TooLongError: More than that.
+        BadMarkupError: A control character, or a link that leads nowhere.
     """
     if len(source) > longest:
-        raise BadMarkupError(f"{len(source)} characters are too many; {longest} may be")
+        raise TooLongError(f"{len(source)} characters are too many; {longest} may be")
     if any((ord(c) < 32 and c not in "\n\r\t") or ord(c) == 127 for c in source):
         raise BadMarkupError("there is a control character in it")
     lines = "\n".join(source.splitlines())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tmpnb.admin_sessions import EndedSessions
 from tmpnb.bans import Bans
-from tmpnb.gate import MOST_TRIES, TRIES_SPAN
-from tmpnb.windows import Windows
+from tmpnb.wrong_tokens import WrongTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +18,13 @@ class Operating:
     Attributes:
         bans: The networks that get nothing.
         anonymize: Whether clients are shown by their networks alone.
-        tries: Wrong tokens at the operator's page, by client.
+        wrong: Wrong tokens at the admin port.
+        ended: Sessions at the operator's page that were ended by hand.
         settings: Those in force, by section and name, without secrets.
     """
 
     bans: Bans = field(default_factory=Bans)
     anonymize: bool = False
-    tries: Windows = field(
-        default_factory=lambda: Windows(time.monotonic, TRIES_SPAN, MOST_TRIES), repr=False
-    )
+    wrong: WrongTokens = field(default_factory=WrongTokens, repr=False)
+    ended: EndedSessions = field(default_factory=EndedSessions, repr=False)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)

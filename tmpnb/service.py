@@ -47,6 +47,7 @@ from tmpnb.timing import Timing
 from tmpnb.tokens import TokenMaker, load_key
 from tmpnb.trusted import TrustedProxies, host_of
 from tmpnb.visitors import Visitors
+from tmpnb.wrong_tokens import WrongTokens
 
 log = logging.getLogger(__name__)
 
@@ -187,8 +188,13 @@ class Service:
             admin_token=self.secrets.admin_token,
             hosts=self.hosts.and_names(machine),
             own_names=machine | self.listening.admin_hosts,
-            operating=Operating(bans, self.access.anonymize, settings=self.settings),
+            operating=self._operating(bans),
         )
+
+    def _operating(self, bans: Bans) -> Operating:
+        access = self.access
+        wrong = WrongTokens(access.named, anonymize=access.anonymize)
+        return Operating(bans, access.anonymize, wrong, settings=self.settings)
 
     def _gate(self, orchestrator: Orchestrator, passphrase: str, bans: Bans) -> Gate:
         clock, claims, access = SteadyClock(), orchestrator.claims, self.access

@@ -110,3 +110,70 @@ def test_without_a_name_of_the_pool_nothing_is_changed(installation: Path) -> No
     assert done.returncode == 1
     assert "no --pool-name; nothing is changed" in done.stderr
     assert not (installation / "done").exists()
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_prints_what_the_script_is_for_and_changes_nothing(
+    installation: Path, option: str
+) -> None:
+    done = down(installation, "--volumes", option)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Ends the service of docker-compose.yml")
+    assert lines[-1].split() == ["-h,", "--help", "print", "this,", "and", "change", "nothing"]
+    assert not (installation / "done").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--volume"], "--volume is not an option"),
+        (["--volumes=true"], "--volumes=true is not an option"),
+        (["-x"], "-x is not an option"),
+        (["-vt"], "-vt is not an option"),
+        (["orchestrator"], "orchestrator is not an option"),
+        (["a\nb"], "is not an option"),
+        ([""], "is not an option"),
+        (["--"], "-- is not an option"),
+        (["--volumes", "--dry-run"], "--dry-run is not an option"),
+        (["-t"], "-t needs a value"),
+        (["--rmi"], "--rmi needs a value"),
+        (["--timeout", "--volumes"], "--timeout wants whole seconds"),
+        (["--timeout=soon"], "--timeout wants whole seconds"),
+        (["--timeout=1\n2"], "--timeout wants whole seconds"),
+        (["--timeout="], "--timeout wants whole seconds"),
+        (["-t", "-1"], "--timeout wants whole seconds"),
+        (["--rmi", "none"], "--rmi wants all or local"),
+        (["--rmi=all local"], "--rmi wants all or local"),
+    ],
+)
+def test_an_option_that_is_not_known_changes_nothing(
+    installation: Path, options: list[str], words: str
+) -> None:
+    done = down(installation, *options)
+    assert (done.returncode, done.stdout) == (1, "")
+    [said] = done.stderr.splitlines()
+    assert said.startswith("down: ")
+    assert words in said
+    assert said.endswith("; nothing is changed")
+    assert not (installation / "done").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "passed"),
+    [
+        ([], ""),
+        (["-v"], " -v"),
+        (["--remove-orphans", "--volumes"], " --remove-orphans --volumes"),
+        (["-t", "5"], " --timeout=5"),
+        (["--timeout", "5", "-v"], " --timeout=5 -v"),
+        (["--timeout=5"], " --timeout=5"),
+        (["--rmi", "all"], " --rmi=all"),
+        (["--rmi=local"], " --rmi=local"),
+    ],
+)
+def test_known_options_reach_compose(installation: Path, options: list[str], passed: str) -> None:
+    (installation / ".env").write_text("TMPNB_NETWORK=mine\n")
+    done = down(installation, *options)
+    assert done.returncode == 0, done.stderr
+    assert (installation / "done").read_text().splitlines()[2] == f"compose down{passed}"

@@ -12,8 +12,10 @@ from harness import KEY, FakeClock, gate_of
 from running_site import HTML, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.admin_sessions import LONGEST, AdminSessions
+from tmpnb.admin_sessions import LONGEST, MOST_ENDED, AdminSessions, EndedSessions
+from tmpnb.banned import Banned
 from tmpnb.bans import Bans
+from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.cors import cors
 from tmpnb.gate import MOST_TRIES
 from tmpnb.operating import Operating
@@ -101,7 +103,8 @@ async def test_without_a_token_the_page_does_what_its_forms_say() -> None:
         assert said(await browser.post(do="unban", network="192.0.2.0/24")) == "unbanned"
         assert said(await browser.post(do="unban", network="192.0.2.0/24")) == "not-banned"
         assert said(await browser.post(do="ban", network="<b>")) == "network"
-        assert said(await browser.post(do="announce", text="x" * 100_000)) == "text"
+        assert said(await browser.post(do="announce", text="x" * 100_000)) == "long"
+        assert said(await browser.post(do="announce", text="[a](javascript:x)")) == "text"
         assert said(await browser.post(do="drain")) == "drained"
         assert said(await browser.post(do="stop", server=server.id)) == "stopped"
         await running.world.until_gone(server.id)
@@ -229,15 +232,58 @@ async def test_the_cookie_holds_no_token_and_goes_to_no_notebook_and_to_no_scrip
         assert "; Secure" in over_https.headers["Set-Cookie"]
 
 
-async def test_wrong_tokens_are_counted_for_each_address() -> None:
+async def test_wrong_tokens_are_counted_and_the_right_one_works_however_many_have_come() -> None:
     async with AsyncExitStack() as stack:
         browser = Browser(await started(stack), admin_token=TOKEN)
-        for _ in range(MOST_TRIES):
-            assert said(await browser.post("/admin/login", token="another")) == "wrong"
-        assert said(await browser.post("/admin/login", token=TOKEN)) == "tries"
-        elsewhere = {**OWN_FORM, "X-Forwarded-For": "192.0.2.7"}
-        answer = await browser.post("/admin/login", headers=elsewhere, token=TOKEN)
+        for number in range(MOST_TRIES + 3):
+            told = {**OWN_FORM, "X-Forwarded-For": f"192.0.2.{number}"}  # whatever it says
+            answer = await browser.post("/admin/login", headers=told, token="another")
+            assert said(answer) == ("wrong" if number < MOST_TRIES else "tries")
+        answer = await browser.post("/admin/login", token=TOKEN)
         assert answer.headers["Location"] == "/admin/"
+        assert b"Who is here" in (await browser.open()).body
+
+
+async def test_a_session_is_over_in_all_browsers_when_one_logs_out() -> None:
+    async with AsyncExitStack() as stack:
+        browser = Browser(await started(stack), admin_token=TOKEN)
+        await browser.post("/admin/login", token=TOKEN)
+        await browser.open()
+        mine, form = browser.cookie, browser.form
+        await browser.post("/admin/login", token=TOKEN)
+        other, browser.cookie = browser.cookie, mine
+        assert said(await browser.post(do="leave")) == "out"
+        browser.cookie = mine
+        assert b"Are you the operator?" in (await browser.open()).body
+        assert said(await browser.post(form=form, do="drain")) == "old"
+        browser.cookie = other
+        assert b"Who is here" in (await browser.open()).body
+
+
+async def test_an_announcement_can_be_no_longer_in_the_page_than_it_may_be() -> None:
+    async with AsyncExitStack() as stack:
+        browser = Browser(await started(stack))
+        page = await browser.open()
+        assert f'maxlength="{LONGEST_NOTICE}"'.encode() in page.body
+        assert said(await browser.post(do="announce", text="x\r\n" * (LONGEST_NOTICE // 2)))
+        assert b"is longer than 1000" in (await browser.open("/admin/?said=long")).body
+        assert b"has a link" in (await browser.open("/admin/?said=text")).body
+
+
+async def test_the_page_says_nothing_of_what_there_is_not() -> None:
+    async with AsyncExitStack() as stack:
+        running = await started(stack)
+        browser = Browser(running)
+        page = (await browser.open()).body
+        assert b"--banned-networks" not in page
+        assert page.count(b"<dt>Up for</dt>") == 2
+        assert b"<dt>Image</dt>" not in page
+        await running.world.orchestrator.claims.claim()
+        page = (await browser.open()).body
+        assert page.count(b"<dt>With visitor for</dt>") == 1
+        bans = Bans(Banned("192.0.2.0/24"))
+        browser = Browser(running, operating=Operating(bans))
+        assert b"1 in <code>--banned-networks</code>" in (await browser.open()).body
 
 
 async def test_a_planted_cookie_hides_none_and_opens_nothing() -> None:
@@ -275,3 +321,31 @@ def test_a_session_ends_with_time_and_with_the_token() -> None:
         assert not sessions.is_ours(changed)
     clock.advance(LONGEST)
     assert not sessions.is_ours(session)
+
+
+def test_ended_sessions_are_remembered_until_their_time_is_over() -> None:
+    clock, ended = FakeClock(), EndedSessions()
+    sessions = AdminSessions(TokenMaker(KEY), TOKEN, clock, ended)
+    session = sessions.begin()
+    sessions.end("x")
+    sessions.end(AdminSessions(TokenMaker(b"another key"), TOKEN, clock).begin())
+    assert len(ended) == 0
+    sessions.end(session)
+    again = AdminSessions(TokenMaker(KEY), TOKEN, clock, ended)
+    assert not again.is_ours(session)
+    clock.advance(LONGEST)
+    again.end(again.begin())
+    assert len(ended) == 1, "the first would be over by itself"
+
+
+def test_more_than_can_be_remembered_are_over_all_the_same() -> None:
+    clock, ended = FakeClock(), EndedSessions()
+    sessions = AdminSessions(TokenMaker(KEY), TOKEN, clock, ended)
+    made = []
+    for _ in range(MOST_ENDED + 1):
+        made.append(sessions.begin())
+        clock.advance(1)
+        sessions.end(made[-1])
+    assert len(ended) == MOST_ENDED
+    assert not any(sessions.is_ours(session) for session in made)
+    assert sessions.is_ours(sessions.begin())

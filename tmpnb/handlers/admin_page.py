@@ -13,15 +13,15 @@ from tornado.web import HTTPError
 
 from tmpnb import bans, cookie_names, origins, own_hosts, visit
 from tmpnb.admin_sessions import LONGEST, AdminSessions
+from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.cors import Cors
-from tmpnb.errors import BansFullError, ConfigError, ServerStartsError
-from tmpnb.gate import MOST_TRIES, Knock
+from tmpnb.errors import BansFullError, ConfigError, ServerStartsError, TooManyTriesError
 from tmpnb.handlers.admin_api import status
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.handlers.operator import ANOTHER_NAME
-from tmpnb.markup import BadMarkupError
+from tmpnb.handlers.operator import ANOTHER_NAME, count_wrong
+from tmpnb.markup import BadMarkupError, TooLongError
 from tmpnb.moments import Moment
-from tmpnb.operate.tables import UNKNOWN, size, span
+from tmpnb.operate.tables import size, span
 from tmpnb.roster import Row
 from tmpnb.tokens import same
 
@@ -46,9 +46,10 @@ FAULTS: Mapping[str, str] = {
     "not-banned": "That network is not banned here.",
     "network": "That is not a network. Write 192.0.2.0/24 or 2001:db8::/32.",
     "full": "Too many networks are banned here. Write them into a file of --banned-networks.",
-    "text": "That cannot be announced: it is too long, or has a link that is not valid.",
+    "long": f"That cannot be announced: it is longer than {LONGEST_NOTICE} characters.",
+    "text": "That cannot be announced: it has a link that is not valid, or a control character.",
     "wrong": "That is not the token.",
-    "tries": "Too many wrong tokens came from your address. Try again in a minute.",
+    "tries": "That is not the token. Too many wrong ones have come; the log says from where.",
     "old": "The page was too old. Please try again.",
 }
 
@@ -103,7 +104,10 @@ class OperatorPageHandler(BaseHandler):
         """Makes and knows sessions."""
         orchestrator = self.site.orchestrator
         return AdminSessions(
-            orchestrator.tokens, self.site.admin_token, lambda: orchestrator.roster.now
+            orchestrator.tokens,
+            self.site.admin_token,
+            lambda: orchestrator.roster.now,
+            self.site.operating.ended,
         )
 
     def keep_session(self, value: str, age: int) -> None:
@@ -162,6 +166,7 @@ class AdminPageHandler(OperatorPageHandler):
             form=self.sessions.form_of(self.session),
             has_login=self.site.admin_token is not None,
             anonymize=anonymize,
+            longest_notice=LONGEST_NOTICE,
         )
 
     head = get
@@ -182,19 +187,18 @@ class LoginHandler(OperatorPageHandler):
     """`POST /admin/login`."""
 
     async def post(self) -> None:
-        """Let in who knows the token; so many wrong ones of an address and no more."""
-        forwarded = self.request.headers.get("X-Forwarded-For", "")
-        knock = Knock(peer=self.request.remote_ip or "", forwarded=forwarded)
-        who, tries = (await self.site.gate.client(knock)).key, self.site.operating.tries
+        """Let in who knows the token, however many wrong ones have come."""
         expected = self.site.admin_token
-        if tries.count(who) >= MOST_TRIES:
-            self.go_back("tries")
-        elif expected is None or not same(self.get_body_argument("token", ""), expected):
-            tries.add(who)
-            self.go_back("wrong")
-        else:
+        if expected is not None and same(self.get_body_argument("token", ""), expected):
             self.keep_session(self.sessions.begin(), LONGEST)
             self.go_back()
+            return
+        try:
+            count_wrong(self)
+        except TooManyTriesError:
+            self.go_back("tries")
+        else:
+            self.go_back("wrong")
 
 
 def _stop(page: AdminPageHandler) -> str:
@@ -237,6 +241,8 @@ def _announce(page: AdminPageHandler) -> str:
     text = page.get_body_argument("text", "").replace("\r\n", "\n")  # as browsers send it
     try:
         page.site.notice.put(text)
+    except TooLongError:
+        return "long"
     except BadMarkupError:
         return "text"
     return "announced" if text.strip() else "silent"
@@ -248,6 +254,7 @@ def _drain(page: AdminPageHandler) -> str:
 
 
 def _leave(page: AdminPageHandler) -> str:
+    page.sessions.end(page.session)
     page.keep_session("", 0)
     return "out"
 
@@ -267,11 +274,12 @@ def _in_words(row: Row, now: float) -> dict[str, str]:
     return {
         "id": row.id,
         "phase": row.phase,
+        "since": "Up for" if row.claimed_at is None else "With visitor for",
         "age": span(now - begun),
         "used": "" if row.last_use is None else f"{span(now - row.last_use)} ago",
         "ends": "" if row.expires_at is None else f"in {span(row.expires_at - now)}",
         "client": row.client or "",
         "cpu": "" if row.cpu_seconds is None else span(row.cpu_seconds),
         "memory": "" if row.memory is None else size(row.memory),
-        "image": row.image or UNKNOWN,
+        "image": row.image or "",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tornado.web import HTTPError
 
 from tmpnb import own_hosts, visit
+from tmpnb.errors import TooManyTriesError
 from tmpnb.handlers.base import BaseHandler
 
 FROM_A_PAGE = "A web page may not do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
@@ -43,9 +44,34 @@ class AdminHandler(BaseHandler):
             return False
         try:
             self.require_token(self.site.admin_token)
-        except HTTPError:
+        except (HTTPError, TooManyTriesError):
             return False
         return True
+
+    def require_token(self, expected: str | None) -> None:
+        """Let the request pass only with the token, and count the wrong ones.
+
+        Raises:
+            HTTPError: 401 without a token or with a wrong one.
+            TooManyTriesError: It is wrong, as too many were.
+        """
+        try:
+            super().require_token(expected)
+        except HTTPError:
+            if self.request.headers.get("Authorization"):
+                count_wrong(self)
+            raise
+
+
+def count_wrong(handler: BaseHandler) -> None:
+    """Count a wrong token of a request.
+
+    Raises:
+        TooManyTriesError: There were too many.
+    """
+    request = handler.request
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    handler.site.operating.wrong.add(request.remote_ip or "", forwarded)
 
 
 class OperatorHandler(AdminHandler):

@@ -21,7 +21,8 @@
 
   const show = (stats) => {
     for (const place of document.querySelectorAll('[data-stat]')) {
-      place.textContent = stats[place.dataset.stat] ?? place.textContent;
+      const told = stats[place.dataset.stat] ?? place.textContent;
+      place.textContent = told === '' ? '–' : told; // as the page was served
     }
     chart.draw(figure.querySelector('svg'), samples);
     if (samples.length < 2) return;
