@@ -162,3 +162,24 @@ async def test_no_analytics_see_it(running: Running) -> None:
     for address, seen in (("/", True), (f"/?tmpnb-form={key}", False)):
         page = await fetch(address, headers=OWN)
         assert (b"stats.example" in page.body) is seen
+
+
+async def test_another_site_leads_to_the_button_before_any_question(running: Running) -> None:
+    fetch = running.public(gate=gate_of(running.world.orchestrator, passphrase=WORDS))
+    key = running.site.forms.keep("192.0.2.1", {"ticket": "t"})
+    codes = [(await fetch(f"/spawn?tmpnb-form={key}", headers=h)).code for h in (FOREIGN, OWN)]
+    assert codes == [200, 403]
+
+
+async def test_the_choice_of_somebody_else_takes_nothing(running: Running) -> None:
+    fetch = running.public()
+    theirs = await fetch("/spawn", method="POST", headers=PERSON | FORM | MOBILE, body="")
+    cookie = {"Cookie": theirs.headers["Set-Cookie"].partition(";")[0]}
+    page = await fetch("/spawn", headers=OWN | cookie)
+    offer = re.findall('name="offer" value="([^"]*)"', page.body.decode())[0]
+    for choice in ("afresh", "go-on"):
+        key = running.site.forms.keep("192.0.2.1", {"choice": choice, "offer": offer})
+        led = await fetch(f"/spawn?tmpnb-form={key}", headers=FOREIGN)
+        assert (led.code, "Location" in led.headers) == (200, False)
+        assert not [c for c in led.headers.get_list("Set-Cookie") if "tmpnb-visitor" in c]
+    assert running.taken == 1
