@@ -63,6 +63,19 @@ def may_take(headers: Mapping[str, str], public_url: str = "") -> bool:
     return wanted and not is_prefetch(headers) and not is_crawler(headers)
 
 
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Whether the answer is shown as a page, in a tab or a frame, as far as a browser says."""
+    destination = headers.get("Sec-Fetch-Dest")
+    if destination is None:
+        return not _for_image(headers)
+    return destination == "document" or destination in _FRAMES
+
+
+def is_led_by_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether a browser vouches that our own page leads here: no address bar, and no silence."""
+    return headers.get("Sec-Fetch-Site") == "same-origin"
+
+
 def is_small(headers: Mapping[str, str]) -> bool:
     """Whether the browser has little room for a notebook: on a phone, or in a frame.
 

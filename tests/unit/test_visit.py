@@ -220,3 +220,26 @@ def test_a_desk_has_room_unless_it_is_in_a_frame(name: str) -> None:
 def test_a_browser_says_itself_whether_it_is_on_a_phone(said: str, small: bool) -> None:
     headers = {**TYPED, "User-Agent": PEOPLE["iphone"], "Sec-CH-UA-Mobile": said}
     assert visit.is_small(headers) is small
+
+
+@pytest.mark.parametrize(
+    ("destination", "shown"),
+    [
+        *((name, True) for name in ("document", "iframe", "frame", "embed", "object")),
+        *((name, False) for name in ("image", "script", "style", "empty", "video", "worker", "")),
+    ],
+)
+def test_a_page_is_what_a_tab_or_a_frame_shows(destination: str, shown: bool) -> None:
+    assert visit.is_page({"Sec-Fetch-Dest": destination}) is shown
+
+
+def test_a_browser_that_does_not_say_asks_for_a_page_unless_it_wants_an_image() -> None:
+    assert visit.is_page({"Accept": "text/html,image/webp"})
+    assert not visit.is_page({"Accept": "image/webp,*/*"})
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", ""])
+def test_our_own_page_alone_leads_here_by_the_word_of_the_browser(site: str) -> None:
+    assert visit.is_led_by_own_page({"Sec-Fetch-Site": "same-origin"})
+    assert not visit.is_led_by_own_page({"Sec-Fetch-Site": site})
+    assert not visit.is_led_by_own_page({})

@@ -23,7 +23,7 @@ from tmpnb.forms import Forms
 from tmpnb.gate import Gate
 from tmpnb.handlers.counted import CountedHandler
 from tmpnb.handlers.features import NEVER_NEEDED
-from tmpnb.links import BadLinkError
+from tmpnb.links import FORM_KEY, BadLinkError
 from tmpnb.logs import on_one_line
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
@@ -152,8 +152,8 @@ class BaseHandler(CountedHandler):
         return f" {subdomains.all_origins(self.absolute(''))}" if subdomains else ""
 
     def analytics(self) -> Analytics | None:
-        """Return whose script may count this visit: nobody's where the address has a token."""
-        seen = self.measured and "token" not in self.request.query_arguments
+        """Return whose script may count this visit: nobody's where the address opens something."""
+        seen = self.measured and not {"token", FORM_KEY} & self.request.query_arguments.keys()
         return self.site.brand.analytics if seen else None
 
     def _analytics_policy(self) -> str:

@@ -145,10 +145,17 @@ class SpawnHandler(PageHandler):
 
     def may_take_by_link(self) -> bool:
         """Whether a GET may take a server."""
-        return self.goes_on() or visit.may_take(self.request.headers, self.site.public_url)
+        if self.goes_on():
+            return True
+        by_link = visit.may_take(self.request.headers, self.site.public_url)
+        return by_link and not self.is_led_astray()
 
     def goes_on(self) -> bool:
         """Whether the visitor has pressed a button before: a form led here, or they wait."""
+        if not visit.is_page(self.request.headers):
+            return False
+        if self.is_led_astray():
+            return bool(self.answered().choice)
         return self.has_come_from_form() or self.site.arrivals.taking.waits(self.visitor())
 
     def _is_known_by_cookie(self) -> bool:
@@ -156,11 +163,11 @@ class SpawnHandler(PageHandler):
 
         An address that somebody hands on has the place of nobody then.
         """
-        ticket, visitor = self.from_form("ticket"), self.visitor()
-        if self.from_form("token") and not self.site.visitors.had(visitor, self.server_id):
+        ticket, visitor = self.kept("ticket"), self.visitor()
+        if self.kept("token") and not self.site.visitors.had(visitor, self.server_id):
             return False
         is_theirs = bool(ticket) and self.site.visitors.ticket_of(visitor) == ticket
-        return is_theirs and not visitor.is_new and self.has_come_from_form()
+        return is_theirs and not visitor.is_new
 
     async def _take(self, status: int) -> None:
         link = self.link()
@@ -173,6 +180,9 @@ class SpawnHandler(PageHandler):
         known = not self.from_form("fresh") and self.is_known(visitor)
         admission = await admit(self, self.spawn_path + link.suffix, is_known=known)
         if admission is None:
+            return
+        if self.is_led_astray() and self.request.method == "GET":
+            self.show_loading(Autostart.NO)
             return
         wish = Wish(
             link,
@@ -192,13 +202,19 @@ class SpawnHandler(PageHandler):
                 self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
             self._let_wait(found)
             return
-        is_theirs = self.site.visitors.was_given_to(self.network, visitor, self._ticket_id())
+        is_theirs = self._is_surely_theirs(visitor)
         self.remember(self.site.visitors.note(visitor, found.server_id, is_theirs=is_theirs))
         address = self.on_server(found.server_id, found.url)
         if self._by_script():
             self.write_json({"url": address})
         else:
             self.redirect(address, status=status)
+
+    def _is_surely_theirs(self, visitor: Visitor) -> bool:
+        """Whether a ticket was given to their network, and no address alone has it."""
+        if self.request.method == "GET" and not visit.is_led_by_own_page(self.request.headers):
+            return False
+        return self.site.visitors.was_given_to(self.network, visitor, self._ticket_id())
 
     def _is_answer(self) -> bool:
         """Whether a form of the page that asks sends this, which has no origin."""
@@ -229,7 +245,7 @@ class SpawnHandler(PageHandler):
         """Return whose browser asks; who starts fresh in place of a server shows its token."""
         visitor = self.visitor()
         is_theirs = self.site.arrivals.taking.has(visitor, self.proof_of)
-        if is_theirs or not (self.proof_of and self.from_form("fresh")):
+        if is_theirs or not (self.proof_of and self.get_body_argument("fresh", "")):
             return visitor
         return Visitor(f"of-{self.proof_of}", self.proof_of, is_lent=True)
 
@@ -256,8 +272,9 @@ class SpawnHandler(PageHandler):
 
     def _let_wait(self, place: Place) -> None:
         if self.request.method == "POST" and not self._by_script():
-            # What there was to end has ended.
-            done = {"fresh": "", "server": ""} | ({"token": ""} if self.proof_of else {})
+            # What there was to end has ended, and what was chosen has a cookie now.
+            done = dict.fromkeys(("fresh", "server", "choice", "offer", "pass"), "")
+            done |= {"token": ""} if self.proof_of else {}
             self.show_after_post(self.spawn_url(), ticket=place.ticket, **done)
             return
         numbers = self.pool_numbers()

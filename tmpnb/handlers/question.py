@@ -82,7 +82,7 @@ class QuestionHandler(AgreementHandler):
     def _may_take(self) -> bool:
         """Whether a link could take a server like this, or our own page asks."""
         by_link = visit.may_take(self.request.headers, self.site.public_url)
-        return by_link or self.is_own_page() or self.has_come_from_form()
+        return by_link or self.is_own_page()
 
     def is_answer_in_vain(self) -> bool:
         """Whether a form of such a page comes too late, or from yet another network."""
