@@ -4,26 +4,36 @@
 "use strict";
 
 const SPAN = 60_000; // milliseconds that repeats are counted for
-const MOST = 200; // faults that are told apart at a time
+const MOST = 200; // faults that are told apart at a time; past it, as many by their last words alone
 const LONGEST = 300; // characters that tell them apart
 
+const PATH = "<path>"; // instead of each
 const FAULT = /^\S+ \[\w+\] \S*(?:error|warn)\S*: /;
 
 const faults = new Map(); // what is printed again, by its kind
 
+// Visitors choose what is in a line, so each pattern passes over it once, whatever it is.
 function kindOf(text) {
   return text
-    .slice(0, LONGEST)
     .replace(/^\S+/, "")
-    .replace(/ \/\S*/g, " <path>")
-    .replace(/\[?[0-9a-f.:]*[.:][0-9a-f.:]*\]?:\d+/gi, "<address>")
+    .replace(/ (?:[a-z][a-z0-9+.-]*:\/\/|[/*])[^ \n]*/gi, ` ${PATH}`)
+    .slice(0, LONGEST)
+    .replace(/[0-9a-f.:[\]]+/gi, (run) => (/[.:]/.test(run) && /\d/.test(run) ? "<address>" : run))
     .replace(/\d{4,}/g, "<number>");
+}
+
+// Return what it is known by: less of it when there are many, and nothing when there are too many.
+function knownAs(text) {
+  const kind = kindOf(text);
+  if (faults.has(kind) || faults.size < MOST) return kind;
+  const [, ...words] = kind.split(PATH);
+  const rest = words.join(PATH).trim();
+  return faults.has(rest) || faults.size < 2 * MOST ? rest : "";
 }
 
 // Returns whether it is to be printed.
 function isFirst(text) {
-  let kind = kindOf(text);
-  if (!faults.has(kind) && faults.size >= MOST) kind = "";
+  const kind = knownAs(text);
   const fault = faults.get(kind);
   if (fault) {
     fault.more += 1;

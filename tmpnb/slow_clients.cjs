@@ -2,7 +2,9 @@
 // whole in time; a body may take as long as it goes on. Before the proxy runs out of files, and can reach
 // no server any more, the connection that has been awaiting a request for longest makes place for the
 // newcomer, one whose body comes quickly after all others; websockets, and requests that are whole, stay.
-// Nor does what it keeps open to servers for the next request stay for ever.
+// Who asks for more before there is an answer takes a connection to a server with each request. So there
+// are few of those, they count, and who sends them makes place too. Nor does what it keeps open to servers
+// for the next request stay for ever.
 "use strict";
 
 const { readFileSync } = require("node:fs");
@@ -20,6 +22,7 @@ const UNUSED = 10_000; // milliseconds that a connection to a server is kept for
 const LOOK = 5_000; // milliseconds between two looks at who is too slow
 const RESERVE = 64; // files that are no connections
 const SIDES = 2; // of a connection: the client, and the server that it is led to
+const UNANSWERED = 8; // requests that a connection may have; browsers wait for each answer
 const LAST_WORDS = "Connection: close\r\nContent-Length: 0\r\n\r\n";
 
 function most() {
@@ -59,10 +62,57 @@ function watch(request, response, onQuick) {
   socket.once("close", () => clearTimeout(timer));
 }
 
+// Hang up on who has too many requests without an answer, or another one while `isFull` says so. Node goes on
+// with those that it has read already, so they end here, before any script or the proxy sees them.
+function boundPipelines(server, isFull) {
+  const unanswered = new WeakMap(); // the answers that a connection awaits
+  const pipelines = { beside: 0, isOne: (socket) => answersTo(socket).size > 1 };
+
+  function answersTo(socket) {
+    let answers = unanswered.get(socket);
+    if (answers) return answers;
+    answers = new Set();
+    unanswered.set(socket, answers);
+    socket.once("close", () => {
+      pipelines.beside -= Math.max(0, answers.size - 1);
+      const left = [...answers];
+      answers.clear();
+      for (const answer of left) {
+        // Node says so only of the one that is next, and the proxy would keep asking for the others.
+        if (!answer.socket && !answer.writableFinished) answer.emit("close");
+      }
+    });
+    return answers;
+  }
+
+  function takes(socket, answer) {
+    const answers = answersTo(socket);
+    if (socket.destroyed || answers.size >= UNANSWERED || (answers.size && isFull())) return false;
+    if (answers.size) pipelines.beside += 1;
+    answers.add(answer);
+    answer.once("close", () => {
+      if (answers.delete(answer) && answers.size) pipelines.beside -= 1;
+    });
+    return true;
+  }
+
+  const { emit } = server;
+  server.emit = function (event, request, ...others) {
+    if (event !== "request" || takes(request.socket, others[0])) {
+      return emit.call(this, event, request, ...others);
+    }
+    request.socket.destroy();
+    return true;
+  };
+  return pipelines; // `beside` are the requests without an answer that are not the first of a connection
+}
+
 function bound(server) {
   const open = new Set();
   const awaited = new Set(); // those of `open` that a request is awaited from, oldest first
   const limit = most();
+  const isFull = () => open.size + pipelines.beside >= limit;
+  const pipelines = boundPipelines(server, isFull);
 
   function forget(socket) {
     open.delete(socket);
@@ -74,7 +124,7 @@ function bound(server) {
   if (!given("--keep-alive-timeout")) server.keepAliveTimeout = IDLE;
   server.connectionsCheckingInterval = LOOK;
   server.on(server instanceof https.Server ? "secureConnection" : "connection", (socket) => {
-    if (open.size >= limit) {
+    if (isFull()) {
       const [oldest = socket] = awaited;
       forget(oldest);
       oldest.destroy();
@@ -90,11 +140,12 @@ function bound(server) {
       awaited.delete(socket);
       if (open.has(socket)) awaited.add(socket);
     };
+    const stay = () => (pipelines.isOne(socket) ? open.has(socket) && awaited.add(socket) : awaited.delete(socket));
     if (headers["content-length"] > 0 || headers["transfer-encoding"]) {
-      request.once("end", () => response.writableEnded || awaited.delete(socket));
+      request.once("end", () => response.writableEnded || stay());
       watch(request, response, last);
     } else {
-      awaited.delete(socket);
+      stay();
     }
     response.once("close", last); // for its next request
   });

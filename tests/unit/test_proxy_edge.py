@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from harness import wait_until
 from real_proxy import HOME, Serve, saying, world
 
 pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=60)]
@@ -29,6 +31,7 @@ LONG = 1_000_000
 PIECE = b"x" * 2_000
 QUICKLY = b"x" * 50_000
 FEW_FILES = 200
+UNANSWERED = 8  # requests that a connection may have
 
 
 @pytest.fixture
@@ -155,6 +158,68 @@ async def test_who_was_answered_before_their_body_was_whole_makes_place_for_othe
             writer.write(b"ome")
             await writer.drain()
         assert (await served.head("/"))[0] == "HTTP/1.1 200 OK"
+
+
+def silent(came: list[asyncio.StreamWriter]) -> Serve:
+    """Return a server that keeps who comes to it, and says nothing until they leave."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+        await reader.read()
+
+    return serve
+
+
+def requests(path: str, count: int) -> bytes:
+    """Return so many of them, for one connection."""
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * count
+
+
+@pytest.mark.parametrize("path", [HOME, "/%"], ids=["of a server", "without sense"])
+async def test_who_waits_for_no_answer_gets_few_connections_to_servers(path: str) -> None:
+    """They end with the connection that they were for."""
+    came: list[asyncio.StreamWriter] = []
+    async with world(silent(came), silent(came), files=FEW_FILES) as served:
+        await served.head(ITSELF)
+        before = served.files
+        reader, writer = await served.connect()
+        writer.write(requests(path, 3 * FEW_FILES))
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert (await served.head(ITSELF))[0] == "HTTP/1.1 200 OK"
+        await wait_until(lambda: served.files <= before + 1)
+    assert len(came) <= UNANSWERED
+
+
+async def test_a_few_requests_at_once_are_answered_in_their_order() -> None:
+    heads: list[str] = []
+    async with world(telling(heads)) as served:
+        reader, writer = await served.connect()
+        for _ in range(3):
+            writer.write(requests(HOME, UNANSWERED))
+            for _ in range(UNANSWERED):
+                assert (await reader.readuntil(b"yes")).startswith(b"HTTP/1.1 200 OK")
+    assert len(heads) == 3 * UNANSWERED
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_who_waits_for_no_answer_makes_place_for_others(at_once: bool) -> None:
+    """Many such connections, each with as many requests as it may have, take not all files."""
+    came: list[asyncio.StreamWriter] = []
+    async with world(silent(came), files=FEW_FILES) as served:
+        writers = []
+        for number in range(FEW_FILES // 4):
+            _, writer = await served.connect()
+            writers.append(writer)
+            if not at_once:
+                writer.write(requests(HOME, UNANSWERED))
+                await wait_until(lambda: writer.is_closing() or len(came) > number)  # noqa: B023
+        if at_once:
+            for writer in writers:
+                writer.write(requests(HOME, UNANSWERED))
+        for _ in range(UNANSWERED):
+            assert (await served.head("/"))[0] == "HTTP/1.1 200 OK"
+        assert served.files < FEW_FILES
 
 
 @pytest.mark.parametrize(

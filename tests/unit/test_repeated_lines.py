@@ -124,6 +124,40 @@ def test_faults_that_all_differ_take_no_more_than_so_much_memory() -> None:
     assert lines[-1].endswith("… 4799 more like it within 60 s")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/user/a/" + "." * 300,
+        "http://x/user/a/" + "." * 300,
+        "H+t-1.p://x/" + "a:" * 300,
+        "*" + ":1" * 300,
+        "/a\\t1.2.3\\xa0/b",
+    ],
+)
+def test_whatever_is_asked_for_the_fault_is_the_same(address: str) -> None:
+    """So no pattern is tried on what visitors write."""
+    program = f"""
+      for (const path of ["/user/a", "{address}"])
+        process.stdout.write(`2026-11-30T10:00:00.000Z [X] error: 503 GET ${{path}} refused\\n`);
+    """
+    lines = printed_by(program).splitlines()
+    assert len(lines) == 2
+    assert lines[-1].endswith("GET /user/a refused … 1 more like it within 60 s")
+
+
+def test_a_new_kind_of_fault_is_told_after_a_flood_of_odd_ones() -> None:
+    program = """
+      const letters = (n) => [...String(n)].map((d) => "abcdefghij"[d]).join("");
+      const log = (text) => process.stdout.write(`2026-11-30T10:00:00.000Z [X] error: ${text}\\n`);
+      for (let i = 0; i < 250; i++) log(`503 ${letters(i)} /user/a refused`);
+      for (const path of ["/user/a", "/user/b"]) log(`503 GET ${path} away`);
+    """
+    lines = [line.partition("error: ")[2] for line in printed_by(program).splitlines()]
+    assert lines.count("503 GET /user/a away") == 1
+    assert "503 GET /user/a away … 1 more like it within 60 s" in lines
+    assert len(lines) == 200 + 1 + 1 + 2
+
+
 PRINTS = """
 process.on("uncaughtException", (error) => require("fs").writeSync(2, `${error}`));
 console.log("first");
