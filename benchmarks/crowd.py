@@ -113,7 +113,7 @@ class Crowd:
                 answer = await self._client.fetch(
                     f"{self._url}{visitor.base}api", timeout=TIMEOUT, headers=SCRIPT
                 )
-                if answer.code != 404 or b"server_ended" not in answer.body:
+                if answer.code not in (404, 410) or b"server_ended" not in answer.body:
                     left.append(visitor.server_id)
 
             return ask
