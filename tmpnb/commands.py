@@ -193,8 +193,8 @@ COMMANDS: Mapping[str, Command | Remote] = {
         what --network-target=host:port names, which may be given several times.
 
         Give it the flags, the config file and the environment that tmpnb will have. Where one runs
-        already at the admin port that these name, its settings are taken, and flags go before
-        them. One line for each check: ok, warn, FAIL with what to do, or skip. The exit code is 1
+        already at the admin port that these name, as root or as you, its settings are taken, and
+        flags go before them. One line for each check: ok, warn, FAIL with what to do, or skip. The exit code is 1
         if one fails, else 0. The flags below are those of tmpnb.""",
         run=_doctor,
         switches=frozenset({SKIP_IMAGE, NETWORK, TARGET}),

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from running_site import Running
 from tornado.web import Application, RequestHandler
+from traitlets import List
+from traitlets.config import Configurable
 
 from tmpnb import commands, told_settings
 from tmpnb.app import Tmpnb
@@ -22,6 +24,8 @@ from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.operate.commands import Remote
 from tmpnb.operate.served import as_served
 from tmpnb.operating import Operating
+from tmpnb.port_owners import Owner
+from tmpnb.spawners.base import DEFAULT_COMMAND
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -137,6 +141,10 @@ async def test_a_server_that_is_not_there_is_said() -> None:
             await site.run("unban", "10.0.0.0/8")
         with pytest.raises(ConfigError, match=r"write 10\.0\.0\.0/8"):
             await site.run("ban", "10.0.0.1/8")
+        with pytest.raises(AdminPortError, match=r"203\.0\.113\.9 is not banned"):
+            await site.run("unban", "203.0.113.9")
+        await site.run("ban", "203.0.113.9")
+        assert (await site.run("bans"))[1][1].startswith("203.0.113.9  ")
 
 
 class Other(RequestHandler):
@@ -230,12 +238,40 @@ async def test_a_switch_takes_no_value() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [{}, {"servers": 1}, {"servers": [1, {}, {"age": "x", "id": "\x1b[2J" + "a" * 999}]}],
+    [
+        {},
+        {"servers": 1},
+        {"servers": [1, {}, {"age": "x", "id": "\x1b[2J" + "a" * 999}]},
+        {"servers": [{"age": float("inf"), "memory": 10**400, "cpu_seconds": -1e300}]},
+        {"in_settings": "\x1b[2J" + "a" * 999, "now": float("nan")},
+    ],
 )
 def test_any_answer_makes_a_table(answer: dict[str, Any]) -> None:
     assert all(line.isprintable() for line in tables.servers(answer))
     assert tables.status(answer, "http://x")
-    assert tables.bans(answer | {"bans": [{"since": 1e300}]})
+    lines = tables.bans(answer | {"bans": [{"since": 1e300, "network": "\x1b[2J"}]})
+    assert all(line.isprintable() and len(line) < 200 for line in lines)
+
+
+class Escapes(RequestHandler):
+    """Answers with what moves a terminal's cursor."""
+
+    def prepare(self) -> None:
+        escape = "\x1b]0;x\x07"
+        self.write({"text": f"one\n{escape}two\r", "stopped": escape, "drained": escape})
+        self.finish()
+
+
+@pytest.mark.parametrize(
+    "words", [["announce"], ["drain"], ["ban", "192.0.2.1", "--stop"], ["rollout", "a\x1b[2Jb"]]
+)
+async def test_no_answer_moves_the_cursor_of_the_terminal(words: list[str]) -> None:
+    async with AsyncExitStack() as stack:
+        url = Running(1, stack).serve(Application([("/.*", Escapes)]))
+        _, lines = await run(*words, f"--admin-url={url}")
+        assert all(line.isprintable() for line in lines)
+        if words == ["announce"]:
+            assert lines == ["one", "\\x1b]0;x\\x07two"]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +311,95 @@ async def test_doctor_takes_the_settings_of_the_service_and_its_own_flags_before
         assert str(built.listening.admin_port) == site.port
 
 
+def let_it_be(monkeypatch: pytest.MonkeyPatch, found: Owner) -> None:
+    """Let every port be somebody's."""
+
+    async def owner(_: str) -> Owner:
+        return found
+
+    monkeypatch.setattr(admin_port, "owner", owner)
+
+
+class Asked(RequestHandler):
+    """Answers with settings that run a command, and keeps what was sent."""
+
+    seen: list[str | None]
+
+    def initialize(self, seen: list[str | None]) -> None:
+        self.seen = seen
+
+    def get(self) -> None:
+        self.seen.append(self.request.headers.get("Authorization"))
+        told = {"spawner": "local", "state_dir": "/x", "pool_size": 3}
+        self.write({"settings": {"Tmpnb": told, "FakeSpawner": {"command": "touch /tmp/x"}}})
+
+
+@pytest.mark.parametrize(
+    ("found", "sent", "said"),
+    [
+        (Owner.ANOTHER, [], ["another user of this machine listens"]),
+        (Owner.UNKNOWN, [None], ["whose it is, is unknown", "other settings: "]),
+        (Owner.ELSEWHERE, [f"token {TOKEN}"], ["on another machine", "Tmpnb.pool_size"]),
+    ],
+)
+async def test_doctor_takes_nothing_from_whoever_else_listens(
+    found: Owner, sent: list[str | None], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN_AUTH_TOKEN", TOKEN)
+    let_it_be(monkeypatch, found)
+    async with AsyncExitStack() as stack:
+        seen: list[str | None] = []
+        url = Running(1, stack).serve(Application([("/api/settings", Asked, {"seen": seen})]))
+        program = Tmpnb()
+        program.initialize([f"--admin-port={url.rpartition(':')[2]}", "--spawner=fake"])
+        lines: list[str] = []
+        before = program.build().settings
+        await as_served(program, lines.append)
+        assert program.build().settings == before
+        assert seen == sent
+        assert len(lines) == len(said)
+        assert all(words in line for words, line in zip(said, lines, strict=True))
+
+
+async def test_who_came_after_the_first_look_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [Owner.OURS, Owner.ANOTHER]
+
+    async def owner(_: str) -> Owner:
+        return looks.pop(0)
+
+    monkeypatch.setattr(admin_port, "owner", owner)
+    async with AsyncExitStack() as stack:
+        url = Running(1, stack).serve(Application([("/api/settings", Asked, {"seen": []})]))
+        program = Tmpnb()
+        program.initialize([f"--admin-port={url.rpartition(':')[2]}", "--spawner=fake"])
+        lines: list[str] = []
+        await as_served(program, lines.append)
+        [line] = lines
+        assert "another user of this machine" in line
+        assert program.spawner == "fake"
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Owner.ANOTHER, "another user of this machine listens at http://127"),
+        (Owner.UNKNOWN, "wants a token, which is not sent"),
+    ],
+)
+async def test_no_command_sends_the_token_to_whoever_else_listens(
+    found: Owner, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN_AUTH_TOKEN", TOKEN)
+    async with AsyncExitStack() as stack:
+        site = await started(stack, admin_token=TOKEN)
+        assert (await site.run("status"))[0]
+        let_it_be(monkeypatch, found)
+        with pytest.raises(AdminPortError, match=said):
+            await site.run("status")
+
+
 async def test_without_a_service_the_flags_count() -> None:
     lines: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -301,18 +426,57 @@ async def test_a_service_that_does_not_tell_is_named() -> None:
 def test_settings_are_told_without_secrets() -> None:
     program = Tmpnb()
     program.initialize(["--spawner=docker"])
-    program.config.DockerSpawner.environment = {"AWS_SECRET": "s3cret", "LANG": "C"}
-    program.config.DockerSpawner.labels = {"proxy": "http://me:s3cret@proxy.example"}
-    program.config.DockerSpawner.extra_host_config = {
-        "log_config": {"Config": {"splunk-token": "s3cret"}},
-        "read_only": True,
+    docker = program.config.DockerSpawner
+    docker.environment = {"PGPASS": "s3cret", "HF": "s3cret"}
+    docker.labels = {
+        "proxy": "http://me:s3cret@proxy.example",
+        "store": "postgres://u:p@s3cret@h/d",
+        "logo": "https://a/b?sig=s3cret&x=s3cret",
+        "use_tokens": "s3cret",
+        "plain": "yes",
     }
+    docker.extra_host_config = {"log_config": {"Config": {"splunk-token": "s3cret"}}}
+    docker.command = "jupyter lab --NotebookApp.password=argon2:s3cret --token=s3cret --key s3cret"
     told = program.build().settings
     assert "s3cret" not in json.dumps(told)
-    docker = told["DockerSpawner"]
-    assert docker["environment"] == {"LANG": "C"}
-    assert docker["labels"] == {"proxy": "http://proxy.example"}
-    assert docker["extra_host_config"] == {"read_only": True}
+    shown = told["DockerSpawner"]
+    assert shown["environment"] == ["HF", "PGPASS"]
+    assert shown["labels"] == {
+        "proxy": "http://[redacted]@proxy.example",
+        "store": "postgres://[redacted]@h/d",
+        "logo": "https://a/b?[redacted]",
+        "plain": "yes",
+    }
+    assert shown["extra_host_config"] == ["log_config"]
+    assert shown["command"] == (
+        "jupyter lab --NotebookApp.password=[redacted] --token=[redacted] --key [redacted]"
+    )
+    assert told["Tmpnb"]["use_tokens"] is program.use_tokens
+
+
+class Plugin(Configurable):
+    """A spawner of somebody else."""
+
+    argv = List().tag(config=True)
+
+
+def test_a_word_after_a_flag_of_secrets_is_not_told() -> None:
+    words = ["--ip=x", "--password", "s3cret", "PGPASSWORD=s3cret", "--token", "'a s3cret'", "b"]
+    assert told_settings.tell(Plugin(argv=words)) == {
+        "Plugin": {
+            "argv": [
+                *["--ip=x", "--password", "[redacted]", "PGPASSWORD=[redacted]"],
+                *["--token", "[redacted]", "b"],
+            ]
+        }
+    }
+
+
+def test_the_default_command_is_told_as_it_is() -> None:
+    program = Tmpnb()
+    program.initialize(["--spawner=docker"])
+    program.config.DockerSpawner.command = told = f"{DEFAULT_COMMAND} --App.token={{token}} --x"
+    assert program.build().settings["DockerSpawner"]["command"] == told
 
 
 def test_secrets_that_are_not_told_come_from_the_config_file(tmp_path: Path) -> None:
@@ -321,9 +485,21 @@ def test_secrets_that_are_not_told_come_from_the_config_file(tmp_path: Path) -> 
     )
     program = Tmpnb()
     program.initialize([])
-    told_settings.take_over(program, {"DockerSpawner": {"environment": {"LANG": "de"}}})
-    spawner = program.build().spawner
-    assert getattr(spawner, "environment") == {"A_TOKEN": "s3cret", "LANG": "de"}  # noqa: B009
+    docker = {
+        "environment": ["A_TOKEN", "MORE\n"],
+        "command": "jupyter lab --token=[redacted]",
+        "labels": {"a": "b", "c": "http://[redacted]@d"},
+    }
+    untold = told_settings.take_over(program, {"DockerSpawner": docker})
+    assert untold == [
+        "DockerSpawner.command (has a secret)",
+        "DockerSpawner.environment (MORE\\x0a)",
+        "DockerSpawner.labels (has a secret)",
+    ]
+    spawner: Any = program.build().spawner
+    assert spawner.environment == {"A_TOKEN": "s3cret", "LANG": "C"}
+    assert spawner.command == DEFAULT_COMMAND
+    assert spawner.labels == {"a": "b"}
 
 
 @pytest.mark.parametrize("told", [{"Tmpnb": {"pool_size": "many"}}, {"Tmpnb": {"pool_size": 0}}])

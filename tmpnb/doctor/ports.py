@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tmpnb import listen
+from tmpnb import foreign_json, listen
 from tmpnb.errors import ConfigError, UnreachableError
 from tmpnb.finding import Finding, fail, failure, ok, warn
 from tmpnb.http import Client
+from tmpnb.logs import on_one_line
 from tmpnb.places import place, reachable
+from tmpnb.port_owners import Owner, owner
 from tmpnb.service import Service
 
 TIMEOUT = 5.0  # seconds for a running one to say that it is ours
+LONGEST = 40  # characters of its health that are shown
+MOST_VALUES = 1000  # in it
 OURS = {"status", "last_pass", "problems"}  # the keys of /health
 API_IP = "127.0.0.1"  # of the proxy that tmpnb starts
 
@@ -75,7 +78,8 @@ async def _finding(client: Client, port: Port) -> Finding:
             return failure("ports", str(error), f"choose another --{port.flag}")
     else:
         return ok("ports", f"{flag} is free" if port.number else f"{flag} takes any free port")
-    status = await _status_of_ours(client, port)
+    whose = await owner(port.health)
+    status = None if whose is Owner.ANOTHER else await _status_of_ours(client, port, whose)
     if status is None:
         return fail(
             "ports",
@@ -89,11 +93,14 @@ async def _finding(client: Client, port: Port) -> Finding:
     )
 
 
-async def _status_of_ours(client: Client, port: Port) -> str | None:
+async def _status_of_ours(client: Client, port: Port, whose: Owner) -> str | None:
     """Return what a running tmpnb says of its health; None if none answers."""
+    headers = {} if whose is Owner.UNKNOWN else port.headers
     try:
-        answer = await client.fetch(port.health, timeout=TIMEOUT, headers=port.headers)
-        said = json.loads(answer.body) if answer.code == 200 else None
+        answer = await client.fetch(port.health, timeout=TIMEOUT, headers=headers)
+        said = foreign_json.loads(answer.body, most=MOST_VALUES) if answer.code == 200 else None
     except (UnreachableError, ValueError):
         return None
-    return str(said["status"]) if isinstance(said, dict) and set(said) >= OURS else None
+    if not isinstance(said, dict) or not set(said) >= OURS:
+        return None
+    return on_one_line(str(said["status"])[:LONGEST])

@@ -119,8 +119,12 @@ class BanHandler(SwitchedHandler):
         try:
             known.remove(network)
         except KeyError:
-            also = f"{network} {IN_SETTINGS}." if network.network_address in known.given else ""
-            raise HTTPError(404, reason=also or f"{network} is not banned.") from None
+            also = (
+                f"{bans.written(network)} {IN_SETTINGS}."
+                if network.network_address in known.given
+                else ""
+            )
+            raise HTTPError(404, reason=also or f"{bans.written(network)} is not banned.") from None
         self.set_status(204)
         self.finish()
 

@@ -19,6 +19,7 @@ from tmpnb.errors import (
 )
 from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.logs import on_one_line, redact
+from tmpnb.port_owners import Owner, owner
 
 QUICK = 20.0  # seconds for an answer
 MOST_VALUES = 5_000_000  # of a list of all servers
@@ -41,9 +42,8 @@ class AdminPort:
         """
         self.url = url.rstrip("/")
         self._client = Client(MAX_ANSWER)
-        self._headers = {"Accept": "application/json"}
-        if token is not None:
-            self._headers["Authorization"] = f"token {token}"
+        self._token = token
+        self.owner = Owner.UNKNOWN  # whose port it was when it was asked last
 
     async def ask(
         self,
@@ -62,14 +62,16 @@ class AdminPort:
             seconds: Until there must be an answer.
 
         Raises:
-            AdminPortError: There is none, or it is not what was asked for; in one line.
+            AdminPortError: There is none, it is not what was asked for, or it is another user's
+                port, which gets nothing; in one line.
         """
+        await self.look()
         sent = None if body is None else json.dumps(body)
         if sent is None and method in ("POST", "PUT"):
             sent = ""
         try:
             answer = await self._client.fetch(
-                self.url + path, timeout=seconds, method=method, headers=self._headers, body=sent
+                self.url + path, timeout=seconds, method=method, headers=self._headers(), body=sent
             )
         except AnswerTooLargeError as error:
             raise AdminPortError(
@@ -88,13 +90,37 @@ class AdminPort:
             return found
         raise AdminPortError(self._refusal(answer.code, found))
 
+    async def look(self) -> None:
+        """Keep whose port it is now.
+
+        Raises:
+            AdminPortError: That of another user of this machine.
+        """
+        self.owner = await owner(self.url)
+        if self.owner is Owner.ANOTHER:
+            raise AdminPortError(
+                f"another user of this machine listens at {self.url}, so nothing is asked there; "
+                "if it is the service, run this as its user"
+            )
+
     def close(self) -> None:
         """Let go of connections."""
         self._client.close()
 
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if self._token is not None and self.owner is not Owner.UNKNOWN:
+            headers["Authorization"] = f"token {self._token}"
+        return headers
+
     def _refusal(self, code: int, found: Mapping[str, Any] | None) -> str:
         if code == HTTPStatus.UNAUTHORIZED:
-            what = "another token" if "Authorization" in self._headers else "a token"
+            if self._token is not None and self.owner is Owner.UNKNOWN:
+                return (
+                    f"what answers at {self.url} wants a token, which is not sent: this machine "
+                    "does not tell which user listens there"
+                )
+            what = "a token" if self._token is None else "another token"
             return f"the service at {self.url} wants {what}; set {TOKEN} to the service's"
         error = (found or {}).get("error")
         said = error.get("message") if isinstance(error, dict) else None

@@ -96,7 +96,7 @@ async def _announce(port: AdminPort, order: Order, say: Say) -> bool:
         told, lines = {"text": ""}, ["the announcement is removed"]
     else:
         told = await port.ask("GET", "/api/announcement")
-        lines = [str(told.get("text") or "nothing is announced")]
+        lines = (str(told.get("text") or "") or "nothing is announced").splitlines()
     return _show(told, lines, order, say)
 
 
@@ -139,7 +139,7 @@ def _show(told: Mapping[str, object], lines: list[str], order: Order, say: Say) 
     """
     if JSON not in order.switches:
         for line in lines:
-            say(line)
+            say(on_one_line(line))  # whoever answers has a say in it
         return True
     try:
         say(json.dumps(told, indent=2))

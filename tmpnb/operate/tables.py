@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tmpnb.bans import written
 from tmpnb.logs import on_one_line
 from tmpnb.moments import Moment
 
@@ -12,6 +14,7 @@ Answer = Mapping[str, Any]
 
 UNKNOWN = "-"
 LONGEST = 80  # characters of one field
+LARGEST = 1e15  # of a number that is taken for one
 GAP = "  "
 COLUMNS = ("ID", "PHASE", "AGE", "USED", "ENDS", "CLIENT", "CPU", "MEMORY", "IMAGE")
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -56,7 +59,7 @@ def status(answer: Answer, url: str) -> list[str]:
 def bans(answer: Answer) -> list[str]:
     """Return a table of banned networks, and how many the settings have."""
     rows = [
-        (_text(row.get("network")), _moment(_number(row.get("since"))))
+        (_network(row.get("network")), _moment(_number(row.get("since"))))
         for row in _rows(answer, "bans")
     ]
     table = lined_up([("NETWORK", "SINCE"), *rows]) if rows else ["no network is banned here"]
@@ -130,13 +133,22 @@ def _message(problem: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < LARGEST else None  # neither for what is no number
 
 
 def _text(value: object) -> str:
     """Return what was told on one line, and not too long: servers have a say in some of it."""
     text = "" if value is None else on_one_line(str(value)).strip()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _network(told: object) -> str:
+    try:
+        return written(ipaddress.ip_network(_text(told)))
+    except ValueError:
+        return _text(told)
 
 
 def _moment(unix: float | None) -> str:
@@ -148,4 +160,4 @@ def _moment(unix: float | None) -> str:
 
 def many(count: object, what: str) -> str:
     """Return a count with what is counted."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{_text(count)} {what}{'' if count == 1 else 's'}"
