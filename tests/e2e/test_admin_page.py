@@ -86,7 +86,7 @@ async def test_all_is_done_without_scripts(browser: Browser, site: AdminSite) ->
     await expect(page.get_by_role("button", name="Let 2001:db8::/32 in again")).to_be_visible()
     assert world.servers(Phase.CLAIMED) == []
 
-    await page.get_by_label("Stands above every page").fill("Down on Friday.")
+    await page.get_by_label("Shown above every page").fill("Down on Friday.")
     await page.get_by_role("button", name="Announce").click()
     await expect(page.get_by_label("Announcement").first).to_contain_text("Down on Friday.")
     await page.get_by_role("button", name="Replace all unclaimed servers").click()
