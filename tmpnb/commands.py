@@ -194,8 +194,8 @@ COMMANDS: Mapping[str, Command | Remote] = {
 
         Give it the flags, the config file and the environment that tmpnb will have. Where one runs
         already at the admin port that these name, as root or as you, its settings are taken, and
-        flags go before them. One line for each check: ok, warn, FAIL with what to do, or skip. The exit code is 1
-        if one fails, else 0. The flags below are those of tmpnb.""",
+        flags go before them. One line for each check: ok, warn, FAIL with what to do, or skip. The
+        exit code is 1 if one fails, else 0. The flags below are those of tmpnb.""",
         run=_doctor,
         switches=frozenset({SKIP_IMAGE, NETWORK, TARGET}),
         as_served=True,
