@@ -23,6 +23,7 @@ _PLAIN = frozenset({"use_tokens", "allow_credentials"})  # settings
 _DRIVERS = frozenset({"log_config", "LogConfig"})  # with addresses and tokens of log services
 _NAMES_ALONE = frozenset({"environment", "extra_host_config"})  # any name may be a secret's
 HIDDEN = "[redacted]"
+LONGEST = 10_000  # characters of a text that is told
 _USER = re.compile(r"(?<=://)[^/\s]*@")  # up to the last @ before the path
 _QUERY = re.compile(r"(?<=://)([^\s\"'?#]*)[?#][^\s\"']+")
 _WORD = r"[\w.-]*(?:token|passw|passphrase|pwd|secret|credential|key|auth)[\w.-]*"
@@ -151,6 +152,8 @@ def _listed(values: list[Any]) -> list[Any]:
 
 def _hidden(text: str) -> str:
     """Return a text without what may be a secret in it."""
+    if len(text) > LONGEST:  # to look through it would take too long
+        return HIDDEN
     text = _QUERY.sub(rf"\1?{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
     text = _FILLED_IN.sub(r"<\1>", text)
     text = redact(_VALUE.sub(rf"\1{HIDDEN}", text))

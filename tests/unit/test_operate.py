@@ -460,6 +460,11 @@ class Plugin(Configurable):
     argv = List().tag(config=True)
 
 
+def test_a_text_that_takes_long_to_look_through_is_not_told() -> None:
+    long = "token" * told_settings.LONGEST
+    assert told_settings.tell(Plugin(argv=["a", long]))["Plugin"]["argv"] == ["a", "[redacted]"]
+
+
 def test_a_word_after_a_flag_of_secrets_is_not_told() -> None:
     words = ["--ip=x", "--password", "s3cret", "PGPASSWORD=s3cret", "--token", "'a s3cret'", "b"]
     assert told_settings.tell(Plugin(argv=words)) == {
