@@ -52,7 +52,7 @@ def test_build_arguments_come_from_the_settings(
     try:
         installation.compose("build", "orchestrator")
         assert _told(engine, image) == f"base={PROXY_IMAGE} index= cert= proxy="
-        index, proxy = "https://pypi.example/simple", "http://proxy.example:3128"
+        index, proxy = "https://packages.example/python", "http://proxy.example:3128"
         installation.change(PIP_INDEX_URL=index, HTTP_PROXY=proxy)
         installation.compose("build", "orchestrator")
         assert _told(engine, image) == f"base={PROXY_IMAGE} index={index} cert= proxy={proxy}"
