@@ -14,16 +14,6 @@ from tmpnb.log_lines import JsonFormatter, TextFormatter
 from tmpnb.logs import RedactingFormatter
 
 TEXT, JSON = "text", "json"
-TORNADOS = (
-    "logging",
-    "log_to_stderr",
-    "log_file_prefix",
-    "log_file_max_size",
-    "log_file_num_backups",
-    "log_rotate_mode",
-    "log_rotate_when",
-    "log_rotate_interval",
-)
 
 
 class LogSettings(Configurable):
@@ -57,7 +47,8 @@ class LogSettings(Configurable):
 
     def set_up_logs(self) -> None:
         """Log as the settings say from now on."""
-        configure(self.log_format, **{name: getattr(self, name) for name in TORNADOS})
+        names = LogSettings.class_own_traits(config=True).keys() - {"log_format"}  # as Tornado's
+        configure(self.log_format, **{name: getattr(self, name) for name in names})
         self.log.propagate = True  # to what was just set up, which traitlets keeps it from
 
 
@@ -77,7 +68,7 @@ def configure(log_format: str = TEXT, **options: object) -> None:
 
     Args:
         log_format: `text` or `json`.
-        options: Those of `TORNADOS`.
+        options: Those of Tornado: `logging`, `log_to_stderr`, `log_file_prefix` and the like.
     """
     enable_pretty_logging(SimpleNamespace(**options))
     root = logging.getLogger()
