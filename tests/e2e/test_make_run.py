@@ -100,6 +100,8 @@ async def meet_the_welcome(browser: Browser, url: str) -> None:
         for said in ("How long it lasts.", "Keep your work."):
             await expect(notebook).to_contain_text(said)
         await expect(notebook.locator(".jp-Cell")).to_have_count(4)
+        idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+        await expect(idle.first).to_be_attached()  # Jupyter drops what is run before
         await notebook.locator(".jp-CodeCell .cm-content").click()
         await page.keyboard.press("Control+Enter")
         plot = notebook.locator(".jp-OutputArea-output :is(img, svg)").first
