@@ -14,15 +14,15 @@ REMEMBERED = 10_000  # servers whose end is kept in memory; about 3 MB
 
 _WORDS = {
     StopReason.IDLE: "Nobody had used it for {idle}, so it was closed.",
-    StopReason.TOO_OLD: "It had reached the longest time for a notebook here, {age}.",
-    StopReason.BURNING: "It had kept a processor busy for long with nobody there, "
+    StopReason.TOO_OLD: "It had reached the time limit for notebooks here, {age}.",
+    StopReason.BURNING: "It had kept a processor busy for a long time with nobody there, "
     "so it was closed.",
-    StopReason.CLOSED: "It was stopped by the one who had it.",
+    StopReason.CLOSED: "Its user stopped it.",
     StopReason.STOPPED: "It was stopped by those who run the service.",
     StopReason.EXITED: "It ended by itself: it crashed, ran out of memory, or was shut down "
     "from inside.",
-    StopReason.UNROUTABLE: "The service could not make a way to it. The fault is not yours.",
-    StopReason.UNKNOWN: "The service had lost its record of it. The fault is not yours.",
+    StopReason.UNROUTABLE: "The service could not connect you to it. This was not your fault.",
+    StopReason.UNKNOWN: "The service lost track of it. This was not your fault.",
     StopReason.ABANDONED: "Nobody was there any more when it was handed over.",
     StopReason.SHUTDOWN: "The service was shut down by those who run it.",
 }

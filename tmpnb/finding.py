@@ -35,7 +35,7 @@ class Finding:
 
     def line(self) -> str:
         """Return it for people; more lines only with `detail`."""
-        mend = f"; mend: {self.mend}" if self.mend else ""
+        mend = f"; fix: {self.mend}" if self.mend else ""
         first = f"{self.level.value:<4} {self.topic:<{TOPIC_WIDTH}} {self.words}{mend}"
         return "\n".join([first, *(f"     | {line}" for line in self.detail)])
 

@@ -221,7 +221,7 @@ def check_arguments(arguments: Sequence[str], classes: Iterable[type[Configurabl
 
 def _check_name(name: str, known: Collection[str], given: set[str]) -> None:
     if name not in known:
-        raise ConfigError(f"unknown flag --{name}{_nearest(name, known)}")
+        raise ConfigError(f"unknown flag --{name}{_nearest(name, known, before='--')}")
     plain = name.replace("-", "_")
     trait = owners().get(plain, plain)
     if trait in given:
@@ -274,7 +274,7 @@ def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:
     }
     for section, values in config.items():
         if section not in traits:
-            raise ConfigError(f"unknown section c.{section}{_nearest(section, traits)}")
+            raise ConfigError(f"unknown section c.{section}{_nearest(section, traits, before='c.')}")
         for name in values:
             if name not in traits[section]:
                 near = _nearest(name, traits[section])
@@ -287,6 +287,6 @@ def in_words(message: str) -> str:
     return re.sub(trait, lambda found: f"--{spellings(found.group(1))[0]}", message)
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
+def _nearest(name: str, known: Collection[str], before: str = "") -> str:
     found = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {found[0]}?" if found else "; see tmpnb --help-all"
+    return f"; did you mean {before}{found[0]}?" if found else "; see tmpnb --help-all"

@@ -77,7 +77,7 @@ async def test_a_computation_ends_when_nobody_is_there_and_goes_on_while_somebod
         ended = "/".join(left.partition("?")[0].split("/")[3:5])
         said = await service.fetch(f"/{ended}/lab", headers=PERSON)
         assert said.code == 404
-        assert b"kept a processor busy for long with nobody there" in said.body
+        assert b"kept a processor busy for a long time with nobody there" in said.body
         kernels = json.loads((await ask(service.client, watched, "api/kernels")).body)
         assert [kernel["execution_state"] for kernel in kernels] == ["busy"]
         socket.close()

@@ -47,7 +47,7 @@ class Answer:
         """The one line that fails."""
         assert self.code == 1, self.text
         [line] = self.of("FAIL")
-        assert "; mend: " in line
+        assert "; fix: " in line
         return line
 
 
@@ -320,7 +320,7 @@ async def test_a_bad_image_is_told_what_is_bad(
     answer = await check(engine, command, seconds=6)
     assert answer.failure.startswith("FAIL start ")
     assert words in answer.failure
-    assert mend in answer.failure.partition("; mend: ")[2]
+    assert mend in answer.failure.partition("; fix: ")[2]
     assert len(answer.of("skip")) == 6
     assert "     | " in answer.text, "its last words, or that there are none"
 
@@ -373,7 +373,7 @@ async def test_what_a_server_reaches_is_tried_from_inside(
     answer = await run(*doctor(engine, tmp_path, "--network", "--seccomp=engine", *closed))
     assert answer.code == 0, answer.text
     [profile] = [line for line in answer.of("warn") if line.startswith("warn seccomp ")]
-    assert profile.endswith("; mend: --seccomp=tmpnb")
+    assert profile.endswith("; fix: --seccomp=tmpnb")
     # What the engine's own profile allows depends on its version.
     assert any("a server can open " in line for line in answer.lines), answer.text
     assert "ok   reach    another server is not reached from a server" in answer.lines

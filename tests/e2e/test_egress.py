@@ -609,7 +609,7 @@ async def test_doctor_tries_what_the_operator_names_from_inside_a_server(
     assert engine.client.networks(names=["tried"]) == [], "it removes what it has made"
     for place in outside:
         if egress == "all":
-            expected = f"warn reach    {place} is reached from a server; mend: --egress=none"
+            expected = f"warn reach    {place} is reached from a server; fix: --egress=none"
         else:
             expected = f"ok   reach    {place} is not reached from a server"
         assert expected in answer.lines, answer.text
@@ -638,13 +638,13 @@ async def test_with_the_internet_alone_doctor_tries_each_closed_range_by_itself(
 WEAK = ("--seccomp=engine", "--proxy-ip=0.0.0.0", "--pool-size=60")
 MENDED = ("--disk-limit=64m", "--seccomp=tmpnb", "--subdomains=notebooks.example", "--pool-size=60")
 WEAKNESSES = {  # how the line begins, and how it ends
-    "warn seccomp  servers have Docker's own profile": "; mend: --seccomp=tmpnb",
-    "warn bounds   neither disk nor inodes are bounded": "; mend: --disk-limit=256m",
+    "warn seccomp  servers have Docker's own profile": "; fix: --seccomp=tmpnb",
+    "warn bounds   neither disk nor inodes are bounded": "; fix: --disk-limit=256m",
     "warn tables   nothing keeps one server from filling": (
-        "; mend: tmpnb firewall --apply, as root on the engine's machine"
+        "; fix: tmpnb firewall --apply, as root on the engine's machine"
     ),
     "warn origin   the service is public": (
-        "; mend: give each server a host name of its own with --subdomains=DOMAIN"
+        "; fix: give each server a host name of its own with --subdomains=DOMAIN"
         " (docs/subdomains.md)"
     ),
 }

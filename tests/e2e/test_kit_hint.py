@@ -149,7 +149,7 @@ async def test_two_warnings_before_an_idle_notebook_ends(browser: Browser, lab: 
     await pass_time(page, lab, HOUR - 11 * MINUTE)
     await expect(keep).to_be_hidden()
     await pass_time(page, lab, MINUTE)
-    await expect(hint(page).get_by_role("status")).to_contain_text("Nothing has happened here")
+    await expect(hint(page).get_by_role("status")).to_contain_text("has been idle for a while")
     await expect(hint(page).get_by_role("status")).to_contain_text("Unless you use it")
     await expect(hint(page)).to_contain_text("10 minutes left")
     files = hint(page).get_by_role("link", name="Download my files")
@@ -209,7 +209,7 @@ async def test_the_end_is_told_when_it_is_certain(
         await pass_time(page, lab, 2)
     assert len(lab.asked) == 1 + questions
     await expect(hint(page).get_by_role("status")).to_contain_text("This notebook has ended")
-    again = hint(page).get_by_role("link", name="Start again, or rescue what is here")
+    again = hint(page).get_by_role("link", name="Start a new one, or rescue what is here")
     await expect(again).to_have_attribute("href", f"{BASE}{QUERY}")
     lab.ended = None  # reopened at the same address
     await pass_time(page, lab, MINUTE)

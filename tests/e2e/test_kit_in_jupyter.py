@@ -106,7 +106,7 @@ async def test_open_pages_of_ended_notebooks_fall_silent_and_say_so(browser: Bro
         assert len(asked) < FEWER_THAN, asked
         for view in views[:2]:
             await view.page.clock.resume()
-            dialog = view.page.locator(".jp-Dialog", has_text="stopped by the one who had it")
+            dialog = view.page.locator(".jp-Dialog", has_text="Its user stopped it")
             if await dialog.count():  # Jupyter has tried to save by itself
                 await dialog.get_by_role("button", name="Close").click(timeout=WAIT)
             await view.write("# work that shall not be lost in silence")
@@ -189,7 +189,7 @@ async def test_log_out_leads_to_the_page_beside_it_and_shut_down_to_the_end(
         await again.page.locator(".jp-Dialog").get_by_role("button", name="Stop It").click()
         heading = again.page.get_by_role("heading", level=1)
         await expect(heading).to_contain_text("notebook", timeout=WAIT)
-        await expect(again.page.locator("main")).to_contain_text("stopped by the one who had it")
+        await expect(again.page.locator("main")).to_contain_text("Its user stopped it")
         await view.taken.until_gone()
 
 

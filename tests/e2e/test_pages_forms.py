@@ -76,7 +76,7 @@ async def test_the_fragment_gets_through_the_question(browser: Browser, running:
     had = await arrived(page)
     await page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.9"})  # on the move
     await page.goto(url + LINK)
-    await page.get_by_role("button", name="Go on with it").click()
+    await page.get_by_role("button", name="Continue with it").click()
     assert await arrived(page) == had
 
 

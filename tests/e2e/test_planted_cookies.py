@@ -148,12 +148,12 @@ async def test_going_on_works_without_javascript_and_in_a_frame(
     inside = page.frame_locator("iframe")
     await expect(inside.get_by_role("heading")).to_have_text(QUESTION)
     async with page.expect_event("framenavigated", lambda f: "/user/" in f.url):
-        await inside.get_by_role("button", name="Go on with it").click()
+        await inside.get_by_role("button", name="Continue with it").click()
     assert server in page.frames[1].url
     await context.clear_cookies()
     await plant(page, base, f"tmpnb-visitor={value}; Path=/spawn")
     await page.goto(f"{base}/spawn")
-    await page.get_by_role("button", name="Go on with it").click()
+    await page.get_by_role("button", name="Continue with it").click()
     await page.wait_for_url("**/user/**")
     assert server in page.url
     await page.goto(f"{base}/spawn")
@@ -203,7 +203,7 @@ async def test_a_page_of_a_notebook_cannot_lay_the_question_under_a_button(
             await expect(frame.get_by_role("link", name="Open in a new tab")).to_be_visible()
         else:
             await wait_until(lambda: refused == ["net::ERR_BLOCKED_BY_RESPONSE"])
-        assert await frame.get_by_role("button", name="Go on with it").count() == 0
+        assert await frame.get_by_role("button", name="Continue with it").count() == 0
         assert server not in page.frames[1].url
         assert running.taken == 1
 
@@ -225,11 +225,11 @@ async def test_an_old_question_takes_no_notebook_from_its_visitor(
     await other.get_by_role("button", name="Start fresh").click()
     await other.wait_for_url("**/user/**")
     mine = other.url.partition("lab")[0]
-    await old.get_by_role("button", name="Go on with it").click()
+    await old.get_by_role("button", name="Continue with it").click()
     await expect(old.get_by_role("heading")).to_have_text("Is any of these yours?")
     addresses = await old.locator("code").all_inner_texts()
     assert f"{base}/user/{addresses[0]}/" == mine
-    await old.get_by_role("button", name="Go on with it").first.click()
+    await old.get_by_role("button", name="Continue with it").first.click()
     await old.wait_for_url("**/user/**")
     assert old.url.startswith(mine)
     assert server not in old.url

@@ -101,7 +101,7 @@ async def test_visitor_works_at_the_host_of_the_server_and_is_told_there_when_it
         assert list(await service.routes()) == ["/"]
         await page.goto(notebook)
         await expect(page.get_by_role("heading", level=1)).to_have_text("This notebook has ended")
-        await expect(page.locator("main")).to_contain_text("It was stopped by the one who had it.")
+        await expect(page.locator("main")).to_contain_text("Its user stopped it.")
         await service.until_ready(1)  # which makes place
         await page.get_by_role("button", name="Reopen at the same address").click()
         await page.wait_for_url(f"{origin}/user/**", timeout=WAIT)

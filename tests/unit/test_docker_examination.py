@@ -105,7 +105,7 @@ async def test_an_old_engine_and_its_own_profile_are_named_with_the_fix(docker: 
         named, ("Docker 19.03.15", "runc 1.0.0-rc93", "own profile"), strict=True
     ):
         assert what in line
-        assert "; mend: " in line
+        assert "; fix: " in line
         assert "\n" not in line
 
 

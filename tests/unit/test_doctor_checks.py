@@ -82,7 +82,7 @@ async def test_an_error_is_a_finding() -> None:
 
     made, lines = report()
     await made.collect("all", checks(), 5)
-    assert lines[1:] == ["FAIL all      --this is wrong; mend: do that"]
+    assert lines[1:] == ["FAIL all      --this is wrong; fix: do that"]
     assert made.failed
 
 

@@ -59,7 +59,7 @@ def test_watches_are_told_with_the_mend(
     [
         (4_194_304, 63_000, Level.OK, "10 servers of 1024 processes may have 10240"),
         (10_240, 63_000, Level.WARN, "sysctl -w kernel.pid_max=20480"),
-        (32_768, 9_000, Level.WARN, "the machine 9000; mend: sysctl -w kernel.threads-max=20480"),
+        (32_768, 9_000, Level.WARN, "the machine 9000; fix: sysctl -w kernel.threads-max=20480"),
         (None, 9_000, Level.SKIP, "unknown"),
         (32_768, None, Level.SKIP, "unknown"),
     ],

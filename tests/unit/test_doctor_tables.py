@@ -72,7 +72,7 @@ def test_networks_that_are_too_large_are_named() -> None:
     lines = [f.line() for one in (LARGE, other, in_six) if (f := network_finding(one, 10, 1024))]
     assert "leave --docker-network out" in lines[0]
     assert "docker network rm lan" in lines[1]
-    assert "which holds 1024; mend: leave IPv6 off" in lines[2]
+    assert "which holds 1024; fix: leave IPv6 off" in lines[2]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_servers_with_two_cards_are_named_with_what_helps(
     lines = [finding.line() for finding in found if finding]
     assert lines == (warned and "runsc" not in runtime) * [
         "warn tables   a server that names its network card, as it has two, can fill the machine's"
-        " table of neighbours for seconds; mend: --runtime=runsc, or --egress=none"
+        " table of neighbours for seconds; fix: --runtime=runsc, or --egress=none"
     ]
 
 

@@ -28,7 +28,7 @@ TABLE = """\
         (ok("engine", "Docker 20.10"), "ok   engine   Docker 20.10"),
         (skip("page", "needs a server"), "skip page     needs a server"),
         (warn("memory", "little"), "warn memory   little"),
-        (fail("ports", "in use", "stop it"), "FAIL ports    in use; mend: stop it"),
+        (fail("ports", "in use", "stop it"), "FAIL ports    in use; fix: stop it"),
     ],
 )
 def test_a_finding_is_one_line(finding: Finding, line: str) -> None:

@@ -155,7 +155,7 @@ def test_shortcuts_set_what_they_stand_for() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--pool-szie=3"], "unknown flag --pool-szie; did you mean pool-size?"),
+        (["--pool-szie=3"], "unknown flag --pool-szie; did you mean --pool-size?"),
         (["--mem-limt=1g"], "unknown flag --mem-limt; did you mean mem-limit?"),
         (["--DockerSpawner.imag=x"], "unknown flag --DockerSpawner.imag; did you mean"),
         (["--xyzzy"], "unknown flag --xyzzy; see tmpnb --help-all"),

@@ -189,13 +189,13 @@ class TestPage:
         fetch, owner = running.public(), await owner_in(running)
         answer = await owner.post(fetch, do="stop")
         assert answer.code == 404
-        assert b"stopped by the one who had it" in answer.body
+        assert b"Its user stopped it" in answer.body
         assert owner.server.reason is StopReason.CLOSED
         await running.world.until_gone(owner.server.id)
         for path in (owner.path, f"/user/{owner.server.id}/lab"):
             gone = await fetch(path, headers=PERSON | owner.cookie)
             assert gone.code == 404
-            assert b"stopped by the one who had it" in gone.body
+            assert b"Its user stopped it" in gone.body
             assert b"Reopen" in gone.body
 
     @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ class TestFiles:
         running.world.orchestrator.claims.close(owner.server)
         answer = await owner.post(fetch, "/files.zip")
         assert answer.code == 404
-        assert b"stopped by the one who had it" in answer.body
+        assert b"Its user stopped it" in answer.body
 
     async def test_too_many_at_once_are_refused(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)
@@ -412,7 +412,7 @@ class TestEnd:
         assert told["error"]["code"] == "server_ended"
         assert told["error"]["reason"] == "too_old"
         assert told["error"]["ended_at"] == pytest.approx(running.world.clock(), abs=10)
-        assert "It had reached the longest time" in told["message"]
+        assert "It had reached the time limit" in told["message"]
 
     async def test_a_crash_is_called_one(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)

@@ -80,7 +80,7 @@ class Unready(FakeSpawner):
 
 async def test_without_an_engine_all_is_skipped(build: Build) -> None:
     findings = await found(build(Unready()))
-    assert findings["setup"].line() == "FAIL setup    no engine; mend: start it"
+    assert findings["setup"].line() == "FAIL setup    no engine; fix: start it"
     assert {f.level for t, f in findings.items() if t != "setup"} == {Level.SKIP}
     assert set(findings) == {"setup", "start", *verify.TOPICS}
 

@@ -178,5 +178,5 @@ def test_a_network_that_leads_nowhere_is_told_with_what_helps() -> None:
     assert found is not None
     assert found.line() == (
         "warn tables   a server that names its network card, as no route leads out of tmpnb-closed,"
-        " can fill the machine's table of neighbours for seconds; mend: --runtime=runsc"
+        " can fill the machine's table of neighbours for seconds; fix: --runtime=runsc"
     )

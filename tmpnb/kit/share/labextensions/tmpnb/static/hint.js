@@ -62,7 +62,7 @@ export class Hint {
     this.#calm = link('', notebook.session);
     this.#files = link('Download my files', `${notebook.session}#download`);
     this.#more = link('More', notebook.session);
-    this.#again = link('Start again, or rescue what is here', notebook.address);
+    this.#again = link('Start a new one, or rescue what is here', notebook.address);
     const close = make('button', { type: 'button', className: 'close', ariaLabel: 'Close' }, '×');
     const root = this.#host.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [style];
@@ -104,7 +104,7 @@ export class Hint {
     const { at, keepable } = this.#life.end();
     const closes = `closes at ${time(this.#life, at)}`;
     if (!keepable) return `This notebook ${closes}, and its files with it.`;
-    return `Nothing has happened here for a while. Unless you use it, this notebook ${closes}, and its files with it.`;
+    return `This notebook has been idle for a while. Unless you use it, it ${closes}, and its files with it.`;
   }
 
   #enter(now) {
