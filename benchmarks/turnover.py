@@ -121,7 +121,7 @@ class Turnover:
         orchestrator, pool = self._orchestrator, self._orchestrator.pool
         await self._until(lambda: pool.stats().available == pool.capacity)
         if number % 10 == 0:
-            self.gone += orchestrator.drain()
+            self.gone += orchestrator.rollout.drain()
             await self._until(lambda: not any(s.drained for s in pool.servers.values()))
         await asyncio.gather(*(orchestrator.claims.claim() for _ in range(pool.stats().available)))
         claimed = [s.id for s in pool.servers.values() if s.phase is Phase.CLAIMED]

@@ -274,7 +274,9 @@ def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:
     }
     for section, values in config.items():
         if section not in traits:
-            raise ConfigError(f"unknown section c.{section}{_nearest(section, traits, before='c.')}")
+            raise ConfigError(
+                f"unknown section c.{section}{_nearest(section, traits, before='c.')}"
+            )
         for name in values:
             if name not in traits[section]:
                 near = _nearest(name, traits[section])

@@ -119,8 +119,13 @@ class Orchestrator:
             changed=self._changed,
             came_up=self._came_up,
         )
-        self._rollout = Rollout(
-            spawner=spawner, pool=self.pool, fleet=self._fleet, new_id=self._timing.new_id
+        self.rollout = Rollout(
+            spawner=spawner,
+            pool=self.pool,
+            fleet=self._fleet,
+            tasks=self._tasks,
+            new_id=self._timing.new_id,
+            wake=self.wake,
         )
         self.claims = Claims(
             pool=self.pool,
@@ -162,7 +167,7 @@ class Orchestrator:
     @property
     def image(self) -> str:
         """The image that new servers are started from; empty where engines have none."""
-        return self._rollout.image
+        return self.rollout.image
 
     @property
     def name(self) -> str:
@@ -195,31 +200,6 @@ class Orchestrator:
     def is_id(self, text: str) -> bool:
         """Whether a text has the form of the ids that are made here, no more and no less."""
         return self._timing.is_id(text)
-
-    def drain(self) -> int:
-        """Replace every unclaimed server by a new one, a few at a time; return how many.
-
-        There are never fewer than `min_ready` ready ones while there is room. A drained
-        one is handed out only to a visitor who would get none otherwise.
-        """
-        count = self._rollout.drain()
-        self.wake()
-        return count
-
-    async def roll_to(self, image: str) -> int:
-        """Replace every unclaimed server by one of another image; return how many will be.
-
-        The image is tried first with one server. If that does not become ready, nothing
-        changes.
-
-        Raises:
-            RolloutRefusedError: Another image is being tried, or there is no room to try one.
-            ImageFailedError: It cannot be had, or its server did not become ready.
-        """
-        await self._rollout.to(image)
-        count = self._rollout.drain(keep=image)
-        self.wake()
-        return count
 
     def cull(self) -> None:
         """Ask servers whether they are in use, and end idle ones in passes that follow.

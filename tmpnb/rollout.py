@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tmpnb.errors import (
     ConfigError,
@@ -16,8 +17,22 @@ from tmpnb.fleet import Fleet
 from tmpnb.pool import Pool
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
+from tmpnb.tasks import Tasks
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The latest rollout, where the pool stayed as it was.
+
+    Attributes:
+        image: Which could not be used.
+        why: In words for the operator.
+    """
+
+    image: str
+    why: str
 
 
 class Rollout:
@@ -25,45 +40,50 @@ class Rollout:
 
     Attributes:
         image: It; empty where engines have no images.
+        trying: Another one while it is being tried; empty otherwise.
+        failure: Of the latest rollout; None if it succeeded, or is under way.
     """
 
     def __init__(
-        self, *, spawner: Spawner, pool: Pool, fleet: Fleet, new_id: Callable[[], str]
+        self,
+        *,
+        spawner: Spawner,
+        pool: Pool,
+        fleet: Fleet,
+        tasks: Tasks,
+        new_id: Callable[[], str],
+        wake: Callable[[], None],
     ) -> None:
         self.image = spawner.image
+        self.trying = ""
+        self.failure: Failure | None = None
         self._spawner, self._pool, self._fleet = spawner, pool, fleet
-        self._new_id = new_id
-        self._trying = ""
+        self._tasks, self._new_id, self._wake = tasks, new_id, wake
 
-    async def to(self, image: str) -> None:
-        """Start new servers from `image` from now on, if the first of them becomes ready.
+    async def to(self, image: str) -> int:
+        """Replace every unclaimed server by one of another image; return how many will be.
 
-        Nothing changes for the pool if it does not. The image of the command line counts
-        again after a restart.
+        The image is tried first with one server. If that does not become ready, nothing
+        changes. The image of the command line counts again after a restart.
 
         Raises:
             RolloutRefusedError: Another image is being tried, or there is no room to try one.
             ImageFailedError: It cannot be had, or its server did not become ready.
         """
-        if self._trying:
-            raise RolloutRefusedError(f"the image {self._trying} is being tried; wait for that")
-        self._trying = image
-        try:
-            await self._try(image)
-        except NoPlaceError as error:
-            log.warning("rollout refused image=%s: %s", image, error)
-            raise RolloutRefusedError(f"there is no room to try an image: {error}") from error
-        except (ConfigError, SpawnerError) as error:
-            log.warning("rollout refused image=%s: %s", image, error)
-            stays = f"; the pool stays on {self.image}" if self.image else ""
-            raise ImageFailedError(f"{error}{stays}") from error
-        finally:
-            self._trying = ""
-        log.info("rollout from=%s to=%s", self.image, image)
-        self.image = image
+        self._begin(image)
+        return await self._go(image)
+
+    def start(self, image: str) -> None:
+        """Do the same in the background; `trying`, `image` and `failure` tell how it goes.
+
+        Raises:
+            RolloutRefusedError: Another image is being tried.
+        """
+        self._begin(image)
+        self._tasks.spawn(self._in_background(image), f"rollout to {image}")
 
     def drain(self, keep: str | None = None) -> int:
-        """Mark the unclaimed servers as to be replaced, a few at a time; return how many.
+        """Replace every unclaimed server by a new one, a few at a time; return how many.
 
         Args:
             keep: Servers of this image are left out.
@@ -72,7 +92,38 @@ class Rollout:
         marked = [s for s in unclaimed if s.image != keep or keep is None]
         for server in marked:
             server.drained = True
+        self._wake()
         return len(marked)
+
+    def _begin(self, image: str) -> None:
+        if self.trying:
+            raise RolloutRefusedError(f"the image {self.trying} is being tried; wait for that")
+        self.trying, self.failure = image, None
+
+    async def _go(self, image: str) -> int:
+        try:
+            await self._prove(image)
+        except (RolloutRefusedError, ImageFailedError) as error:
+            log.warning("rollout refused image=%s: %s", image, error)
+            self.failure = Failure(image, str(error))
+            raise
+        finally:
+            self.trying = ""
+        log.info("rollout from=%s to=%s", self.image, image)
+        self.image = image
+        return self.drain(keep=image)
+
+    async def _in_background(self, image: str) -> None:
+        await self._go(image)
+
+    async def _prove(self, image: str) -> None:
+        try:
+            await self._try(image)
+        except NoPlaceError as error:
+            raise RolloutRefusedError(f"there is no room to try an image: {error}") from error
+        except (ConfigError, SpawnerError) as error:
+            stays = f"; the pool stays on {self.image}" if self.image else ""
+            raise ImageFailedError(f"{error}{stays}") from error
 
     async def _try(self, image: str) -> None:
         await self._spawner.prepare(image)

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import pytest
 from e2e.browser import axe_violations, scrolls_sideways
-from harness import gate_of
+from harness import gate_of, wait_until
 from playwright.async_api import Browser, expect
 from requirements import ROOT
 from running_site import Running
@@ -42,6 +42,7 @@ class AdminSite:
     async def _start(self) -> None:
         self.running = running = Running(4, self._stack)
         await running.start()
+        running.world.orchestrator.rollout.image = "my/notebook:2"
         self.bans = Bans()
         gate = gate_of(running.world.orchestrator, banned=self.bans)
         operating = Operating(self.bans)
@@ -91,6 +92,11 @@ async def test_all_is_done_without_scripts(browser: Browser, site: AdminSite) ->
     await expect(page.get_by_label("Announcement").first).to_contain_text("Down on Friday.")
     await page.get_by_role("button", name="Replace all unclaimed servers").click()
     await expect(page.get_by_role("status")).to_contain_text("are being replaced")
+
+    await page.get_by_label("Another image").fill("my/notebook:3")
+    await page.get_by_role("button", name="Use it").click()
+    await expect(page.get_by_role("status")).to_contain_text("to try it")
+    await wait_until(lambda: world.orchestrator.image == "my/notebook:3")
     await page.reload()  # sends no form again
     await context.close()
 

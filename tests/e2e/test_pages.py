@@ -52,22 +52,19 @@ async def test_page_is_accessible_fits_and_stays_at_home(
 ) -> None:
     if "retry_after" in site.pages[name]:
         site.pages[name]["retry_after"] = 3600  # seconds: the scripts do not act meanwhile
+    context = await browser.new_context(reduced_motion="reduce")
+    seen = watch(context)
+    page = await context.new_page()
+    await page.goto(f"{site.url}/{name}")
     for scheme, (width, height) in LOOKS:
-        context = await browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=scheme,
-            reduced_motion="reduce",
-        )
-        seen = watch(context)
-        page = await context.new_page()
-        await page.goto(f"{site.url}/{name}")
+        await page.emulate_media(color_scheme=scheme)
+        await page.set_viewport_size({"width": width, "height": height})
         assert await axe_violations(page) == [], f"{scheme} at {width} px"
         assert not await scrolls_sideways(page), f"{scheme} at {width} px"
-        assert seen.foreign(site.url) == []
-        own_status = [c for c in seen.complaints if "Failed to load resource" in c]
-        assert len(own_status) == (site.pages[name]["status"] >= 400)
-        assert [c for c in seen.complaints if c not in own_status] == []
-        await context.close()
+    assert seen.foreign(site.url) == []
+    own_status = [c for c in seen.complaints if "Failed to load resource" in c]
+    assert len(own_status) == (site.pages[name]["status"] >= 400)
+    assert [c for c in seen.complaints if c not in own_status] == []
 
 
 @pytest.mark.browser
@@ -166,13 +163,11 @@ async def test_titles_say_what_the_headings_say(
     site.pages["stopping"] = {**site.pages["ended"], "farewell": stopping, "template": "ended"}
     site.pages["reading"] = {**site.pages["terms"], "agree": "", "template": "terms"}
     site.pages["starting"] = {**site.pages["full"], "starting": 2, "template": "full"}
+    page = await browser.new_page(java_script_enabled=scripts)
     for name in (*PAGES, "stopping", "reading", "starting"):
-        context = await browser.new_context(java_script_enabled=scripts)
-        page = await context.new_page()
         await page.goto(f"{site.url}/{name}")
         said = await page.locator("h1").text_content()
         await expect(page).to_have_title(heading(said or "?"))
-        await context.close()
 
 
 @pytest.mark.browser

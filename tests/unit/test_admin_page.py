@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from harness import KEY, FakeClock, gate_of
+from harness import KEY, FakeClock, gate_of, wait_until
 from running_site import HTML, Running
 from tornado.httpclient import HTTPResponse
 
@@ -19,6 +19,7 @@ from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.cors import cors
 from tmpnb.gate import MOST_TRIES
 from tmpnb.operating import Operating
+from tmpnb.rollout import Failure
 from tmpnb.server import Phase
 from tmpnb.tokens import TokenMaker
 
@@ -284,6 +285,26 @@ async def test_the_page_says_nothing_of_what_there_is_not() -> None:
         bans = Bans(Banned("192.0.2.0/24"))
         browser = Browser(running, operating=Operating(bans))
         assert b"1 in <code>--banned-networks</code>" in (await browser.open()).body
+
+
+async def test_another_image_is_asked_for_in_the_page_which_says_what_became_of_it() -> None:
+    async with AsyncExitStack() as stack:
+        running = await started(stack)
+        rollout, browser = running.world.orchestrator.rollout, Browser(running)
+        assert b"Another image" not in (await browser.open()).body, "this engine has none"
+        rollout.image = "good:1"
+        assert b"started from <code>good:1</code>" in (await browser.open()).body
+        assert said(await browser.post(do="roll", image="good:2")) == "trying"
+        await wait_until(lambda: rollout.image == "good:2")
+        rollout.trying = "good:3"
+        assert b"One of <code>good:3</code> is being tried" in (await browser.open()).body
+        assert said(await browser.post(do="roll", image="good:4")) == "busy"
+        rollout.trying, rollout.failure = "", Failure("bad:1", "<it> ended")
+        page = (await browser.open("/admin/?said=busy")).body
+        assert b"<code>bad:1</code> cannot be used: &lt;it&gt; ended" in page
+        for name in ("", "-x", "a b", "x" * 300):
+            assert said(await browser.post(do="roll", image=name)) == "image"
+        assert rollout.image == "good:2"
 
 
 async def test_a_planted_cookie_hides_none_and_opens_nothing() -> None:

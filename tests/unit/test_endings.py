@@ -60,7 +60,7 @@ def test_only_the_latest_are_kept() -> None:
     ("reason", "words"),
     [
         (StopReason.IDLE, "Nobody had used it for 60 minutes"),
-        (StopReason.TOO_OLD, "longest time for a notebook here, 4 hours"),
+        (StopReason.TOO_OLD, "time limit for notebooks here, 4 hours"),
         (StopReason.BURNING, "kept a processor busy for a long time with nobody there"),
         (StopReason.STOPPED, "stopped by those who run the service"),
         (StopReason.CLOSED, "Its user stopped it"),

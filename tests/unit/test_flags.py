@@ -156,11 +156,11 @@ def test_shortcuts_set_what_they_stand_for() -> None:
     ("arguments", "message"),
     [
         (["--pool-szie=3"], "unknown flag --pool-szie; did you mean --pool-size?"),
-        (["--mem-limt=1g"], "unknown flag --mem-limt; did you mean mem-limit?"),
+        (["--mem-limt=1g"], "unknown flag --mem-limt; did you mean --mem-limit?"),
         (["--DockerSpawner.imag=x"], "unknown flag --DockerSpawner.imag; did you mean"),
         (["--xyzzy"], "unknown flag --xyzzy; see tmpnb --help-all"),
         (["--"], "unknown flag --; see tmpnb --help-all"),
-        (["--Port=1"], "unknown flag --Port; did you mean port?"),
+        (["--Port=1"], "unknown flag --Port; did you mean --port?"),
         (["serve"], "unexpected argument 'serve'; flags begin with --"),
         (["-p", "80"], "unexpected argument '-p'; flags begin with --"),
         (["--port", "80", "81"], "unexpected argument '81'; flags begin with --"),
@@ -214,7 +214,7 @@ def test_right_arguments_pass(arguments: list[str]) -> None:
     ("section", "name", "message"),
     [
         ("Tmpnb", "pool_szie", "unknown setting c.Tmpnb.pool_szie; did you mean pool_size?"),
-        ("Tmpbn", "port", "unknown section c.Tmpbn; did you mean Tmpnb?"),
+        ("Tmpbn", "port", "unknown section c.Tmpbn; did you mean c.Tmpnb?"),
         ("DockerSpawner", "xyzzy", "unknown setting c.DockerSpawner.xyzzy; see tmpnb --help-all"),
     ],
 )

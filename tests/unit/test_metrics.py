@@ -235,7 +235,7 @@ class History:
             self.world.kill(self.chance.choice(servers))
 
     async def drain(self) -> None:
-        self.world.orchestrator.drain()
+        self.world.orchestrator.rollout.drain()
 
     async def breaks(self) -> None:
         self.world.proxy.failure = ProxyError("down")

@@ -604,7 +604,7 @@ async def test_nobody_waits_without_end_for_a_place(
                 await world.orchestrator.claims.claim_as("oldoldold")
         else:
             with pytest.raises(RolloutRefusedError, match="no room to try an image"):
-                await world.orchestrator.roll_to("good:2")
+                await world.orchestrator.rollout.to("good:2")
             assert world.orchestrator.image == "good:1"
         assert "start" not in world.orchestrator.health.problems, "no fault of an image"
         spawner.holds.set()

@@ -47,7 +47,7 @@ async def test_drain_goes_on_until_all_unclaimed_ones_are_new() -> None:
         server = await world.orchestrator.claims.claim()
         await world.until_ready(3)
         old = {s.id for s in world.servers(Phase.READY)}
-        assert world.orchestrator.drain() == 3
+        assert world.orchestrator.rollout.drain() == 3
         await wait_until(lambda: not old & world.instances())
         await world.until_ready(3)
         assert server.phase is Phase.CLAIMED
@@ -59,7 +59,7 @@ async def test_drain_never_leaves_fewer_ready_than_min_ready_while_there_is_room
         await world.until_ready(4)
         old = {s.id for s in world.servers(Phase.READY)}
         fewest = 4
-        world.orchestrator.drain()
+        world.orchestrator.rollout.drain()
 
         def replaced() -> bool:
             nonlocal fewest
@@ -76,7 +76,7 @@ async def test_drain_stops_few_when_new_ones_do_not_start() -> None:
     async with World(4, spawner=spawner).running() as world:
         await world.until_ready(4)
         spawner.hold = asyncio.Event()
-        world.orchestrator.drain()
+        world.orchestrator.rollout.drain()
         await wait_until(lambda: world.servers(Phase.STARTING))
         last = world.orchestrator.health.last_pass
         await wait_until(lambda: world.orchestrator.health.last_pass != last)
@@ -116,7 +116,7 @@ async def test_old_unclaimed_servers_are_rotated_and_claimed_ones_stay() -> None
 async def test_another_image_replaces_the_old_one_after_it_has_proved_itself() -> None:
     async with World(4, spawner=Images()).running() as world:
         await world.until_ready(4)
-        assert await world.orchestrator.roll_to("good:2") == 3
+        assert await world.orchestrator.rollout.to("good:2") == 3
         assert world.orchestrator.image == "good:2"
         await wait_until(lambda: images(world) == ["good:2"] * 4)
 
@@ -136,7 +136,7 @@ async def test_image_that_fails_changes_nothing(image: str, words: str) -> None:
         await world.until_ready(2)
         before = set(world.instances())
         with pytest.raises(ImageFailedError, match="stays on good:1") as failure:
-            await world.orchestrator.roll_to(image)
+            await world.orchestrator.rollout.to(image)
         assert words in str(failure.value)
         assert world.orchestrator.image == "good:1"
         assert "start" not in world.orchestrator.health.problems
@@ -152,13 +152,31 @@ async def test_one_image_is_tried_at_a_time() -> None:
     async with World(3, spawner=spawner).running() as world:
         await world.until_ready(3)
         spawner.hold = asyncio.Event()
-        first = asyncio.create_task(world.orchestrator.roll_to("good:2"))
+        first = asyncio.create_task(world.orchestrator.rollout.to("good:2"))
         await wait_until(lambda: world.servers(Phase.STARTING))
         with pytest.raises(RolloutRefusedError, match="good:2 is being tried"):
-            await world.orchestrator.roll_to("good:3")
+            await world.orchestrator.rollout.to("good:3")
         spawner.hold.set()
         assert await first == 2
-        assert await world.orchestrator.roll_to("good:3") == 2
+        assert await world.orchestrator.rollout.to("good:3") == 2
+
+
+async def test_a_rollout_in_the_background_tells_how_it_goes() -> None:
+    spawner = Images()
+    async with World(3, spawner=spawner).running() as world:
+        await world.until_ready(3)
+        rollout = world.orchestrator.rollout
+        rollout.start("broken:1")
+        with pytest.raises(RolloutRefusedError, match="broken:1 is being tried"):
+            rollout.start("good:2")
+        assert rollout.trying == "broken:1"
+        await wait_until(lambda: not rollout.trying)
+        assert rollout.failure
+        assert rollout.failure.image == "broken:1"
+        assert "the pool stays on good:1" in rollout.failure.why
+        rollout.start("good:2")
+        assert rollout.failure is None
+        await wait_until(lambda: images(world) == ["good:2"] * 3)
 
 
 async def test_no_image_is_tried_at_the_cost_of_a_visitor() -> None:
@@ -166,5 +184,5 @@ async def test_no_image_is_tried_at_the_cost_of_a_visitor() -> None:
         await world.until_ready(2)
         taken = [await world.orchestrator.claims.claim() for _ in range(2)]
         with pytest.raises(RolloutRefusedError, match="every place is taken by a visitor"):
-            await world.orchestrator.roll_to("good:2")
+            await world.orchestrator.rollout.to("good:2")
         assert all(server.phase is Phase.CLAIMED for server in taken)

@@ -15,8 +15,15 @@ from tmpnb import bans, cookie_names, origins, own_hosts, visit
 from tmpnb.admin_sessions import LONGEST, AdminSessions
 from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.cors import Cors
-from tmpnb.errors import BansFullError, ConfigError, ServerStartsError, TooManyTriesError
+from tmpnb.errors import (
+    BansFullError,
+    ConfigError,
+    RolloutRefusedError,
+    ServerStartsError,
+    TooManyTriesError,
+)
 from tmpnb.handlers.admin_api import status
+from tmpnb.handlers.api import is_image
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.operator import ANOTHER_NAME, count_wrong
 from tmpnb.markup import BadMarkupError, TooLongError
@@ -40,6 +47,7 @@ SAID: Mapping[str, str] = {
     "announced": "It is now shown above every page.",
     "silent": "Nothing is announced any more.",
     "drained": "All unclaimed servers are being replaced, a few at a time.",
+    "trying": "One server of that image is being started, to try it.",
     "out": "You are logged out.",
 }
 FAULTS: Mapping[str, str] = {
@@ -48,6 +56,8 @@ FAULTS: Mapping[str, str] = {
     "full": "Too many networks are banned here. Write them into a file of --banned-networks.",
     "long": f"That cannot be announced: it is longer than {LONGEST_NOTICE} characters.",
     "text": "That cannot be announced: it has a link that is not valid, or a control character.",
+    "image": "That is not the name of an image. Write name:tag.",
+    "busy": "Another image is being tried; wait for that.",
     "wrong": "That is not the token.",
     "tries": "That is not the token. Too many wrong ones have come; the log says from where.",
     "old": "The page was too old. Please try again.",
@@ -163,6 +173,7 @@ class AdminPageHandler(OperatorPageHandler):
             servers=[_in_words(row, roster.now) for row in rows[:SHOWN]],
             more=max(0, len(rows) - SHOWN),
             bans=[(bans.written(network), Moment(at)) for network, at in since.items()],
+            rollout=self.site.orchestrator.rollout,
             form=self.sessions.form_of(self.session),
             has_login=self.site.admin_token is not None,
             anonymize=anonymize,
@@ -249,8 +260,19 @@ def _announce(page: AdminPageHandler) -> str:
 
 
 def _drain(page: AdminPageHandler) -> str:
-    page.site.orchestrator.drain()
+    page.site.orchestrator.rollout.drain()
     return "drained"
+
+
+def _roll(page: AdminPageHandler) -> str:
+    image = page.get_body_argument("image", "")
+    if not is_image(image):
+        return "image"
+    try:
+        page.site.orchestrator.rollout.start(image)
+    except RolloutRefusedError:
+        return "busy"
+    return "trying"
 
 
 def _leave(page: AdminPageHandler) -> str:
@@ -265,6 +287,7 @@ ACTS: Mapping[str, Callable[[AdminPageHandler], str]] = {
     "unban": _unban,
     "announce": _announce,
     "drain": _drain,
+    "roll": _roll,
     "leave": _leave,
 }
 

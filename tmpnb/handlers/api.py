@@ -96,7 +96,7 @@ class PoolHandler(OperatorHandler):
 
         Visitors keep theirs, and ready servers stay ready until others are.
         """
-        self.write_json({"drained": self.site.orchestrator.drain()})
+        self.write_json({"drained": self.site.orchestrator.rollout.drain()})
 
     async def post(self) -> None:
         """Roll to another image, `{"image"}`: `{"image", "drained": n}` once it has proved itself.
@@ -105,8 +105,13 @@ class PoolHandler(OperatorHandler):
         409 with its last words, and the pool stays as it is.
         """
         image = _image(self.request.body)
-        drained = await self.site.orchestrator.roll_to(image)
+        drained = await self.site.orchestrator.rollout.to(image)
         self.write_json({"image": image, "drained": drained})
+
+
+def is_image(text: str) -> bool:
+    """Whether a text may be the name of an image."""
+    return _IMAGE.fullmatch(text) is not None
 
 
 def _image(body: bytes) -> str:
@@ -122,6 +127,6 @@ def _image(body: bytes) -> str:
     if not isinstance(asked, dict) or set(asked) != {"image"}:
         raise HTTPError(400, reason=f"The body must have the key image alone; send {EXAMPLE}")
     image = asked["image"]
-    if not isinstance(image, str) or not _IMAGE.fullmatch(image):
+    if not isinstance(image, str) or not is_image(image):
         raise HTTPError(400, reason=f"This is not the name of an image; send {EXAMPLE}")
     return image
