@@ -13,7 +13,7 @@ import pytest
 from e2e.browser import tell_failures
 from e2e.test_notebook import WAIT, local_service
 from e2e.test_session import Taken
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 VIEWS = {"lab": "/lab/tree/x.ipynb", "notebook": "/notebooks/x.ipynb", "tree": "/tree"}
 DOCUMENTS = [pytest.param(VIEWS[name], id=name) for name in ("lab", "notebook")]
@@ -67,6 +67,11 @@ async def open_view(context: BrowserContext, taken: Taken) -> Open:
         idle = opened.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
         await expect(idle.first).to_be_attached(timeout=WAIT)
     return opened
+
+
+async def press_ok(dialog: Locator) -> None:
+    """Do what a person does to read on."""
+    await dialog.get_by_role("button", name="Ok").click(timeout=WAIT)
 
 
 @asynccontextmanager
@@ -196,6 +201,8 @@ async def test_log_out_leads_to_the_page_beside_it_and_shut_down_to_the_end(
 async def test_rescued_notebook_is_told_of_and_takes_what_is_saved(browser: Browser) -> None:
     async with one(browser, VIEWS["notebook"]) as view:
         await view.write("# to be rescued")
+        failed = view.page.locator(".jp-Dialog", has_text="Error Starting Kernel")
+        await view.page.add_locator_handler(failed, press_ok)  # if Jupyter has just tried to
         await view.taken.end()
         hint = view.page.locator(view.hint)
         await expect(hint).to_contain_text("This notebook has ended", timeout=WAIT)
