@@ -41,18 +41,15 @@ expect.set_options(timeout=30_000)
 STEADY = Path(__file__).with_name("steady_chromium.py")
 
 
-def program() -> dict[str, Any]:
-    """Return how Playwright starts Chromium: undisturbed by containers that come and go."""
-    return {
-        "executable_path": STEADY,
-        "env": {**os.environ, "TMPNB_CHROMIUM": requirements.chromium()},
-    }
+def program(path: str) -> dict[str, Any]:
+    """Return how Playwright starts a browser: undisturbed by containers that come and go."""
+    return {"executable_path": STEADY, "env": {**os.environ, "TMPNB_CHROMIUM": path}}
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Run a Chromium with an empty profile, without a window."""
-    started = program()
+    started = program(requirements.headless_shell())
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(args=list(ARGS), **started)
         browser.on("context", tell_failures)

@@ -18,7 +18,7 @@ import pytest
 from e2e.browser import ARGS, Watch, program, tell_failures, watch
 from e2e.service import Service
 from playwright.async_api import BrowserContext, Frame, Page, async_playwright
-from requirements import missing
+from requirements import chromium, missing
 from support import evidence
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
@@ -259,7 +259,7 @@ def certificate(directory: Path) -> tuple[Path, Path]:
 @asynccontextmanager
 async def visitor(profile: Path, cookies: dict[str, Any]) -> AsyncIterator[BrowserContext]:
     """Run a Chromium whose profile says what third parties may do."""
-    started = program()
+    started = program(chromium())
     (profile / "Default").mkdir(parents=True)
     preferences = json.dumps({"profile": cookies})
     (profile / "Default" / "Preferences").write_text(preferences)

@@ -182,7 +182,7 @@ async def test_nothing_keeps_a_notebook_that_is_too_old(browser: Browser, lab: K
     lab.claimed_at, lab.expires_in, lab.idle_in = lab.now - 4 * HOUR + 500, 500, HOUR
     page = await open_page(browser, lab)
     await expect(hint(page).get_by_role("status")).to_contain_text("This notebook closes at")
-    await expect(hint(page)).not_to_contain_text("Nothing has happened")
+    await expect(hint(page)).not_to_contain_text("has been idle")
     await expect(hint(page).get_by_role("button", name="Keep it")).to_be_hidden()
 
 

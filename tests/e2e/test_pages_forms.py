@@ -94,7 +94,7 @@ async def test_back_after_a_form_of_the_page_beside_a_notebook(
     if do.startswith("Stop"):
         await page.get_by_text("Stop now").click()
     await page.get_by_role("button", name=do).click()
-    told = page.get_by_text("It is kept until" if do == "Keep it" else "by the one who had it")
+    told = page.get_by_text("It is kept until" if do == "Keep it" else "Its user stopped it")
     await expect(told).to_be_visible()
     await page.reload()
     await expect(told).to_be_visible()

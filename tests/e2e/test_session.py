@@ -149,7 +149,7 @@ async def test_open_page_tells_of_the_end(browser: Browser) -> None:
         await page.clock.fast_forward(120_000)
         heading = page.get_by_role("heading", level=1)
         await expect(heading).to_have_text("This notebook has ended", timeout=WAIT)
-        await expect(page.get_by_role("status")).to_contain_text("by the one who had it")
+        await expect(page.get_by_role("status")).to_contain_text("Its user stopped it")
         await expect(page.get_by_role("button")).to_have_count(0)
 
 
