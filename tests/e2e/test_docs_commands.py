@@ -51,6 +51,7 @@ COMPOSE = {
     "TMPNB_PROXY_IMAGE": PROXY_IMAGE,
     "TMPNB_ORCHESTRATOR_IMAGE": ORCHESTRATOR_IMAGE,
     "TMPNB_FILTER_IMAGE": "tmpnb-test/filter",
+    "TMPNB_POOL_SIZE": "1",
     "TMPNB_NOFILE": "4096",  # the engine of a test machine may not raise it further
     "COMPOSE_PROJECT_NAME": "tmpnb-docs",
 }
@@ -96,7 +97,7 @@ def furnish(folder: Path, page: Path, labels: dict[str, str]) -> None:
         (here / "Dockerfile").write_text(f"FROM {TEST_IMAGE}\n")
     else:
         shutil.copytree(ROOT, here, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
-    settings = f"c.Tmpnb.pool_size = 2\nc.DockerSpawner.labels = {labels!r}\n"
+    settings = f"c.Tmpnb.pool_size = 1\nc.DockerSpawner.labels = {labels!r}\n"
     (here / "tmpnb_config.py").write_text(settings)
     shutil.copy(ROOT / "tests" / "e2e" / "tidal-atlas.svg", here)
     (here / "terms.txt").write_text("Be kind.\n")
