@@ -34,7 +34,9 @@ class LogSettings(Configurable):
     log_file_max_size = Int(100_000_000, min=1, help="Bytes of a log file before the next.").tag(
         config=True
     )
-    log_file_num_backups = Int(10, min=0, help="Log files to keep.").tag(config=True)
+    log_file_num_backups = Int(10, min=0, help="Log files to keep; 0 for no bound at all.").tag(
+        config=True
+    )
     log_rotate_mode = Enum(["size", "time"], "size", help="When to begin a log file.").tag(
         config=True
     )
