@@ -160,11 +160,11 @@ async def test_an_absent_image_is_named_with_how_to_get_it(
 ) -> None:
     answer = await run(*doctor(engine, tmp_path, f"--image={ABSENT_IMAGE}"))
     assert answer.failure.startswith("FAIL image ")
-    assert f"mend: docker pull {ABSENT_IMAGE}" in answer.failure
+    assert f"fix: docker pull {ABSENT_IMAGE}" in answer.failure
     assert sum("needs the image" in line for line in answer.of("skip")) == 7
     checked = await run("check-image", ABSENT_IMAGE, *image_flags(engine))
     assert checked.failure.startswith("FAIL setup ")
-    assert f"mend: docker pull {ABSENT_IMAGE}" in checked.failure
+    assert f"fix: docker pull {ABSENT_IMAGE}" in checked.failure
 
 
 async def test_a_port_in_use_is_named_with_its_flag(engine: RealEngine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zipfile
@@ -13,7 +14,7 @@ import pytest
 from e2e.browser import tell_failures
 from e2e.test_notebook import WAIT, local_service
 from e2e.test_session import Taken
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocket, expect
 
 VIEWS = {"lab": "/lab/tree/x.ipynb", "notebook": "/notebooks/x.ipynb", "tree": "/tree"}
 DOCUMENTS = [pytest.param(VIEWS[name], id=name) for name in ("lab", "notebook")]
@@ -61,17 +62,17 @@ async def open_view(context: BrowserContext, taken: Taken) -> Open:
     opened = Open(await context.new_page(), taken)
     opened.page.on("request", lambda request: opened.asked.append(request.url))
     opened.page.on("websocket", lambda socket: opened.asked.append(socket.url))
-    await opened.page.goto(taken.url)
-    await expect(opened.page.get_by_role("menuitem", name="Temporary")).to_be_visible(timeout=WAIT)
     if "x.ipynb" in taken.url:
-        idle = opened.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-        await expect(idle.first).to_be_attached(timeout=WAIT)
+        async with opened.page.expect_websocket(is_of_a_kernel, timeout=WAIT):
+            await opened.page.goto(taken.url)
+    else:
+        await opened.page.goto(taken.url)
+    await expect(opened.page.get_by_role("menuitem", name="Temporary")).to_be_visible(timeout=WAIT)
     return opened
 
 
-async def press_ok(dialog: Locator) -> None:
-    """Do what a person does to read on."""
-    await dialog.get_by_role("button", name="Ok").click(timeout=WAIT)
+def is_of_a_kernel(socket: WebSocket) -> bool:
+    return "/channels" in socket.url
 
 
 @asynccontextmanager
@@ -201,8 +202,6 @@ async def test_log_out_leads_to_the_page_beside_it_and_shut_down_to_the_end(
 async def test_rescued_notebook_is_told_of_and_takes_what_is_saved(browser: Browser) -> None:
     async with one(browser, VIEWS["notebook"]) as view:
         await view.write("# to be rescued")
-        failed = view.page.locator(".jp-Dialog", has_text="Error Starting Kernel")
-        await view.page.add_locator_handler(failed, press_ok)  # if Jupyter has just tried to
         await view.taken.end()
         hint = view.page.locator(view.hint)
         await expect(hint).to_contain_text("This notebook has ended", timeout=WAIT)
@@ -220,6 +219,35 @@ async def test_rescued_notebook_is_told_of_and_takes_what_is_saved(browser: Brow
         await expect(again.locator(".jp-DirListing-item", has_text="x.ipynb")).to_be_visible(
             timeout=WAIT
         )
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_cells_that_are_run_before_the_kernel_is_there_wait_for_it(
+    browser: Browser, path: str
+) -> None:
+    started = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if route.request.method == "POST":
+            await started.wait()
+        await route.continue_()
+
+    async with local_service("--pool-size=1") as service:
+        await service.until_ready(1)
+        context = await browser.new_context()
+        tell_failures(context)
+        page = await context.new_page()
+        await page.route("**/api/sessions**", hold)
+        async with page.expect_request("**/api/sessions**"):
+            await page.goto(await service.take(path))
+        await expect(page.get_by_role("menuitem", name="Temporary")).to_be_visible(timeout=WAIT)
+        await page.locator(".jp-CodeCell .cm-content").first.click(timeout=WAIT)
+        await page.keyboard.press("Shift+Enter")
+        output = page.locator(".jp-OutputArea-output").first
+        await expect(output).to_be_hidden()
+        started.set()
+        await expect(output).to_contain_text("RESULT 42", timeout=WAIT)
+        await context.close()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

@@ -87,11 +87,10 @@ async def test_make_run_serves_a_notebook_and_ctrl_c_leaves_nothing(browser: Bro
 
 
 async def meet_the_welcome(browser: Browser, url: str) -> None:
-    """Come as a newcomer does: one click, a notebook that says what it is, a plot."""
+    """Come as a newcomer does: an address, a notebook that says what it is, a plot at once."""
     page = await browser.new_page()
     try:
-        await page.goto(url)
-        await page.get_by_role("button").first.click()
+        await page.goto(url)  # whose page goes on by itself
         await page.wait_for_url("**/user/*/notebooks/welcome.ipynb*")
         notebook = page.locator(".jp-NotebookPanel:visible")
         await expect(notebook.get_by_role("heading", level=1)).to_contain_text(
@@ -100,8 +99,6 @@ async def meet_the_welcome(browser: Browser, url: str) -> None:
         for said in ("How long it lasts.", "Keep your work."):
             await expect(notebook).to_contain_text(said)
         await expect(notebook.locator(".jp-Cell")).to_have_count(4)
-        idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-        await expect(idle.first).to_be_attached()  # Jupyter drops what is run before
         await notebook.locator(".jp-CodeCell .cm-content").click()
         await page.keyboard.press("Control+Enter")
         plot = notebook.locator(".jp-OutputArea-output :is(img, svg)").first

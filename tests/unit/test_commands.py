@@ -71,7 +71,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], said: str) -> None:
     [
         (["check-image", "a", "b"], "unexpected argument 'b'"),
         (["check-image", "a", "--skip-image"], "unknown flag --skip-image"),
-        (["doctor", "--pol-size=3"], "did you mean pool-size?"),
+        (["doctor", "--pol-size=3"], "did you mean --pool-size?"),
         (["check-image", "a", "--spawner=fake"], "this engine has no images"),
     ],
 )

@@ -22,7 +22,7 @@ from tmpnb.spawners.docker_reach import shares
     ("open_files", "room", "level", "said"),
     [
         (100, 3072, Level.OK, "10 servers of 100 open files may open 1000 terminals"),
-        (4096, 3072, Level.WARN, "mend: sysctl -w kernel.pty.max=41984, "),
+        (4096, 3072, Level.WARN, "fix: sysctl -w kernel.pty.max=41984, "),
         (200_000, 3072, Level.WARN, "sysctl -w kernel.pty.max=1048576,"),
         (0, 3072, Level.WARN, "--nofile-limit=4096"),
         (4096, None, Level.SKIP, "unknown"),
@@ -41,7 +41,7 @@ def test_terminals_are_told_with_the_mend(
     ("capacity", "most", "level", "said"),
     [
         (16, 128, Level.OK, "8 for each are 128"),
-        (17, 128, Level.WARN, "mend: sysctl -w fs.inotify.max_user_instances=272, "),
+        (17, 128, Level.WARN, "fix: sysctl -w fs.inotify.max_user_instances=272, "),
         (17, None, Level.SKIP, "unknown"),
     ],
 )

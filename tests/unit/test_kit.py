@@ -42,6 +42,7 @@ def test_archive_has_what_a_server_reads_and_nothing_else() -> None:
         "origins/jupyter_server_config.py",
         "origins/tmpnb_origins.py",
         "share/labextensions/tmpnb/package.json",
+        "share/labextensions/tmpnb/static/early.js",
         "share/labextensions/tmpnb/static/hint.js",
         "share/labextensions/tmpnb/static/leaving.js",
         "share/labextensions/tmpnb/static/life.js",

@@ -145,7 +145,7 @@ async def test_a_home_that_begins_empty_is_told_with_what_to_raise(build: Build)
     assert findings["start"].level is Level.OK
     assert findings["home"].line() == (
         "warn home     what the image has in /home/jovyan is more than 64 kB, so it begins empty;"
-        " mend: raise --disk-limit, and --mem-limit with it"
+        " fix: raise --disk-limit, and --mem-limit with it"
     )
 
 

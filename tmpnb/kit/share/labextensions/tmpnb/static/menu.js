@@ -1,4 +1,5 @@
 // A menu and commands of JupyterLab and Notebook 7: what the hint tells and does, once it is closed, too.
+import { awaitKernels } from './early.js';
 import { lead, leave } from './leaving.js';
 import { quietenManagers } from './quiet.js';
 import { saveAll, saveOnWish } from './saving.js';
@@ -74,6 +75,7 @@ export const pluginOf = async (scope, parts) => {
     const modules = { ...apputils, ...widgets };
     add(app, commandsOf(modules, parts), modules, palette, mainMenu);
     life.listen(() => app.commands.notifyCommandChanged(TIME));
+    awaitKernels(app);
     lead(app.commands, {
       'filemenu:shutdown': () => leave.byStopping(modules, notebook),
       'filemenu:logout': () => leave.toSession(notebook, hint),
