@@ -131,12 +131,17 @@ class Rollout:
         if not self._pool.has_room():
             given_up = self._pool.oldest_ready()
             if given_up is None:
-                raise RolloutRefusedError(
-                    "every place is taken by a visitor, so there is no room to try an image; "
-                    "try again later, or raise --pool-size"
-                )
+                raise RolloutRefusedError(self._why_no_room())
             leaving = self._fleet.stop(given_up, StopReason.SURPLUS)
         await self._fleet.launch_on_trial(self._new_id(), image, leaving)
+
+    def _why_no_room(self) -> str:
+        if all(s.phase is Phase.CLAIMED for s in self._pool.servers.values()):
+            return (
+                "every place is taken by a visitor, so there is no room to try an image; "
+                "try again later, or raise --pool-size"
+            )
+        return "no server is ready that could make room to try an image; try again in a minute"
 
 
 def _is_unclaimed(server: NotebookServer) -> bool:

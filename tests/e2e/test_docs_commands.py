@@ -51,7 +51,7 @@ COMPOSE = {
     "TMPNB_PROXY_IMAGE": PROXY_IMAGE,
     "TMPNB_ORCHESTRATOR_IMAGE": ORCHESTRATOR_IMAGE,
     "TMPNB_FILTER_IMAGE": "tmpnb-test/filter",
-    "TMPNB_POOL_SIZE": "1",
+    "TMPNB_POOL_SIZE": "2",
     "TMPNB_NOFILE": "4096",  # the engine of a test machine may not raise it further
     "COMPOSE_PROJECT_NAME": "tmpnb-docs",
 }

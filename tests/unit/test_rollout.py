@@ -161,6 +161,18 @@ async def test_one_image_is_tried_at_a_time() -> None:
         assert await world.orchestrator.rollout.to("good:3") == 2
 
 
+async def test_no_visitor_is_named_where_servers_are_only_being_started() -> None:
+    spawner = Images()
+    async with World(1, spawner=spawner).running() as world:
+        await world.until_ready(1)
+        spawner.hold = asyncio.Event()
+        world.orchestrator.rollout.drain()
+        await wait_until(lambda: world.servers(Phase.STARTING))
+        with pytest.raises(RolloutRefusedError, match="no server is ready"):
+            await world.orchestrator.rollout.to("good:2")
+        spawner.hold.set()
+
+
 async def test_a_rollout_in_the_background_tells_how_it_goes() -> None:
     spawner = Images()
     async with World(3, spawner=spawner).running() as world:
