@@ -5,8 +5,8 @@
 (() => {
   const places = []; // { frame, origin, key, link } of each notebook that was opened
 
-  // The link past a notebook is there for the keyboard alone; it moves nothing in the article.
-  const UNSEEN = 'position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)';
+  // The link past a notebook is for the keyboard; it moves nothing in the article.
+  const UNSEEN = 'position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap';
   const SEEN = 'position: absolute; z-index: 1; padding: .5em 1em; background: Canvas; color: LinkText; outline: 2px solid';
 
   const memory = (act) => {
