@@ -221,10 +221,11 @@ async def test_rescued_notebook_is_told_of_and_takes_what_is_saved(browser: Brow
         )
 
 
-@pytest.mark.parametrize("path", DOCUMENTS)
-async def test_cells_that_are_run_before_the_kernel_is_there_wait_for_it(
+@asynccontextmanager
+async def without_a_kernel(
     browser: Browser, path: str
-) -> None:
+) -> AsyncIterator[tuple[Page, asyncio.Event]]:
+    """Open a notebook whose kernel starts with the event, with its first cell selected."""
     started = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -238,16 +239,42 @@ async def test_cells_that_are_run_before_the_kernel_is_there_wait_for_it(
         tell_failures(context)
         page = await context.new_page()
         await page.route("**/api/sessions**", hold)
-        async with page.expect_request("**/api/sessions**"):
-            await page.goto(await service.take(path))
+        await page.goto(await service.take(path))
         await expect(page.get_by_role("menuitem", name="Temporary")).to_be_visible(timeout=WAIT)
         await page.locator(".jp-CodeCell .cm-content").first.click(timeout=WAIT)
-        await page.keyboard.press("Shift+Enter")
-        output = page.locator(".jp-OutputArea-output").first
-        await expect(output).to_be_hidden()
-        started.set()
-        await expect(output).to_contain_text("RESULT 42", timeout=WAIT)
+        await page.keyboard.press("Escape")
+        yield page, started
         await context.close()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_cells_that_are_run_before_the_kernel_is_there_wait_for_it(
+    browser: Browser, path: str
+) -> None:
+    async with without_a_kernel(browser, path) as (page, started):
+        for key in ("b", "k", "Shift+Enter", "Shift+Enter"):  # a cell below; both are run
+            await page.keyboard.press(key)
+        output = page.locator(".jp-OutputArea-output")
+        await expect(output).to_have_count(0)
+        started.set()
+        await expect(output.first).to_contain_text("RESULT 42", timeout=WAIT)
+        # The last run has added one, as at any time.
+        await expect(page.locator(".jp-CodeCell")).to_have_count(3)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_what_waits_for_the_kernel_runs_nowhere_else(browser: Browser, path: str) -> None:
+    async with without_a_kernel(browser, path) as (page, started):
+        for key in ("b", "Shift+Enter", "k"):  # run an empty cell below, and go up again
+            await page.keyboard.press(key)
+        async with page.expect_websocket(is_of_a_kernel, timeout=WAIT):
+            started.set()
+        await page.locator(".jp-CodeCell .cm-content").nth(1).click(timeout=WAIT)
+        await page.keyboard.type("print('here')")
+        await page.keyboard.press("Control+Enter")
+        output = page.locator(".jp-OutputArea-output")
+        await expect(output.last).to_contain_text("here", timeout=WAIT)
+        await expect(output).to_have_count(1)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
