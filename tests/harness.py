@@ -18,6 +18,7 @@ from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes
 from tmpnb.reconcile import Policy
 from tmpnb.server import NotebookServer, Phase
+from tmpnb.service import downloads_of, lifetimes_of, roster_of
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
 from tmpnb.ties import Sealed, Ties
@@ -33,7 +34,17 @@ def site_of(orchestrator: Orchestrator, version: str) -> Site:
     """Return what handlers need to serve an orchestrator."""
     visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
     arrivals = Arrivals(orchestrator, "/lab", visitors)
-    return Site(orchestrator, arrivals, visitors, gate_of(orchestrator), version)
+    lifetimes = lifetimes_of(orchestrator)
+    return Site(
+        orchestrator,
+        arrivals,
+        visitors,
+        gate_of(orchestrator),
+        version,
+        lifetimes,
+        downloads_of(orchestrator),
+        roster_of(orchestrator, lifetimes),
+    )
 
 
 def cookie_of(
@@ -142,6 +153,7 @@ class World:
             kept=kept,
         )
         self.pool = self.orchestrator.pool
+        self.lifetimes = lifetimes_of(self.orchestrator)
 
     def servers(self, phase: Phase) -> list[NotebookServer]:
         return [s for s in self.pool.servers.values() if s.phase is phase]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from tmpnb.clock import Clock
-from tmpnb.endings import Ending, Farewell, farewell
-from tmpnb.server import NotebookServer
+from tmpnb.endings import Farewell, farewell
+from tmpnb.pool import Pool
+from tmpnb.server import NotebookServer, Phase
 from tmpnb.usage import Usage
 
 
@@ -36,16 +37,19 @@ class Lifetime:
 class Lifetimes:
     """Tells visitors how long they have."""
 
-    def __init__(self, *, usage: Usage, clock: Clock, max_idle: float, max_age: float) -> None:
+    def __init__(
+        self, *, pool: Pool, usage: Usage, clock: Clock, max_idle: float, max_age: float
+    ) -> None:
         """Keep the limits.
 
         Args:
+            pool: The servers there are, and how those of the past ended.
             usage: Asks servers.
             clock: Unix time in seconds.
             max_idle: Seconds without use after which a server ends.
             max_age: Seconds after its claim when it ends anyway.
         """
-        self._usage, self._clock = usage, clock
+        self._pool, self._usage, self._clock = pool, usage, clock
         self._max_idle, self._max_age = max_idle, max_age
 
     def expires_at(self, server: NotebookServer) -> float:
@@ -53,11 +57,12 @@ class Lifetimes:
         claimed_at = server.since if server.claimed_at is None else server.claimed_at
         return self._clock.to_system(claimed_at + self._max_age)
 
-    def farewell(self, ending: Ending | None, *, stopping: bool) -> Farewell:
-        """Return what is told of a server that has ended, or is being stopped."""
+    def farewell(self, server_id: str) -> Farewell:
+        """Return what a visitor is told of a server that they have not any more."""
+        server = self._pool.servers.get(server_id)
         return farewell(
-            ending,
-            stopping=stopping,
+            self._pool.endings.of(server_id),
+            stopping=server is not None and server.phase is Phase.STOPPING,
             max_idle=self._max_idle,
             max_age=self._max_age,
             to_system=self._clock.to_system,

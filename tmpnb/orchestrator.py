@@ -17,8 +17,6 @@ from tmpnb.claims import Claims
 from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
 from tmpnb.culling import Culling
-from tmpnb.downloads import Downloads
-from tmpnb.endings import Farewell
 from tmpnb.fleet import Fleet
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.handover import HandOver
@@ -26,7 +24,6 @@ from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.journal import Journal
 from tmpnb.keeps import Keeps
-from tmpnb.lifetime import Lifetimes
 from tmpnb.marks import Marks
 from tmpnb.meters import Meters
 from tmpnb.notebooks import Notebooks
@@ -36,8 +33,7 @@ from tmpnb.pool import Pool
 from tmpnb.proxy import Proxy
 from tmpnb.reconcile import Plan, Policy, plan
 from tmpnb.rollout import Rollout
-from tmpnb.roster import Roster
-from tmpnb.server import NotebookServer, Phase
+from tmpnb.server import NotebookServer
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
 from tmpnb.tasks import Tasks
@@ -77,16 +73,16 @@ class Orchestrator:
         self.pool = Pool(policy.capacity, clock)
         self.health = Health(clock)
         self.notebooks = Notebooks(spawner, self.pool.servers.values)
-        self._spawner, self._proxy = spawner, proxy
-        self._policy, self._clock, self.tokens = policy, clock, tokens
+        self.spawner, self._proxy = spawner, proxy
+        self.policy, self.clock, self.tokens = policy, clock, tokens
         self._timing = timing or Timing()
         self._bars = Bars(spawner, self.health, clock)
-        self._client, self._tasks, self._crowd = Client(), Tasks(), Crowd()
+        self.client, self._tasks, self._crowd = Client(), Tasks(), Crowd()
         self._observer = Observer(spawner=spawner, proxy=proxy, health=self.health, clock=clock)
         self._starter = Starter(
             starts or StartSettings(),
             spawner=spawner,
-            client=self._client,
+            client=self.client,
             tokens=tokens,
             health=self.health,
             clock=clock,
@@ -102,7 +98,7 @@ class Orchestrator:
         self._keeps = Keeps(self.pool, clock, kept)
         handover = HandOver(
             proxy=proxy,
-            client=self._client,
+            client=self.client,
             marks=self._marks,
             crowd=self._crowd,
             health=self.health,
@@ -139,25 +135,15 @@ class Orchestrator:
             coming=self._starter.times.coming,
             serving=lambda: self._adopted and not self._closing and not self._bars.barred(),
         )
-        usage = Usage(
-            client=self._client,
+        self.usage = Usage(
+            client=self.client,
             tokens=tokens,
             clock=clock,
             tasks=self._tasks,
             max_idle=policy.max_idle,
             live=self.claims.live,
         )
-        self.lifetimes = Lifetimes(
-            usage=usage,
-            clock=clock,
-            max_idle=policy.max_idle,
-            max_age=policy.max_age,
-        )
-        self.roster = Roster(
-            pool=self.pool, spawner=spawner, usage=usage, lifetimes=self.lifetimes, clock=clock
-        )
-        self.culling = Culling(usage, self.pool, self._tasks, self.health, self.wake)
-        self.downloads = Downloads(self._client, tokens, self.claims.live, self.claims.use)
+        self.culling = Culling(self.usage, self.pool, self._tasks, self.health, self.wake)
         self._woken = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None  # the pass that is under way
         self._adopted = self._closing = self._stop_claimed = False
@@ -172,18 +158,12 @@ class Orchestrator:
     @property
     def name(self) -> str:
         """The name of the pool, which no other has in the same engine."""
-        return self._spawner.pool_name
+        return self.spawner.pool_name
 
     @property
     def adopted(self) -> bool:
         """Whether it knows by now which servers a former orchestrator gave out."""
         return self._adopted
-
-    def farewell(self, server_id: str) -> Farewell:
-        """Return what a visitor is told of a server that they have not any more."""
-        server = self.pool.servers.get(server_id)
-        stopping = server is not None and server.phase is Phase.STOPPING
-        return self.lifetimes.farewell(self.pool.endings.of(server_id), stopping=stopping)
 
     def readiness(self) -> dict[str, bool]:
         """Return what a visitor needs, and whether it is there."""
@@ -247,7 +227,7 @@ class Orchestrator:
                 await asyncio.wait({self._looking})
                 await self._pause(asyncio.get_running_loop().time() - begun)
             await self._wind_down()
-        self._client.close()
+        self.client.close()
 
     async def _pause(self, pass_took: float) -> None:
         # What comes together is done in one pass; and the longer an engine takes to tell
@@ -259,7 +239,7 @@ class Orchestrator:
         if self._fleet.starting or not self._adopted:
             seconds = min(seconds, STARTING_PAUSE)
         if backoff.failures:
-            seconds = min(seconds, max(0.1, backoff.due - self._clock()))
+            seconds = min(seconds, max(0.1, backoff.due - self.clock()))
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -275,7 +255,7 @@ class Orchestrator:
         if culling:
             servers = tuple(self.pool.servers.values())
             seen = self.culling.added_to(seen)
-            seen = await self._observer.with_burning(seen, servers, self._policy.max_burning)
+            seen = await self._observer.with_burning(seen, servers, self.policy.max_burning)
         seen = seen.without(self.pool.gone_since(seen.taken_at))
         if not self._closing:
             self._apply(plan(seen, self.pool.servers, self._policy_after_adopting(seen)))
@@ -285,16 +265,16 @@ class Orchestrator:
     def _policy_after_adopting(self, seen: Observation) -> Policy:
         """Take in what a former orchestrator left; at first nothing is too young to judge."""
         if self._adopted:
-            return self._policy
+            return self.policy
         take_over(seen, self.pool, self._marks, self._keeps)
         self._adopted = True
-        return replace(self._policy, grace=0.0)
+        return replace(self.policy, grace=0.0)
 
     def _apply(self, todo: Plan) -> None:
         for server_id, reason in todo.stop.items():
             server = self.pool.servers.get(server_id)
             if server is None:  # carries our labels, but we do not know its history
-                server = NotebookServer(server_id, self._clock(), created_at=self._clock())
+                server = NotebookServer(server_id, self.clock(), created_at=self.clock())
                 self.pool.add(server)
             self._fleet.stop(server, reason)
         for server_id in todo.give_up:
@@ -307,7 +287,7 @@ class Orchestrator:
         backoff, under_way = self._starter.backoff, self._fleet.starting
         bars = self._bars
         launch = 0 if bars.barred() or bars.unready(self.image) else todo.launch
-        for _ in range(backoff.allowed(launch, under_way, self._clock())):
+        for _ in range(backoff.allowed(launch, under_way, self.clock())):
             self._fleet.launch(self._timing.new_id(), self.image)
 
     async def _wind_down(self) -> None:

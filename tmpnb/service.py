@@ -24,11 +24,13 @@ from tmpnb.cautions import Caution, cautions
 from tmpnb.client_limits import ClientLimits
 from tmpnb.clock import SteadyClock
 from tmpnb.cors import Cors
+from tmpnb.downloads import Downloads
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.gate import Gate
 from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
+from tmpnb.lifetime import Lifetimes
 from tmpnb.machine_names import machine_names
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
@@ -38,6 +40,7 @@ from tmpnb.proxy import Proxy
 from tmpnb.proxy_choice import ProxyChoice, open_proxy
 from tmpnb.public_hosts import PublicHosts
 from tmpnb.reconcile import Policy
+from tmpnb.roster import Roster
 from tmpnb.secret_settings import Secrets
 from tmpnb.settings import Listening
 from tmpnb.spawners.base import Spawner
@@ -166,6 +169,7 @@ class Service:
     def _site(self, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
         visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
         bans = Bans(self.access.banned, self.state_dir / f"{self.spawner.pool_name}.bans")
+        lifetimes = lifetimes_of(orchestrator)
         machine, gate = machine_names(), self._gate(orchestrator, passphrase, bans)
         return Site(
             orchestrator=orchestrator,
@@ -175,6 +179,9 @@ class Service:
             access_log=AccessLog(gate.seen, anonymize=self.access.anonymize),
             remember_visitors=self.policy.max_age,
             version=__version__,
+            lifetimes=lifetimes,
+            downloads=downloads_of(orchestrator),
+            roster=roster_of(orchestrator, lifetimes),
             frame_ancestors=self.frame_ancestors,
             public_url=self.public_url,
             subdomains=self.subdomains,
@@ -215,6 +222,34 @@ class Service:
             exempt=access.exempt,
             is_notebook=orchestrator.notebooks.have,
         )
+
+
+def lifetimes_of(orchestrator: Orchestrator) -> Lifetimes:
+    """Return what tells visitors of an orchestrator how long they have."""
+    return Lifetimes(
+        pool=orchestrator.pool,
+        usage=orchestrator.usage,
+        clock=orchestrator.clock,
+        max_idle=orchestrator.policy.max_idle,
+        max_age=orchestrator.policy.max_age,
+    )
+
+
+def downloads_of(orchestrator: Orchestrator) -> Downloads:
+    """Return what packs the files of its servers."""
+    claims = orchestrator.claims
+    return Downloads(orchestrator.client, orchestrator.tokens, claims.live, claims.use)
+
+
+def roster_of(orchestrator: Orchestrator, lifetimes: Lifetimes) -> Roster:
+    """Return what tells the operator who is here."""
+    return Roster(
+        pool=orchestrator.pool,
+        spawner=orchestrator.spawner,
+        usage=orchestrator.usage,
+        lifetimes=lifetimes,
+        clock=orchestrator.clock,
+    )
 
 
 class _Later:

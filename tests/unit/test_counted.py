@@ -184,7 +184,7 @@ class BreakingDownloads:
 async def broken_archive(running: Running, port: int) -> bytes:
     orchestrator = running.world.orchestrator
     server = await orchestrator.claims.claim()
-    orchestrator.downloads = BreakingDownloads()  # type: ignore[assignment]  # as much of it as is used
+    running.pretend_downloads(BreakingDownloads())
     token = orchestrator.token_for(server.id).encode()
     headers = [OURS, (b"Authorization", b"token " + token)]
     return await exchange(

@@ -500,7 +500,7 @@ class TestFresh:
         answer = await browser.post("/spawn", fresh="1", server=had, token=token)
         assert answer.code == 303
         assert browser.id != had
-        farewell = running.world.orchestrator.farewell(had)
+        farewell = running.world.lifetimes.farewell(had)
         assert farewell.reason is StopReason.CLOSED
         assert running.taken == 2
 

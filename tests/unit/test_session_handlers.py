@@ -303,7 +303,7 @@ class TestFiles:
         fetch, owner = running.public(), await owner_in(running)
         with ExitStack() as places:
             for _ in range(AT_ONCE):
-                places.enter_context(running.world.orchestrator.downloads.place(owner.server))
+                places.enter_context(running.site.downloads.place(owner.server))
             answer = await owner.post(fetch, "/files.zip")
         assert answer.code == 429
         assert b"being downloaded already" in answer.body
@@ -316,14 +316,14 @@ class TestFiles:
         self, running: Running, error: Exception
     ) -> None:
         fetch, owner = running.public(), await owner_in(running)
-        running.world.orchestrator.downloads = PretendDownloads(b"PK half", error)  # type: ignore[assignment]  # as much of it as is used
+        running.pretend_downloads(PretendDownloads(b"PK half", error))
         with pytest.raises(HTTPStreamClosedError):
             await owner.post(fetch, "/files.zip")
 
     async def test_a_download_that_cannot_begin_says_so(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)
         broken = DownloadBrokenError("the notebook server does not answer")
-        running.world.orchestrator.downloads = PretendDownloads(broken)  # type: ignore[assignment]  # as much of it as is used
+        running.pretend_downloads(PretendDownloads(broken))
         answer = await owner.post(fetch, "/files.zip")
         assert answer.code == 503
         assert b"the notebook server does not answer" in answer.body
@@ -336,7 +336,7 @@ class TestFiles:
         """In HTTP/1.0, as nginx speaks it, an answer ends with its connection."""
         owner = await owner_in(running)
         pretend = PretendDownloads(b"PK half", DownloadBrokenError("it ended"))
-        running.world.orchestrator.downloads = pretend  # type: ignore[assignment]  # as much of it as is used
+        running.pretend_downloads(pretend)
         port = int(running.serve_public().split(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         token = f"Authorization: token {owner.token}"
@@ -356,7 +356,7 @@ class TestFiles:
             await world.passes(2)
             phases.append(owner.server.phase)
 
-        await world.orchestrator.downloads.pack(owner.server, slowly)
+        await running.site.downloads.pack(owner.server, slowly)
         assert len(phases) > 1
         assert set(phases) == {Phase.CLAIMED}
         world.clock.advance(world.policy.max_idle)
@@ -370,12 +370,12 @@ class TestFiles:
             world.clock.advance(world.policy.max_age)
             await world.until_gone(owner.server.id)
 
-        await world.orchestrator.downloads.pack(owner.server, slowly)
+        await running.site.downloads.pack(owner.server, slowly)
 
     async def test_it_stops_when_the_visitor_leaves(self, running: Running) -> None:
         owner = await owner_in(running)
         pretend = PretendDownloads(*[bytes(1_000_000)] * 10_000)
-        running.world.orchestrator.downloads = pretend  # type: ignore[assignment]  # as much of it as is used
+        running.pretend_downloads(pretend)
         address = running.serve_public()
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.split(":")[2]))
         token = f"Authorization: token {owner.token}"

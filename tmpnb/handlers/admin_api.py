@@ -35,7 +35,7 @@ class RosterHandler(SwitchedHandler):
         With `?usage=1` the engine is asked what those that visitors have use, and each of them
         when it was used last; that takes seconds at most.
         """
-        roster, anonymize = self.site.orchestrator.roster, self.site.operating.anonymize
+        roster, anonymize = self.site.roster, self.site.operating.anonymize
         used = await roster.used() if self.is_on("usage") else None
         rows = roster.rows(anonymize=anonymize, used=used)
         about = {"anonymized": anonymize, "now": roster.now}
@@ -106,7 +106,7 @@ class BanHandler(SwitchedHandler):
         network = _network(text)
         kept = self.site.operating.bans.add(network)
         orchestrator = self.site.orchestrator
-        found = orchestrator.roster.of_network(network)
+        found = self.site.roster.of_network(network)
         stopped = found if self.is_on("stop") else []
         for server in stopped:
             orchestrator.claims.stop(server)

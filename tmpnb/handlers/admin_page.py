@@ -116,7 +116,7 @@ class OperatorPageHandler(BaseHandler):
         return AdminSessions(
             orchestrator.tokens,
             self.site.admin_token,
-            lambda: orchestrator.roster.now,
+            lambda: self.site.roster.now,
             self.site.operating.ended,
         )
 
@@ -163,7 +163,7 @@ class AdminPageHandler(OperatorPageHandler):
             self.session = self.sessions.begin()
             self.keep_session(self.session, LONGEST)
         wants_usage = self.get_query_argument("usage", "") == "1"
-        roster, anonymize = self.site.orchestrator.roster, self.site.operating.anonymize
+        roster, anonymize = self.site.roster, self.site.operating.anonymize
         used = await roster.used() if wants_usage else None
         rows = roster.rows(anonymize=anonymize, used=used)
         since = self.site.operating.bans.since
@@ -233,7 +233,7 @@ def _ban(page: AdminPageHandler) -> str:
         return "network"
     except BansFullError:
         return "full"
-    for server in orchestrator.roster.of_network(network) if stop else ():
+    for server in page.site.roster.of_network(network) if stop else ():
         orchestrator.claims.stop(server)
     return ("banned-stopped" if stop else "banned") if kept else "unkept"
 

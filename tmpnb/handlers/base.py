@@ -19,16 +19,19 @@ from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cookie_names import own
 from tmpnb.cors import Cors
+from tmpnb.downloads import Downloads
 from tmpnb.forms import Forms
 from tmpnb.gate import Gate
 from tmpnb.handlers.counted import CountedHandler
 from tmpnb.handlers.features import NEVER_NEEDED
+from tmpnb.lifetime import Lifetimes
 from tmpnb.links import FORM_KEY, BadLinkError
 from tmpnb.logs import on_one_line
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.presence import Presence
 from tmpnb.public_hosts import PublicHosts
+from tmpnb.roster import Roster
 from tmpnb.subdomains import Subdomains
 from tmpnb.visitors import Visitors
 
@@ -84,6 +87,9 @@ class Site:
     visitors: Visitors
     gate: Gate
     version: str
+    lifetimes: Lifetimes  # how long visitors have
+    downloads: Downloads  # all files of a server in one archive
+    roster: Roster  # who is here, for the operator
     access_log: AccessLog = field(default_factory=AccessLog)
     remember_visitors: float = 14400.0  # seconds
     public_url: str = ""  # https://host where visitors find us; empty: as they say themselves

@@ -165,7 +165,7 @@ class SessionHandler(OwnPageHandler):
         server = self.claimed(server_id)
         if server is None:
             return
-        lifetime = await self.site.orchestrator.lifetimes.of(server)
+        lifetime = await self.site.lifetimes.of(server)
         self.page(
             "session.html",
             server_id=server_id,
@@ -199,12 +199,12 @@ class FilesHandler(OwnPageHandler):
         if server is None:
             return
         orchestrator = self.site.orchestrator
-        with orchestrator.downloads.place(server):
+        with self.site.downloads.place(server):
             orchestrator.claims.keep(server)
             self.set_header("Content-Type", "application/zip")
             self.set_header("Content-Disposition", 'attachment; filename="notebook-files.zip"')
             try:
-                await orchestrator.downloads.pack(server, self._send_piece)
+                await self.site.downloads.pack(server, self._send_piece)
             except (StreamClosedError, TimeoutError):
                 self._break_off()  # the visitor has left, or takes nothing any more
             except DownloadBrokenError as error:
