@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from tmpnb.client import Client
 from tmpnb.errors import ClientLimitError, PoolEmptyError
 from tmpnb.holdings import Holdings
-from tmpnb.line import Ticket
 from tmpnb.server import NotebookServer
 from tmpnb.windows import Windows
 
@@ -20,6 +20,18 @@ TIMES_SERVERS = 4  # as many for each server that a client may have: pages, and 
 RETRY_WHEN_ASKING = 5  # seconds
 RETRY_WHEN_HOLDING = 60  # seconds
 SHARED = "If a class or a company shares the address, those who run this service can raise"
+
+
+class Ticket(Protocol):
+    """A place in line, as far as it is counted here."""
+
+    @property
+    def id(self) -> str:
+        """What it is known by, unlike all others."""
+        ...
+
+
+_Ticket = TypeVar("_Ticket", bound=Ticket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +223,7 @@ class Admission:
                 self._found_none = isinstance(error, PoolEmptyError)
             raise
 
-    def queue(self, join: Callable[[], Ticket], *, closing: str = "") -> Ticket:
+    def queue(self, join: Callable[[], _Ticket], *, closing: str = "") -> _Ticket:
         """Return the place in line that `join` returns, counted from now on.
 
         It counts instead of the attempt that found no server ready.
@@ -229,7 +241,7 @@ class Admission:
         return ticket
 
     async def redeem(
-        self, ticket: Ticket, claim: Callable[[Ticket], Awaitable[NotebookServer]]
+        self, ticket: _Ticket, claim: Callable[[_Ticket], Awaitable[NotebookServer]]
     ) -> NotebookServer:
         """Return what `claim` returns for a place that is counted already; never refused.
 

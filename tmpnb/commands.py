@@ -17,7 +17,8 @@ from tmpnb.invite import invite
 from tmpnb.load.run import load
 from tmpnb.operate.commands import OPERATING, Remote
 from tmpnb.operate.served import as_served
-from tmpnb.orders import Command, Order, Program, Say, Tool
+from tmpnb.orders import Command, Order, Say, Tool
+from tmpnb.program import Program
 from tmpnb.proxy_alone import become_the_proxy
 from tmpnb.service import Service
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from tmpnb.border import Caller
-from tmpnb.errors import SpawnerError, TmpnbError
+from tmpnb.errors import SpawnerError
 
 log = logging.getLogger(__name__)
 
@@ -64,29 +63,6 @@ class Health:
         known = self.problems.pop(topic, None)
         if known is not None:
             log.info("%s: well again after %.0f s", topic, self._clock() - known.since)
-
-    async def watch(self, work: Callable[[], Awaitable[None]], topic: str) -> None:
-        """Do `work`; if it dies of what nobody foresaw, that is the problem of a topic.
-
-        Raises:
-            TmpnbError: As `work` does, which has reported it.
-            BaseException: What nobody foresaw, the first time, so that all of it is logged;
-                or this task is to end, see `border.Caller`.
-        """
-        caller = Caller()
-        try:
-            await work()
-        except TmpnbError:
-            raise
-        except BaseException as error:
-            if caller.is_ended_by(error):
-                raise
-            is_known = topic in self.problems
-            self.report(topic, f"it broke off, and is tried again: {error!r}")
-            if not is_known:
-                raise
-        else:
-            self.solved(topic)
 
     def passed(self) -> None:
         """Note a pass of the reconcile loop that could read everything."""

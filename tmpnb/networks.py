@@ -157,3 +157,13 @@ def _network(word: str, where: str) -> Network:
     if mapped is not None and loose.prefixlen >= _MAPPED:
         return IPv4Network((mapped, loose.prefixlen - _MAPPED))
     return loose
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if ip == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False

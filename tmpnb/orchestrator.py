@@ -40,6 +40,7 @@ from tmpnb.tasks import Tasks
 from tmpnb.timing import Timing
 from tmpnb.tokens import TokenMaker
 from tmpnb.usage import Usage
+from tmpnb.watch import watch
 from tmpnb.wind_down import wind_down
 
 log = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ class Orchestrator:
         async with self._tasks:
             while not self._closing:
                 begun = asyncio.get_running_loop().time()
-                work = self.health.watch(partial(self.meters.passes.of, self._pass), BROKEN)
+                work = watch(self.health, partial(self.meters.passes.of, self._pass), BROKEN)
                 self._looking = self._tasks.spawn(work, "pass")
                 await asyncio.wait({self._looking})
                 await self._pause(asyncio.get_running_loop().time() - begun)

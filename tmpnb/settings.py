@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from tmpnb import links
 from tmpnb.embedding import expression
 from tmpnb.errors import ConfigError
 from tmpnb.links import BadLinkError
+from tmpnb.networks import is_loopback
 from tmpnb.origins import source
 from tmpnb.reconcile import Policy
 
@@ -65,16 +65,6 @@ def check_listening(where: Listening, admin_token: str | None) -> None:
             f"--admin-ip={where.admin_ip} opens the admin port to others; "
             "set ADMIN_AUTH_TOKEN, or ADMIN_AUTH_TOKEN_FILE, first, or keep it on 127.0.0.1"
         )
-
-
-def is_loopback(ip: str) -> bool:
-    """Whether only this machine reaches the address."""
-    if ip == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(ip).is_loopback
-    except ValueError:
-        return False
 
 
 def pool_name(given: str, image: str) -> str:

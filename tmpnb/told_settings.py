@@ -14,7 +14,7 @@ from tmpnb import flags
 from tmpnb.config_file import NOT_SETTINGS
 from tmpnb.errors import ConfigError
 from tmpnb.logs import on_one_line, redact
-from tmpnb.orders import Program
+from tmpnb.program import Program
 
 # Secrets of the service come from the environment and are no settings. What an operator hands on
 # to servers, or to the engine's drivers of logs, may be one all the same.

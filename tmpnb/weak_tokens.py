@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tmpnb.networks import is_loopback
 from tmpnb.one_origin import is_public
 from tmpnb.proxy_choice import is_managed
 from tmpnb.secret_settings import PROXY_TOKEN, SHORTEST
 from tmpnb.service import Service
-from tmpnb.settings import is_loopback
 from tmpnb.trusted import host_of
 
 MEND = "make a longer one: openssl rand -hex 32"

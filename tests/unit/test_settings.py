@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tmpnb import settings
+from tmpnb import networks, settings
 from tmpnb.errors import ConfigError
 from tmpnb.reconcile import Policy
 from tmpnb.settings import Listening
@@ -77,7 +77,7 @@ def test_admin_port_on_loopback_or_with_token_passes(
 ) -> None:
     given = listening(**where)
     settings.check_listening(given, token)
-    assert token or settings.is_loopback(given.admin_ip)
+    assert token or networks.is_loopback(given.admin_ip)
 
 
 @pytest.mark.parametrize("ip", ["0.0.0.0", "::", "", "10.0.0.1", "example.org", "127.0.0.1.evil"])  # noqa: S104 - a setting

@@ -12,6 +12,7 @@ from harness import World
 
 from tmpnb.health import Health
 from tmpnb.tasks import Tasks, supervised
+from tmpnb.watch import watch
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -54,7 +55,7 @@ async def test_a_pass_that_is_cancelled_before_its_first_step_is_closed(
     async with World(0).running() as world:
         health = Health(world.clock)
         async with Tasks() as group:
-            group.spawn(health.watch(work, "pass"), "pass")
+            group.spawn(watch(health, work, "pass"), "pass")
             group.cancel_all()
         spawn = world.orchestrator._tasks.spawn
         begun = asyncio.Event()

@@ -20,10 +20,10 @@ from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
 from tmpnb.finding import Finding, fail, ok, skip, warn
+from tmpnb.networks import is_loopback
 from tmpnb.places import place
 from tmpnb.proxy_choice import is_managed
 from tmpnb.service import Service
-from tmpnb.settings import is_loopback
 
 TOPIC = "reach"
 SECCOMP = "tmpnb"  # the profile that closes what is tried

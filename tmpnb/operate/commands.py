@@ -13,7 +13,8 @@ from tmpnb.errors import AdminPortError, ConfigError
 from tmpnb.logs import on_one_line
 from tmpnb.operate import tables
 from tmpnb.operate.admin_port import AdminPort, place
-from tmpnb.orders import Asked, Order, Program, Say
+from tmpnb.orders import Asked, Order, Say
+from tmpnb.program import Program
 from tmpnb.secret_settings import Secrets
 
 AT, JSON = "--admin-url", "--json"

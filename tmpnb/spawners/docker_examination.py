@@ -20,7 +20,7 @@ from tmpnb import sizes
 from tmpnb.errors import TmpnbError
 from tmpnb.examination import Examination, ServerFacts, ServerNetwork
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.settings import is_loopback
+from tmpnb.networks import is_loopback
 from tmpnb.spawners import (
     docker_address,
     docker_facts,
