@@ -17,8 +17,8 @@ from tmpnb.journal import Journal
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes
 from tmpnb.reconcile import Policy
+from tmpnb.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.server import NotebookServer, Phase
-from tmpnb.service import downloads_of, lifetimes_of, roster_of
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
 from tmpnb.ties import Sealed, Ties

@@ -1,8 +1,7 @@
-"""The command `tmpnb`: settings from flags, a config file and the environment; then serve."""
+"""The settings of the program: from flags, a config file and the environment."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import sys
@@ -12,15 +11,15 @@ from logging import NullHandler
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, Int, TraitError, Unicode, default
+from traitlets import Bool, Int, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, commands, config_file, cors, flags, leaving, settings
+from tmpnb import __version__, config_file, cors, flags, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding, templates_in
 from tmpnb.culling_settings import CullingSettings, seconds
-from tmpnb.errors import ConfigError, TmpnbError
+from tmpnb.errors import ConfigError
 from tmpnb.guarded import GuardedSpawner
 from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.log_settings import LogSettings
@@ -51,6 +50,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
     aliases = flags.aliases()
     flags = flags.switches()
     raise_config_file_errors = True
+    service: Service | None = None  # that is to run, once `start` has made it
 
     config_file = Unicode(CONFIG_FILE, help="Python file with settings, read if present.").tag(
         config=True
@@ -166,18 +166,18 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         flags.check_config(self.config, self.classes)
 
     def start(self) -> None:
-        """Print what was asked for, or serve until a signal ends it."""
+        """Print what was asked for, or make ready the service that is to run."""
         if self.generate_config:
             text = self.generate_config_file(self.classes)
             config_file.write(Path(self.config_file), text)
             print(f"wrote {self.config_file}")  # noqa: T201 - the answer to the flag
             return
-        self._configure_logs()
+        self.configure_logs()
         service = self.build()
         pairs = (*weak_tokens(service), *service.cautions())
         for said in filter(None, (advice(service), *map("; ".join, pairs))):
             self.log.warning("%s", said)
-        leaving.run(service.run())
+        self.service = service
 
     def start_show_config(self) -> None:
         """Print the settings in force; called by traitlets in place of `start`."""
@@ -278,7 +278,8 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
             templates.check(TEMPLATES, path)
         return path
 
-    def _configure_logs(self) -> None:
+    def configure_logs(self) -> None:
+        """Set up the log, and tell which flags have no effect."""
         self.set_up_logs()
         if "use_tokens" in self.config.Tmpnb and not self.use_tokens:
             self.log.warning("--use-tokens=False has no effect: every server has a secret token")
@@ -293,32 +294,3 @@ def _known_spawners() -> list[type[Configurable]]:
         with suppress(ConfigError):
             found.append(spawner_class(name))
     return found
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the program; what the operator can mend is said in one line, with exit code 1."""
-    with leaving.left_in_time(is_program=argv is None):
-        _run(list(sys.argv[1:] if argv is None else argv))
-
-
-def _run(words: list[str]) -> None:
-    application = Tmpnb()
-    try:
-        if chosen := commands.tool(words):
-            sys.exit(commands.use(chosen, words[1:]))
-        order = commands.parse(words)
-        application.description = commands.description(order, application.description)
-        application.initialize(order.flags)
-        if order.command is None:
-            application.start()
-        else:
-            if "logging" not in application.config.Tmpnb:
-                application.logging = "none"  # its own lines say it all
-            application._configure_logs()
-            sys.exit(commands.perform(order, application))
-    except TraitError as error:
-        sys.exit(f"tmpnb: {flags.in_words(str(error))}")
-    except TmpnbError as error:
-        sys.exit(f"tmpnb: {error}")
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        sys.exit(0)  # a signal ended it before it was up

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from tmpnb import listen, open_files
 from tmpnb.errors import ConfigError
-from tmpnb.proxy_choice import settings_of, token_of
+from tmpnb.proxy_choice import settings_of
 from tmpnb.proxy_ports import require_free
 from tmpnb.proxy_process import cannot_run
+from tmpnb.proxy_token import token_of
 from tmpnb.service import Service
 
 Replace = Callable[[str, list[str], dict[str, str]], object]

@@ -15,9 +15,8 @@ from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.places import place
 from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
-from tmpnb.secret_settings import AS_MADE, BY_FILE, PROXY_TOKEN, Secrets, proxy_token_in
+from tmpnb.proxy_token import GivenToken, token_of
 from tmpnb.tasks import supervised
-from tmpnb.tokens import make_secret
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class ProxyChoice:
     domain: str = ""  # below which servers have host names of their own; empty: they have none
 
 
-def is_managed(choice: ProxyChoice, given: Secrets) -> bool:
+def is_managed(choice: ProxyChoice, given: GivenToken) -> bool:
     """Whether tmpnb starts the proxy itself."""
     return not (choice.endpoint or given.proxy_token or given.proxy_token_file)
 
@@ -45,7 +44,7 @@ def is_managed(choice: ProxyChoice, given: Secrets) -> bool:
 @asynccontextmanager
 async def open_proxy(
     choice: ProxyChoice,
-    given: Secrets,
+    given: GivenToken,
     pool_name: str,
     default_target: str,
     on_restart: Callable[[], None],
@@ -91,32 +90,6 @@ async def open_proxy(
     yield ConfigurableHTTPProxy(
         Client(MAX_ANSWER), endpoint, token, pool_name, domain=choice.domain
     )
-
-
-def token_of(given: Secrets) -> str | None:
-    """Return the token of a proxy that tmpnb does not start, if there is to be one.
-
-    Raises:
-        ConfigError: There is to be a file with one, and it cannot be made.
-    """
-    if given.proxy_token is None and given.proxy_token_file is not None:
-        return _made(given.proxy_token_file)
-    return given.proxy_token
-
-
-def _made(file: Path) -> str:
-    """Return the token that was written into a file just now, by us or by who was faster.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    try:
-        make_secret(file, AS_MADE)
-    except OSError as error:
-        raise ConfigError(
-            f"{PROXY_TOKEN}{BY_FILE}={file}: cannot be made: {error.strerror}"
-        ) from error
-    return proxy_token_in(file)
 
 
 def settings_of(choice: ProxyChoice, default_target: str, token: str) -> ManagedProxySettings:

@@ -21,7 +21,7 @@ from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
 from tmpnb.proxy_ports import require_free
-from tmpnb.secret_settings import BY_FILE, VARIABLES
+from tmpnb.secret_names import BY_FILE, VARIABLES
 
 log = logging.getLogger(__name__)
 

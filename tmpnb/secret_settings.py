@@ -7,24 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tmpnb import plain_file
 from tmpnb.errors import ConfigError
-from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
-from tmpnb.plain_text import NoTextError, decoded
+from tmpnb.proxy_token import AS_MADE, proxy_token_in
+from tmpnb.secret_file import read
+from tmpnb.secret_names import BY_FILE, PROXY_TOKEN, TOKENS, VARIABLES
 
-BY_FILE = "_FILE"  # behind the name of a variable: of the one that names a file
-PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105 - the name of a variable
-VARIABLES = (
-    PROXY_TOKEN,
-    "API_AUTH_TOKEN",
-    "ADMIN_AUTH_TOKEN",
-    "TMPNB_SECRET_KEY",
-    "TMPNB_PASSPHRASE",
-)
-TOKENS = VARIABLES[:3]  # what programs send in a header
-LARGEST = 4096  # bytes of a file that holds a secret
-SHORTEST = 16  # characters of the proxy's token in a file, which tmpnb may have made
-AS_MADE = 0o444  # the mode of that file: the proxy may run as another user
 OTHERS = stat.S_IRGRP | stat.S_IROTH
 # Where engines mount secrets, for one container alone, and systemd credentials, for one unit alone.
 GUARDED = frozenset({PurePosixPath("/run/secrets"), PurePosixPath("/run/credentials")})
@@ -95,21 +82,6 @@ class Secrets:
                 yield file
 
 
-def proxy_token_in(path: Path) -> str:
-    """Return the proxy's token in a file.
-
-    Raises:
-        ConfigError: It holds none.
-    """
-    token = read(PROXY_TOKEN, path)
-    if len(token) < SHORTEST:
-        raise ConfigError(
-            f"{PROXY_TOKEN}{BY_FILE}={path} is shorter than {SHORTEST} characters; "
-            "remove the file, and one is made, or write a longer one into it"
-        )
-    return token
-
-
 def _is_there(path: Path) -> bool:
     """Whether there is something by this name, which may be of no use; a link to nothing is."""
     try:
@@ -139,40 +111,3 @@ def _check_token(name: str, where: str, token: str | None) -> None:
             f"{where} has a blank, or characters that a header cannot carry; make one of letters "
             "and digits, as with: openssl rand -hex 32"
         )
-
-
-def read(name: str, path: Path) -> str:
-    """Return the secret in a file, without blanks and newlines around it.
-
-    Raises:
-        ConfigError: It holds none. The message says nothing of what it holds.
-    """
-    where = f"{name}{BY_FILE}={path}"
-    try:
-        text = decoded(_content(path)).strip()
-    except NoTextError as error:
-        raise ConfigError(f"{where}: {error.strerror}") from error
-    except OSError as error:
-        raise ConfigError(f"{where}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{where} {error}") from None
-    if not text:
-        raise ConfigError(f"{where} is empty; write the secret into it")
-    if not text.isprintable():
-        raise ConfigError(f"{where} holds more than one line, or what cannot be typed")
-    return text
-
-
-def _content(path: Path) -> bytes:
-    """Return the bytes of a file, at once, whatever it is.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It is no file with content, or too large.
-    """
-    try:
-        return plain_file.read(path, LARGEST)
-    except NoPlainFileError:
-        raise ValueError("is no file with a secret in it") from None
-    except FileTooLargeError as error:
-        raise ValueError(f"is {error.strerror}, so it holds more than a secret") from None

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from tmpnb.networks import is_loopback
 from tmpnb.one_origin import is_public
 from tmpnb.proxy_choice import is_managed
-from tmpnb.secret_settings import PROXY_TOKEN, SHORTEST
+from tmpnb.proxy_token import SHORTEST
+from tmpnb.secret_names import PROXY_TOKEN
 from tmpnb.service import Service
 from tmpnb.trusted import host_of
 

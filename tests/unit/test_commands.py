@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tmpnb import commands
-from tmpnb.app import Tmpnb, main
+from tmpnb.app import Tmpnb
 from tmpnb.commands import Order
 from tmpnb.errors import ConfigError
+from tmpnb.main import main
 from tmpnb.orders import Say
 from tmpnb.service import Service
 

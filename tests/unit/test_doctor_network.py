@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tmpnb import commands
-from tmpnb.app import main
 from tmpnb.doctor import network
 from tmpnb.doctor.network import (
     Place,
@@ -18,6 +17,7 @@ from tmpnb.doctor.network import (
 )
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
+from tmpnb.main import main
 from tmpnb.spawners.docker_reach import engine_at
 
 PRIVATE = Place("--port=1", ("10.0.0.1:1", "10.0.0.2:1"), "mend it")

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmpnb import firewall, firewall_bounds
-from tmpnb.app import main
 from tmpnb.firewall_rules import (
     BRIDGES,
     CLOSED,
@@ -28,6 +27,7 @@ from tmpnb.firewall_rules import (
     is_closed,
     table,
 )
+from tmpnb.main import main
 
 STARS = tuple(f"{prefix}*" for prefix in BRIDGES if prefix != OWN)
 FOUR, SIX = st.ip_addresses(v=4), st.ip_addresses(v=6)

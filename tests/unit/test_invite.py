@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tmpnb import commands
-from tmpnb.app import Tmpnb, main
+from tmpnb.app import Tmpnb
 from tmpnb.client_limits import Allowance
 from tmpnb.errors import ConfigError
+from tmpnb.main import main
 from tmpnb.passes import Passes
 from tmpnb.service import Service
 from tmpnb.tokens import TokenMaker

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tmpnb import commands
-from tmpnb.app import main
 from tmpnb.errors import ConfigError, VisitError
 from tmpnb.load import notebook, options
 from tmpnb.load.cookies import Cookies
 from tmpnb.load.screen import Screen
 from tmpnb.load.tally import Tally, percentile
 from tmpnb.load.target import Target
+from tmpnb.main import main
 
 URL = "http://127.0.0.1:8000/"
 

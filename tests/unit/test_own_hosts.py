@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from running_site import Running
 
-from tmpnb import service
+from tmpnb import serve
 from tmpnb.app import Tmpnb
 from tmpnb.errors import ConfigError
 from tmpnb.machine_names import MOST, machine_names
@@ -210,10 +210,10 @@ async def test_a_service_goes_by_its_machine_s_names_and_those_that_the_operator
     running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(service, "machine_names", lambda: frozenset({"machine.example"}))
+    monkeypatch.setattr(serve, "machine_names", lambda: frozenset({"machine.example"}))
     application = Tmpnb()
     application.initialize(["--spawner=fake", "--admin_hosts=Ops.example"])
-    site = application.build()._site(running.world.orchestrator, 100, "")
+    site = serve.site_of(application.build(), running.world.orchestrator, 100, "")
     assert site.own_names == {"machine.example", "ops.example"}
 
 

@@ -26,7 +26,8 @@ from tmpnb.journal import Journal
 from tmpnb.load import notebook
 from tmpnb.pool_lock import state_held
 from tmpnb.proxy_choice import ProxyChoice, open_proxy
-from tmpnb.secret_settings import LARGEST, Secrets
+from tmpnb.secret_file import LARGEST
+from tmpnb.secret_settings import Secrets
 from tmpnb.spawners import docker_seccomp
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 import pytest
 from running_site import HTML, PERSON, Fetch, Running
 
-from tmpnb import service
+from tmpnb import serve
 from tmpnb.app import Tmpnb
 from tmpnb.errors import ConfigError
 from tmpnb.handlers import named
 from tmpnb.public_hosts import PublicHosts, public_hosts
+from tmpnb.service import Service
 from tmpnb.subdomains import Subdomains
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -169,7 +170,7 @@ async def test_the_log_tells_of_a_few_names_once(
 # Which names a service has
 
 
-def built(directory: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> service.Service:
+def built(directory: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> Service:
     monkeypatch.chdir(directory)
     application = Tmpnb()
     application.initialize(list(flags))
@@ -210,9 +211,9 @@ def test_a_service_goes_by_the_names_that_its_operator_gives(
 async def test_a_service_goes_by_its_machine_s_names(
     running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "machine_names", lambda: frozenset({"machine.example"}))
+    monkeypatch.setattr(serve, "machine_names", lambda: frozenset({"machine.example"}))
     made = built(tmp_path, monkeypatch, "--spawner=local")
-    hosts = made._site(running.world.orchestrator, 100, "").hosts
+    hosts = serve.site_of(made, running.world.orchestrator, 100, "").hosts
     assert hosts.have("Machine.example:8000")
     assert not hosts.have(EVIL)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tmpnb import firewall, resolvers
-from tmpnb.app import main
+from tmpnb.main import main
 from tmpnb.resolvers import Resolvers, chosen
 
 

@@ -10,12 +10,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tmpnb import secret_settings
+from tmpnb import secret_file, secret_settings
 from tmpnb.app import Tmpnb
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
-from tmpnb.secret_settings import LARGEST, Secrets
+from tmpnb.secret_file import LARGEST
+from tmpnb.secret_settings import Secrets
+from tmpnb.serve import _signing
 from tmpnb.service import Service
 
 HUSH = "hush-hush-hush-hush"
@@ -132,7 +134,7 @@ def test_a_file_that_cannot_be_read_is_said(
     def refuse(_: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(secret_settings, "_content", refuse)
+    monkeypatch.setattr(secret_file, "_content", refuse)
     file = {"ADMIN_AUTH_TOKEN_FILE": str(tmp_path / "file")}
     assert "cannot be read: Permission denied" in one_line(lambda: Secrets.from_environment(file))
 
@@ -167,7 +169,7 @@ def test_the_log_names_a_file_that_others_can_read(
     by_file = Secrets.from_environment({"TMPNB_PASSPHRASE_FILE": str(file)})
     service = replace(made(), secrets=by_file)
     with caplog.at_level(logging.WARNING):
-        assert service._secrets()[1] == HUSH
+        assert _signing(service)[1] == HUSH
     assert [str(file) in record.message for record in caplog.records] == [True]
     assert HUSH not in caplog.text
 
@@ -193,7 +195,7 @@ def test_a_key_in_a_file_is_checked_as_any_other(tmp_path: Path) -> None:
         state_dir=tmp_path,
         secrets=Secrets.from_environment({"TMPNB_SECRET_KEY_FILE": str(holding(tmp_path, "hush"))}),
     )
-    said = one_line(service._secrets)
+    said = one_line(lambda: _signing(service))
     assert said.startswith(f"TMPNB_SECRET_KEY_FILE={tmp_path / 'file'} is shorter than 16")
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import leaving
 from tmpnb.app import Tmpnb
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
 from tmpnb.passes import given_passphrase
-from tmpnb.secret_settings import BY_FILE, SHORTEST, TOKENS, VARIABLES, Secrets
+from tmpnb.proxy_token import SHORTEST
+from tmpnb.secret_names import BY_FILE, TOKENS, VARIABLES
+from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 from tmpnb.weak_tokens import weak_tokens
 
@@ -120,9 +121,9 @@ def test_on_loopback_none_is(make: Make, name: str) -> None:
 
 SCRIPT = """
 import sys
-from tmpnb import app, leaving
+from tmpnb import leaving, main
 leaving.run = lambda work: work.close()
-app.main(sys.argv[1:])
+main.main(sys.argv[1:])
 """
 
 
@@ -146,8 +147,7 @@ async def test_doctor_and_the_log_tell_of_it(make: Make, monkeypatch: pytest.Mon
     monkeypatch.setattr(
         application.log, "warning", lambda said, *words: logged.append(said % words)
     )
-    monkeypatch.setattr(leaving, "run", lambda work: work.close())
-    monkeypatch.setattr(application, "_configure_logs", lambda: None)
+    monkeypatch.setattr(application, "configure_logs", lambda: None)
     application.start()
     assert [f"{found[0].words}; {found[0].mend}"] == logged
 

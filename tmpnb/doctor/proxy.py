@@ -12,7 +12,8 @@ from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, is_managed, open_proxy
-from tmpnb.secret_settings import PROXY_TOKEN, Secrets
+from tmpnb.secret_names import PROXY_TOKEN
+from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 
 TIMEOUT = 5.0  # seconds for an answer of its API

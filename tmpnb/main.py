@@ -1,0 +1,45 @@
+"""The command `tmpnb`: serve, or do what another of its commands says."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from traitlets import TraitError
+
+from tmpnb import commands, flags, leaving
+from tmpnb.app import Tmpnb
+from tmpnb.errors import TmpnbError
+from tmpnb.serve import serve
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program; what the operator can mend is said in one line, with exit code 1."""
+    with leaving.left_in_time(is_program=argv is None):
+        _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: list[str]) -> None:
+    application = Tmpnb()
+    try:
+        if chosen := commands.tool(words):
+            sys.exit(commands.use(chosen, words[1:]))
+        order = commands.parse(words)
+        application.description = commands.description(order, application.description)
+        application.initialize(order.flags)
+        if order.command is None:
+            application.start()
+            if application.service is not None:
+                leaving.run(serve(application.service))
+        else:
+            if "logging" not in application.config.Tmpnb:
+                application.logging = "none"  # its own lines say it all
+            application.configure_logs()
+            sys.exit(commands.perform(order, application))
+    except TraitError as error:
+        sys.exit(f"tmpnb: {flags.in_words(str(error))}")
+    except TmpnbError as error:
+        sys.exit(f"tmpnb: {error}")
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit(0)  # a signal ended it before it was up

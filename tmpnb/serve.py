@@ -1,0 +1,256 @@
+"""Put the parts of the service together and run them until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+from tornado.httpserver import HTTPServer
+
+from tmpnb import __version__, listen, open_files, signals
+from tmpnb.access_log import AccessLog
+from tmpnb.anonymous_peers import anonymous_peers
+from tmpnb.arrival import Arrivals
+from tmpnb.bans import Bans
+from tmpnb.client_limits import ClientLimits
+from tmpnb.clock import SteadyClock
+from tmpnb.downloads import Downloads
+from tmpnb.errors import ProxyAuthError, ProxyError
+from tmpnb.gate import Gate
+from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
+from tmpnb.handlers import Site, admin_application, public_application
+from tmpnb.journal import Journal
+from tmpnb.lifetime import Lifetimes
+from tmpnb.machine_names import machine_names
+from tmpnb.operating import Operating
+from tmpnb.orchestrator import Orchestrator
+from tmpnb.passes import Passes, given_passphrase
+from tmpnb.pool_lock import engine_held, state_held
+from tmpnb.proxy import Proxy
+from tmpnb.proxy_choice import open_proxy
+from tmpnb.roster import Roster
+from tmpnb.service import Service
+from tmpnb.tokens import TokenMaker, load_key
+from tmpnb.trusted import TrustedProxies, host_of
+from tmpnb.visitors import Visitors
+from tmpnb.wrong_tokens import WrongTokens
+
+log = logging.getLogger(__name__)
+
+
+async def serve(service: Service) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    The ports are open before the engine is asked for anything, so that a visitor
+    sees the pool fill instead of an error.
+
+    Raises:
+        ConfigError: Something the operator has to mend before this can run.
+        SpawnerError: The engine cannot be used.
+        ProxyError: The proxy refuses us.
+    """
+    may_open = open_files.raise_limit()
+    main = asyncio.current_task()
+    assert main is not None  # noqa: S101 - a coroutine runs in a task
+    async with AsyncExitStack() as stack:
+        ending = signals.Ending(main.cancel)
+        stack.enter_context(signals.handled(ending))
+        stack.enter_context(anonymous_peers(anonymize=service.access.anonymize))
+        stack.enter_context(state_held(service.state_dir, service.spawner.pool_name))
+        public = listen.bind("port", service.listening.ip, service.listening.port)
+        admin = listen.bind("admin-port", service.listening.admin_ip, service.listening.admin_port)
+        for listening in (*public, *admin):
+            stack.callback(listening.close)
+        tokens, passphrase = _signing(service)
+        wake, tell = _Later(), _Later()
+        proxy = await stack.enter_async_context(
+            open_proxy(
+                service.proxy,
+                service.secrets,
+                service.spawner.pool_name,
+                listen.url(public),
+                wake,
+                tell,
+            )
+        )
+        orchestrator = _orchestrator(service, proxy, tokens)
+        wake.target = orchestrator.wake
+        tell.target = partial(orchestrator.health.state, "state")
+        site = site_of(service, orchestrator, may_open, passphrase)
+        stack.callback(site.access_log.close)
+        if advice := open_files.advice(may_open, service.policy.capacity):
+            orchestrator.health.report("open_files", advice)
+        for application, sockets, most in (
+            (public_application(site, service.template_path), public, listen.MOST_CONNECTIONS),
+            (admin_application(site), admin, listen.MOST_OF_OPERATOR),
+        ):
+            whose = site.gate.bounded_key
+            server = listen.server(application, may_open, whose=whose, most=most)
+            server.add_sockets(sockets)
+            stack.push_async_callback(_close, server)
+        log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
+        stack.push_async_callback(let_go, service.spawner)
+        await GuardedSpawner(service.spawner).setup()
+        stack.enter_context(engine_held(service.spawner.engine_id, service.spawner.pool_name))
+        await _first_contact(GuardedProxy(proxy), orchestrator)
+        culling = asyncio.create_task(_again_and_again(orchestrator.cull, service.cull_period))
+        stack.callback(culling.cancel)
+        ending.action = lambda: orchestrator.shutdown(stop_claimed=service.stop_servers_on_exit)
+        await orchestrator.run()
+
+
+def _signing(service: Service) -> tuple[TokenMaker, str]:
+    """Return what signs, and the passphrase; name the files that are open to others."""
+    given = service.secrets
+    for file in given.open_to_others():
+        log.warning("%s can be read by other users of this machine: chmod 600 %s", file, file)
+    key = load_key(service.state_dir, given.secret_key, given.source("TMPNB_SECRET_KEY"))
+    return TokenMaker(key), given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE"))
+
+
+def _orchestrator(service: Service, proxy: Proxy, tokens: TokenMaker) -> Orchestrator:
+    return Orchestrator(
+        spawner=service.spawner,
+        proxy=proxy,
+        policy=service.policy,
+        tokens=tokens,
+        clock=SteadyClock(),
+        timing=service.timing,
+        starts=service.starts,
+        journal=Journal(service.state_dir / f"{service.spawner.pool_name}.claims"),
+        kept=Journal(service.state_dir / f"{service.spawner.pool_name}.kept"),
+    )
+
+
+def site_of(service: Service, orchestrator: Orchestrator, may_open: int, passphrase: str) -> Site:
+    """Return what the handlers need to know of a service.
+
+    Args:
+        service: Its settings.
+        orchestrator: Keeps its pool.
+        may_open: Files that this process may have open.
+        passphrase: What visitors have to say; empty: nothing.
+    """
+    visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
+    bans = Bans(service.access.banned, service.state_dir / f"{service.spawner.pool_name}.bans")
+    lifetimes = lifetimes_of(orchestrator)
+    machine, gate = machine_names(), _gate(service, orchestrator, passphrase, bans)
+    return Site(
+        orchestrator=orchestrator,
+        arrivals=Arrivals(orchestrator, service.redirect_uri, visitors),
+        visitors=visitors,
+        gate=gate,
+        access_log=AccessLog(gate.seen, anonymize=service.access.anonymize),
+        remember_visitors=service.policy.max_age,
+        version=__version__,
+        lifetimes=lifetimes,
+        downloads=downloads_of(orchestrator),
+        roster=roster_of(orchestrator, lifetimes),
+        frame_ancestors=service.frame_ancestors,
+        public_url=service.public_url,
+        subdomains=service.subdomains,
+        cors=service.cors,
+        brand=service.brand,
+        notice=service.notice,
+        open_files=may_open,
+        open_files_needed=open_files.needed(service.policy.capacity),
+        public_metrics=service.listening.public_metrics,
+        api_token=service.secrets.api_token,
+        admin_token=service.secrets.admin_token,
+        hosts=service.hosts.and_names(machine),
+        own_names=machine | service.listening.admin_hosts,
+        operating=_operating(service, bans),
+    )
+
+
+def _operating(service: Service, bans: Bans) -> Operating:
+    access = service.access
+    wrong = WrongTokens(access.named, anonymize=access.anonymize)
+    return Operating(bans, access.anonymize, wrong, settings=service.settings)
+
+
+def _gate(service: Service, orchestrator: Orchestrator, passphrase: str, bans: Bans) -> Gate:
+    clock, claims, access = SteadyClock(), orchestrator.claims, service.access
+    return Gate(
+        limits=ClientLimits(
+            access.allowance,
+            clock,
+            claimed=claims.live_among,
+            waiting=claims.waiting_among,
+        ),
+        passes=Passes(orchestrator.tokens, passphrase),
+        clock=clock,
+        trusted=TrustedProxies(
+            access.trusted, (host_of(service.proxy.endpoint), service.listening.ip)
+        ),
+        banned=bans,
+        anonymize=access.anonymize,
+        exempt=access.exempt,
+        is_notebook=orchestrator.notebooks.have,
+    )
+
+
+def lifetimes_of(orchestrator: Orchestrator) -> Lifetimes:
+    """Return what tells visitors of an orchestrator how long they have."""
+    return Lifetimes(
+        pool=orchestrator.pool,
+        usage=orchestrator.usage,
+        clock=orchestrator.clock,
+        max_idle=orchestrator.policy.max_idle,
+        max_age=orchestrator.policy.max_age,
+    )
+
+
+def downloads_of(orchestrator: Orchestrator) -> Downloads:
+    """Return what packs the files of its servers."""
+    claims = orchestrator.claims
+    return Downloads(orchestrator.client, orchestrator.tokens, claims.live, claims.use)
+
+
+def roster_of(orchestrator: Orchestrator, lifetimes: Lifetimes) -> Roster:
+    """Return what tells the operator who is here."""
+    return Roster(
+        pool=orchestrator.pool,
+        spawner=orchestrator.spawner,
+        usage=orchestrator.usage,
+        lifetimes=lifetimes,
+        clock=orchestrator.clock,
+    )
+
+
+class _Later:
+    """A call that can be handed out before there is somebody to take it."""
+
+    target: Callable[..., None] | None = None
+
+    def __call__(self, *words: str) -> None:
+        if self.target is not None:
+            self.target(*words)
+
+
+async def _again_and_again(act: Callable[[], None], period: float) -> None:
+    """Act each `period` seconds until cancelled, whatever the system's clock does.
+
+    Tornado's PeriodicCallback goes by that clock, and pauses for the hour it is put back.
+    """
+    while True:
+        await asyncio.sleep(period)
+        act()
+
+
+async def _first_contact(proxy: Proxy, orchestrator: Orchestrator) -> None:
+    """Refuse to run with a wrong token; wait for a proxy that comes up after us."""
+    try:
+        await proxy.setup()
+    except ProxyAuthError:
+        raise
+    except ProxyError as error:
+        orchestrator.health.report("proxy", str(error))
+
+
+async def _close(server: HTTPServer) -> None:
+    server.stop()
+    await server.close_all_connections()
