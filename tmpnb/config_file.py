@@ -13,7 +13,8 @@ from tmpnb import flags, plain_file
 from tmpnb.errors import ConfigError
 from tmpnb.plain_file import FileTooLargeError
 from tmpnb.plain_text import refuse_others
-from tmpnb.secret_names import BY_FILE, VARIABLES
+from tmpnb.secret_file import BY_FILE
+from tmpnb.secret_names import VARIABLES
 
 LARGEST = 10 * 1024 * 1024  # bytes of such a file
 NOT_SETTINGS = frozenset({"generate_config", *Application.class_trait_names(config=True)})

@@ -21,7 +21,8 @@ from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
 from tmpnb.proxy_ports import require_free
-from tmpnb.secret_names import BY_FILE, VARIABLES
+from tmpnb.secret_file import BY_FILE
+from tmpnb.secret_names import VARIABLES
 
 log = logging.getLogger(__name__)
 

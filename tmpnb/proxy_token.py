@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tmpnb.errors import ConfigError
-from tmpnb.secret_file import read
-from tmpnb.secret_names import BY_FILE, PROXY_TOKEN
+from tmpnb.secret_file import BY_FILE, read
+from tmpnb.secret_names import PROXY_TOKEN
 from tmpnb.tokens import make_secret
 
 SHORTEST = 16  # characters of the proxy's token in a file, which tmpnb may have made

@@ -8,8 +8,8 @@ from tmpnb import plain_file
 from tmpnb.errors import ConfigError
 from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
 from tmpnb.plain_text import NoTextError, decoded
-from tmpnb.secret_names import BY_FILE
 
+BY_FILE = "_FILE"  # behind the name of a variable: of the one that names a file
 LARGEST = 4096  # bytes of a file that holds a secret
 
 

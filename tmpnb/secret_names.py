@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-BY_FILE = "_FILE"  # behind the name of a variable: of the one that names a file
 PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 VARIABLES = (
     PROXY_TOKEN,

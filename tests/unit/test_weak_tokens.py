@@ -15,7 +15,8 @@ from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
 from tmpnb.passes import given_passphrase
 from tmpnb.proxy_token import SHORTEST
-from tmpnb.secret_names import BY_FILE, TOKENS, VARIABLES
+from tmpnb.secret_file import BY_FILE
+from tmpnb.secret_names import TOKENS, VARIABLES
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 from tmpnb.weak_tokens import weak_tokens
