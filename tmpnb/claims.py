@@ -23,7 +23,7 @@ from tmpnb.keeps import Keeps
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
 from tmpnb.presence import Presence
-from tmpnb.proxy import Proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.refusals import Refusal
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.waiting import Place, WaitingRoom

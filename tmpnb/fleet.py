@@ -10,7 +10,7 @@ from tmpnb.clock import Clock
 from tmpnb.errors import NoPlaceError, SpawnerError, TmpnbError
 from tmpnb.health import Health
 from tmpnb.pool import Pool
-from tmpnb.proxy import Proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter

@@ -15,7 +15,7 @@ from tmpnb.examination import Examination
 from tmpnb.meters import EngineCall, Meters, ProxyCall
 from tmpnb.networks import Address
 from tmpnb.observation import Instance, Route, Used
-from tmpnb.proxy import Proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 
 log = logging.getLogger(__name__)

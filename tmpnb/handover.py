@@ -11,7 +11,7 @@ from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.health import Health
 from tmpnb.http import Client
 from tmpnb.marks import Marks
-from tmpnb.proxy import Proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.server import NotebookServer, Phase
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from tmpnb.clock import Clock
 from tmpnb.errors import ProxyError, SpawnerError
 from tmpnb.health import Health
 from tmpnb.observation import Instance, Observation, Route
-from tmpnb.proxy import Proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 

@@ -30,7 +30,7 @@ from tmpnb.notebooks import Notebooks
 from tmpnb.observation import Observation
 from tmpnb.observer import Observer
 from tmpnb.pool import Pool
-from tmpnb.proxy import Proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.reconcile import Plan, Policy, plan
 from tmpnb.rollout import Rollout
 from tmpnb.server import NotebookServer

@@ -13,7 +13,8 @@ from pathlib import Path
 from tmpnb.errors import ConfigError
 from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.places import place
-from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
+from tmpnb.proxy import ConfigurableHTTPProxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 from tmpnb.proxy_token import GivenToken, token_of
 from tmpnb.tasks import supervised

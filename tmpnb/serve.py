@@ -29,8 +29,8 @@ from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.pool_lock import engine_held, state_held
-from tmpnb.proxy import Proxy
 from tmpnb.proxy_choice import open_proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.roster import Roster
 from tmpnb.service import Service
 from tmpnb.tokens import TokenMaker, load_key

@@ -21,7 +21,8 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
 from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
+from tmpnb.proxy import ConfigurableHTTPProxy
+from tmpnb.proxy_contract import Proxy
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -16,7 +16,7 @@ from tmpnb.border import Border
 from tmpnb.errors import ConfigError, NoInstanceError, ProxyError, SpawnerError
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.observation import Instance, Route
-from tmpnb.proxy import Proxy
+from tmpnb.proxy_contract import Proxy
 from tmpnb.server import Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
