@@ -31,7 +31,7 @@ from command import perform, say
 from plan import FULL, QUICK
 from world import World
 
-from tmpnb.open_files import raise_limit
+from tmpnb.system.open_files import raise_limit
 
 PARTS: Mapping[str, Callable[[World], Awaitable[None]]] = {
     "a": part_open.measure,

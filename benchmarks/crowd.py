@@ -16,7 +16,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 from visitors import BROWSER, SCRIPT
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 TIMEOUT = 60.0  # seconds for one request, one handshake, one echo
 WEBSOCKETS_AT_ONCE = 50  # handshakes

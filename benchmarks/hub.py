@@ -22,7 +22,7 @@ from program import OF_OTHERS, free_ports
 from remains import LABEL, Engine
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 PYTHON = (
     Path(__file__).parent.parent / ".cache" / "hub" / "bin" / "python"

@@ -19,7 +19,7 @@ from typing import Any
 from command import BenchmarkError
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 POLL = 0.5  # seconds between two looks at the numbers
 ASK_TIMEOUT = 60.0  # seconds for one request

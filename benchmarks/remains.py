@@ -20,7 +20,7 @@ from gauges import PROC
 
 from tmpnb.settings import is_loopback
 from tmpnb.spawners.docker_bridges import BRIDGE
-from tmpnb.timestamps import unix_time
+from tmpnb.system.timestamps import unix_time
 
 LABEL = "tmpnb.benchmark"
 IMAGE = "tmpnb-test/stub"

@@ -32,8 +32,8 @@ from remains import IMAGE, LABEL, Engine
 from results import Results
 
 from tmpnb.errors import UnreachableError
-from tmpnb.open_files import raise_limit
-from tmpnb.process import marked
+from tmpnb.system.open_files import raise_limit
+from tmpnb.system.process import marked
 
 SLOWEST = 0.5  # servers a second; a run that is slower than this has hung
 LOOKS, LOOK_PAUSE = 20, 0.5  # seconds between looks at what is left

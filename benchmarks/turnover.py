@@ -15,7 +15,6 @@ from sample import Sample, take
 
 from tmpnb.endings import Endings
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.reconcile import Policy
@@ -23,8 +22,9 @@ from tmpnb.server import Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.starter import StartSettings
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.signing import TokenMaker
 from tmpnb.timing import Timing
-from tmpnb.tokens import TokenMaker
 
 MAX_IDLE = 100.0  # seconds of the leaping clock
 PATIENCE = 120.0  # seconds until a wave must be over

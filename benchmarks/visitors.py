@@ -16,7 +16,7 @@ import statistics
 import time
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 TIMEOUT = 120.0  # seconds for one request
 BROWSER = {"Accept": "text/html", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}

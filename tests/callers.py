@@ -14,7 +14,7 @@ from raw_http import Request, parsed
 from running_site import Running
 
 from tmpnb.arrival import Arrivals
-from tmpnb.presence import Presence
+from tmpnb.system.http.presence import Presence
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -15,7 +15,7 @@ from docker_stand_in import Engine, StandIn
 from running_site import Running
 from tornado.ioloop import IOLoop
 
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytest_plugins = ["support.evidence", "support.shards.plugin", "support.time_by_file"]
 

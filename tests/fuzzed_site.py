@@ -21,9 +21,9 @@ from tmpnb import brand, cors
 from tmpnb.brand import Brand
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.line import GRACE
-from tmpnb.logs import RedactingFormatter
 from tmpnb.public_hosts import PublicHosts
 from tmpnb.server import Phase
+from tmpnb.system.logs.redaction import RedactingFormatter
 from tmpnb.ties import PASS, SESSION, TERMS
 from tmpnb.visitors import COOKIE as VISITOR
 

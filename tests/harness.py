@@ -21,9 +21,9 @@ from tmpnb.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
+from tmpnb.system.signing import TokenMaker
 from tmpnb.ties import Sealed, Ties
 from tmpnb.timing import Timing
-from tmpnb.tokens import TokenMaker
 from tmpnb.visitors import Visitors
 
 KEY = b"a key for tests only"

@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 from requirements import chp
 from tornado.testing import bind_unused_port
 
-from tmpnb.backoff import Backoff
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
+from tmpnb.system.backoff import Backoff
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.process import Process
 
 ID, OTHER_ID = "abc", "def"
 HOME = f"/user/{ID}/"

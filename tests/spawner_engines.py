@@ -17,9 +17,9 @@ import pytest
 from requirements import missing
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
+from tmpnb.system.http.client import Client
 
 DEADLINE = 60.0  # seconds any one condition may take to come true
 PAUSE = 0.1  # seconds between two looks, each of which costs those who run beside us

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tmpnb.banned import Banned
 from tmpnb.client_limits import Allowance
-from tmpnb.networks import Networks
+from tmpnb.system.net.networks import Networks
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from tornado.log import access_log
 from tornado.web import RequestHandler
 
 from tmpnb.client import Client, client_of, shown
-from tmpnb.log_lines import FIELDS
-from tmpnb.logs import on_one_line
-from tmpnb.networks import LOOPBACK
-from tmpnb.repeats import Repeats
+from tmpnb.system.logs.lines import FIELDS
+from tmpnb.system.logs.redaction import on_one_line
+from tmpnb.system.logs.repeats import Repeats
+from tmpnb.system.net.networks import LOOPBACK
 
 LONGEST_PATH = 1000  # characters of a path in a line
 LONGEST_REASON = 300

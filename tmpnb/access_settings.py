@@ -7,12 +7,12 @@ from ipaddress import IPv4Network
 from traitlets import Bool, Int, Unicode, default
 from traitlets.config import Configurable
 
-from tmpnb import networks
 from tmpnb.access import Access
 from tmpnb.banned import Banned
 from tmpnb.client_limits import Allowance
-from tmpnb.gateway import gateway
-from tmpnb.networks import Networks
+from tmpnb.system.net import networks
+from tmpnb.system.net.gateway import gateway
+from tmpnb.system.net.networks import Networks
 
 LEAST_SERVERS = 2  # a client may have, by default, however small the pool
 LEAST_RATE = 10  # servers that a client may take a minute, by default

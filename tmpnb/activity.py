@@ -24,11 +24,11 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import foreign_json
-from tmpnb.answers import Allowance
 from tmpnb.errors import AnswerTooLargeError, UnreachableError
-from tmpnb.http import LISTING, SMALL, Client
-from tmpnb.timestamps import unix_time
+from tmpnb.system import untrusted_json
+from tmpnb.system.http.bounded_answers import Allowance
+from tmpnb.system.http.client import LISTING, SMALL, Client
+from tmpnb.system.timestamps import unix_time
 
 TIMEOUT = 5.0  # seconds for one question
 LOOK_TIMEOUT = 10.0  # seconds for all questions together
@@ -298,6 +298,6 @@ def _understood(answer: HTTPResponse) -> Any:
         NotToldError: It is none.
     """
     try:
-        return foreign_json.loads(answer.body, lenient=True)
+        return untrusted_json.loads(answer.body, lenient=True)
     except ValueError as error:
         raise NotToldError(answer.code) from error

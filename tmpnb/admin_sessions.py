@@ -11,7 +11,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 
-from tmpnb.tokens import TokenMaker, same
+from tmpnb.system.signing import TokenMaker, same
 
 LONGEST = 12 * 3600  # seconds of a session
 MOST_ENDED = 1000  # sessions that are known to have ended

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from tornado.log import gen_log
 
-from tmpnb import networks
 from tmpnb.client import shown
+from tmpnb.system.net import networks
 
 
 @contextmanager

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tmpnb import foreign_json, links
+from tmpnb import links
 from tmpnb.client_limits import Admission
 from tmpnb.errors import PoolEmptyError, UnreachableError, VisitorLeftError
-from tmpnb.http import Client
 from tmpnb.links import Link
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
+from tmpnb.system import untrusted_json
+from tmpnb.system.http.client import Client
+from tmpnb.system.http.presence import Presence
 from tmpnb.taking import Taking, Wish
 from tmpnb.visitors import Visitors
 from tmpnb.waiting import Place
@@ -123,7 +124,7 @@ class Arrivals:
         headers = {"Authorization": f"token {token}"}
         try:
             answer = await self._client.fetch(url, timeout=LOOK_TIMEOUT, headers=headers)
-            found = foreign_json.loads(answer.body) if answer.code == 200 else {}
+            found = untrusted_json.loads(answer.body) if answer.code == 200 else {}
         except (UnreachableError, ValueError):
             return None
         return str(found.get("type")) if isinstance(found, dict) else None

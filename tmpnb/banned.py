@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tmpnb import networks, plain_file
 from tmpnb.errors import ConfigError
-from tmpnb.networks import Address, Networks
+from tmpnb.system.files import plain_file
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Address, Networks
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tmpnb import networks, plain_file
 from tmpnb.banned import Banned
 from tmpnb.errors import BansFullError, ConfigError
-from tmpnb.networks import Address, Network, Networks
+from tmpnb.system.files import plain_file
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Address, Network, Networks
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tmpnb.clock import Clock
 from tmpnb.health import Health
 from tmpnb.pool import Pool
 from tmpnb.spawners.base import Spawner
+from tmpnb.system.clock import Clock
 
 EGRESS = "egress"  # topic of health: what servers reach is not as it must be
 IMAGE = "image"  # topic of health: what servers need of their image is not there

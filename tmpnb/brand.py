@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tmpnb import markup
 from tmpnb.errors import ConfigError
 from tmpnb.markup import BadMarkupError, Text
-from tmpnb.plain_text import NoTextError, decoded, refuse_others
+from tmpnb.system.files.plain_text import NoTextError, decoded, refuse_others
 
 LONGEST_NAME = 60  # characters
 LONGEST_TEXT = 4000  # characters

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from tmpnb.access import Access
-from tmpnb.networks import LOOPBACK, Networks
 from tmpnb.reconcile import Policy
+from tmpnb.system.net.networks import LOOPBACK, Networks
 
 Caution = tuple[str, str]  # what is so, and what to do about it
 

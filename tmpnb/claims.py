@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
 from tmpnb.claim_meter import ClaimMeter, Given
-from tmpnb.clock import Clock
 from tmpnb.errors import (
     NoPlaceError,
     ProxyError,
@@ -22,10 +21,11 @@ from tmpnb.health import Health
 from tmpnb.keeps import Keeps
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
-from tmpnb.presence import Presence
 from tmpnb.proxy_contract import Proxy
 from tmpnb.refusals import Refusal
 from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.system.clock import Clock
+from tmpnb.system.http.presence import Presence
 from tmpnb.waiting import Place, WaitingRoom
 
 LONGEST_LINE = 1000  # visitors

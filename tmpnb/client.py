@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_network
 
-from tmpnb import networks
-from tmpnb.networks import Address, Addresses, Network
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Address, Addresses, Network
 
 MOST_HOPS = 32  # addresses of one request that are looked at
 SITE = 64  # bits of an IPv6 address that stand for one customer

@@ -7,7 +7,6 @@ import difflib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
-from tmpnb import leaving, signals
 from tmpnb.doctor import network
 from tmpnb.doctor.checkup import check_image, doctor
 from tmpnb.errors import ConfigError
@@ -21,6 +20,7 @@ from tmpnb.orders import Command, Order, Say, Tool
 from tmpnb.program import Program
 from tmpnb.proxy_alone import become_the_proxy
 from tmpnb.service import Service
+from tmpnb.system import leaving, signals
 
 SKIP_IMAGE, NETWORK, TARGET = "--skip-image", "--network", "--network-target"
 HELP = frozenset({"-h", "--help", "--help-all"})

@@ -9,12 +9,13 @@ from pathlib import Path
 from traitlets import TraitError
 from traitlets.config import Application, Configurable
 
-from tmpnb import flags, plain_file
+from tmpnb import flags
 from tmpnb.errors import ConfigError
-from tmpnb.plain_file import FileTooLargeError
-from tmpnb.plain_text import refuse_others
-from tmpnb.secret_file import BY_FILE
 from tmpnb.secret_names import VARIABLES
+from tmpnb.system.files import plain_file
+from tmpnb.system.files.plain_file import FileTooLargeError
+from tmpnb.system.files.plain_text import refuse_others
+from tmpnb.system.files.secret_file import BY_FILE
 
 LARGEST = 10 * 1024 * 1024  # bytes of such a file
 NOT_SETTINGS = frozenset({"generate_config", *Application.class_trait_names(config=True)})

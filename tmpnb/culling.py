@@ -9,7 +9,7 @@ from tmpnb.health import Health
 from tmpnb.observation import Observation
 from tmpnb.pool import Pool
 from tmpnb.server import Phase
-from tmpnb.tasks import Tasks
+from tmpnb.system.tasks import Tasks
 from tmpnb.usage import Usage
 
 SILENT = "silent"  # topic of health: servers of visitors do not answer

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import foreign_json, pieces
+from tmpnb import pieces
 from tmpnb.archive_names import shown
 from tmpnb.errors import (
     AnswerTooLargeError,
@@ -26,12 +26,13 @@ from tmpnb.errors import (
     TooManyDownloadsError,
     UnreachableError,
 )
-from tmpnb.http import Client
 from tmpnb.notes import Note
-from tmpnb.pacing import Pace
 from tmpnb.server import NotebookServer
-from tmpnb.timestamps import unix_time
-from tmpnb.tokens import TokenMaker
+from tmpnb.system import untrusted_json
+from tmpnb.system.http.client import Client
+from tmpnb.system.pacing import Pace
+from tmpnb.system.signing import TokenMaker
+from tmpnb.system.timestamps import unix_time
 from tmpnb.zip_stream import LARGEST, ZipStream
 
 ROOT = "notebook-files"  # the folder in the archive that holds everything
@@ -143,9 +144,9 @@ class _Source:
             answer = await self._ask(folder, content=1, most=LONGEST_LIST)
             if answer.code != 200:
                 return f"the server answered {answer.code}"
-            read = partial(foreign_json.loads, lenient=True, most=MOST_VALUES, fractions=False)
+            read = partial(untrusted_json.loads, lenient=True, most=MOST_VALUES, fractions=False)
             found = (await self.pace.do(lambda: read(answer.body)))["content"]
-        except (AnswerTooLargeError, foreign_json.TooManyValuesError):
+        except (AnswerTooLargeError, untrusted_json.TooManyValuesError):
             return f"more files in one folder than the {MOST_FILES} there may be in an archive"
         except (ValueError, KeyError, TypeError):
             found = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from tmpnb.finding import Finding, skip
-from tmpnb.listeners import Listener
+from tmpnb.system.net.proc_net import Listener
 
 # With these words a server says in its own log what of the image's home it does not have.
 HOME_WORDS = "what the image has in"

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_network
 from typing import NoReturn
 
-from tmpnb import firewall_bounds, networks, resolvers
+from tmpnb import firewall_bounds, resolvers
 from tmpnb.errors import ConfigError
 from tmpnb.firewall_rules import CLOSED4, REMOVED, Exceptions, table
+from tmpnb.system.net import networks
 
 NFT = "nft"
 DEADLINE = 30.0  # seconds for nft

@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from tmpnb import firewall_bounds
 from tmpnb.errors import ConfigError
-from tmpnb.networks import Address, Network
+from tmpnb.system.net.networks import Address, Network
 
 # How bridges begin: of networks that lead to the internet alone, of single servers, of those closed
 # to the outside, and of those that lead everywhere.

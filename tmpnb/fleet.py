@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 
-from tmpnb.clock import Clock
 from tmpnb.errors import NoPlaceError, SpawnerError, TmpnbError
 from tmpnb.health import Health
 from tmpnb.pool import Pool
@@ -14,7 +13,8 @@ from tmpnb.proxy_contract import Proxy
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter
-from tmpnb.tasks import Tasks
+from tmpnb.system.clock import Clock
+from tmpnb.system.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from tmpnb.calls import Calls
 from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
 from tmpnb.meters import EngineCall, Meters, ProxyCall
-from tmpnb.networks import Address
 from tmpnb.observation import Instance, Route, Used
 from tmpnb.proxy_contract import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.system.calls import Calls
+from tmpnb.system.net.networks import Address
 
 log = logging.getLogger(__name__)
 

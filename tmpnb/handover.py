@@ -9,10 +9,10 @@ from collections.abc import Callable
 from tmpnb.crowd import Crowd
 from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.health import Health
-from tmpnb.http import Client
 from tmpnb.marks import Marks
 from tmpnb.proxy_contract import Proxy
 from tmpnb.server import NotebookServer, Phase
+from tmpnb.system.http.client import Client
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from tmpnb import links, settings
 from tmpnb.errors import ConfigError
 from tmpnb.links import BadLinkError
 from tmpnb.passes import Passes, given_passphrase
-from tmpnb.places import place, reachable
 from tmpnb.service import Service
-from tmpnb.tokens import TokenMaker, load_key
+from tmpnb.system.net.host_port import place, reachable
+from tmpnb.system.signing import TokenMaker, load_key
 
 NOTE = "TMPNB_PASSPHRASE is not set here; a service without it lets everybody in anyway"
 HOURS = 24.0  # that a link lets in unless told otherwise

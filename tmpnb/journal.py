@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-from tmpnb import plain_file
+from tmpnb.system.files import plain_file
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tmpnb.clock import Clock
 from tmpnb.journal import Journal
 from tmpnb.pool import Pool
 from tmpnb.server import NotebookServer, Phase
+from tmpnb.system.clock import Clock
 
 
 class Keeps:

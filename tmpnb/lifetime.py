@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from tmpnb.clock import Clock
 from tmpnb.endings import Farewell, farewell
 from tmpnb.pool import Pool
 from tmpnb.server import NotebookServer, Phase
+from tmpnb.system.clock import Clock
 from tmpnb.usage import Usage
 
 

@@ -10,8 +10,8 @@ from tornado.log import LogFormatter, enable_pretty_logging
 from traitlets import Bool, CaselessStrEnum, Enum, Int, Unicode
 from traitlets.config import Configurable
 
-from tmpnb.log_lines import JsonFormatter, TextFormatter
-from tmpnb.logs import RedactingFormatter
+from tmpnb.system.logs.lines import JsonFormatter, TextFormatter
+from tmpnb.system.logs.redaction import RedactingFormatter
 
 TEXT, JSON = "text", "json"
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from traitlets import TraitError
 
-from tmpnb import commands, flags, leaving
+from tmpnb import commands, flags
 from tmpnb.app import Tmpnb
 from tmpnb.errors import TmpnbError
 from tmpnb.serve import serve
+from tmpnb.system import leaving
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
-from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
 from tmpnb.errors import NoInstanceError, SpawnerError
 from tmpnb.health import Health
 from tmpnb.journal import Journal
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
-from tmpnb.tasks import Tasks
+from tmpnb.system.clock import Clock
+from tmpnb.system.tasks import Tasks
 
 WRITE_TIMEOUT = 2.0  # seconds; without an answer the mark is written later
 RETRY = 5.0  # seconds

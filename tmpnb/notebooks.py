@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from tmpnb import networks
 from tmpnb.errors import TmpnbError
-from tmpnb.networks import Address
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Address
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from urllib.parse import urlsplit
 
-from tmpnb.networks import is_loopback
 from tmpnb.proxy_choice import DEFAULT_ENDPOINT, is_managed
 from tmpnb.service import Service
+from tmpnb.system.net.networks import is_loopback
 from tmpnb.trusted import host_of
 
 _HARM = (

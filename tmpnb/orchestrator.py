@@ -14,14 +14,12 @@ from functools import partial
 from tmpnb.adoption import take_over
 from tmpnb.bars import Bars
 from tmpnb.claims import Claims
-from tmpnb.clock import Clock
 from tmpnb.crowd import Crowd
 from tmpnb.culling import Culling
 from tmpnb.fleet import Fleet
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.handover import HandOver
 from tmpnb.health import Health
-from tmpnb.http import Client
 from tmpnb.journal import Journal
 from tmpnb.keeps import Keeps
 from tmpnb.marks import Marks
@@ -36,9 +34,11 @@ from tmpnb.rollout import Rollout
 from tmpnb.server import NotebookServer
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
-from tmpnb.tasks import Tasks
+from tmpnb.system.clock import Clock
+from tmpnb.system.http.client import Client
+from tmpnb.system.signing import TokenMaker
+from tmpnb.system.tasks import Tasks
 from tmpnb.timing import Timing
-from tmpnb.tokens import TokenMaker
 from tmpnb.usage import Usage
 from tmpnb.watch import watch
 from tmpnb.wind_down import wind_down

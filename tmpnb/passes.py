@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 from tmpnb.errors import ConfigError
-from tmpnb.tokens import TokenMaker, same
+from tmpnb.system.signing import TokenMaker, same
 
 COOKIE = "tmpnb-pass"
 BY_PASSPHRASE, BY_INVITE = "passphrase", "invite"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPHeaders, HTTPInputError, parse_response_start_line
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import LARGEST_HEAD, short_enough
+from tmpnb.system.http.client import LARGEST_HEAD, short_enough
 
 MOST_LINES = 200  # of a head
 PIECE = 65_536  # bytes; no more than about three times as many are in memory

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import foreign_json
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
-from tmpnb.http import Client
 from tmpnb.observation import Route
 from tmpnb.subdomains import Subdomains
-from tmpnb.timestamps import unix_time
+from tmpnb.system import untrusted_json
+from tmpnb.system.http.client import Client
+from tmpnb.system.timestamps import unix_time
 
 OWNER = "tmpnb_pool"  # the field of a route that names the pool it belongs to
 PROBE, NOWHERE = "host-routing-check", "http://127.0.0.1:9"
@@ -68,7 +68,7 @@ class ConfigurableHTTPProxy:
         """See `Proxy`."""
         answer = await self._ask("GET", "", expected=(200,))
         try:
-            table = foreign_json.loads(answer.body, most=len(answer.body))  # of a large pool
+            table = untrusted_json.loads(answer.body, most=len(answer.body))  # of a large pool
         except ValueError as error:
             raise self._not_understood(f"its routes are not JSON ({error})") from error
         if not isinstance(table, dict):

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from tmpnb import process
+from tmpnb.system import process
 
 log = logging.getLogger(__name__)
 

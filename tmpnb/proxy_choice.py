@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmpnb.errors import ConfigError
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.places import place
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_contract import Proxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
 from tmpnb.proxy_token import GivenToken, token_of
-from tmpnb.tasks import supervised
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.net.host_port import place
+from tmpnb.system.tasks import supervised
 
 log = logging.getLogger(__name__)
 

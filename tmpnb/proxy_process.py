@@ -12,17 +12,18 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tmpnb import open_files, plain_file, process
-from tmpnb.backoff import Backoff
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
-from tmpnb.http import Client
-from tmpnb.places import place
-from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
 from tmpnb.proxy_ports import require_free
-from tmpnb.secret_file import BY_FILE
 from tmpnb.secret_names import VARIABLES
+from tmpnb.system import open_files, process
+from tmpnb.system.backoff import Backoff
+from tmpnb.system.files import plain_file
+from tmpnb.system.files.secret_file import BY_FILE
+from tmpnb.system.http.client import Client
+from tmpnb.system.net.host_port import place
+from tmpnb.system.process import Process
 
 log = logging.getLogger(__name__)
 

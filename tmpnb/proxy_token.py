@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from tmpnb.errors import ConfigError
-from tmpnb.secret_file import BY_FILE, read
 from tmpnb.secret_names import PROXY_TOKEN
-from tmpnb.tokens import make_secret
+from tmpnb.system.files.secret_file import BY_FILE, read
+from tmpnb.system.signing import make_secret
 
 SHORTEST = 16  # characters of the proxy's token in a file, which tmpnb may have made
 AS_MADE = 0o444  # the mode of that file: the proxy may run as another user

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 from tmpnb.errors import SpawnerError, StartTimeoutError, UnreachableError
-from tmpnb.http import Client
+from tmpnb.system.http.client import Client
 
 FIRST_PAUSE = 0.05  # seconds
 LONGEST_PAUSE = 0.5  # seconds

@@ -17,7 +17,7 @@ from tmpnb.fleet import Fleet
 from tmpnb.pool import Pool
 from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
-from tmpnb.tasks import Tasks
+from tmpnb.system.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from tmpnb.client import shown
-from tmpnb.clock import Clock
 from tmpnb.errors import SpawnerError
 from tmpnb.lifetime import Lifetimes
-from tmpnb.networks import Address, Network, Networks
 from tmpnb.observation import Used
 from tmpnb.pool import Pool
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
+from tmpnb.system.clock import Clock
+from tmpnb.system.net.networks import Address, Network, Networks
 from tmpnb.usage import Usage
 
 PATIENCE = 8.0  # seconds for all that engine and servers are asked; the rest is not known

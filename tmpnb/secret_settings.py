@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from tmpnb.errors import ConfigError
 from tmpnb.proxy_token import AS_MADE, proxy_token_in
-from tmpnb.secret_file import BY_FILE, read
 from tmpnb.secret_names import PROXY_TOKEN, TOKENS, VARIABLES
+from tmpnb.system.files.secret_file import BY_FILE, read
 
 OTHERS = stat.S_IRGRP | stat.S_IROTH
 # Where engines mount secrets, for one container alone, and systemd credentials, for one unit alone.

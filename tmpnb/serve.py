@@ -10,13 +10,12 @@ from functools import partial
 
 from tornado.httpserver import HTTPServer
 
-from tmpnb import __version__, listen, open_files, signals
+from tmpnb import __version__
 from tmpnb.access_log import AccessLog
 from tmpnb.anonymous_peers import anonymous_peers
 from tmpnb.arrival import Arrivals
 from tmpnb.bans import Bans
 from tmpnb.client_limits import ClientLimits
-from tmpnb.clock import SteadyClock
 from tmpnb.downloads import Downloads
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.gate import Gate
@@ -24,16 +23,19 @@ from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
 from tmpnb.lifetime import Lifetimes
-from tmpnb.machine_names import machine_names
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes, given_passphrase
-from tmpnb.pool_lock import engine_held, state_held
 from tmpnb.proxy_choice import open_proxy
 from tmpnb.proxy_contract import Proxy
 from tmpnb.roster import Roster
 from tmpnb.service import Service
-from tmpnb.tokens import TokenMaker, load_key
+from tmpnb.system import open_files, signals
+from tmpnb.system.clock import SteadyClock
+from tmpnb.system.http import listen
+from tmpnb.system.lock import engine_held, state_held
+from tmpnb.system.net.machine_names import machine_names
+from tmpnb.system.signing import TokenMaker, load_key
 from tmpnb.trusted import TrustedProxies, host_of
 from tmpnb.visitors import Visitors
 from tmpnb.wrong_tokens import WrongTokens

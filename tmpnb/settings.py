@@ -10,9 +10,9 @@ from tmpnb import links
 from tmpnb.embedding import expression
 from tmpnb.errors import ConfigError
 from tmpnb.links import BadLinkError
-from tmpnb.networks import is_loopback
 from tmpnb.origins import source
 from tmpnb.reconcile import Policy
+from tmpnb.system.net.networks import is_loopback
 
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?\Z")

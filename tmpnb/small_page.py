@@ -6,8 +6,8 @@ import logging
 import re
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import LISTING, Client
 from tmpnb.server import NotebookServer
+from tmpnb.system.http.client import LISTING, Client
 
 log = logging.getLogger(__name__)
 

@@ -7,20 +7,20 @@ import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from tmpnb.backoff import Backoff
-from tmpnb.border import Border
-from tmpnb.clock import Clock
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
 from tmpnb.examination import FIRST_LINES, RAISE, TOO_LARGE_WORDS, home_words
 from tmpnb.first_page import warm_up
 from tmpnb.health import Health
-from tmpnb.http import Client
 from tmpnb.readiness import wait_until_ready
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.small_page import SmallPages
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.start_times import StartTimes
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.backoff import Backoff
+from tmpnb.system.border import Border
+from tmpnb.system.clock import Clock
+from tmpnb.system.http.client import Client
+from tmpnb.system.signing import TokenMaker
 
 log = logging.getLogger(__name__)
 

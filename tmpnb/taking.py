@@ -11,8 +11,8 @@ from tmpnb.client_limits import Admission
 from tmpnb.errors import PoolEmptyError, TicketError, VisitorLeftError
 from tmpnb.line import Ticket
 from tmpnb.links import Link
-from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
+from tmpnb.system.http.presence import Presence
 from tmpnb.visitors import Fits, Visitor, Visitors
 from tmpnb.waiting import Place
 

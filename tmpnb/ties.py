@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tmpnb.tokens import TokenMaker, same
+from tmpnb.system.signing import TokenMaker, same
 
 MOST = 4  # networks in which one cookie counts; the latest
 DIGITS = 16  # hex digits of a tie's digest, and of the salt before it

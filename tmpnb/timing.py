@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tmpnb.tokens import ALPHABET, LOWER_CASE, is_id, new_id
+from tmpnb.system.signing import ALPHABET, LOWER_CASE, is_id, new_id
 
 
 @dataclass(frozen=True, slots=True)

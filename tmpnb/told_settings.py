@@ -13,8 +13,8 @@ from traitlets.config import Config, Configurable
 from tmpnb import flags
 from tmpnb.config_file import NOT_SETTINGS
 from tmpnb.errors import ConfigError
-from tmpnb.logs import on_one_line, redact
 from tmpnb.program import Program
+from tmpnb.system.logs.redaction import on_one_line, redact
 
 # Secrets of the service come from the environment and are no settings. What an operator hands on
 # to servers, or to the engine's drivers of logs, may be one all the same.

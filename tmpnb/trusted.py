@@ -8,8 +8,8 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
-from tmpnb import networks
-from tmpnb.networks import LOOPBACK, Address, Networks
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import LOOPBACK, Address, Networks
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 
 from tmpnb.activity import Word, ask_for_use, ask_whether_it_lives
-from tmpnb.clock import Clock
-from tmpnb.http import Client
 from tmpnb.observation import Observation
 from tmpnb.server import NotebookServer
-from tmpnb.tasks import Tasks
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.clock import Clock
+from tmpnb.system.http.client import Client
+from tmpnb.system.signing import TokenMaker
+from tmpnb.system.tasks import Tasks
 
 FRESH = 20.0  # seconds for which what a server said is good enough to be told
 ASKED_AT_ONCE = 50  # servers

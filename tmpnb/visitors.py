@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tmpnb.errors import ClientLimitError
-from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
+from tmpnb.system.http.presence import Presence
+from tmpnb.system.signing import TokenMaker, same
 from tmpnb.ties import VISITOR, Sealed, Ties
-from tmpnb.tokens import TokenMaker, same
 
 COOKIE = "tmpnb-visitor"
 COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it

@@ -11,8 +11,8 @@ from tmpnb.errors import PoolEmptyError
 from tmpnb.estimate import Coming, coarse, until_served
 from tmpnb.line import Line, Ticket
 from tmpnb.pool import Pool
-from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer
+from tmpnb.system.http.presence import Presence
 
 SLICE = 1.0  # seconds after which one who waits looks again: someone before them may have left
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from tmpnb.border import Caller
 from tmpnb.errors import TmpnbError
 from tmpnb.health import Health
+from tmpnb.system.border import Caller
 
 
 async def watch(health: Health, work: Callable[[], Awaitable[None]], topic: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tmpnb.client import client_of, shown
 from tmpnb.errors import TooManyTriesError
 from tmpnb.gate import MOST_TRIES, TRIES_SPAN
-from tmpnb.networks import Addresses, Networks
+from tmpnb.system.net.networks import Addresses, Networks
 from tmpnb.windows import Windows
 
 log = logging.getLogger(__name__)

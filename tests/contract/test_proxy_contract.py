@@ -20,9 +20,9 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_contract import Proxy
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

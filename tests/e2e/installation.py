@@ -20,7 +20,7 @@ from requirements import ROOT, TEST_IMAGE, compose_plugin, docker_compose, missi
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 COMMAND = 120.0  # seconds for one command of Compose
 FIRST, FILTERED = "docker-compose.yml", "docker-compose.filtered.yml"

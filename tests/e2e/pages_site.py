@@ -22,8 +22,8 @@ from tmpnb.endings import Farewell
 from tmpnb.handlers.question import Answer, Choice
 from tmpnb.handlers.session import outlook
 from tmpnb.lifetime import Lifetime
-from tmpnb.moments import Moment
 from tmpnb.server import StopReason
+from tmpnb.system.units import Moment
 
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"

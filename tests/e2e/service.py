@@ -22,8 +22,8 @@ from support import evidence
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.process import Process
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.process import Process
 
 START = 90.0  # seconds until the service serves or a condition has come true
 STOP = 30.0  # seconds until it has ended

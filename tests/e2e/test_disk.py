@@ -14,10 +14,10 @@ from requirements import TEST_IMAGE
 from spawner_engines import DEADLINE, stub_command, wait_until, wait_until_it_answers
 from tornado.ioloop import IOLoop
 
-from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.docker_copies import PREFIX
+from tmpnb.system.http.client import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 

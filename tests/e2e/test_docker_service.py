@@ -12,7 +12,7 @@ import pytest
 from docker_engine import LABEL, RealEngine
 from e2e.service import PERSON, START, RunningProxy, Service, ask, serving, until_true
 
-from tmpnb.http import Client
+from tmpnb.system.http.client import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 

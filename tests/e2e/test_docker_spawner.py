@@ -25,11 +25,11 @@ from spawner_engines import (
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.docker_ports import own_loopback
 from tmpnb.spawners.seccomp_rules import profile
+from tmpnb.system.http.client import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 

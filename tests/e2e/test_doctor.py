@@ -19,7 +19,7 @@ from e2e.service import SECRETS, RunningProxy, free_ports, serving, until_true
 from requirements import TEST_IMAGE, chp, missing
 from spawner_engines import stub_command
 
-from tmpnb.process import marked
+from tmpnb.system.process import marked
 
 pytestmark = [pytest.mark.chp, pytest.mark.docker, pytest.mark.gen_test(timeout=300)]
 

@@ -38,8 +38,8 @@ from spawner_engines import stub_command, wait_until_it_answers
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.spawners.base import ServerSpec
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]
 

@@ -18,8 +18,8 @@ from e2e.service import until_true
 from requirements import missing
 from tornado.web import RequestHandler
 
-from tmpnb import networks
 from tmpnb.client import Client
+from tmpnb.system.net import networks
 
 pytestmark = pytest.mark.gen_test(timeout=120)
 

@@ -18,8 +18,9 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.web import RequestHandler
 from tornado.websocket import websocket_connect
 
-from tmpnb import listen, open_files
 from tmpnb.proxy_process import SCRIPTS
+from tmpnb.system import open_files
+from tmpnb.system.http import listen
 
 pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=300)]
 

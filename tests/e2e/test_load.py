@@ -17,7 +17,7 @@ from e2e.service import START, free_ports, serving, until_true
 from requirements import ROOT, missing
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = [pytest.mark.local, pytest.mark.gen_test(timeout=240)]
 

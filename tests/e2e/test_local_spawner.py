@@ -21,13 +21,13 @@ from spawner_engines import wait_until
 from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.websocket import websocket_connect
 
-from tmpnb import process
 from tmpnb.activity import ask_for_use
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.process import Process
 from tmpnb.readiness import wait_until_ready
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.local import LocalProcessSpawner
+from tmpnb.system import process
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.process import Process
 
 pytestmark = [
     pytest.mark.local,

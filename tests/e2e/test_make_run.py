@@ -16,7 +16,7 @@ from e2e.service import PERSON, SECRETS, STOP, Service
 from playwright.async_api import Browser, expect
 from requirements import ROOT, missing
 
-from tmpnb.process import PROC
+from tmpnb.system.process import PROC
 
 pytestmark = [
     pytest.mark.local,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from e2e.service import START, RunningProxy, Service
 
-from tmpnb.process import marked
+from tmpnb.system.process import marked
 
 pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 

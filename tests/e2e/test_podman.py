@@ -17,11 +17,11 @@ from requirements import TEST_IMAGE
 from spawner_engines import stub_command, wait_until_it_answers
 
 from tmpnb.errors import ConfigError
-from tmpnb.http import Client
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker_reach import opened
 from tmpnb.spawners.docker_seccomp import SHIPPED
+from tmpnb.system.http.client import Client
 
 pytestmark = [
     pytest.mark.docker,

@@ -9,7 +9,7 @@ import pytest
 from e2e.browser import chromium
 from e2e.service import serving
 
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = [
     pytest.mark.browser,

@@ -10,8 +10,8 @@ from rootless_engine import RootlessEngine
 from spawner_engines import wait_until_it_answers
 
 from tmpnb.errors import ConfigError
-from tmpnb.http import Client
 from tmpnb.spawners.base import ServerSpec
+from tmpnb.system.http.client import Client
 
 pytestmark = [
     pytest.mark.docker,

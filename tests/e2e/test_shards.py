@@ -15,7 +15,7 @@ from e2e.faults.own_engine import _wait
 from requirements import ROOT, missing
 from support.shards import enter
 
-from tmpnb.process import PROC
+from tmpnb.system.process import PROC
 
 pytestmark = pytest.mark.docker
 

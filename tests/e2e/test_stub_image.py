@@ -17,7 +17,7 @@ from tornado.ioloop import IOLoop
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tmpnb import activity
-from tmpnb.http import Client
+from tmpnb.system.http.client import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=60)]
 

@@ -8,7 +8,7 @@ import pytest
 from requirements import ROOT
 
 from tmpnb.handlers.gone import LARGEST_SAVE
-from tmpnb.listen import LARGEST_BODY
+from tmpnb.system.http.listen import LARGEST_BODY
 
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

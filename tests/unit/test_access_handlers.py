@@ -14,12 +14,13 @@ from running_site import HTML, PERSON, SCRIPT, Fetch, Running
 from test_docs import documented, sections
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import client_limits, networks
+from tmpnb import client_limits
 from tmpnb.banned import Banned
 from tmpnb.cors import cors
 from tmpnb.gate import MOST_TRIES, Gate, Knock
-from tmpnb.networks import Networks
 from tmpnb.server import Phase
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Networks
 from tmpnb.trusted import TrustedProxies
 
 pytestmark = pytest.mark.gen_test(timeout=30)

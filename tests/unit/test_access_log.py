@@ -16,8 +16,8 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb.access_log import LONGEST_PATH, AccessLog
 from tmpnb.client import anonymized
-from tmpnb.log_lines import FIELDS
-from tmpnb.repeats import MOST, SPAN
+from tmpnb.system.logs.lines import FIELDS
+from tmpnb.system.logs.repeats import MOST, SPAN
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -14,7 +14,7 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb import activity
 from tmpnb.activity import Word, ask_for_use, ask_whether_it_lives
-from tmpnb.http import SMALL, Client
+from tmpnb.system.http.client import SMALL, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

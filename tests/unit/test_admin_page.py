@@ -21,7 +21,7 @@ from tmpnb.gate import MOST_TRIES
 from tmpnb.operating import Operating
 from tmpnb.rollout import Failure
 from tmpnb.server import Phase
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.signing import TokenMaker
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -12,10 +12,11 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
 from tornado.testing import bind_unused_port
 
-from tmpnb import answers, pieces
-from tmpnb.answers import Allowance
+from tmpnb import pieces
 from tmpnb.errors import AnswerTooLargeError, UnreachableError
-from tmpnb.http import LARGEST_HEAD, LONGEST_URL, Client
+from tmpnb.system.http import bounded_answers
+from tmpnb.system.http.bounded_answers import Allowance
+from tmpnb.system.http.client import LARGEST_HEAD, LONGEST_URL, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -99,7 +100,7 @@ async def test_a_size_of_what_is_not_sent_is_not_refused(client: Client) -> None
 async def test_an_answer_may_come_in_so_many_chunks(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "PIECES", 10)
+    monkeypatch.setattr(bounded_answers, "PIECES", 10)
     async with answering(chunked(6, chunks=6)) as (url, _):
         assert (await client.fetch(url, timeout=5, most=LIMIT)).body == b"x" * 6
     async with answering(chunked(100, chunks=100)) as (url, _):
@@ -121,7 +122,7 @@ async def test_several_answers_share_what_they_may_be_together(client: Client, f
 async def test_lines_of_heads_count_as_pieces(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "PIECES", 10)
+    monkeypatch.setattr(bounded_answers, "PIECES", 10)
     together = Allowance(0)
     async with answering(OK + b"a: 1\r\n" * 3 + b"Content-Length: 0\r\n\r\n") as (url, _):
         for _ in range(2):
@@ -158,7 +159,10 @@ async def test_an_answer_is_there_with_its_head_if_nobody_wants_more(
 @pytest.mark.parametrize("head_only", [False, True])
 async def test_an_answer_begins_after_a_few_heads(client: Client, *, head_only: bool) -> None:
     interim = b"HTTP/1.1 102 Processing\r\n" + b"a:\r\n" * 1900 + b"\r\n"
-    for heads, begins in ((answers.MOST_INTERIM, True), (answers.MOST_INTERIM + 1, False)):
+    for heads, begins in (
+        (bounded_answers.MOST_INTERIM, True),
+        (bounded_answers.MOST_INTERIM + 1, False),
+    ):
         async with answering(interim * heads + sized(2)) as (url, _):
             if begins:
                 answer = await client.fetch(url, timeout=5, head_only=head_only)
@@ -173,17 +177,17 @@ async def test_no_more_heads_are_read_than_that(
 ) -> None:
     """Though they have come already."""
     seen: list[int] = []
-    count = answers._Exchange._count_interim
+    count = bounded_answers._Exchange._count_interim
 
-    def counted(exchange: answers._Exchange) -> None:
+    def counted(exchange: bounded_answers._Exchange) -> None:
         seen.append(1)
         count(exchange)
 
-    monkeypatch.setattr(answers._Exchange, "_count_interim", counted)
+    monkeypatch.setattr(bounded_answers._Exchange, "_count_interim", counted)
     async with answering(b"HTTP/1.1 102 Processing\r\n\r\n" * 500) as (url, _):
         with pytest.raises(UnreachableError):
             await client.fetch(url, timeout=5)
-    assert len(seen) == answers.MOST_INTERIM + 1
+    assert len(seen) == bounded_answers.MOST_INTERIM + 1
 
 
 @pytest.mark.parametrize("words", [b"a:\r\n" * pieces.MOST_LINES, b"a: " + b"x" * LARGEST_HEAD])

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tmpnb.backoff import FIRST, LONGEST, Backoff
+from tmpnb.system.backoff import FIRST, LONGEST, Backoff
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from fakes_proxy import FakeProxy
 from harness import World, wait_until
 
-from tmpnb.border import Border
 from tmpnb.errors import ConfigError, NoInstanceError, ProxyError, SpawnerError
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.observation import Instance, Route
@@ -20,7 +19,8 @@ from tmpnb.proxy_contract import Proxy
 from tmpnb.server import Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
-from tmpnb.tasks import supervise
+from tmpnb.system.border import Border
+from tmpnb.system.tasks import supervise
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb import networks
 from tmpnb.access import Access
 from tmpnb.app import Tmpnb
 from tmpnb.banned import Banned
@@ -17,8 +16,9 @@ from tmpnb.cautions import cautions
 from tmpnb.client_limits import Allowance
 from tmpnb.doctor import combinations
 from tmpnb.finding import Level
-from tmpnb.networks import Networks
 from tmpnb.reconcile import Policy
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Networks
 
 POLICY = Policy(capacity=10, min_ready=10, max_idle=3600, max_age=14400, ready_max_age=86400)
 LOOPBACK = "127.0.0.0/8,::1"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb.clock import JUMP, SteadyClock
+from tmpnb.system.clock import JUMP, SteadyClock
 
 HOUR = 3600.0
 BEGIN = 1_000_000.0

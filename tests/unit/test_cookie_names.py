@@ -17,7 +17,7 @@ from tmpnb import brand
 from tmpnb.brand import Brand
 from tmpnb.cookie_names import as_sent, own, values
 from tmpnb.subdomains import Subdomains
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=30)

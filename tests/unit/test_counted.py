@@ -13,8 +13,7 @@ from harness import gate_of, wait_until
 from raw_http import Request, exchange, parsed
 from running_site import Running
 
-from tmpnb import client_limits, listen
-from tmpnb.bounded_server import TOO_SLOW
+from tmpnb import client_limits
 from tmpnb.client import Client
 from tmpnb.downloads import Send
 from tmpnb.errors import DownloadBrokenError
@@ -22,6 +21,8 @@ from tmpnb.gate import Gate
 from tmpnb.handlers import gone
 from tmpnb.handlers.gone import UserHandler
 from tmpnb.server import NotebookServer
+from tmpnb.system.http import listen
+from tmpnb.system.http.bounded_server import TOO_SLOW
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -9,7 +9,7 @@ import pytest
 from tmpnb.doctor.diagnosis import Evidence, diagnose
 from tmpnb.examination import ServerFacts
 from tmpnb.finding import Level
-from tmpnb.listeners import Listener
+from tmpnb.system.net.proc_net import Listener
 
 SILENT = Evidence(
     error="did not answer in time",

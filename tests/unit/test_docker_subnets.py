@@ -11,7 +11,6 @@ from docker_stand_in import StandIn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb import gateway
 from tmpnb.errors import ConfigError
 from tmpnb.firewall_rules import CLOSED, OPEN, OUT, bridge
 from tmpnb.spawners import docker_listing as listing
@@ -21,6 +20,7 @@ from tmpnb.spawners.docker_listing import INTERNET_NETWORK
 from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK, Options
 from tmpnb.spawners.docker_places import prepare
 from tmpnb.spawners.docker_subnets import OTHERS, free, prefix_for, room_in
+from tmpnb.system.net import gateway
 
 RANGE = IPv4Network("198.18.0.0/15")
 

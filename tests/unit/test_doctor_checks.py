@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tornado.web import Application, RequestHandler
 
-from tmpnb import listen, one_origin, tokens
+from tmpnb import one_origin
 from tmpnb.app import Tmpnb
 from tmpnb.doctor import origin, ports, proxy, state
 from tmpnb.doctor.report import Report
@@ -20,6 +20,8 @@ from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, ok, warn
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
+from tmpnb.system import signing
+from tmpnb.system.http import listen
 
 pytestmark = [
     pytest.mark.gen_test(timeout=30),
@@ -240,14 +242,14 @@ async def test_a_file_in_the_place_of_the_state_directory_fails(
 
 def test_the_key_is_where_the_service_keeps_it(tmp_path: Path) -> None:
     assert "will be made" in state.key_finding(tmp_path, None).words
-    tokens.load_key(tmp_path, None)
+    signing.load_key(tmp_path, None)
     assert state.key_finding(tmp_path, None).level is Level.OK
     assert "this user alone" in state.key_finding(tmp_path, None).words
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_key_that_others_can_read_fails(tmp_path: Path, mode: int) -> None:
-    tokens.load_key(tmp_path, None)
+    signing.load_key(tmp_path, None)
     file = tmp_path / state.KEY_FILE
     file.chmod(mode)
     finding = state.key_finding(tmp_path, None)

@@ -15,12 +15,13 @@ from contents_site import BASE, MODIFIED, ContentsSite
 from harness import KEY, wait_until
 from tornado.ioloop import IOLoop
 
-from tmpnb import downloads, foreign_json, pieces
+from tmpnb import downloads, pieces
 from tmpnb.downloads import Downloads
 from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError
-from tmpnb.http import Client
 from tmpnb.server import NotebookServer, Phase
-from tmpnb.tokens import TokenMaker
+from tmpnb.system import untrusted_json
+from tmpnb.system.http.client import Client
+from tmpnb.system.signing import TokenMaker
 
 ID = BASE.split("/")[2]
 TOKENS = TokenMaker(KEY)
@@ -319,7 +320,7 @@ def test_a_list_of_as_many_files_as_there_may_be_is_read() -> None:
     }  # fmt: skip
     listing = json.dumps(one | {"content": [one] * downloads.MOST_FILES}).encode()
     assert len(listing) <= downloads.LONGEST_LIST
-    assert foreign_json.loads(listing, lenient=True, most=downloads.MOST_VALUES)
+    assert untrusted_json.loads(listing, lenient=True, most=downloads.MOST_VALUES)
 
 
 async def test_folders_are_counted_one_by_one(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb import listeners, sizes
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.listeners import Listener
+from tmpnb.system import sizes
+from tmpnb.system.net import proc_net
+from tmpnb.system.net.proc_net import Listener
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - read, not bound
 
@@ -75,7 +76,7 @@ def test_sizes_in_words(size: int, words: str) -> None:
 
 
 def test_listeners_are_read_from_both_tables_and_connections_are_not() -> None:
-    assert listeners.parse(TABLE) == (
+    assert proc_net.parse(TABLE) == (
         Listener(EVERYWHERE, 8888, 1000),
         Listener("::", 8889, 7),
         Listener("::1", 8890, 7),
@@ -93,4 +94,4 @@ def test_a_listener_says_where_and_for_whom() -> None:
 
 
 def test_nothing_is_read_from_nonsense() -> None:
-    assert listeners.parse("cat: no such file\n\n a b c 0A e f g h\n") == ()
+    assert proc_net.parse("cat: no such file\n\n a b c 0A e f g h\n") == ()

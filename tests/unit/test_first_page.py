@@ -12,12 +12,12 @@ from tornado.web import Application, RequestHandler
 from tmpnb.errors import SpawnerError
 from tmpnb.first_page import first_page, warm_up
 from tmpnb.health import Health
-from tmpnb.http import Client
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.starter import Starter, StartSettings
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.http.client import Client
+from tmpnb.system.signing import TokenMaker
 
 ID = "Zk3v0bq8rWq1"
 BASE = f"/user/{ID}/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb import foreign_json
+from tmpnb.system import untrusted_json
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from tmpnb import foreign_json
 )
 def test_what_cannot_be_used_is_refused(source: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        foreign_json.loads(source)
+        untrusted_json.loads(source)
 
 
 @pytest.mark.parametrize("lenient", [False, True])
@@ -36,20 +36,20 @@ def test_what_cannot_be_used_is_refused(source: bytes) -> None:
 def test_a_text_may_have_so_many_values_and_no_more(one: bytes, *, lenient: bool) -> None:
     most = [b"[" + b",".join([one] * count) + b"]" for count in (6, 7)]
     values = sum(most[0].count(mark) for mark in (b"[", b"{", b","))
-    assert len(foreign_json.loads(most[0], lenient=lenient, most=values)) == 6
+    assert len(untrusted_json.loads(most[0], lenient=lenient, most=values)) == 6
     for source, room in ((most[0], values - 1), (most[1], values)):
-        with pytest.raises(foreign_json.TooManyValuesError):
-            foreign_json.loads(source, lenient=lenient, most=room)
+        with pytest.raises(untrusted_json.TooManyValuesError):
+            untrusted_json.loads(source, lenient=lenient, most=room)
 
 
 def test_no_text_may_have_as_many_values_as_it_likes() -> None:
-    with pytest.raises(foreign_json.TooManyValuesError):
-        foreign_json.loads(b"[" * 400 + b"]" * 400 + (b"," + b"[" * 400 + b"]" * 400) * 200)
+    with pytest.raises(untrusted_json.TooManyValuesError):
+        untrusted_json.loads(b"[" * 400 + b"]" * 400 + (b"," + b"[" * 400 + b"]" * 400) * 200)
 
 
 def test_what_can_be_is_read() -> None:
     source = rb'{"a": ["\ud83d\ude00", "\\ud800", "\u00e9", 1.5, null, true]}'
-    assert foreign_json.loads(source) == {"a": ["\U0001f600", "\\ud800", "é", 1.5, None, True]}
+    assert untrusted_json.loads(source) == {"a": ["\U0001f600", "\\ud800", "é", 1.5, None, True]}
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_what_can_be_is_read() -> None:
 def test_one_odd_value_does_not_cost_the_others_where_that_is_wanted(
     source: bytes, value: object
 ) -> None:
-    assert foreign_json.loads(source, lenient=True) == value
+    assert untrusted_json.loads(source, lenient=True) == value
 
 
 @pytest.mark.parametrize("source", [b"", b"{", b"[" * 100_000, b"what"])
 def test_what_is_no_json_is_refused_there_too(source: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        foreign_json.loads(source, lenient=True)
+        untrusted_json.loads(source, lenient=True)
 
 
 def test_fractions_are_left_out_where_nobody_wants_them() -> None:
     source = b'[1, 2.5, 1e400, "2.5", -0.1e-320]'
-    assert foreign_json.loads(source, lenient=True, fractions=False) == [1, 0, 0, "2.5", 0]
-    assert foreign_json.loads(source, lenient=True)[1] == 2.5
+    assert untrusted_json.loads(source, lenient=True, fractions=False) == [1, 0, 0, "2.5", 0]
+    assert untrusted_json.loads(source, lenient=True)[1] == 2.5

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from raw_http import Request
 from tornado.ioloop import IOLoop
 
-from tmpnb.listen import LARGEST_BODY
+from tmpnb.system.http.listen import LARGEST_BODY
 
 EXAMPLES = 60  # of each property and site
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import gateway
 from tmpnb.access_settings import AccessSettings
 from tmpnb.errors import ConfigError
+from tmpnb.system.net import gateway
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 OWN_NETWORK = "eth0\t000014AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"

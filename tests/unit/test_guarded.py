@@ -23,7 +23,7 @@ SPEC = ServerSpec("abc", "/user/abc/", "the-token")
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tmpnb.calls.GRACE", 0.05)
+    monkeypatch.setattr("tmpnb.system.calls.GRACE", 0.05)
     monkeypatch.setattr("tmpnb.guarded.CLOSE_TIMEOUT", 0.05)
 
 
@@ -137,8 +137,8 @@ async def test_whoever_gives_up_goes_on_whatever_the_driver_does(
 async def test_calls_that_do_not_end_are_not_made_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.calls.MOST_LEFT", 2)
-    monkeypatch.setattr("tmpnb.calls.GRACE", 0.01)
+    monkeypatch.setattr("tmpnb.system.calls.MOST_LEFT", 2)
+    monkeypatch.setattr("tmpnb.system.calls.GRACE", 0.01)
     hangs, spawner = Hangs(stubborn=True), FakeSpawner()
     spawner.list = hangs  # type: ignore[method-assign]  # the fault of this test
     guarded = GuardedSpawner(spawner)

@@ -21,10 +21,10 @@ from tornado.web import Application
 
 from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.handlers import admin_application, public_application
-from tmpnb.http import LISTING, Client
-from tmpnb.listen import LARGEST_BODY
 from tmpnb.server import Phase
 from tmpnb.spawners.fake import FakeSpawner
+from tmpnb.system.http.client import LISTING, Client
+from tmpnb.system.http.listen import LARGEST_BODY
 
 pytestmark = pytest.mark.gen_test(timeout=120)
 

@@ -10,9 +10,9 @@ from harness import KEY
 from support.watchdog import nobody_holds_the_loop
 
 from tmpnb.downloads import LONGEST_LIST, Downloads
-from tmpnb.http import Client
 from tmpnb.server import NotebookServer, Phase
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.http.client import Client
+from tmpnb.system.signing import TokenMaker
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

@@ -12,9 +12,9 @@ from tornado.tcpserver import TCPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from tmpnb import http
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
+from tmpnb.system.http import client as http
+from tmpnb.system.http.client import Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -17,7 +17,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.main import main
 from tmpnb.passes import Passes
 from tmpnb.service import Service
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.signing import TokenMaker
 
 # As in test_commands: the loop that `asyncio.run` leaves is collected later.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

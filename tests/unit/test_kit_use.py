@@ -13,7 +13,7 @@ from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
 
 from tmpnb import kit
-from tmpnb.http import Client
+from tmpnb.system.http.client import Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tmpnb import leaving
+from tmpnb.system import leaving
 
 HEAD = """
 import asyncio, sys, threading, time

@@ -15,8 +15,8 @@ from tornado.iostream import IOStream
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from tmpnb import listen
-from tmpnb.bounded_server import TOO_SLOW, BoundedServer
+from tmpnb.system.http import listen
+from tmpnb.system.http.bounded_server import TOO_SLOW, BoundedServer
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -17,11 +17,11 @@ from requirements import missing
 from spawner_engines import stub_command, wait_until
 from tornado.ioloop import IOLoop
 
-from tmpnb import process
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.process import Process
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.local import LocalProcessSpawner
+from tmpnb.system import process
+from tmpnb.system.process import Process
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

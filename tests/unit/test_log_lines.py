@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tmpnb.log_lines import FIELDS, JsonFormatter, TextFormatter
-from tmpnb.logs import RedactingFormatter
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.logs.lines import FIELDS, JsonFormatter, TextFormatter
+from tmpnb.system.logs.redaction import RedactingFormatter
+from tmpnb.system.signing import TokenMaker
 
 TOKEN = TokenMaker(b"0123456789abcdef").token_for("abc")
 CREATED = 1_790_000_000.25

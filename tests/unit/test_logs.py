@@ -14,8 +14,8 @@ import pytest
 from tornado.concurrent import future_set_exception_unless_cancelled
 
 from tmpnb.log_settings import configure
-from tmpnb.logs import RedactingFormatter, redact
-from tmpnb.tokens import TokenMaker, new_id
+from tmpnb.system.logs.redaction import RedactingFormatter, redact
+from tmpnb.system.signing import TokenMaker, new_id
 
 TOKEN = TokenMaker(b"0123456789abcdef").token_for("abc")
 OPTIONS: dict[str, object] = {

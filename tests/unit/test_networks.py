@@ -6,9 +6,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from tmpnb import networks
 from tmpnb.errors import ConfigError
-from tmpnb.networks import LOOPBACK, Networks
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import LOOPBACK, Networks
 
 
 def test_a_list_takes_commas_lines_and_comments() -> None:

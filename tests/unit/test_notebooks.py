@@ -7,13 +7,14 @@ from collections.abc import Collection
 
 import pytest
 
-from tmpnb import networks, notebooks
+from tmpnb import notebooks
 from tmpnb.errors import SpawnerError
 from tmpnb.guarded import GuardedSpawner
-from tmpnb.networks import Address
 from tmpnb.notebooks import Notebooks
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Address
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

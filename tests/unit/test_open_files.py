@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tmpnb import open_files
+from tmpnb.system import open_files
 
 
 def test_the_limit_is_raised_to_the_hard_one_told_and_inherited() -> None:

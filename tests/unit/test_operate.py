@@ -24,8 +24,8 @@ from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.operate.commands import Remote
 from tmpnb.operate.served import as_served
 from tmpnb.operating import Operating
-from tmpnb.port_owners import Owner
 from tmpnb.spawners.base import DEFAULT_COMMAND
+from tmpnb.system.net.port_owners import Owner
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tmpnb import pacing
-from tmpnb.pacing import OWN_REST, SHARED_REST, SHORT, Pace
+from tmpnb.system import pacing
+from tmpnb.system.pacing import OWN_REST, SHARED_REST, SHORT, Pace
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -7,7 +7,7 @@ from harness import KEY, FakeClock
 
 from tmpnb.errors import ConfigError
 from tmpnb.passes import DAY, LONGEST, Passes, given_passphrase
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.signing import TokenMaker
 
 WORDS = "four plain wörds here"
 

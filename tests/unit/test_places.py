@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import listen, proxy_choice
+from tmpnb import proxy_choice
 from tmpnb.app import Tmpnb
 from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.invite import _default_url
-from tmpnb.listeners import Listener
-from tmpnb.places import bracketed, place, reachable
 from tmpnb.proxy_process import ManagedProxySettings
 from tmpnb.spawners.docker_listing import _url
 from tmpnb.spawners.docker_reach import engine_at
+from tmpnb.system.http import listen
+from tmpnb.system.net.host_port import bracketed, place, reachable
+from tmpnb.system.net.proc_net import Listener
 
 
 @pytest.mark.parametrize(

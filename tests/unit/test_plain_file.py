@@ -13,7 +13,7 @@ import pytest
 from fed_pipe import SECRET, fed_pipe
 from tornado.template import Template
 
-from tmpnb import banned, brand, config_file, journal, plain_file, proxy_process, tokens
+from tmpnb import banned, brand, config_file, journal, proxy_process
 from tmpnb.app import Tmpnb
 from tmpnb.banned import Banned
 from tmpnb.branding import Branding
@@ -21,14 +21,16 @@ from tmpnb.doctor import proxy as doctor_proxy
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
 from tmpnb.handlers import templates
-from tmpnb.http import Client
 from tmpnb.journal import Journal
 from tmpnb.load import notebook
-from tmpnb.pool_lock import state_held
 from tmpnb.proxy_choice import ProxyChoice, open_proxy
-from tmpnb.secret_file import LARGEST
 from tmpnb.secret_settings import Secrets
 from tmpnb.spawners import docker_seccomp
+from tmpnb.system import signing
+from tmpnb.system.files import plain_file
+from tmpnb.system.files.secret_file import LARGEST
+from tmpnb.system.http.client import Client
+from tmpnb.system.lock import state_held
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -108,7 +110,7 @@ def banned_in(file: Path) -> Callable[[], object]:
 
 
 def key_in(file: Path) -> Callable[[], object]:
-    return lambda: tokens.load_key(file.parent, None)
+    return lambda: signing.load_key(file.parent, None)
 
 
 def lock_in(file: Path) -> Callable[[], object]:
@@ -152,7 +154,7 @@ def test_no_pipe_is_waited_for(tmp_path: Path, name: str) -> None:
 def test_a_file_that_is_too_large_is_not_read_to_its_end(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (banned, tokens, notebook, docker_seccomp):
+    for module in (banned, signing, notebook, docker_seccomp):
         monkeypatch.setattr(module, "LARGEST", 4096)
     file = tmp_path / name
     with file.open("wb") as sparse:

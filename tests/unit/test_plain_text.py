@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import tokens
 from tmpnb.app import Tmpnb
 from tmpnb.banned import Banned
 from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
 from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.load import notebook
-from tmpnb.networks import address
-from tmpnb.plain_text import NoTextError, decoded
 from tmpnb.secret_settings import Secrets
 from tmpnb.spawners import docker_seccomp
+from tmpnb.system import signing
+from tmpnb.system.files.plain_text import NoTextError, decoded
+from tmpnb.system.net.networks import address
 
 SECRET = "a-secret-of-this-test-only"
 NOTEBOOK = {
@@ -55,7 +55,7 @@ def secret(file: Path) -> object:
 
 
 def own_key(file: Path) -> object:
-    return tokens.secret_file(file, 0o600)
+    return signing.secret_file(file, 0o600)
 
 
 def seccomp(file: Path) -> object:

@@ -21,8 +21,8 @@ from tmpnb.brand import Brand
 from tmpnb.handlers.question import ASK, CODE, LASTS, SANDBOX
 from tmpnb.passes import Passes
 from tmpnb.subdomains import Subdomains
+from tmpnb.system.signing import TokenMaker
 from tmpnb.ties import MOST, VISITOR, Sealed, Ties
-from tmpnb.tokens import TokenMaker
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tmpnb.errors import ConfigError
-from tmpnb.pool_lock import engine_held, state_held
+from tmpnb.system.lock import engine_held, state_held
 
 HOLD = """
 import sys

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import port_owners
-from tmpnb.listeners import Listener
-from tmpnb.port_owners import Owner, judge, owner
+from tmpnb.system.net import port_owners
+from tmpnb.system.net.port_owners import Owner, judge, owner
+from tmpnb.system.net.proc_net import Listener
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

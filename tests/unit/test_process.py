@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import pytest
 
-from tmpnb import process
-from tmpnb.process import Process
+from tmpnb.system import process
+from tmpnb.system.process import Process
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

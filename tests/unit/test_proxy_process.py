@@ -23,13 +23,14 @@ from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 
-from tmpnb import process, proxy_process
-from tmpnb.backoff import Backoff
+from tmpnb import proxy_process
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.process import Process
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
+from tmpnb.system import process
+from tmpnb.system.backoff import Backoff
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.process import Process
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

@@ -11,8 +11,8 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb import readiness
 from tmpnb.errors import StartTimeoutError
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.readiness import wait_until_ready
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

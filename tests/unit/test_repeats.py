@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb.repeats import Repeats
+from tmpnb.system.logs.repeats import Repeats
 
 SPAN, MOST = 60.0, 3
 

@@ -18,11 +18,11 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from tmpnb.handlers import public_application
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.fake import FakeSpawner
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

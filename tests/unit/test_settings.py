@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tmpnb import networks, settings
+from tmpnb import settings
 from tmpnb.errors import ConfigError
 from tmpnb.reconcile import Policy
 from tmpnb.settings import Listening
+from tmpnb.system.net import networks
 
 
 def one_line(function: Callable[[], object]) -> str:

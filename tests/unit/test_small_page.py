@@ -11,9 +11,9 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from tmpnb.app import Tmpnb
-from tmpnb.http import Client
 from tmpnb.server import NotebookServer, Phase
 from tmpnb.small_page import TREE, SmallPages
+from tmpnb.system.http.client import Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

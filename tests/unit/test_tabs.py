@@ -15,7 +15,7 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import PoolEmptyError
 from tmpnb.server import NotebookServer, Phase, StopReason
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -11,7 +11,7 @@ import pytest
 from harness import World
 
 from tmpnb.health import Health
-from tmpnb.tasks import Tasks, supervised
+from tmpnb.system.tasks import Tasks, supervised
 from tmpnb.watch import watch
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import tokens
 from tmpnb.errors import ConfigError
-from tmpnb.tokens import TokenMaker, load_key, new_id, same, secret_file
+from tmpnb.system import signing
+from tmpnb.system.signing import TokenMaker, load_key, new_id, same, secret_file
 
 KEY = b"0123456789abcdef"
 
@@ -131,9 +131,9 @@ def test_ids_are_random_and_fit_a_path() -> None:
     found = [new_id(12) for _ in range(2000)]
     assert len(set(found)) == len(found)
     assert {len(server_id) for server_id in found} == {12}
-    assert set("".join(found)) == set(tokens.ALPHABET)
-    assert tokens.ALPHABET.isascii()
-    assert tokens.ALPHABET.isalnum()
+    assert set("".join(found)) == set(signing.ALPHABET)
+    assert signing.ALPHABET.isascii()
+    assert signing.ALPHABET.isalnum()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from ipaddress import ip_address
 import pytest
 from harness import wait_until
 
-from tmpnb import networks, trusted
-from tmpnb.networks import Networks
+from tmpnb import trusted
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Networks
 from tmpnb.trusted import TrustedProxies, addresses_of, host_of
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -13,11 +13,11 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from tmpnb import usage as module
-from tmpnb.http import Client
 from tmpnb.observation import Observation
 from tmpnb.server import NotebookServer, Phase
-from tmpnb.tasks import Tasks
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.http.client import Client
+from tmpnb.system.signing import TokenMaker
+from tmpnb.system.tasks import Tasks
 from tmpnb.usage import FRESH, JUDGED, MISSES, MOST_TOLD_ANEW, Known, Usage
 
 pytestmark = pytest.mark.gen_test(timeout=20)

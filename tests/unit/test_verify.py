@@ -11,8 +11,8 @@ from tmpnb.doctor import verify
 from tmpnb.doctor.verify import Visited
 from tmpnb.examination import ServerFacts
 from tmpnb.finding import Finding, Level
-from tmpnb.http import Client
-from tmpnb.listeners import Listener
+from tmpnb.system.http.client import Client
+from tmpnb.system.net.proc_net import Listener
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -9,7 +9,7 @@ from harness import KEY
 
 from tmpnb.errors import PoolEmptyError
 from tmpnb.server import NotebookServer, Phase
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -9,8 +9,8 @@ from harness import FakeClock, World, wait_until
 
 from tmpnb.errors import LineFullError, PoolEmptyError, ProxyError, TicketError
 from tmpnb.line import GRACE, Line
-from tmpnb.presence import Presence
 from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.system.http.presence import Presence
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -15,10 +15,10 @@ from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
 from tmpnb.passes import given_passphrase
 from tmpnb.proxy_token import SHORTEST
-from tmpnb.secret_file import BY_FILE
 from tmpnb.secret_names import TOKENS, VARIABLES
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
+from tmpnb.system.files.secret_file import BY_FILE
 from tmpnb.weak_tokens import weak_tokens
 
 SECRET = "hush1-hush2-hush3"

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tmpnb import firewall_rules, listen, networks
+from tmpnb import firewall_rules
 from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
 from tmpnb.finding import Finding, fail, ok, skip, warn
-from tmpnb.networks import is_loopback
-from tmpnb.places import place
 from tmpnb.proxy_choice import is_managed
 from tmpnb.service import Service
+from tmpnb.system.http import listen
+from tmpnb.system.net import networks
+from tmpnb.system.net.host_port import place
+from tmpnb.system.net.networks import is_loopback
 
 TOPIC = "reach"
 SECCOMP = "tmpnb"  # the profile that closes what is tried

@@ -7,14 +7,15 @@ import errno
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tmpnb import foreign_json, listen
 from tmpnb.errors import ConfigError, UnreachableError
 from tmpnb.finding import Finding, fail, failure, ok, warn
-from tmpnb.http import Client
-from tmpnb.logs import on_one_line
-from tmpnb.places import place, reachable
-from tmpnb.port_owners import Owner, owner
 from tmpnb.service import Service
+from tmpnb.system import untrusted_json
+from tmpnb.system.http import listen
+from tmpnb.system.http.client import Client
+from tmpnb.system.logs.redaction import on_one_line
+from tmpnb.system.net.host_port import place, reachable
+from tmpnb.system.net.port_owners import Owner, owner
 
 TIMEOUT = 5.0  # seconds for a running one to say that it is ours
 LONGEST = 40  # characters of its health that are shown
@@ -98,7 +99,7 @@ async def _status_of_ours(client: Client, port: Port, whose: Owner) -> str | Non
     headers = {} if whose is Owner.UNKNOWN else port.headers
     try:
         answer = await client.fetch(port.health, timeout=TIMEOUT, headers=headers)
-        said = foreign_json.loads(answer.body, most=MOST_VALUES) if answer.code == 200 else None
+        said = untrusted_json.loads(answer.body, most=MOST_VALUES) if answer.code == 200 else None
     except (UnreachableError, ValueError):
         return None
     if not isinstance(said, dict) or not set(said) >= OURS:

@@ -7,14 +7,14 @@ import shutil
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncGenerator
 
-from tmpnb import open_files
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.proxy_choice import DEFAULT_ENDPOINT, ProxyChoice, is_managed, open_proxy
 from tmpnb.secret_names import PROXY_TOKEN
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
+from tmpnb.system import open_files
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 TIMEOUT = 5.0  # seconds for an answer of its API
 VERSION = 10.0  # seconds for its program to say which version it is

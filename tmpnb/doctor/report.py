@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from tmpnb.border import Border
 from tmpnb.errors import TmpnbError
 from tmpnb.finding import Finding, Level, fail, failure
+from tmpnb.system.border import Border
 
 
 class Report:

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from tmpnb import sizes
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.service import Service
-from tmpnb.tokens import load_key
+from tmpnb.system import sizes
+from tmpnb.system.signing import load_key
 from tmpnb.weak_tokens import weak_tokens
 
 KEY_FILE = "secret_key"  # as `tokens.load_key` names it

@@ -10,7 +10,6 @@ from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
-from tmpnb.clock import SteadyClock
 from tmpnb.doctor import network, verify
 from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
@@ -25,12 +24,13 @@ from tmpnb.examination import (
 )
 from tmpnb.finding import Finding, failure, ok, skip, warn
 from tmpnb.health import Health
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.server import NotebookServer
 from tmpnb.service import Service
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter
-from tmpnb.tokens import TokenMaker
+from tmpnb.system.clock import SteadyClock
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.signing import TokenMaker
 
 POOL = "_check"  # no operator can name a pool so: `settings.pool_name` refuses it
 LOOK = 0.5  # seconds between two looks whether the server still runs

@@ -8,11 +8,11 @@ from urllib.parse import urljoin, urlsplit
 
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import sizes
 from tmpnb.errors import UnreachableError
 from tmpnb.examination import ServerFacts
 from tmpnb.finding import Finding, Level, fail, ok, skip, warn
-from tmpnb.http import Client
+from tmpnb.system import sizes
+from tmpnb.system.http.client import Client
 
 TIMEOUT = 10.0  # seconds for one answer
 HOPS = 5  # redirects on the way to a page

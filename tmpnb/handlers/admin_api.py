@@ -11,8 +11,8 @@ from tmpnb.errors import ConfigError
 from tmpnb.handlers.base import Site
 from tmpnb.handlers.info import stats
 from tmpnb.handlers.operator import OperatorHandler
-from tmpnb.networks import Network
 from tmpnb.server import Phase
+from tmpnb.system.net.networks import Network
 
 YES = frozenset({"1", "true", "yes"})
 IN_SETTINGS = "is in --banned-networks, which this does not change"

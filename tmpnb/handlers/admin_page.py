@@ -27,10 +27,10 @@ from tmpnb.handlers.api import is_image
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.operator import ANOTHER_NAME, count_wrong
 from tmpnb.markup import BadMarkupError, TooLongError
-from tmpnb.moments import Moment
 from tmpnb.operate.tables import size, span
 from tmpnb.roster import Row
-from tmpnb.tokens import same
+from tmpnb.system.signing import same
+from tmpnb.system.units import Moment
 
 PATH = "/admin/"
 COOKIE = "tmpnb-admin"

@@ -6,7 +6,6 @@ import re
 
 from tornado.web import HTTPError
 
-from tmpnb import foreign_json
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
@@ -15,6 +14,7 @@ from tmpnb.handlers.info import stats
 from tmpnb.handlers.operator import OperatorHandler
 from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds
 from tmpnb.server import base_url
+from tmpnb.system import untrusted_json
 
 LONGEST_WAIT = 60.0  # seconds
 FROM_A_FOREIGN_PAGE = (
@@ -121,7 +121,7 @@ def _image(body: bytes) -> str:
         HTTPError: 400, with what is wrong.
     """
     try:
-        asked = foreign_json.loads(body)
+        asked = untrusted_json.loads(body)
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"image"}:

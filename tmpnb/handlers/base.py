@@ -26,13 +26,13 @@ from tmpnb.handlers.counted import CountedHandler
 from tmpnb.handlers.features import NEVER_NEEDED
 from tmpnb.lifetime import Lifetimes
 from tmpnb.links import FORM_KEY, BadLinkError
-from tmpnb.logs import on_one_line
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.presence import Presence
 from tmpnb.public_hosts import PublicHosts
 from tmpnb.roster import Roster
 from tmpnb.subdomains import Subdomains
+from tmpnb.system.http.presence import Presence
+from tmpnb.system.logs.redaction import on_one_line
 from tmpnb.visitors import Visitors
 
 log = logging.getLogger(__name__)

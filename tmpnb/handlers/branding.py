@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tornado.web import HTTPError
 
-from tmpnb import foreign_json
 from tmpnb.brand import Terms
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.embed import HOUR
 from tmpnb.handlers.operator import OperatorHandler
 from tmpnb.markup import BadMarkupError
+from tmpnb.system import untrusted_json
 
 EXAMPLE = '{"text": "Down on Friday from 9 to 10."}'
 
@@ -87,7 +87,7 @@ def _text(body: bytes) -> str:
         HTTPError: 400, with what is wrong.
     """
     try:
-        asked = foreign_json.loads(body)
+        asked = untrusted_json.loads(body)
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"text"} or not isinstance(asked["text"], str):

@@ -9,7 +9,7 @@ from tornado.web import RequestHandler
 
 from tmpnb.client import Client
 from tmpnb.gate import Gate
-from tmpnb.tokens import same
+from tmpnb.system.signing import same
 
 
 class CountedHandler(RequestHandler):

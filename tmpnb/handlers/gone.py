@@ -11,7 +11,7 @@ from tornado.web import HTTPError, stream_request_body
 from tmpnb import links
 from tmpnb.broken_links import is_broken, mended
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.tokens import same
+from tmpnb.system.signing import same
 
 NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back

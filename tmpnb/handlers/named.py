@@ -9,7 +9,7 @@ from http import HTTPStatus
 from tornado.web import Finish, HTTPError
 
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.logs import on_one_line
+from tmpnb.system.logs.redaction import on_one_line
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from tmpnb import estimate, links, visit
 from tmpnb.handlers.admission import admit
 from tmpnb.handlers.question import ASK, CODE, GO_ON, WORDS, QuestionHandler
 from tmpnb.links import Link
+from tmpnb.system.signing import same
 from tmpnb.taking import Wish
-from tmpnb.tokens import same
 from tmpnb.visit import Autostart
 from tmpnb.visitors import Visitor
 from tmpnb.waiting import Place

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from tmpnb import embedding, visit
 from tmpnb.handlers.agreement import AgreementHandler
-from tmpnb.moments import Moment
 from tmpnb.passes import COOKIE as PASS_COOKIE
+from tmpnb.system.units import Moment
 from tmpnb.ties import OFFER, PASS, Sealed
 from tmpnb.visitors import Visitor
 

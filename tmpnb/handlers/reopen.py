@@ -5,7 +5,7 @@ from __future__ import annotations
 from tornado.web import HTTPError
 
 from tmpnb.handlers.pages import SpawnHandler
-from tmpnb.tokens import same
+from tmpnb.system.signing import same
 from tmpnb.visitors import Visitor
 
 

@@ -22,10 +22,10 @@ from tmpnb.handlers.gone import RETRY_AFTER, say_goodbye
 from tmpnb.handlers.pages import IN_A_SANDBOX
 from tmpnb.handlers.servers import NOT_YET
 from tmpnb.lifetime import Lifetime
-from tmpnb.moments import Moment, duration
 from tmpnb.server import NotebookServer
+from tmpnb.system.signing import same
+from tmpnb.system.units import Moment, duration
 from tmpnb.ties import SESSION
-from tmpnb.tokens import same
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tornado.template import Loader, ParseError, Template
 
-from tmpnb import plain_file
 from tmpnb.errors import ConfigError
-from tmpnb.logs import on_one_line
+from tmpnb.system.files import plain_file
+from tmpnb.system.logs.redaction import on_one_line
 
 LARGEST = 1024 * 1024  # bytes of a template
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tmpnb import plain_file
 from tmpnb.errors import ConfigError
+from tmpnb.system.files import plain_file
 
 LARGEST = 100 * 1024 * 1024  # bytes of its file
 LEAST_FORMAT = 4  # before that, cells were kept elsewhere in the file

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmpnb.errors import ConfigError, UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.load.doors import Door, HubDoor, JupyterDoor, TmpnbDoor
 from tmpnb.load.session import reason
 from tmpnb.load.target import Target
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 TIMEOUT = 20.0  # seconds
 HUB, OURS, JUPYTER = "hub/api", "health/ready", "api"  # asked below the root

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tmpnb import open_files
 from tmpnb.errors import ConfigError
 from tmpnb.load import notebook, options
 from tmpnb.load.options import Options
@@ -17,6 +16,7 @@ from tmpnb.load.recognition import recognised
 from tmpnb.load.screen import Screen
 from tmpnb.load.tally import Tally
 from tmpnb.load.visit import Plan, visit
+from tmpnb.system import open_files
 
 FILES_EACH = 4  # open at once for one visitor: a websocket, a request, and some room
 SPARE_FILES = 64

@@ -8,8 +8,8 @@ from urllib.parse import urljoin
 from tornado.httpclient import HTTPError, HTTPResponse
 
 from tmpnb.errors import UnreachableError, VisitError
-from tmpnb.http import MAX_ANSWER, Client
 from tmpnb.load.cookies import Cookies
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 MOST_REDIRECTS = 20
 REDIRECTS = (301, 302, 303, 307, 308)

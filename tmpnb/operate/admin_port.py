@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from tmpnb import foreign_json
 from tmpnb.errors import (
     AdminPortError,
     AnswerTooLargeError,
@@ -17,9 +16,10 @@ from tmpnb.errors import (
     NobodyThereError,
     UnreachableError,
 )
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.logs import on_one_line, redact
-from tmpnb.port_owners import Owner, owner
+from tmpnb.system import untrusted_json
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.system.logs.redaction import on_one_line, redact
+from tmpnb.system.net.port_owners import Owner, owner
 
 QUICK = 20.0  # seconds for an answer
 MOST_VALUES = 5_000_000  # of a list of all servers
@@ -165,7 +165,7 @@ def _check(url: str) -> None:
 
 def _object(body: bytes | None) -> dict[str, Any] | None:
     try:
-        found = foreign_json.loads(body or b"", most=MOST_VALUES)
+        found = untrusted_json.loads(body or b"", most=MOST_VALUES)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

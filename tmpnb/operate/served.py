@@ -10,9 +10,9 @@ from tmpnb.errors import AdminPortError, NobodyThereError
 from tmpnb.guarded import let_go
 from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.orders import Say
-from tmpnb.port_owners import Owner
 from tmpnb.program import Program
 from tmpnb.secret_settings import Secrets
+from tmpnb.system.net.port_owners import Owner
 
 PATIENCE = 5.0  # seconds for a running service to tell its settings
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tmpnb.bans import written
-from tmpnb.logs import on_one_line
-from tmpnb.moments import Moment
+from tmpnb.system.logs.redaction import on_one_line
+from tmpnb.system.units import Moment
 
 Answer = Mapping[str, Any]
 

@@ -16,8 +16,8 @@ from traitlets.config import LoggingConfigurable
 
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
-from tmpnb.networks import Address
 from tmpnb.observation import Instance, Used
+from tmpnb.system.net.networks import Address
 
 
 @dataclass(frozen=True, slots=True)

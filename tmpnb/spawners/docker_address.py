@@ -15,10 +15,10 @@ from typing import Any
 from docker.errors import DockerException, TLSParameterError
 from docker.utils import kwargs_from_env, parse_host
 
-from tmpnb import plain_file
 from tmpnb.errors import ConfigError
-from tmpnb.logs import on_one_line
 from tmpnb.spawners.docker_door import explain
+from tmpnb.system.files import plain_file
+from tmpnb.system.logs.redaction import on_one_line
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 EXAMPLES = "write for example unix:///var/run/docker.sock or tcp://127.0.0.1:2375"

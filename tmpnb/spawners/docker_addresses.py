@@ -6,10 +6,10 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from tmpnb.networks import Address
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import Lane
 from tmpnb.spawners.docker_whereabouts import place_of
+from tmpnb.system.net.networks import Address
 
 if TYPE_CHECKING:
     import docker

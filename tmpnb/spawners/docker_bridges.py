@@ -16,11 +16,11 @@ from docker.errors import APIError, NotFound
 
 from tmpnb import firewall_rules
 from tmpnb.errors import ConfigError
-from tmpnb.gateway import routed
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_subnets import free, is_large, prefix_for, room_in, subnets_of
+from tmpnb.system.net.gateway import routed
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ import requests
 from docker.errors import APIError, NotFound
 
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
-from tmpnb.logs import redact
 from tmpnb.observation import Instance
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_copies import Copies
@@ -30,6 +29,7 @@ from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import NOBODY, Person
 from tmpnb.spawners.docker_ports import own_loopback
 from tmpnb.spawners.docker_whereabouts import Whereabouts
+from tmpnb.system.logs.redaction import redact
 
 log = logging.getLogger(__name__)
 

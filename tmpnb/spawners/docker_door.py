@@ -17,8 +17,8 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
-from tmpnb.border import Border
 from tmpnb.errors import SpawnerError
+from tmpnb.system.border import Border
 
 # Whatever the client raises when the engine refuses, goes away or talks nonsense.
 FAULTS = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)

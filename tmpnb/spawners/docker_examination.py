@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 import docker
 from docker.errors import APIError, NotFound
 
-from tmpnb import sizes
 from tmpnb.errors import TmpnbError
 from tmpnb.examination import Examination, ServerFacts, ServerNetwork
 from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.networks import is_loopback
 from tmpnb.spawners import (
     docker_address,
     docker_facts,
@@ -38,6 +36,8 @@ from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_person import person
 from tmpnb.spawners.docker_unbounded import home_finding, unbounded
 from tmpnb.spawners.docker_volumes import declared, in_words, placing
+from tmpnb.system import sizes
+from tmpnb.system.net.networks import is_loopback
 
 PATIENCE = 15.0  # seconds for one question
 REGISTRY = 40.0  # seconds for one that the engine passes on to a registry

@@ -8,12 +8,12 @@ from typing import Any
 import docker
 from docker.utils.socket import SocketError
 
-from tmpnb import listeners
 from tmpnb.examination import ServerFacts
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners import docker_reach
 from tmpnb.spawners.docker_door import FAULTS
 from tmpnb.spawners.docker_options import Options
+from tmpnb.system.net import proc_net
 
 SOCKETS = ["cat", "/proc/net/tcp", "/proc/net/tcp6"]  # of the network a container is in
 DOCKERS_OWN = "127.0.0.11"  # in each container of a network: its name server
@@ -32,7 +32,7 @@ def server_facts(
     return ServerFacts(port, *seen, allowed, routeless)
 
 
-def _listeners(client: docker.APIClient, container: str) -> tuple[listeners.Listener, ...] | None:
+def _listeners(client: docker.APIClient, container: str) -> tuple[proc_net.Listener, ...] | None:
     """Return who listens in the container; None if its image has no `cat` to look with."""
     try:
         order = client.exec_create(container, SOCKETS)
@@ -41,7 +41,7 @@ def _listeners(client: docker.APIClient, container: str) -> tuple[listeners.List
         return None
     if "local_address" not in table:
         return None
-    return tuple(one for one in listeners.parse(table) if one.ip != DOCKERS_OWN)
+    return tuple(one for one in proc_net.parse(table) if one.ip != DOCKERS_OWN)
 
 
 def _memory(client: docker.APIClient, container: str) -> int | None:

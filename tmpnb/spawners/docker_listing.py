@@ -13,7 +13,7 @@ from typing import Any
 
 from tmpnb.errors import SpawnerError
 from tmpnb.observation import Instance
-from tmpnb.places import place, reachable
+from tmpnb.system.net.host_port import place, reachable
 
 MANAGED = "tmpnb.managed"
 POOL = "tmpnb.pool"

@@ -22,7 +22,6 @@ import docker
 from docker.errors import APIError, NotFound
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.networks import Address, address
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_bridges import TAKEN, make_network
 from tmpnb.spawners.docker_door import explain
@@ -30,6 +29,7 @@ from tmpnb.spawners.docker_guard import Guard
 from tmpnb.spawners.docker_shared import SharedNetworks
 from tmpnb.spawners.docker_subnets import PREFIX, TRIES, subnets_of
 from tmpnb.spawners.docker_whereabouts import DOUBT, Company, Doors, doors_of
+from tmpnb.system.net.networks import Address, address
 
 log = logging.getLogger(__name__)
 

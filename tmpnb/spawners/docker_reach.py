@@ -14,7 +14,6 @@ from docker.utils.socket import SocketError
 
 from tmpnb import firewall_rules
 from tmpnb.examination import ServerNetwork, Shares
-from tmpnb.places import place
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_bridges import BRIDGE
 from tmpnb.spawners.docker_door import FAULTS
@@ -22,6 +21,7 @@ from tmpnb.spawners.docker_hardening import has_own_kernel
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
 from tmpnb.spawners.docker_subnets import PREFIX, prefix_for, subnets_of
+from tmpnb.system.net.host_port import place
 
 BRIDGED = "bridge"  # the engine's own network
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tmpnb import foreign_json, plain_file
 from tmpnb.errors import ConfigError
-from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
-from tmpnb.plain_text import NoTextError
 from tmpnb.spawners.docker_kind import Kind
+from tmpnb.system import untrusted_json
+from tmpnb.system.files import plain_file
+from tmpnb.system.files.plain_file import FileTooLargeError, NoPlainFileError
+from tmpnb.system.files.plain_text import NoTextError
 
 OURS, ENGINES = "tmpnb", "engine"
 SHIPPED = Path(__file__).parent / "seccomp_profile.json"
@@ -69,7 +70,7 @@ def _read(path: Path, name: str) -> str:
             f"{where}: {reason}; write {OURS}, {ENGINES}, or the name of a file"
         ) from error
     try:
-        profile: Any = foreign_json.loads(content)
+        profile: Any = untrusted_json.loads(content)
     except ValueError as error:
         raise ConfigError(f"{where}: not JSON: {error}") from error
     if not isinstance(profile, dict) or not isinstance(profile.get("defaultAction"), str):

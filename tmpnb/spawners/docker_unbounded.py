@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tmpnb.finding import Finding, ok, warn
-from tmpnb.sizes import in_words
 from tmpnb.spawners.docker_hardening import may_bound_disk
 from tmpnb.spawners.docker_kind import Facts
 from tmpnb.spawners.docker_options import Options
+from tmpnb.system.sizes import in_words
 
 TOPIC = "bounds"
 QUOTAS = "keep the engine's data on xfs mounted with pquota, or on zfs"

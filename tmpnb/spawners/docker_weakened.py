@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmpnb.errors import ConfigError
-from tmpnb.logs import on_one_line
 from tmpnb.spawners.docker_options import size
+from tmpnb.system.logs.redaction import on_one_line
 
 Settings = Mapping[str, Any]  # keywords of docker-py's `create_host_config`
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_interface
 
-from tmpnb import networks
 from tmpnb.interfaces import leads_outside
-from tmpnb.networks import Address, Network
 from tmpnb.spawners.docker_kind import Facts
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Address, Network
 
 DOUBT = (
     "%s publishes a port on addresses that servers reach, so who comes from %s gets no server: it"

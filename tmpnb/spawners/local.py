@@ -21,10 +21,8 @@ from urllib.parse import quote
 
 from traitlets import Unicode
 
-from tmpnb import process
 from tmpnb.command import render
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
-from tmpnb.logs import redact
 from tmpnb.observation import Instance, Used
 from tmpnb.spawners import local_packages
 from tmpnb.spawners.base import DEFAULT_COMMAND, ServerSpec, Spawner
@@ -38,6 +36,8 @@ from tmpnb.spawners.local_directory import (
 )
 from tmpnb.spawners.local_environment import environment, search_path
 from tmpnb.spawners.local_examination import LocalExamination
+from tmpnb.system import process
+from tmpnb.system.logs.redaction import redact
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmpnb.logs import on_one_line
+from tmpnb.system.logs.redaction import on_one_line
 
 MOST = 100_000  # files and folders; links can make any folder endless
 NAMED = 10  # of what was left out

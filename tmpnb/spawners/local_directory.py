@@ -23,8 +23,8 @@ from urllib.parse import quote, unquote
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.observation import Instance
-from tmpnb.process import Process, is_running, marked
 from tmpnb.spawners.local_contents import PAGE_CONFIG, Contents, copy
+from tmpnb.system.process import Process, is_running, marked
 
 ADDRESS = "127.0.0.1"
 MARKER = "TMPNB_SERVER_DIR"  # in the environment of a server and of all it starts

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
-from tmpnb import sizes
 from tmpnb.errors import TmpnbError
 from tmpnb.examination import Examination
 from tmpnb.finding import Finding, failure, ok, skip, warn
+from tmpnb.system import sizes
 
 USUAL_MEMORY = 128 * 1024**2  # bytes of a server with one idle kernel; nothing limits it
 LITTLE_DISK = 1024**3  # bytes

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from docker_engine import LABEL, RealEngine
 
-from tmpnb.process import Process, find, send
+from tmpnb.system.process import Process, find, send
 
 PROC = Path("/proc")
 LISTENING = "0A"  # of a socket, as /proc/net/tcp writes it

@@ -17,7 +17,7 @@ from e2e.faults.fault_proxy import (
 )
 from e2e.faults.run import Run
 
-from tmpnb.process import send
+from tmpnb.system.process import send
 
 pytestmark = [
     pytest.mark.faults,

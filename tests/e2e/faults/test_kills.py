@@ -13,7 +13,7 @@ from e2e.faults.visitor import JUPYTER, Visitor
 from e2e.service import until_true
 from spawner_engines import STUB, stub_command, wait_until
 
-from tmpnb.process import Process, is_running, send
+from tmpnb.system.process import Process, is_running, send
 
 pytestmark = [
     pytest.mark.faults,

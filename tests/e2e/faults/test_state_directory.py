@@ -18,7 +18,7 @@ from requirements import missing
 from spawner_engines import wait_until
 
 from tmpnb.errors import UnreachableError
-from tmpnb.process import send
+from tmpnb.system.process import send
 
 pytestmark = [pytest.mark.faults, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 

@@ -14,8 +14,8 @@ from spawner_engines import wait_until
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
 from tmpnb.spawners.base import DEFAULT_COMMAND
+from tmpnb.system.http.client import Client
 
 JUPYTER = f"--command={DEFAULT_COMMAND}"  # in place of the stub that most tests run
 PAUSE = 0.1  # seconds between two looks

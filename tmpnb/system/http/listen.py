@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from tmpnb.bounded_server import BoundedServer, Whose, nobodys
 from tmpnb.errors import ConfigError
-from tmpnb.places import place, reachable
+from tmpnb.system.http.bounded_server import BoundedServer, Whose, nobodys
+from tmpnb.system.net.host_port import place, reachable
 
 LARGEST_BODY = 256 * 1024  # bytes of a request, which are kept in memory and taken apart
 LARGEST_HEADERS = 32 * 1024  # bytes; the proxy passes on half of that

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tmpnb.errors import TmpnbError
-from tmpnb.logs import on_one_line, redact
+from tmpnb.system.logs.redaction import on_one_line, redact
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tmpnb.border import Border
 from tmpnb.errors import TmpnbError
+from tmpnb.system.border import Border
 
 GRACE = 5.0  # seconds that a cancelled call has to end
 MOST_LEFT = 50  # calls that do not end, after which no more are made

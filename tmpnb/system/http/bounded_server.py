@@ -17,7 +17,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from tmpnb.unfinished import Unfinished
+from tmpnb.system.http.unfinished import Unfinished
 
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 

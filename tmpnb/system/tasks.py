@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
-from tmpnb.border import Caller
 from tmpnb.errors import TmpnbError
+from tmpnb.system.border import Caller
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from tmpnb.plain_text import decoded
+from tmpnb.system.files.plain_text import decoded
 
 # Root without the capability to read everything, as in a container of the Compose file.
 DENIED = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from tornado.log import LogFormatter
 
-from tmpnb.logs import redact
+from tmpnb.system.logs.redaction import redact
 
 FIELDS = "tmpnb_fields"  # attribute of a record: more that stands in its JSON object
 

@@ -8,9 +8,9 @@ import os
 import secrets
 from pathlib import Path
 
-from tmpnb import plain_file
 from tmpnb.errors import ConfigError
-from tmpnb.plain_text import NoTextError
+from tmpnb.system.files import plain_file
+from tmpnb.system.files.plain_text import NoTextError
 
 LARGEST = 4096  # bytes of a file that holds a secret
 SHORTEST_KEY = 16  # characters

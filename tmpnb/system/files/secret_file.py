@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tmpnb import plain_file
 from tmpnb.errors import ConfigError
-from tmpnb.plain_file import FileTooLargeError, NoPlainFileError
-from tmpnb.plain_text import NoTextError, decoded
+from tmpnb.system.files import plain_file
+from tmpnb.system.files.plain_file import FileTooLargeError, NoPlainFileError
+from tmpnb.system.files.plain_text import NoTextError, decoded
 
 BY_FILE = "_FILE"  # behind the name of a variable: of the one that names a file
 LARGEST = 4096  # bytes of a file that holds a secret

@@ -11,10 +11,10 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tmpnb import listeners
-from tmpnb.listeners import Listener
-from tmpnb.networks import Address
-from tmpnb.places import reachable
+from tmpnb.system.net import proc_net
+from tmpnb.system.net.host_port import reachable
+from tmpnb.system.net.networks import Address
+from tmpnb.system.net.proc_net import Listener
 
 TABLES = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
 LARGEST = 16 * 1024 * 1024  # characters of a table, in which listeners come first
@@ -108,4 +108,4 @@ def _listeners() -> tuple[Listener, ...] | None:
             continue
         except (OSError, ValueError):
             return None
-    return listeners.parse(text)
+    return proc_net.parse(text)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.answers import Allowance, AnswersClient, Request, TooMuchError
 from tmpnb.errors import AnswerTooLargeError, UnreachableError
+from tmpnb.system.http.bounded_answers import Allowance, AnswersClient, Request, TooMuchError
 
 MAX_CONNECTIONS = 1000  # at once; requests above it wait, and waiting counts as time
 SMALL = 64 * 1024  # bytes of an answer that says one thing, as `api/status` does

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from tmpnb.places import place
+from tmpnb.system.net.host_port import place
 
 LISTENING = "0A"  # the state, in the kernel's numbers
 
