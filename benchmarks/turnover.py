@@ -13,12 +13,12 @@ from command import BenchmarkError
 from route_table import RouteTable
 from sample import Sample, take
 
-from tmpnb.endings import Endings
+from tmpnb.core.endings import Endings
+from tmpnb.core.plan import Policy
+from tmpnb.core.server import Phase
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.proxy import ConfigurableHTTPProxy
-from tmpnb.reconcile import Policy
-from tmpnb.server import Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.starter import StartSettings

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tmpnb.core.observation import Route
 from tmpnb.errors import ProxyAuthError, ProxyError
-from tmpnb.observation import Route
 
 
 class FakeProxy:

@@ -11,14 +11,14 @@ from fakes_proxy import FakeProxy
 
 from tmpnb.arrival import Arrivals
 from tmpnb.client_limits import Allowance, ClientLimits
+from tmpnb.core.plan import Policy
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.gate import Gate
 from tmpnb.handlers import Site
 from tmpnb.journal import Journal
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.passes import Passes
-from tmpnb.reconcile import Policy
 from tmpnb.serve import downloads_of, lifetimes_of, roster_of
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
 from tmpnb.system.signing import TokenMaker

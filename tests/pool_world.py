@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tmpnb.observation import Instance, Observation, Route
-from tmpnb.pool import Pool
-from tmpnb.reconcile import Plan, Policy, adopt, plan
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.core.observation import Instance, Observation, Route
+from tmpnb.core.plan import Plan, Policy, adopt, plan
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 
 MAX_IDLE, MAX_AGE, GRACE, COMEBACK = 60.0, 3600.0, 30.0, 20.0  # seconds
 BEGIN = 100_000.0

@@ -14,8 +14,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
+from tmpnb.core.links import FORM_KEY
 from tmpnb.handlers import admin_application, public_application
-from tmpnb.links import FORM_KEY
 from tmpnb.system.http import listen
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "Mozilla/5.0 Firefox"}

@@ -20,11 +20,11 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb import __version__, firewall, flags
 from tmpnb.commands import COMMANDS
+from tmpnb.core.links import PAGES
+from tmpnb.core.pool import PoolStats
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.handlers.base import STATUS
-from tmpnb.links import PAGES
 from tmpnb.load import options
-from tmpnb.pool import PoolStats
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from tmpnb.core.observation import Observation
+from tmpnb.core.plan import adopt
+from tmpnb.core.pool import Pool
 from tmpnb.keeps import Keeps
 from tmpnb.marks import Marks
-from tmpnb.observation import Observation
-from tmpnb.pool import Pool
-from tmpnb.reconcile import adopt
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from tmpnb import __version__, config_file, cors, flags, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding, templates_in
+from tmpnb.core.plan import Policy
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError
 from tmpnb.guarded import GuardedSpawner
@@ -25,7 +26,6 @@ from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.log_settings import LogSettings
 from tmpnb.one_origin import advice
 from tmpnb.proxy_choice import ProxyChoice
-from tmpnb.reconcile import Policy
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 from tmpnb.spawners import Spawner, spawner_class, spawner_names

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tmpnb import links
 from tmpnb.client_limits import Admission
+from tmpnb.core import links
+from tmpnb.core.links import Link
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError, UnreachableError, VisitorLeftError
-from tmpnb.links import Link
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.server import NotebookServer
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.http.presence import Presence

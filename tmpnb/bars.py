@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tmpnb.health import Health
-from tmpnb.pool import Pool
+from tmpnb.core.health import Health
+from tmpnb.core.pool import Pool
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 

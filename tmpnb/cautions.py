@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from tmpnb.access import Access
-from tmpnb.reconcile import Policy
+from tmpnb.core.plan import Policy
 from tmpnb.system.net.networks import LOOPBACK, Networks
 
 Caution = tuple[str, str]  # what is so, and what to do about it

@@ -7,6 +7,11 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
 from tmpnb.claim_meter import ClaimMeter, Given
+from tmpnb.core.estimate import Coming
+from tmpnb.core.health import Health
+from tmpnb.core.pool import Pool
+from tmpnb.core.refusals import Refusal
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import (
     NoPlaceError,
     ProxyError,
@@ -14,16 +19,11 @@ from tmpnb.errors import (
     ServerStartsError,
     SpawnerError,
 )
-from tmpnb.estimate import Coming
 from tmpnb.fleet import Fleet
 from tmpnb.handover import QUESTION_TIMEOUT, HandOver
-from tmpnb.health import Health
 from tmpnb.keeps import Keeps
 from tmpnb.line import Line, Ticket
-from tmpnb.pool import Pool
 from tmpnb.proxy_contract import Proxy
-from tmpnb.refusals import Refusal
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.presence import Presence
 from tmpnb.waiting import Place, WaitingRoom

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from tmpnb.client import Client
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError, PoolEmptyError
 from tmpnb.holdings import Holdings
-from tmpnb.server import NotebookServer
 from tmpnb.windows import Windows
 
 MINUTE = 60.0  # seconds

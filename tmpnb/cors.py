@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tmpnb.core.origins import canonical
 from tmpnb.errors import ConfigError
-from tmpnb.origins import canonical
 
 ANYBODY = "*"
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"

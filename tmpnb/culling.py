@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from tmpnb.health import Health
-from tmpnb.observation import Observation
-from tmpnb.pool import Pool
-from tmpnb.server import Phase
+from tmpnb.core.health import Health
+from tmpnb.core.observation import Observation
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import Phase
 from tmpnb.system.tasks import Tasks
 from tmpnb.usage import Usage
 

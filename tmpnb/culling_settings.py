@@ -8,7 +8,7 @@ from typing import Any
 from traitlets import Float
 from traitlets.config import Configurable
 
-from tmpnb.burning import SHORTEST
+from tmpnb.core.burning import SHORTEST
 from tmpnb.errors import ConfigError
 
 LONGEST = 365 * 24 * 3600.0  # seconds

@@ -20,6 +20,7 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb import pieces
 from tmpnb.archive_names import shown
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import (
     AnswerTooLargeError,
     DownloadBrokenError,
@@ -27,7 +28,6 @@ from tmpnb.errors import (
     UnreachableError,
 )
 from tmpnb.notes import Note
-from tmpnb.server import NotebookServer
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.pacing import Pace

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
-from tmpnb import links
-from tmpnb.links import BadLinkError
-from tmpnb.origins import canonical
-from tmpnb.origins import source as without_own_port
+from tmpnb.core import links
+from tmpnb.core.links import BadLinkError
+from tmpnb.core.origins import canonical
+from tmpnb.core.origins import source as without_own_port
 
 TITLE = "Live notebook"
 HEIGHT = 600  # pixels

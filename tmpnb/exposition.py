@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from tmpnb.counts import Durations
+from tmpnb.core.counts import Durations
 from tmpnb.metrics import METRICS, Kind, Metric, Sight
 
 OPENMETRICS, VERSION = "application/openmetrics-text", "1.0.0"

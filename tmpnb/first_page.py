@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import UnreachableError
-from tmpnb.server import NotebookServer
 from tmpnb.system.http.client import LISTING, Client
 
 log = logging.getLogger(__name__)

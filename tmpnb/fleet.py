@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 
+from tmpnb.core.health import Health
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import NoPlaceError, SpawnerError, TmpnbError
-from tmpnb.health import Health
-from tmpnb.pool import Pool
 from tmpnb.proxy_contract import Proxy
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter
 from tmpnb.system.clock import Clock

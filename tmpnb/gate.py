@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from tmpnb.client import Client, client_of, path_of, shown
 from tmpnb.client_limits import Admission, ClientLimits
-from tmpnb.counts import Tally
+from tmpnb.core.counts import Tally
+from tmpnb.core.refusals import Refusal
 from tmpnb.errors import BannedError, PassphraseError, TooManyTriesError
 from tmpnb.passes import Passes
-from tmpnb.refusals import Refusal
 from tmpnb.system.net.networks import Address, Addresses, Networks
 from tmpnb.trusted import TrustedProxies
 from tmpnb.windows import Windows

@@ -9,10 +9,10 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from tmpnb.core.observation import Instance, Route, Used
 from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
 from tmpnb.meters import EngineCall, Meters, ProxyCall
-from tmpnb.observation import Instance, Route, Used
 from tmpnb.proxy_contract import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.system.calls import Calls

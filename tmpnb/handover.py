@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from tmpnb.core.health import Health
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.crowd import Crowd
 from tmpnb.errors import ProxyError, UnreachableError
-from tmpnb.health import Health
 from tmpnb.marks import Marks
 from tmpnb.proxy_contract import Proxy
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.system.http.client import Client
 
 log = logging.getLogger(__name__)

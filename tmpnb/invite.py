@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from tmpnb import links, settings
+from tmpnb import settings
+from tmpnb.core import links
+from tmpnb.core.links import BadLinkError
 from tmpnb.errors import ConfigError
-from tmpnb.links import BadLinkError
 from tmpnb.passes import Passes, given_passphrase
 from tmpnb.service import Service
 from tmpnb.system.net.host_port import place, reachable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.journal import Journal
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.system.clock import Clock
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from tmpnb.endings import Farewell, farewell
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer, Phase
+from tmpnb.core.endings import Farewell, farewell
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.system.clock import Clock
 from tmpnb.usage import Usage
 

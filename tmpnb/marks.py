@@ -6,11 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
+from tmpnb.core.health import Health
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.crowd import Crowd
 from tmpnb.errors import NoInstanceError, SpawnerError
-from tmpnb.health import Health
 from tmpnb.journal import Journal
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 from tmpnb.system.tasks import Tasks

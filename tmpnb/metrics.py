@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tmpnb.claim_meter import Given
-from tmpnb.counts import Durations
+from tmpnb.core.counts import Durations
+from tmpnb.core.pool import PoolStats
+from tmpnb.core.refusals import Refusal
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.gate import Gate
 from tmpnb.meters import EngineCall, Meter, Meters, Outcome, ProxyCall
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.pool import PoolStats
-from tmpnb.refusals import Refusal
-from tmpnb.server import Phase, StopReason
 
 
 class Kind(enum.StrEnum):

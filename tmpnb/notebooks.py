@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import TmpnbError
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Address

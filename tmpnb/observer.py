@@ -8,12 +8,12 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from tmpnb.burning import Burners, Reading, alone_since
+from tmpnb.core.burning import Burners, Reading, alone_since
+from tmpnb.core.health import Health
+from tmpnb.core.observation import Instance, Observation, Route
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import ProxyError, SpawnerError
-from tmpnb.health import Health
-from tmpnb.observation import Instance, Observation, Route
 from tmpnb.proxy_contract import Proxy
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 

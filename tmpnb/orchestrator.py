@@ -14,24 +14,24 @@ from functools import partial
 from tmpnb.adoption import take_over
 from tmpnb.bars import Bars
 from tmpnb.claims import Claims
+from tmpnb.core.health import Health
+from tmpnb.core.observation import Observation
+from tmpnb.core.plan import Plan, Policy, plan
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer
 from tmpnb.crowd import Crowd
 from tmpnb.culling import Culling
 from tmpnb.fleet import Fleet
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.handover import HandOver
-from tmpnb.health import Health
 from tmpnb.journal import Journal
 from tmpnb.keeps import Keeps
 from tmpnb.marks import Marks
 from tmpnb.meters import Meters
 from tmpnb.notebooks import Notebooks
-from tmpnb.observation import Observation
 from tmpnb.observer import Observer
-from tmpnb.pool import Pool
 from tmpnb.proxy_contract import Proxy
-from tmpnb.reconcile import Plan, Policy, plan
 from tmpnb.rollout import Rollout
-from tmpnb.server import NotebookServer
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings
 from tmpnb.system.clock import Clock

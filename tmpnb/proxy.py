@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.core.observation import Route
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
-from tmpnb.observation import Route
-from tmpnb.subdomains import Subdomains
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.timestamps import unix_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tmpnb.observation import Route
+from tmpnb.core.observation import Route
 
 
 class Proxy(Protocol):

@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tmpnb.core.secret_names import VARIABLES
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.proxy import ConfigurableHTTPProxy
 from tmpnb.proxy_child import ProxyChild
 from tmpnb.proxy_ports import require_free
-from tmpnb.secret_names import VARIABLES
 from tmpnb.system import open_files, process
 from tmpnb.system.backoff import Backoff
 from tmpnb.system.files import plain_file

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from tmpnb.core.secret_names import PROXY_TOKEN
 from tmpnb.errors import ConfigError
-from tmpnb.secret_names import PROXY_TOKEN
 from tmpnb.system.files.secret_file import BY_FILE, read
 from tmpnb.system.signing import make_secret
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import (
     ConfigError,
     ImageFailedError,
@@ -14,8 +16,6 @@ from tmpnb.errors import (
     SpawnerError,
 )
 from tmpnb.fleet import Fleet
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.tasks import Tasks
 

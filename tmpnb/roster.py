@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from tmpnb.client import shown
+from tmpnb.core.observation import Used
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError
 from tmpnb.lifetime import Lifetimes
-from tmpnb.observation import Used
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 from tmpnb.system.net.networks import Address, Network, Networks

@@ -10,15 +10,15 @@ from typing import Any
 from tmpnb.access import Access
 from tmpnb.brand import Brand, Notice
 from tmpnb.cautions import Caution, cautions
+from tmpnb.core.plan import Policy
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.cors import Cors
 from tmpnb.proxy_choice import ProxyChoice
 from tmpnb.public_hosts import PublicHosts
-from tmpnb.reconcile import Policy
 from tmpnb.secret_settings import Secrets
 from tmpnb.settings import Listening
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import StartSettings
-from tmpnb.subdomains import Subdomains
 from tmpnb.timing import Timing
 
 

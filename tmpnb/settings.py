@@ -6,12 +6,12 @@ import math
 import re
 from dataclasses import dataclass
 
-from tmpnb import links
+from tmpnb.core import links
+from tmpnb.core.links import BadLinkError
+from tmpnb.core.origins import source
+from tmpnb.core.plan import Policy
 from tmpnb.embedding import expression
 from tmpnb.errors import ConfigError
-from tmpnb.links import BadLinkError
-from tmpnb.origins import source
-from tmpnb.reconcile import Policy
 from tmpnb.system.net.networks import is_loopback
 
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from tmpnb.estimate import Coming
+from tmpnb.core.estimate import Coming
 
 REMEMBERED = 20  # starts from which the usual time is taken
 ASSUMED = 10.0  # seconds that a start takes, until the first has ended

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from tmpnb.claims import Claims
 from tmpnb.client_limits import Admission
+from tmpnb.core.links import Link
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError, TicketError, VisitorLeftError
 from tmpnb.line import Ticket
-from tmpnb.links import Link
-from tmpnb.server import NotebookServer
 from tmpnb.system.http.presence import Presence
 from tmpnb.visitors import Fits, Visitor, Visitors
 from tmpnb.waiting import Place

@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 
 from tmpnb.activity import Word, ask_for_use, ask_whether_it_lives
-from tmpnb.observation import Observation
-from tmpnb.server import NotebookServer
+from tmpnb.core.observation import Observation
+from tmpnb.core.server import NotebookServer
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker

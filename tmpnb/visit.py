@@ -10,7 +10,7 @@ import enum
 import re
 from collections.abc import Mapping
 
-from tmpnb import origins
+from tmpnb.core import origins
 
 _PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)

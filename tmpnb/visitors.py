@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError
-from tmpnb.server import NotebookServer
 from tmpnb.system.http.presence import Presence
 from tmpnb.system.signing import TokenMaker, same
 from tmpnb.ties import VISITOR, Sealed, Ties

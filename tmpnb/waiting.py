@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from tmpnb.core.estimate import Coming, coarse, until_served
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError
-from tmpnb.estimate import Coming, coarse, until_served
 from tmpnb.line import Line, Ticket
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer
 from tmpnb.system.http.presence import Presence
 
 SLICE = 1.0  # seconds after which one who waits looks again: someone before them may have left

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from tmpnb.core.health import Health
 from tmpnb.errors import TmpnbError
-from tmpnb.health import Health
 from tmpnb.system.border import Caller
 
 

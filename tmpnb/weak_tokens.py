@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tmpnb.core.secret_names import PROXY_TOKEN
 from tmpnb.one_origin import is_public
 from tmpnb.proxy_choice import is_managed
 from tmpnb.proxy_token import SHORTEST
-from tmpnb.secret_names import PROXY_TOKEN
 from tmpnb.service import Service
 from tmpnb.system.net.networks import is_loopback
 from tmpnb.trusted import host_of

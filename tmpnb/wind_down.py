@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.fleet import Fleet
-from tmpnb.pool import Pool
-from tmpnb.server import Phase, StopReason
 
 log = logging.getLogger(__name__)
 

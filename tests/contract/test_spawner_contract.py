@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 from spawner_engines import EngineUnderTest, wait_until, wait_until_it_answers
 
+from tmpnb.core.observation import Instance
 from tmpnb.errors import SpawnerError
-from tmpnb.observation import Instance
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.system.http.client import Client
 

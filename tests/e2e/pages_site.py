@@ -17,12 +17,12 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tmpnb import markup
+from tmpnb.core.endings import Farewell
+from tmpnb.core.server import StopReason
 from tmpnb.embedding import embedding
-from tmpnb.endings import Farewell
 from tmpnb.handlers.question import Answer, Choice
 from tmpnb.handlers.session import outlook
 from tmpnb.lifetime import Lifetime
-from tmpnb.server import StopReason
 from tmpnb.system.units import Moment
 
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"

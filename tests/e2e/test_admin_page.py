@@ -20,9 +20,9 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb import bans
 from tmpnb.bans import Bans
+from tmpnb.core.server import Phase
 from tmpnb.handlers import admin_application
 from tmpnb.operating import Operating
-from tmpnb.server import Phase
 
 pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=120)]
 

@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.local, pytest.mark.chp, pytest.mark.gen_test(timeout=3
 # Shorter than any operator may ask for, and satisfied with less than a whole processor, for
 # other tests may have it. Whoever is there talks several times a second.
 CONSTANTS = {
-    "tmpnb.burning.ALONE": 2.0,
-    "tmpnb.burning.APART": 1.0,
-    "tmpnb.burning.FULL": 0.02,
+    "tmpnb.core.burning.ALONE": 2.0,
+    "tmpnb.core.burning.APART": 1.0,
+    "tmpnb.core.burning.FULL": 0.02,
     "tmpnb.culling_settings.SHORTEST": 1.0,
 }
 FLAGS = ("--spawner=local", "--pool-size=2", "--cull-period=1", "--cull-burning=20")

@@ -15,11 +15,11 @@ from e2e.pages_site import NOTEBOOK, STARTING, PagesSite, look_at_numbers, next_
 from playwright.async_api import Browser, Page, expect
 from requirements import ROOT
 
+from tmpnb.core.endings import Farewell
+from tmpnb.core.server import StopReason
 from tmpnb.embedding import embedding
-from tmpnb.endings import Farewell
 from tmpnb.handlers.session import outlook
 from tmpnb.lifetime import Lifetime
-from tmpnb.server import StopReason
 
 PAGES = (
     "loading",

@@ -12,7 +12,7 @@ from running_site import Running
 
 from tmpnb import brand
 from tmpnb.brand import Brand
-from tmpnb.server import Phase, StopReason
+from tmpnb.core.server import Phase, StopReason
 
 pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=120)]
 

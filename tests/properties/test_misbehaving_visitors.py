@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from running_site import SCRIPT, Running
 
+from tmpnb.core.server import Phase
 from tmpnb.line import GRACE
-from tmpnb.server import Phase
 from tmpnb.visitors import COOKIE
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pool_world import PoolWorld
 
+from tmpnb.core.observation import Route
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.errors import PoolEmptyError
-from tmpnb.observation import Route
-from tmpnb.server import Phase, StopReason
 
 
 class PoolLife(RuleBasedStateMachine):

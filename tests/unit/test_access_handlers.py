@@ -16,9 +16,9 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb import client_limits
 from tmpnb.banned import Banned
+from tmpnb.core.server import Phase
 from tmpnb.cors import cors
 from tmpnb.gate import MOST_TRIES, Gate, Knock
-from tmpnb.server import Phase
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
 from tmpnb.trusted import TrustedProxies

@@ -16,11 +16,11 @@ from tmpnb.admin_sessions import LONGEST, MOST_ENDED, AdminSessions, EndedSessio
 from tmpnb.banned import Banned
 from tmpnb.bans import Bans
 from tmpnb.brand import LONGEST_NOTICE
+from tmpnb.core.server import Phase
 from tmpnb.cors import cors
 from tmpnb.gate import MOST_TRIES
 from tmpnb.operating import Operating
 from tmpnb.rollout import Failure
-from tmpnb.server import Phase
 from tmpnb.system.signing import TokenMaker
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -12,11 +12,11 @@ import pytest
 from fakes_proxy import FakeProxy
 from harness import World, wait_until
 
+from tmpnb.core.observation import Instance, Route
+from tmpnb.core.server import Phase
 from tmpnb.errors import ConfigError, NoInstanceError, ProxyError, SpawnerError
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
-from tmpnb.observation import Instance, Route
 from tmpnb.proxy_contract import Proxy
-from tmpnb.server import Phase
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.border import Border

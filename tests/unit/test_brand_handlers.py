@@ -17,7 +17,7 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb import brand, markup
 from tmpnb.brand import Brand
-from tmpnb.server import Phase
+from tmpnb.core.server import Phase
 from tmpnb.ties import TERMS as TERMS_KIND
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb.burning import ALONE, APART, FULL, SHORTEST, Burners, Reading, alone_since
+from tmpnb.core.burning import ALONE, APART, FULL, SHORTEST, Burners, Reading, alone_since
+from tmpnb.core.observation import Instance, Observation, Route
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.culling_settings import CullingSettings
 from tmpnb.errors import ConfigError
-from tmpnb.observation import Instance, Observation, Route
-from tmpnb.server import NotebookServer, Phase
 
 NOW = 100_000.0
 LONG_AGO = NOW - 500

@@ -14,9 +14,9 @@ from tmpnb.app import Tmpnb
 from tmpnb.banned import Banned
 from tmpnb.cautions import cautions
 from tmpnb.client_limits import Allowance
+from tmpnb.core.plan import Policy
 from tmpnb.doctor import combinations
 from tmpnb.finding import Level
-from tmpnb.reconcile import Policy
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
 

@@ -12,10 +12,10 @@ from harness import FakeClock
 from tmpnb import windows
 from tmpnb.client import Client
 from tmpnb.client_limits import Admission, Allowance, ClientLimits
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError, PoolEmptyError, ProxyError, SpawnerError
 from tmpnb.holdings import SPARE, Holdings
 from tmpnb.line import Line, Ticket
-from tmpnb.server import NotebookServer
 from tmpnb.windows import Windows
 
 ONE = Client(ip_address("192.0.2.1"))

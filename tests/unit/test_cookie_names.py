@@ -16,7 +16,7 @@ from tornado.httpclient import HTTPResponse
 from tmpnb import brand
 from tmpnb.brand import Brand
 from tmpnb.cookie_names import as_sent, own, values
-from tmpnb.subdomains import Subdomains
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors import Visitor, Visitors
 

@@ -15,12 +15,12 @@ from running_site import Running
 
 from tmpnb import client_limits
 from tmpnb.client import Client
+from tmpnb.core.server import NotebookServer
 from tmpnb.downloads import Send
 from tmpnb.errors import DownloadBrokenError
 from tmpnb.gate import Gate
 from tmpnb.handlers import gone
 from tmpnb.handlers.gone import UserHandler
-from tmpnb.server import NotebookServer
 from tmpnb.system.http import listen
 from tmpnb.system.http.bounded_server import TOO_SLOW
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tmpnb.counts import Durations, Tally
+from tmpnb.core.counts import Durations, Tally
 
 
 def test_a_tally_begins_with_all_kinds_at_0() -> None:

@@ -9,8 +9,8 @@ from fakes_proxy import FakeProxy
 from harness import World
 
 from tmpnb import crowd, orchestrator
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.crowd import Crowd
-from tmpnb.server import NotebookServer, Phase
 
 DEADLINE = 10.0  # seconds
 

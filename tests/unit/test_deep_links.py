@@ -11,7 +11,7 @@ from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.escape import xhtml_unescape
 
 from tmpnb.arrival import Arrivals
-from tmpnb.server import Phase
+from tmpnb.core.server import Phase
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

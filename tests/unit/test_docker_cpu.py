@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from docker.errors import DockerException
 
+from tmpnb.core.observation import Used
 from tmpnb.errors import SpawnerError
-from tmpnb.observation import Used
 from tmpnb.spawners import docker_cpu
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.docker_cpu import READERS, CpuReadings, seconds_in, used_in

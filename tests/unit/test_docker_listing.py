@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tmpnb.core.observation import Instance
 from tmpnb.errors import SpawnerError
-from tmpnb.observation import Instance
 from tmpnb.spawners import docker_listing as listing
 
 PUBLISHED = {"IP": "127.0.0.1", "PrivatePort": 8888, "PublicPort": 32768, "Type": "tcp"}

@@ -16,9 +16,9 @@ from harness import KEY, wait_until
 from tornado.ioloop import IOLoop
 
 from tmpnb import downloads, pieces
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.downloads import Downloads
 from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb.endings import Ending, Endings, Farewell, farewell
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.core.endings import Ending, Endings, Farewell, farewell
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.system.units import Moment, duration
 
 NOON = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from harness import FakeClock, World, wait_until
 
-from tmpnb.estimate import Coming, coarse, until_served, words
+from tmpnb.core.estimate import Coming, coarse, until_served, words
 from tmpnb.start_times import ASSUMED, StartTimes
 
 

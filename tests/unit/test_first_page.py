@@ -9,10 +9,10 @@ from harness import FakeClock, World, wait_until
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from tmpnb.core.health import Health
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError
 from tmpnb.first_page import first_page, warm_up
-from tmpnb.health import Health
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.starter import Starter, StartSettings

@@ -10,9 +10,9 @@ import pytest
 from fakes_proxy import FakeProxy
 from harness import World, wait_until
 
+from tmpnb.core.observation import Instance
 from tmpnb.errors import ProxyError, SpawnerError
 from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
-from tmpnb.observation import Instance
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 

@@ -14,12 +14,12 @@ from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError
 
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.cors import Cors
 from tmpnb.errors import ConfigError
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.gone import _path_of
 from tmpnb.handlers.pages import seconds
-from tmpnb.server import Phase, StopReason
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -9,9 +9,9 @@ import pytest
 from fakes_proxy import FakeProxy
 from harness import World, wait_until
 
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.errors import PoolEmptyError, SpawnerError
 from tmpnb.journal import Journal
-from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.fake import FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=20)

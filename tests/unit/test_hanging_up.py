@@ -11,8 +11,8 @@ from harness import gate_of, wait_until
 from running_site import PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.line import GRACE
-from tmpnb.server import NotebookServer, Phase, StopReason
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tmpnb.health import Health, Problem
+from tmpnb.core.health import Health, Problem
 
 
 class Clock:

@@ -19,9 +19,9 @@ from support import watchdog
 from support.watchdog import Watchdog, nobody_holds_the_loop
 from tornado.web import Application
 
+from tmpnb.core.server import Phase
 from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.handlers import admin_application, public_application
-from tmpnb.server import Phase
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.http.client import LISTING, Client
 from tmpnb.system.http.listen import LARGEST_BODY

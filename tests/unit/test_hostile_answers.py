@@ -10,9 +10,9 @@ import pytest
 from harness import World, wait_until
 
 from tmpnb import claims, handover, observer, orchestrator
+from tmpnb.core.observation import Instance
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import PoolEmptyError
-from tmpnb.observation import Instance
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.fake import FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -9,8 +9,8 @@ from contents_site import BASE, ContentsSite
 from harness import KEY
 from support.watchdog import nobody_holds_the_loop
 
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.downloads import LONGEST_LIST, Downloads
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
 

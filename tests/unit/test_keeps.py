@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from harness import FakeClock, World, wait_until
 
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.journal import LONGEST, Journal
 from tmpnb.keeps import Keeps
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer, Phase, StopReason
 
 asynchronous = pytest.mark.gen_test(timeout=20)
 

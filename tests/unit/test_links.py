@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb import links, settings
-from tmpnb.links import LONGEST, PAGES, BadLinkError, Link
+from tmpnb import settings
+from tmpnb.core import links
+from tmpnb.core.links import LONGEST, PAGES, BadLinkError, Link
 
 TOKEN = "t0k3n"
 

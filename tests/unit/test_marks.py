@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from harness import FakeClock, World, wait_until
 
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import NoInstanceError, SpawnerError
 from tmpnb.journal import Journal
-from tmpnb.server import NotebookServer
 from tmpnb.spawners.fake import FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -11,6 +11,9 @@ from fakes_proxy import FakeProxy
 from harness import World, gate_of, wait_until
 
 from tmpnb.banned import Banned
+from tmpnb.core.health import Health
+from tmpnb.core.refusals import Refusal
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.errors import (
     BannedError,
     ClientLimitError,
@@ -23,11 +26,8 @@ from tmpnb.errors import (
 )
 from tmpnb.gate import MOST_TRIES, Knock
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
-from tmpnb.health import Health
 from tmpnb.line import Line
 from tmpnb.meters import EngineCall, Meter, Meters, Outcome, ProxyCall
-from tmpnb.refusals import Refusal
-from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 

@@ -23,14 +23,14 @@ from running_site import Fetch, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb import handlers
-from tmpnb.counts import Durations
+from tmpnb.core.counts import Durations
+from tmpnb.core.refusals import NO_SERVER
+from tmpnb.core.server import Phase
 from tmpnb.errors import ProxyError, TmpnbError
 from tmpnb.exposition import Exposition
 from tmpnb.gate import Gate, Knock
 from tmpnb.metrics import METRICS, Kind, Metric, Sight, look
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.refusals import NO_SERVER
-from tmpnb.server import Phase
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -10,6 +10,9 @@ import pytest
 from harness import FakeClock, World, wait_until
 
 from tmpnb.bars import IMAGE, MOMENT
+from tmpnb.core.observation import Instance
+from tmpnb.core.pool import Pool
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import (
     NoPlaceError,
     PoolEmptyError,
@@ -18,9 +21,6 @@ from tmpnb.errors import (
     ServerExistsError,
     SpawnerError,
 )
-from tmpnb.observation import Instance
-from tmpnb.pool import Pool
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 

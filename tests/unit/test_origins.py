@@ -10,8 +10,8 @@ from running_site import HTML, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb import cors, settings, visit
+from tmpnb.core.origins import canonical, is_at, source
 from tmpnb.embedding import may_embed
-from tmpnb.origins import canonical, is_at, source
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -18,9 +18,9 @@ from tornado.ioloop import IOLoop
 
 from tmpnb import brand
 from tmpnb.brand import Brand
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.handlers.question import ASK, CODE, LASTS, SANDBOX
 from tmpnb.passes import Passes
-from tmpnb.subdomains import Subdomains
 from tmpnb.system.signing import TokenMaker
 from tmpnb.ties import MOST, VISITOR, Sealed, Ties
 

@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
+from tmpnb.core.pool import Pool
+from tmpnb.core.refusals import Refusal
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import IllegalMoveError, PoolEmptyError, ServerExistsError
-from tmpnb.pool import Pool
-from tmpnb.refusals import Refusal
-from tmpnb.server import NotebookServer, Phase, StopReason
 
 
 class Clock:

@@ -13,11 +13,11 @@ from running_site import HTML, PERSON, Fetch, Running
 
 from tmpnb import serve
 from tmpnb.app import Tmpnb
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import ConfigError
 from tmpnb.handlers import named
 from tmpnb.public_hosts import PublicHosts, public_hosts
 from tmpnb.service import Service
-from tmpnb.subdomains import Subdomains
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tmpnb.observation import Instance, Observation, Route
-from tmpnb.reconcile import Plan, Policy, adopt, plan
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.core.observation import Instance, Observation, Route
+from tmpnb.core.plan import Plan, Policy, adopt, plan
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 
 POLICY = Policy(capacity=2, min_ready=2, max_idle=60, max_age=3600)
 FULL = replace(POLICY, capacity=1)  # one server is all there may be

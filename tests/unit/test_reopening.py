@@ -15,11 +15,11 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb import brand
 from tmpnb.brand import Brand
+from tmpnb.core.server import Phase, StopReason
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import SpawnerError
-from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
-from tmpnb.subdomains import Subdomains
 from tmpnb.visitors import Visitor
 
 pytestmark = pytest.mark.gen_test(timeout=30)

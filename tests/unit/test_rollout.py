@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from harness import World, wait_until
 
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.errors import ConfigError, ImageFailedError, RolloutRefusedError, SpawnerError
-from tmpnb.server import Phase, StopReason
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 

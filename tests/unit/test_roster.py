@@ -13,11 +13,11 @@ from running_site import HTML, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.bans import Bans
+from tmpnb.core.observation import Used
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import SpawnerError
-from tmpnb.observation import Used
 from tmpnb.operating import Operating
 from tmpnb.roster import Roster
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.spawners.fake import PRETENDED_MEMORY
 
 pytestmark = pytest.mark.gen_test(timeout=30)

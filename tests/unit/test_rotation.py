@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb.rotation import Unclaimed, oldest_first, why_replaced
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.core.rotation import Unclaimed, oldest_first, why_replaced
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 
 NOW = 1000.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tmpnb.core.server import MOVES, NotebookServer, Phase, StopReason, base_url
 from tmpnb.errors import IllegalMoveError
-from tmpnb.server import MOVES, NotebookServer, Phase, StopReason, base_url
 
 NOW = 100_000.0
 ALLOWED = {

@@ -18,9 +18,9 @@ from running_site import PERSON, Fetch, Running
 from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError
 
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.downloads import AT_ONCE, Send
 from tmpnb.errors import DownloadBrokenError
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.ties import SESSION
 from tmpnb.usage import FRESH
 

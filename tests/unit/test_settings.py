@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tmpnb import settings
+from tmpnb.core.plan import Policy
 from tmpnb.errors import ConfigError
-from tmpnb.reconcile import Policy
 from tmpnb.settings import Listening
 from tmpnb.system.net import networks
 

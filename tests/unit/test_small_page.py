@@ -11,7 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from tmpnb.app import Tmpnb
-from tmpnb.server import NotebookServer, Phase
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.small_page import TREE, SmallPages
 from tmpnb.system.http.client import Client
 

@@ -11,10 +11,10 @@ from harness import cookie_of
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.core.server import NotebookServer
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.handlers.gone import MOST_COOKIES
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.server import NotebookServer
-from tmpnb.subdomains import Subdomains
 from tmpnb.ties import SESSION
 from tmpnb.timing import Timing
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import subdomains
 from tmpnb.app import Tmpnb
+from tmpnb.core import subdomains
+from tmpnb.core.subdomains import Subdomains, is_label
 from tmpnb.errors import ConfigError
 from tmpnb.proxy_process import ManagedProxySettings
-from tmpnb.subdomains import Subdomains, is_label
 from tmpnb.timing import Timing
 
 HERE = Subdomains("notebooks.example")

@@ -13,8 +13,8 @@ from harness import gate_of, wait_until
 from running_site import SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import PoolEmptyError
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors import Visitor, Visitors
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from harness import World
 
-from tmpnb.health import Health
+from tmpnb.core.health import Health
 from tmpnb.system.tasks import Tasks, supervised
 from tmpnb.watch import watch
 

@@ -13,8 +13,8 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from tmpnb import usage as module
-from tmpnb.observation import Observation
-from tmpnb.server import NotebookServer, Phase
+from tmpnb.core.observation import Observation
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
 from tmpnb.system.tasks import Tasks

@@ -11,7 +11,7 @@ from harness import wait_until
 from running_site import PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from harness import KEY
 
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import PoolEmptyError
-from tmpnb.server import NotebookServer, Phase
 from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors import Visitor, Visitors
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from harness import FakeClock, World, wait_until
 
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import LineFullError, PoolEmptyError, ProxyError, TicketError
 from tmpnb.line import GRACE, Line
-from tmpnb.server import NotebookServer, Phase, StopReason
 from tmpnb.system.http.presence import Presence
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -13,8 +13,8 @@ from harness import gate_of, wait_until
 from running_site import SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.line import GRACE
-from tmpnb.server import NotebookServer, Phase
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

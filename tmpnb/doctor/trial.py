@@ -10,6 +10,8 @@ from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
+from tmpnb.core.health import Health
+from tmpnb.core.server import NotebookServer
 from tmpnb.doctor import network, verify
 from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
@@ -23,8 +25,6 @@ from tmpnb.examination import (
     home_words,
 )
 from tmpnb.finding import Finding, failure, ok, skip, warn
-from tmpnb.health import Health
-from tmpnb.server import NotebookServer
 from tmpnb.service import Service
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter

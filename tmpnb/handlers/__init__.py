@@ -9,6 +9,7 @@ from typing import Any
 from tornado.routing import URLSpec
 from tornado.web import Application
 
+from tmpnb.core.links import PAGES
 from tmpnb.handlers.admin_api import (
     AdminServerHandler,
     BanHandler,
@@ -42,7 +43,6 @@ from tmpnb.handlers.session import FilesHandler, SessionHandler
 from tmpnb.handlers.static import PackageFileHandler
 from tmpnb.handlers.templates import OverridingLoader
 from tmpnb.handlers.waiting import WaitHandler
-from tmpnb.links import PAGES
 
 __all__ = ["Site", "admin_application", "public_application"]
 

@@ -7,11 +7,11 @@ from typing import Any
 from tornado.web import HTTPError
 
 from tmpnb import bans
+from tmpnb.core.server import Phase
 from tmpnb.errors import ConfigError
 from tmpnb.handlers.base import Site
 from tmpnb.handlers.info import stats
 from tmpnb.handlers.operator import OperatorHandler
-from tmpnb.server import Phase
 from tmpnb.system.net.networks import Network
 
 YES = frozenset({"1", "true", "yes"})

@@ -11,9 +11,10 @@ from typing import Any
 
 from tornado.web import HTTPError
 
-from tmpnb import bans, cookie_names, origins, own_hosts, visit
+from tmpnb import bans, cookie_names, own_hosts, visit
 from tmpnb.admin_sessions import LONGEST, AdminSessions
 from tmpnb.brand import LONGEST_NOTICE
+from tmpnb.core import origins
 from tmpnb.cors import Cors
 from tmpnb.errors import (
     BansFullError,

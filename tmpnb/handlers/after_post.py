@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from tmpnb.core.links import FORM_KEY
 from tmpnb.handlers.browser import BrowserHandler
-from tmpnb.links import FORM_KEY
 
 # What the pages that lead to a notebook carry on. The passphrase itself is not among it.
 CARRIED = ("ticket", "agree", "fresh", "choice", "offer", "pass", "token", "server")

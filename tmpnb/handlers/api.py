@@ -6,6 +6,7 @@ import re
 
 from tornado.web import HTTPError
 
+from tmpnb.core.server import base_url
 from tmpnb.errors import PoolEmptyError
 from tmpnb.handlers.admission import knock
 from tmpnb.handlers.base import BaseHandler
@@ -13,7 +14,6 @@ from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.handlers.info import stats
 from tmpnb.handlers.operator import OperatorHandler
 from tmpnb.handlers.pages import RETRY_WHEN_FULL, seconds
-from tmpnb.server import base_url
 from tmpnb.system import untrusted_json
 
 LONGEST_WAIT = 60.0  # seconds

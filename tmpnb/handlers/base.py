@@ -18,6 +18,8 @@ from tmpnb.access_log import AccessLog
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cookie_names import own
+from tmpnb.core.links import FORM_KEY, BadLinkError
+from tmpnb.core.subdomains import Subdomains
 from tmpnb.cors import Cors
 from tmpnb.downloads import Downloads
 from tmpnb.forms import Forms
@@ -25,12 +27,10 @@ from tmpnb.gate import Gate
 from tmpnb.handlers.counted import CountedHandler
 from tmpnb.handlers.features import NEVER_NEEDED
 from tmpnb.lifetime import Lifetimes
-from tmpnb.links import FORM_KEY, BadLinkError
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
 from tmpnb.public_hosts import PublicHosts
 from tmpnb.roster import Roster
-from tmpnb.subdomains import Subdomains
 from tmpnb.system.http.presence import Presence
 from tmpnb.system.logs.redaction import on_one_line
 from tmpnb.visitors import Visitors

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from tmpnb.core.origins import canonical
 from tmpnb.embedding import BadEmbeddingError, Embedding, embedding, may_embed, origins
 from tmpnb.handlers.base import BaseHandler, Site
 from tmpnb.handlers.named import NamedHandler
-from tmpnb.origins import canonical
 
 STATIC = Path(__file__).parent.parent / "static"
 DAY = 86_400  # seconds

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
-from tmpnb import links
-from tmpnb.broken_links import is_broken, mended
+from tmpnb.core import links
+from tmpnb.core.broken_links import is_broken, mended
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.system.signing import same
 

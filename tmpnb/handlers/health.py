@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tmpnb.core.health import Problem
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.operator import AdminHandler, OperatorHandler
-from tmpnb.health import Problem
 
 
 class HealthHandler(BaseHandler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado.web import HTTPError
 
-from tmpnb import links
+from tmpnb.core import links
 from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.passes import COOKIE
 from tmpnb.ties import PASS

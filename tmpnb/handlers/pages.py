@@ -6,10 +6,11 @@ import math
 
 from tornado.web import HTTPError
 
-from tmpnb import estimate, links, visit
+from tmpnb import visit
+from tmpnb.core import estimate, links
+from tmpnb.core.links import Link
 from tmpnb.handlers.admission import admit
 from tmpnb.handlers.question import ASK, CODE, GO_ON, WORDS, QuestionHandler
-from tmpnb.links import Link
 from tmpnb.system.signing import same
 from tmpnb.taking import Wish
 from tmpnb.visit import Autostart

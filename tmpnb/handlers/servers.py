@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tornado.web import HTTPError
 
+from tmpnb.core.server import NotebookServer
 from tmpnb.cors import Cors
 from tmpnb.embedding import may_embed
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.server import NotebookServer
 
 NOT_YET = "The service has just started and looks for its notebooks. Please try again soon."
 

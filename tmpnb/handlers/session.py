@@ -16,13 +16,13 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
+from tmpnb.core.server import NotebookServer
 from tmpnb.errors import DownloadBrokenError
 from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.handlers.gone import RETRY_AFTER, say_goodbye
 from tmpnb.handlers.pages import IN_A_SANDBOX
 from tmpnb.handlers.servers import NOT_YET
 from tmpnb.lifetime import Lifetime
-from tmpnb.server import NotebookServer
 from tmpnb.system.signing import same
 from tmpnb.system.units import Moment, duration
 from tmpnb.ties import SESSION

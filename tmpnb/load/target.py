@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from tmpnb.core.links import PAGES
 from tmpnb.errors import ConfigError
-from tmpnb.links import PAGES
 
 HUB = "hub"  # a path that begins with it is a page of JupyterHub
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tmpnb.links import PAGES
+from tmpnb.core.links import PAGES
 from tmpnb.openapi.beside import invitation
 from tmpnb.openapi.parts import (
     PATH,

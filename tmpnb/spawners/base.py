@@ -14,9 +14,9 @@ from typing import TypedDict
 from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
 
+from tmpnb.core.observation import Instance, Used
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
-from tmpnb.observation import Instance, Used
 from tmpnb.system.net.networks import Address
 
 

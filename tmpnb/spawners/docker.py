@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from traitlets import Bool, Dict, Float, Int, List, Unicode, Union
 
 from tmpnb.command import render
+from tmpnb.core.observation import Instance
 from tmpnb.errors import SpawnerError
-from tmpnb.observation import Instance
 from tmpnb.spawners import (
     docker_address,
     docker_connection,

@@ -16,8 +16,8 @@ import docker
 import requests
 from docker.errors import APIError, NotFound
 
+from tmpnb.core.observation import Instance
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
-from tmpnb.observation import Instance
 from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.docker_copies import Copies
 from tmpnb.spawners.docker_door import FAULTS, explain

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from tmpnb.core.observation import Used
 from tmpnb.errors import SpawnerError
-from tmpnb.observation import Used
 from tmpnb.spawners.docker_door import Lane
 from tmpnb.spawners.docker_options import Options
 

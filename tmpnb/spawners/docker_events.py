@@ -19,7 +19,7 @@ from typing import Any
 
 import docker
 
-from tmpnb.observation import Instance
+from tmpnb.core.observation import Instance
 from tmpnb.spawners.docker_door import explain
 from tmpnb.spawners.docker_listing import SERVER, selection
 

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tmpnb.core.observation import Instance
 from tmpnb.errors import SpawnerError
-from tmpnb.observation import Instance
 from tmpnb.system.net.host_port import place, reachable
 
 MANAGED = "tmpnb.managed"

@@ -22,8 +22,8 @@ from urllib.parse import quote
 from traitlets import Unicode
 
 from tmpnb.command import render
+from tmpnb.core.observation import Instance, Used
 from tmpnb.errors import ConfigError, NoInstanceError, SpawnerError
-from tmpnb.observation import Instance, Used
 from tmpnb.spawners import local_packages
 from tmpnb.spawners.base import DEFAULT_COMMAND, ServerSpec, Spawner
 from tmpnb.spawners.local_contents import Contents, in_words, survey

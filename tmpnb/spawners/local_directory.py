@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote
 
+from tmpnb.core.observation import Instance
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.observation import Instance
 from tmpnb.spawners.local_contents import PAGE_CONFIG, Contents, copy
 from tmpnb.system.process import Process, is_running, marked
 

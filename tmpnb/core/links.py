@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote, unquote_plus
 
+from tmpnb.core.server import base_url
 from tmpnb.errors import TmpnbError
-from tmpnb.server import base_url
 
 PAGES = ("notebooks", "tree", "files", "lab", "doc", "edit")  # linked to without /spawn
 FORM_KEY = "tmpnb-form"  # in a query: the form that led to the page

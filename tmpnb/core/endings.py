@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tmpnb.server import StopReason
+from tmpnb.core.server import StopReason
 from tmpnb.system.units import Moment, duration
 
 REMEMBERED = 10_000  # servers whose end is kept in memory; about 3 MB

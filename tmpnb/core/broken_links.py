@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from tmpnb import links
-from tmpnb.links import BadLinkError
+from tmpnb.core import links
+from tmpnb.core.links import BadLinkError
 
 _STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from tmpnb.observation import Observation
-from tmpnb.server import NotebookServer, Phase
+from tmpnb.core.observation import Observation
+from tmpnb.core.server import NotebookServer, Phase
 
 ALONE = 60.0  # seconds without traffic after which nobody is there
 SHORTEST = 120.0  # seconds that an operator may ask for; open pages must be far below

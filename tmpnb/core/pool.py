@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import NoReturn
 
-from tmpnb.counts import Durations, Tally
-from tmpnb.endings import Ending, Endings
+from tmpnb.core.counts import Durations, Tally
+from tmpnb.core.endings import Ending, Endings
+from tmpnb.core.refusals import NO_SERVER, Refusal
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import PoolEmptyError, ServerExistsError
-from tmpnb.refusals import NO_SERVER, Refusal
-from tmpnb.server import NotebookServer, Phase, StopReason
 
 log = logging.getLogger(__name__)
 

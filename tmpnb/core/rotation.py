@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tmpnb.observation import Instance, Observation
-from tmpnb.rotation import Unclaimed, oldest_first, why_replaced
-from tmpnb.server import NotebookServer, Phase, StopReason
+from tmpnb.core.observation import Instance, Observation
+from tmpnb.core.rotation import Unclaimed, oldest_first, why_replaced
+from tmpnb.core.server import NotebookServer, Phase, StopReason
 
 LEAVING = frozenset({Phase.STOPPING, Phase.GONE})
 
