@@ -18,13 +18,13 @@ from running_site import HTML, Running
 from tornado.ioloop import IOLoop
 
 from tmpnb import brand, cors
+from tmpnb.access.public_hosts import PublicHosts
+from tmpnb.access.ties import PASS, SESSION, TERMS
 from tmpnb.brand import Brand
 from tmpnb.core.server import Phase
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.line import GRACE
-from tmpnb.public_hosts import PublicHosts
 from tmpnb.system.logs.redaction import RedactingFormatter
-from tmpnb.ties import PASS, SESSION, TERMS
 from tmpnb.visitors import COOKIE as VISITOR
 
 HERE = ("http://site.example", "https://site.example")

@@ -9,20 +9,20 @@ from typing import Any
 
 from fakes_proxy import FakeProxy
 
+from tmpnb.access.gate import Gate
+from tmpnb.access.limits import Allowance, ClientLimits
+from tmpnb.access.passphrase import Passes
+from tmpnb.access.ties import Sealed, Ties
 from tmpnb.arrival import Arrivals
-from tmpnb.client_limits import Allowance, ClientLimits
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.gate import Gate
 from tmpnb.handlers import Site
 from tmpnb.journal import Journal
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.passes import Passes
 from tmpnb.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.starter import StartSettings
 from tmpnb.system.signing import TokenMaker
-from tmpnb.ties import Sealed, Ties
 from tmpnb.timing import Timing
 from tmpnb.visitors import Visitors
 

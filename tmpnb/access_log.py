@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tornado.log import access_log
 from tornado.web import RequestHandler
 
-from tmpnb.client import Client, client_of, shown
+from tmpnb.access.client_address import Client, client_of, shown
 from tmpnb.system.logs.lines import FIELDS
 from tmpnb.system.logs.redaction import on_one_line
 from tmpnb.system.logs.repeats import Repeats

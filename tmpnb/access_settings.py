@@ -7,9 +7,9 @@ from ipaddress import IPv4Network
 from traitlets import Bool, Int, Unicode, default
 from traitlets.config import Configurable
 
-from tmpnb.access import Access
-from tmpnb.banned import Banned
-from tmpnb.client_limits import Allowance
+from tmpnb.access.banned import Banned
+from tmpnb.access.limits import Allowance
+from tmpnb.access.policy import Access
 from tmpnb.system.net import networks
 from tmpnb.system.net.gateway import gateway
 from tmpnb.system.net.networks import Networks

@@ -5,11 +5,12 @@ from __future__ import annotations
 from traitlets import Bool, Unicode
 from traitlets.config import Configurable
 
-from tmpnb import own_hosts, public_hosts, settings
+from tmpnb import settings
+from tmpnb.access import own_hosts, public_hosts
+from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.core import subdomains
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.first_page import first_page
-from tmpnb.public_hosts import PublicHosts
 from tmpnb.settings import Listening
 from tmpnb.small_page import TREE
 

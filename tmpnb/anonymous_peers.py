@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from tornado.log import gen_log
 
-from tmpnb.client import shown
+from tmpnb.access.client_address import shown
 from tmpnb.system.net import networks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tmpnb.client_limits import Admission
+from tmpnb.access.limits import Admission
 from tmpnb.core import links
 from tmpnb.core.links import Link
 from tmpnb.core.server import NotebookServer

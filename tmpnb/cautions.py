@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tmpnb.access import Access
+from tmpnb.access.policy import Access
 from tmpnb.core.plan import Policy
 from tmpnb.system.net.networks import LOOPBACK, Networks
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from tmpnb import settings
+from tmpnb.access.passphrase import Passes, given_passphrase
 from tmpnb.core import links
 from tmpnb.core.links import BadLinkError
 from tmpnb.errors import ConfigError
-from tmpnb.passes import Passes, given_passphrase
 from tmpnb.service import Service
 from tmpnb.system.net.host_port import place, reachable
 from tmpnb.system.signing import TokenMaker, load_key

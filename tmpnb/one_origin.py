@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from urllib.parse import urlsplit
 
+from tmpnb.access.trusted_proxies import host_of
 from tmpnb.proxy_choice import DEFAULT_ENDPOINT, is_managed
 from tmpnb.service import Service
 from tmpnb.system.net.networks import is_loopback
-from tmpnb.trusted import host_of
 
 _HARM = (
     "to a browser all its notebooks are one site: what a stranger's notebook shows can read and "

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tmpnb.access.bans import Bans
+from tmpnb.access.wrong_tokens import WrongTokens
 from tmpnb.admin_sessions import EndedSessions
-from tmpnb.bans import Bans
-from tmpnb.wrong_tokens import WrongTokens
 
 
 @dataclass(frozen=True, slots=True)

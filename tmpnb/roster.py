@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from tmpnb.client import shown
+from tmpnb.access.client_address import shown
 from tmpnb.core.observation import Used
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase

@@ -11,21 +11,23 @@ from functools import partial
 from tornado.httpserver import HTTPServer
 
 from tmpnb import __version__
+from tmpnb.access.bans import Bans
+from tmpnb.access.gate import Gate
+from tmpnb.access.limits import ClientLimits
+from tmpnb.access.passphrase import Passes, given_passphrase
+from tmpnb.access.trusted_proxies import TrustedProxies, host_of
+from tmpnb.access.wrong_tokens import WrongTokens
 from tmpnb.access_log import AccessLog
 from tmpnb.anonymous_peers import anonymous_peers
 from tmpnb.arrival import Arrivals
-from tmpnb.bans import Bans
-from tmpnb.client_limits import ClientLimits
 from tmpnb.downloads import Downloads
 from tmpnb.errors import ProxyAuthError, ProxyError
-from tmpnb.gate import Gate
 from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
 from tmpnb.journal import Journal
 from tmpnb.lifetime import Lifetimes
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.passes import Passes, given_passphrase
 from tmpnb.proxy_choice import open_proxy
 from tmpnb.proxy_contract import Proxy
 from tmpnb.roster import Roster
@@ -36,9 +38,7 @@ from tmpnb.system.http import listen
 from tmpnb.system.lock import engine_held, state_held
 from tmpnb.system.net.machine_names import machine_names
 from tmpnb.system.signing import TokenMaker, load_key
-from tmpnb.trusted import TrustedProxies, host_of
 from tmpnb.visitors import Visitors
-from tmpnb.wrong_tokens import WrongTokens
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tmpnb.access import Access
+from tmpnb.access.policy import Access
+from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.brand import Brand, Notice
 from tmpnb.cautions import Caution, cautions
 from tmpnb.core.plan import Policy
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.cors import Cors
 from tmpnb.proxy_choice import ProxyChoice
-from tmpnb.public_hosts import PublicHosts
 from tmpnb.secret_settings import Secrets
 from tmpnb.settings import Listening
 from tmpnb.spawners.base import Spawner

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tmpnb.access.limits import Admission
 from tmpnb.claims import Claims
-from tmpnb.client_limits import Admission
 from tmpnb.core.links import Link
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError, TicketError, VisitorLeftError

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tmpnb.access.ties import VISITOR, Sealed, Ties
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError
 from tmpnb.system.http.presence import Presence
 from tmpnb.system.signing import TokenMaker, same
-from tmpnb.ties import VISITOR, Sealed, Ties
 
 COOKIE = "tmpnb-visitor"
 COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it

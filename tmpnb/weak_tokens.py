@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tmpnb.access.trusted_proxies import host_of
 from tmpnb.core.secret_names import PROXY_TOKEN
 from tmpnb.one_origin import is_public
 from tmpnb.proxy_choice import is_managed
 from tmpnb.proxy_token import SHORTEST
 from tmpnb.service import Service
 from tmpnb.system.net.networks import is_loopback
-from tmpnb.trusted import host_of
 
 MEND = "make a longer one: openssl rand -hex 32"
 

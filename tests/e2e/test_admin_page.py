@@ -18,8 +18,8 @@ from running_site import Running
 from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 
-from tmpnb import bans
-from tmpnb.bans import Bans
+from tmpnb.access import bans
+from tmpnb.access.bans import Bans
 from tmpnb.core.server import Phase
 from tmpnb.handlers import admin_application
 from tmpnb.operating import Operating

@@ -18,7 +18,7 @@ from e2e.service import until_true
 from requirements import missing
 from tornado.web import RequestHandler
 
-from tmpnb.client import Client
+from tmpnb.access.client_address import Client
 from tmpnb.system.net import networks
 
 pytestmark = pytest.mark.gen_test(timeout=120)

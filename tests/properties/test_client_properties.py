@@ -7,7 +7,7 @@ import ipaddress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tmpnb.client import MOST_HOPS, Client, client_of
+from tmpnb.access.client_address import MOST_HOPS, Client, client_of
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Address, Networks
 

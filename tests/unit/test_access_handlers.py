@@ -14,14 +14,14 @@ from running_site import HTML, PERSON, SCRIPT, Fetch, Running
 from test_docs import documented, sections
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import client_limits
-from tmpnb.banned import Banned
+from tmpnb.access import limits
+from tmpnb.access.banned import Banned
+from tmpnb.access.gate import MOST_TRIES, Gate, Knock
+from tmpnb.access.trusted_proxies import TrustedProxies
 from tmpnb.core.server import Phase
 from tmpnb.cors import cors
-from tmpnb.gate import MOST_TRIES, Gate, Knock
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
-from tmpnb.trusted import TrustedProxies
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -244,10 +244,10 @@ async def test_requests_of_one_address_under_way_are_bounded_and_others_are_not_
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With streams of the line, which are as long as anything here."""
-    monkeypatch.setattr(client_limits, "LEAST_AT_ONCE", 3)
+    monkeypatch.setattr(limits, "LEAST_AT_ONCE", 3)
     own = Networks(networks.parse("192.0.2.0/24", "test"))
     gate = gate_of(running.world.orchestrator, clock=running.world.clock, servers=100, exempt=own)
-    monkeypatch.setattr(client_limits, "TIMES_SERVERS", 0)
+    monkeypatch.setattr(limits, "TIMES_SERVERS", 0)
     base, programs = (running.serve_public(gate=gate, **more) for more in ({}, {"api_token": "t"}))
     claims = running.world.orchestrator.claims
     for _ in range(3):

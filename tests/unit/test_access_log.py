@@ -14,8 +14,8 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.log import access_log
 from tornado.web import Application, RequestHandler
 
+from tmpnb.access.client_address import anonymized
 from tmpnb.access_log import LONGEST_PATH, AccessLog
-from tmpnb.client import anonymized
 from tmpnb.system.logs.lines import FIELDS
 from tmpnb.system.logs.repeats import MOST, SPAN
 

@@ -12,13 +12,13 @@ from harness import KEY, FakeClock, gate_of, wait_until
 from running_site import HTML, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.access.banned import Banned
+from tmpnb.access.bans import Bans
+from tmpnb.access.gate import MOST_TRIES
 from tmpnb.admin_sessions import LONGEST, MOST_ENDED, AdminSessions, EndedSessions
-from tmpnb.banned import Banned
-from tmpnb.bans import Bans
 from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.core.server import Phase
 from tmpnb.cors import cors
-from tmpnb.gate import MOST_TRIES
 from tmpnb.operating import Operating
 from tmpnb.rollout import Failure
 from tmpnb.system.signing import TokenMaker

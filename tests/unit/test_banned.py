@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness import FakeClock
 
-from tmpnb.banned import Banned
+from tmpnb.access.banned import Banned
 from tmpnb.errors import ConfigError
 
 BAD, GOOD = ip_address("203.0.113.5"), ip_address("198.51.100.5")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import bans
-from tmpnb.banned import Banned
-from tmpnb.bans import Bans, network, written
-from tmpnb.client import shown
+from tmpnb.access import bans
+from tmpnb.access.banned import Banned
+from tmpnb.access.bans import Bans, network, written
+from tmpnb.access.client_address import shown
 from tmpnb.errors import BansFullError, ConfigError
 
 NET = network("192.0.2.0/24")

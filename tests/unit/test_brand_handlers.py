@@ -16,9 +16,9 @@ from tornado.escape import xhtml_unescape
 from tornado.httpclient import HTTPResponse
 
 from tmpnb import brand, markup
+from tmpnb.access.ties import TERMS as TERMS_KIND
 from tmpnb.brand import Brand
 from tmpnb.core.server import Phase
-from tmpnb.ties import TERMS as TERMS_KIND
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb.access import Access
+from tmpnb.access.banned import Banned
+from tmpnb.access.limits import Allowance
+from tmpnb.access.policy import Access
 from tmpnb.app import Tmpnb
-from tmpnb.banned import Banned
 from tmpnb.cautions import cautions
-from tmpnb.client_limits import Allowance
 from tmpnb.core.plan import Policy
 from tmpnb.doctor import combinations
 from tmpnb.finding import Level

@@ -9,14 +9,14 @@ from ipaddress import ip_address
 import pytest
 from harness import FakeClock
 
-from tmpnb import windows
-from tmpnb.client import Client
-from tmpnb.client_limits import Admission, Allowance, ClientLimits
+from tmpnb.access import rate_window
+from tmpnb.access.client_address import Client
+from tmpnb.access.holdings import SPARE, Holdings
+from tmpnb.access.limits import Admission, Allowance, ClientLimits
+from tmpnb.access.rate_window import Windows
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError, PoolEmptyError, ProxyError, SpawnerError
-from tmpnb.holdings import SPARE, Holdings
 from tmpnb.line import Line, Ticket
-from tmpnb.windows import Windows
 
 ONE = Client(ip_address("192.0.2.1"))
 OTHER = Client(ip_address("192.0.2.2"))
@@ -222,7 +222,7 @@ class TestAMinute:
 
 
 def test_windows_forget_what_is_old_and_who_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "REMEMBERED", 3)
+    monkeypatch.setattr(rate_window, "REMEMBERED", 3)
     clock = FakeClock()
     seen = Windows(clock, span=10.0, most=4)
     for _ in range(9):

@@ -13,12 +13,12 @@ from harness import gate_of, wait_until
 from raw_http import Request, exchange, parsed
 from running_site import Running
 
-from tmpnb import client_limits
-from tmpnb.client import Client
+from tmpnb.access import limits as client_limits
+from tmpnb.access.client_address import Client
+from tmpnb.access.gate import Gate
 from tmpnb.core.server import NotebookServer
 from tmpnb.downloads import Send
 from tmpnb.errors import DownloadBrokenError
-from tmpnb.gate import Gate
 from tmpnb.handlers import gone
 from tmpnb.handlers.gone import UserHandler
 from tmpnb.system.http import listen

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tmpnb import commands
+from tmpnb.access.limits import Allowance
+from tmpnb.access.passphrase import Passes
 from tmpnb.app import Tmpnb
-from tmpnb.client_limits import Allowance
 from tmpnb.errors import ConfigError
 from tmpnb.main import main
-from tmpnb.passes import Passes
 from tmpnb.service import Service
 from tmpnb.system.signing import TokenMaker
 

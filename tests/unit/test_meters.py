@@ -10,7 +10,8 @@ import pytest
 from fakes_proxy import FakeProxy
 from harness import World, gate_of, wait_until
 
-from tmpnb.banned import Banned
+from tmpnb.access.banned import Banned
+from tmpnb.access.gate import MOST_TRIES, Knock
 from tmpnb.core.health import Health
 from tmpnb.core.refusals import Refusal
 from tmpnb.core.server import Phase, StopReason
@@ -24,7 +25,6 @@ from tmpnb.errors import (
     SpawnerError,
     TooManyTriesError,
 )
-from tmpnb.gate import MOST_TRIES, Knock
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.line import Line
 from tmpnb.meters import EngineCall, Meter, Meters, Outcome, ProxyCall

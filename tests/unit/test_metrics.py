@@ -23,12 +23,12 @@ from running_site import Fetch, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb import handlers
+from tmpnb.access.gate import Gate, Knock
 from tmpnb.core.counts import Durations
 from tmpnb.core.refusals import NO_SERVER
 from tmpnb.core.server import Phase
 from tmpnb.errors import ProxyError, TmpnbError
 from tmpnb.exposition import Exposition
-from tmpnb.gate import Gate, Knock
 from tmpnb.metrics import METRICS, Kind, Metric, Sight, look
 from tmpnb.orchestrator import Orchestrator
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from harness import KEY, FakeClock
 
+from tmpnb.access.passphrase import DAY, LONGEST, Passes, given_passphrase
 from tmpnb.errors import ConfigError
-from tmpnb.passes import DAY, LONGEST, Passes, given_passphrase
 from tmpnb.system.signing import TokenMaker
 
 WORDS = "four plain wörds here"
@@ -25,7 +25,7 @@ def test_the_passphrase_is_right_however_it_was_typed() -> None:
 
 def test_what_is_too_long_to_be_right_is_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, folded = passes(), []
-    monkeypatch.setattr("tmpnb.passes._folded", lambda text: folded.append(text) or text)
+    monkeypatch.setattr("tmpnb.access.passphrase._folded", lambda text: folded.append(text) or text)
     assert not ours.is_right("a" + "\N{COMBINING ACUTE ACCENT}\N{COMBINING CEDILLA}" * 60_000)
     assert not folded, "it would take the square of its length"
 

@@ -13,9 +13,10 @@ import pytest
 from fed_pipe import SECRET, fed_pipe
 from tornado.template import Template
 
-from tmpnb import banned, brand, config_file, journal, proxy_process
+from tmpnb import brand, config_file, journal, proxy_process
+from tmpnb.access import banned
+from tmpnb.access.banned import Banned
 from tmpnb.app import Tmpnb
-from tmpnb.banned import Banned
 from tmpnb.branding import Branding
 from tmpnb.doctor import proxy as doctor_proxy
 from tmpnb.errors import ConfigError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tmpnb.access.banned import Banned
 from tmpnb.app import Tmpnb
-from tmpnb.banned import Banned
 from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
 from tmpnb.handlers import TEMPLATES, templates

@@ -17,12 +17,12 @@ from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
 from tmpnb import brand
+from tmpnb.access.passphrase import Passes
+from tmpnb.access.ties import MOST, VISITOR, Sealed, Ties
 from tmpnb.brand import Brand
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.handlers.question import ASK, CODE, LASTS, SANDBOX
-from tmpnb.passes import Passes
 from tmpnb.system.signing import TokenMaker
-from tmpnb.ties import MOST, VISITOR, Sealed, Ties
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

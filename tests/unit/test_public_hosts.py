@@ -12,11 +12,11 @@ import pytest
 from running_site import HTML, PERSON, Fetch, Running
 
 from tmpnb import serve
+from tmpnb.access.public_hosts import PublicHosts, public_hosts
 from tmpnb.app import Tmpnb
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import ConfigError
 from tmpnb.handlers import named
-from tmpnb.public_hosts import PublicHosts, public_hosts
 from tmpnb.service import Service
 
 pytestmark = pytest.mark.gen_test(timeout=20)

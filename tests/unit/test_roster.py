@@ -12,7 +12,7 @@ from harness import gate_of, wait_until
 from running_site import HTML, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.bans import Bans
+from tmpnb.access.bans import Bans
 from tmpnb.core.observation import Used
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import SpawnerError

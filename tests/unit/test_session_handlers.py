@@ -18,10 +18,10 @@ from running_site import PERSON, Fetch, Running
 from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError
 
+from tmpnb.access.ties import SESSION
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.downloads import AT_ONCE, Send
 from tmpnb.errors import DownloadBrokenError
-from tmpnb.ties import SESSION
 from tmpnb.usage import FRESH
 
 FORM = {

@@ -14,9 +14,9 @@ from running_site import SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb import arrival, line, visitors
+from tmpnb.access.gate import Gate
+from tmpnb.access.limits import LEAST_AT_ONCE
 from tmpnb.arrival import Arrivals
-from tmpnb.client_limits import LEAST_AT_ONCE
-from tmpnb.gate import Gate
 from tmpnb.handlers.pages import LONGEST_POLL
 from tmpnb.spawners.base import ServerSpec
 

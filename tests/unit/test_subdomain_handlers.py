@@ -11,11 +11,11 @@ from harness import cookie_of
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.access.ties import SESSION
 from tmpnb.core.server import NotebookServer
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.handlers.gone import MOST_COOKIES
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.ties import SESSION
 from tmpnb.timing import Timing
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -9,10 +9,10 @@ from ipaddress import ip_address
 import pytest
 from harness import wait_until
 
-from tmpnb import trusted
+from tmpnb.access import trusted_proxies
+from tmpnb.access.trusted_proxies import TrustedProxies, addresses_of, host_of
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
-from tmpnb.trusted import TrustedProxies, addresses_of, host_of
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -37,7 +37,7 @@ class Names:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trusted, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(trusted_proxies, "LOOK_EVERY", 0.0)
 
 
 async def test_loopback_and_what_is_named_is_trusted() -> None:
@@ -52,7 +52,7 @@ async def test_loopback_and_what_is_named_is_trusted() -> None:
 async def test_what_a_stranger_is_is_not_known_until_the_names_were_looked_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trusted, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(trusted_proxies, "LOOK_EVERY", 3600.0)
     names = Names("172.18.0.3")
     proxies = TrustedProxies(names=["proxy-api"], resolve=names.resolve)
     assert not proxies.knows("172.18.0.3")
@@ -80,7 +80,7 @@ async def test_a_host_is_looked_up_when_a_stranger_comes_and_follows_its_moves()
 
 
 async def test_many_strangers_at_once_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trusted, "LOOK_EVERY", 1000.0)
+    monkeypatch.setattr(trusted_proxies, "LOOK_EVERY", 1000.0)
     names = Names("172.18.0.3")
     names.hold = asyncio.Event()
     proxies = TrustedProxies(names=["proxy-api"], resolve=names.resolve)
@@ -102,7 +102,7 @@ async def test_a_name_that_is_lost_or_hangs_leaves_what_was_known(
     await proxies.know("172.18.0.3")
     names.addresses = []
     await proxies.know("203.0.113.1")
-    monkeypatch.setattr(trusted, "LOOK_TIMEOUT", 0.01)
+    monkeypatch.setattr(trusted_proxies, "LOOK_TIMEOUT", 0.01)
     names.hold = asyncio.Event()
     await proxies.know("203.0.113.1")
     assert names.asked == 3

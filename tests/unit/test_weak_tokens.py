@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tmpnb.access.passphrase import given_passphrase
 from tmpnb.app import Tmpnb
 from tmpnb.core.secret_names import TOKENS, VARIABLES
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
-from tmpnb.passes import given_passphrase
 from tmpnb.proxy_token import SHORTEST
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service

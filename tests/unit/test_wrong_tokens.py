@@ -10,12 +10,12 @@ import pytest
 from harness import FakeClock
 from running_site import Running
 
+from tmpnb.access.gate import MOST_TRIES, TRIES_SPAN
+from tmpnb.access.wrong_tokens import MOST_A_SECOND, WrongTokens
 from tmpnb.app import Tmpnb
 from tmpnb.errors import TooManyTriesError
-from tmpnb.gate import MOST_TRIES, TRIES_SPAN
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
-from tmpnb.wrong_tokens import MOST_A_SECOND, WrongTokens
 
 TOKEN = "adm1n-adm1n-adm1n"
 

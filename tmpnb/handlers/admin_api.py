@@ -6,7 +6,7 @@ from typing import Any
 
 from tornado.web import HTTPError
 
-from tmpnb import bans
+from tmpnb.access import bans
 from tmpnb.core.server import Phase
 from tmpnb.errors import ConfigError
 from tmpnb.handlers.base import Site

@@ -11,7 +11,8 @@ from typing import Any
 
 from tornado.web import HTTPError
 
-from tmpnb import bans, cookie_names, own_hosts, visit
+from tmpnb import cookie_names, visit
+from tmpnb.access import bans, own_hosts
 from tmpnb.admin_sessions import LONGEST, AdminSessions
 from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.core import origins

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tmpnb.client_limits import Admission
+from tmpnb.access.gate import Knock
+from tmpnb.access.limits import Admission
+from tmpnb.access.passphrase import COOKIE, DAY
+from tmpnb.access.ties import PASS
 from tmpnb.errors import PassphraseError
-from tmpnb.gate import Knock
 from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.handlers.question import QuestionHandler
-from tmpnb.passes import COOKIE, DAY
-from tmpnb.ties import PASS
 
 HEADER = "X-Tmpnb-Passphrase"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tmpnb.access.ties import TERMS
 from tmpnb.handlers.after_post import AfterPostHandler
-from tmpnb.ties import TERMS
 
 COOKIE = "tmpnb-terms"
 REMEMBERED = 365 * 24 * 3600  # seconds

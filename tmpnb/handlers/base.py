@@ -14,6 +14,8 @@ from typing import Any
 from tornado.web import HTTPError
 
 from tmpnb import errors, visit
+from tmpnb.access.gate import Gate
+from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.access_log import AccessLog
 from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
@@ -23,13 +25,11 @@ from tmpnb.core.subdomains import Subdomains
 from tmpnb.cors import Cors
 from tmpnb.downloads import Downloads
 from tmpnb.forms import Forms
-from tmpnb.gate import Gate
 from tmpnb.handlers.counted import CountedHandler
 from tmpnb.handlers.features import NEVER_NEEDED
 from tmpnb.lifetime import Lifetimes
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.public_hosts import PublicHosts
 from tmpnb.roster import Roster
 from tmpnb.system.http.presence import Presence
 from tmpnb.system.logs.redaction import on_one_line

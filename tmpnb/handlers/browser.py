@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tmpnb import cookie_names
+from tmpnb.access.gate import Knock
+from tmpnb.access.ties import PASS, Sealed, Ties
 from tmpnb.cookie_names import GUARD
-from tmpnb.gate import Knock
 from tmpnb.handlers.named import NamedHandler
-from tmpnb.ties import PASS, Sealed, Ties
 from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor
 
 

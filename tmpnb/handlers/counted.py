@@ -7,8 +7,8 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from tmpnb.client import Client
-from tmpnb.gate import Gate
+from tmpnb.access.client_address import Client
+from tmpnb.access.gate import Gate
 from tmpnb.system.signing import same
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tornado.web import HTTPError
 
+from tmpnb.access.passphrase import COOKIE
+from tmpnb.access.ties import PASS
 from tmpnb.core import links
 from tmpnb.handlers.browser import BrowserHandler
-from tmpnb.passes import COOKIE
-from tmpnb.ties import PASS
 
 ENDED = "This invitation has ended, or is not from here. Ask for a new one."
 

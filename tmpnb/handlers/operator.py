@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tornado.web import HTTPError
 
-from tmpnb import own_hosts, visit
+from tmpnb import visit
+from tmpnb.access import own_hosts
 from tmpnb.errors import TooManyTriesError
 from tmpnb.handlers.base import BaseHandler
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tmpnb import embedding, visit
+from tmpnb.access.passphrase import COOKIE as PASS_COOKIE
+from tmpnb.access.ties import OFFER, PASS, Sealed
 from tmpnb.handlers.agreement import AgreementHandler
-from tmpnb.passes import COOKIE as PASS_COOKIE
 from tmpnb.system.units import Moment
-from tmpnb.ties import OFFER, PASS, Sealed
 from tmpnb.visitors import Visitor
 
 GO_ON, AFRESH = "go-on", "afresh"

@@ -16,6 +16,7 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
+from tmpnb.access.ties import SESSION
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import DownloadBrokenError
 from tmpnb.handlers.browser import BrowserHandler
@@ -25,7 +26,6 @@ from tmpnb.handlers.servers import NOT_YET
 from tmpnb.lifetime import Lifetime
 from tmpnb.system.signing import same
 from tmpnb.system.units import Moment, duration
-from tmpnb.ties import SESSION
 
 log = logging.getLogger(__name__)
 

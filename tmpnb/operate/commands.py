@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tmpnb import bans
+from tmpnb.access import bans
 from tmpnb.errors import AdminPortError, ConfigError
 from tmpnb.operate import tables
 from tmpnb.operate.admin_port import AdminPort, place

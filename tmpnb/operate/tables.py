@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tmpnb.bans import written
+from tmpnb.access.bans import written
 from tmpnb.system.logs.redaction import on_one_line
 from tmpnb.system.units import Moment
 

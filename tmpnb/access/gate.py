@@ -6,15 +6,15 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from tmpnb.client import Client, client_of, path_of, shown
-from tmpnb.client_limits import Admission, ClientLimits
+from tmpnb.access.client_address import Client, client_of, path_of, shown
+from tmpnb.access.limits import Admission, ClientLimits
+from tmpnb.access.passphrase import Passes
+from tmpnb.access.rate_window import Windows
+from tmpnb.access.trusted_proxies import TrustedProxies
 from tmpnb.core.counts import Tally
 from tmpnb.core.refusals import Refusal
 from tmpnb.errors import BannedError, PassphraseError, TooManyTriesError
-from tmpnb.passes import Passes
 from tmpnb.system.net.networks import Address, Addresses, Networks
-from tmpnb.trusted import TrustedProxies
-from tmpnb.windows import Windows
 
 log = logging.getLogger(__name__)
 

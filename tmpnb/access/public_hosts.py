@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from tmpnb import own_hosts
+from tmpnb.access import own_hosts
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tmpnb.banned import Banned
-from tmpnb.client_limits import Allowance
+from tmpnb.access.banned import Banned
+from tmpnb.access.limits import Allowance
 from tmpnb.system.net.networks import Networks
 
 

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from tmpnb.client import client_of, shown
+from tmpnb.access.client_address import client_of, shown
+from tmpnb.access.gate import MOST_TRIES, TRIES_SPAN
+from tmpnb.access.rate_window import Windows
 from tmpnb.errors import TooManyTriesError
-from tmpnb.gate import MOST_TRIES, TRIES_SPAN
 from tmpnb.system.net.networks import Addresses, Networks
-from tmpnb.windows import Windows
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from tmpnb.client import Client
+from tmpnb.access.client_address import Client
+from tmpnb.access.holdings import Holdings
+from tmpnb.access.rate_window import Windows
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError, PoolEmptyError
-from tmpnb.holdings import Holdings
-from tmpnb.windows import Windows
 
 MINUTE = 60.0  # seconds
 LEAST_AT_ONCE = 64  # requests that a client may have under way, however few servers

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tmpnb.banned import Banned
+from tmpnb.access.banned import Banned
 from tmpnb.errors import BansFullError, ConfigError
 from tmpnb.system.files import plain_file
 from tmpnb.system.net import networks
