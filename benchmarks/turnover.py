@@ -18,7 +18,7 @@ from tmpnb.core.plan import Policy
 from tmpnb.core.server import Phase
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.proxy import ConfigurableHTTPProxy
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.starter import StartSettings

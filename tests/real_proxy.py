@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from requirements import chp
 from tornado.testing import bind_unused_port
 
-from tmpnb.proxy import ConfigurableHTTPProxy
-from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
+from tmpnb.proxy.managed import ManagedProxy, ManagedProxySettings
 from tmpnb.system.backoff import Backoff
 from tmpnb.system.http.client import MAX_ANSWER, Client
 from tmpnb.system.process import Process

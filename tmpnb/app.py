@@ -25,7 +25,7 @@ from tmpnb.guarded import GuardedSpawner
 from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.log_settings import LogSettings
 from tmpnb.one_origin import advice
-from tmpnb.proxy_choice import ProxyChoice
+from tmpnb.proxy.choice import ProxyChoice
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 from tmpnb.spawners import Spawner, spawner_class, spawner_names

@@ -23,7 +23,7 @@ from tmpnb.fleet import Fleet
 from tmpnb.handover import QUESTION_TIMEOUT, HandOver
 from tmpnb.keeps import Keeps
 from tmpnb.line import Line, Ticket
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.presence import Presence
 from tmpnb.waiting import Place, WaitingRoom

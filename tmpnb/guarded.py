@@ -13,7 +13,7 @@ from tmpnb.core.observation import Instance, Route, Used
 from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
 from tmpnb.examination import Examination
 from tmpnb.meters import EngineCall, Meters, ProxyCall
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.system.calls import Calls
 from tmpnb.system.net.networks import Address

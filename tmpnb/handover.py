@@ -11,7 +11,7 @@ from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.crowd import Crowd
 from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.marks import Marks
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.system.http.client import Client
 
 log = logging.getLogger(__name__)

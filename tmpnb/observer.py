@@ -13,7 +13,7 @@ from tmpnb.core.health import Health
 from tmpnb.core.observation import Instance, Observation, Route
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import ProxyError, SpawnerError
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 

@@ -30,7 +30,7 @@ from tmpnb.marks import Marks
 from tmpnb.meters import Meters
 from tmpnb.notebooks import Notebooks
 from tmpnb.observer import Observer
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.rollout import Rollout
 from tmpnb.spawners.base import Spawner
 from tmpnb.starter import Starter, StartSettings

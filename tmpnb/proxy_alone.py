@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 
 from tmpnb.errors import ConfigError
-from tmpnb.proxy_choice import settings_of
-from tmpnb.proxy_ports import require_free
-from tmpnb.proxy_process import cannot_run
-from tmpnb.proxy_token import token_of
+from tmpnb.proxy.choice import settings_of
+from tmpnb.proxy.managed import cannot_run
+from tmpnb.proxy.ports import require_free
+from tmpnb.proxy.token import token_of
 from tmpnb.service import Service
 from tmpnb.system import open_files
 from tmpnb.system.http import listen

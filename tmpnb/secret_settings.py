@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tmpnb.core.secret_names import PROXY_TOKEN, TOKENS, VARIABLES
 from tmpnb.errors import ConfigError
-from tmpnb.proxy_token import AS_MADE, proxy_token_in
+from tmpnb.proxy.token import AS_MADE, proxy_token_in
 from tmpnb.system.files.secret_file import BY_FILE, read
 
 OTHERS = stat.S_IRGRP | stat.S_IROTH

@@ -28,8 +28,8 @@ from tmpnb.journal import Journal
 from tmpnb.lifetime import Lifetimes
 from tmpnb.operating import Operating
 from tmpnb.orchestrator import Orchestrator
-from tmpnb.proxy_choice import open_proxy
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.choice import open_proxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.roster import Roster
 from tmpnb.service import Service
 from tmpnb.system import open_files, signals

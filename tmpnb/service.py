@@ -14,7 +14,7 @@ from tmpnb.cautions import Caution, cautions
 from tmpnb.core.plan import Policy
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.cors import Cors
-from tmpnb.proxy_choice import ProxyChoice
+from tmpnb.proxy.choice import ProxyChoice
 from tmpnb.secret_settings import Secrets
 from tmpnb.settings import Listening
 from tmpnb.spawners.base import Spawner

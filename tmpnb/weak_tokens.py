@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from tmpnb.access.trusted_proxies import host_of
 from tmpnb.core.secret_names import PROXY_TOKEN
 from tmpnb.one_origin import is_public
-from tmpnb.proxy_choice import is_managed
-from tmpnb.proxy_token import SHORTEST
+from tmpnb.proxy.choice import is_managed
+from tmpnb.proxy.token import SHORTEST
 from tmpnb.service import Service
 from tmpnb.system.net.networks import is_loopback
 

@@ -20,8 +20,8 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
-from tmpnb.proxy import ConfigurableHTTPProxy
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -18,7 +18,7 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.web import RequestHandler
 from tornado.websocket import websocket_connect
 
-from tmpnb.proxy_process import SCRIPTS
+from tmpnb.proxy.managed import SCRIPTS
 from tmpnb.system import open_files
 from tmpnb.system.http import listen
 

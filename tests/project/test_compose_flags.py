@@ -11,7 +11,7 @@ import pytest
 from requirements import ROOT, compose_plugin, docker_compose
 
 from tmpnb import flags
-from tmpnb.proxy_process import SCRIPTS
+from tmpnb.proxy.managed import SCRIPTS
 
 
 def given() -> dict[str, str]:

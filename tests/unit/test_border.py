@@ -16,7 +16,7 @@ from tmpnb.core.observation import Instance, Route
 from tmpnb.core.server import Phase
 from tmpnb.errors import ConfigError, NoInstanceError, ProxyError, SpawnerError
 from tmpnb.guarded import GuardedProxy, GuardedSpawner
-from tmpnb.proxy_contract import Proxy
+from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.border import Border

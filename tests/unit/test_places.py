@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import proxy_choice
 from tmpnb.app import Tmpnb
 from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.invite import _default_url
-from tmpnb.proxy_process import ManagedProxySettings
+from tmpnb.proxy import choice
+from tmpnb.proxy.managed import ManagedProxySettings
 from tmpnb.spawners.docker_listing import _url
 from tmpnb.spawners.docker_reach import engine_at
 from tmpnb.system.http import listen
@@ -91,10 +91,10 @@ async def test_the_log_says_where_visitors_go(
         async def close(self) -> None:
             """See `ManagedProxy`."""
 
-    monkeypatch.setattr(proxy_choice, "ManagedProxy", Started)
+    monkeypatch.setattr(choice, "ManagedProxy", Started)
     with caplog.at_level(logging.INFO):
         for ip in ("::", "", "127.0.0.1"):
-            async with proxy_choice._running(settings(tmp_path, ip), lambda: None, lambda _: None):
+            async with choice._running(settings(tmp_path, ip), lambda: None, lambda _: None):
                 pass
     assert [message.rpartition("at ")[2] for message in caplog.messages] == [
         "http://[::]:8340/",

@@ -13,7 +13,7 @@ import pytest
 from fed_pipe import SECRET, fed_pipe
 from tornado.template import Template
 
-from tmpnb import brand, config_file, journal, proxy_process
+from tmpnb import brand, config_file, journal
 from tmpnb.access import banned
 from tmpnb.access.banned import Banned
 from tmpnb.app import Tmpnb
@@ -24,7 +24,8 @@ from tmpnb.finding import Level
 from tmpnb.handlers import templates
 from tmpnb.journal import Journal
 from tmpnb.load import notebook
-from tmpnb.proxy_choice import ProxyChoice, open_proxy
+from tmpnb.proxy import managed as proxy_process
+from tmpnb.proxy.choice import ProxyChoice, open_proxy
 from tmpnb.secret_settings import Secrets
 from tmpnb.spawners import docker_seccomp
 from tmpnb.system import signing

@@ -12,8 +12,8 @@ from tornado.testing import bind_unused_port
 
 from tmpnb.app import Tmpnb
 from tmpnb.errors import ConfigError
+from tmpnb.proxy.managed import SCRIPTS
 from tmpnb.proxy_alone import become_the_proxy
-from tmpnb.proxy_process import SCRIPTS
 
 TOKEN = "a-token-of-this-test"
 Became = tuple[str, list[str], dict[str, str]]

@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 
 from tmpnb.errors import ProxyAuthError, ProxyError
-from tmpnb.proxy import ConfigurableHTTPProxy
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
 from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -23,10 +23,10 @@ from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 
-from tmpnb import proxy_process
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
-from tmpnb.proxy import ConfigurableHTTPProxy
-from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
+from tmpnb.proxy import managed
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
+from tmpnb.proxy.managed import ManagedProxy, ManagedProxySettings
 from tmpnb.system import process
 from tmpnb.system.backoff import Backoff
 from tmpnb.system.http.client import MAX_ANSWER, Client
@@ -183,8 +183,8 @@ async def test_one_that_hangs_is_ended_and_started_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(proxy_process, "SILENCE", 1.2)
-    monkeypatch.setattr(proxy_process, "GRACE", 0.1)
+    monkeypatch.setattr(managed, "SILENCE", 1.2)
+    monkeypatch.setattr(managed, "GRACE", 0.1)
     proxy = new_proxy(command=command)
     await proxy.start()
     hanging = child_of(settings)
@@ -210,7 +210,7 @@ class Deaf(Client):
 
     async def fetch(self, url: str, **options: Any) -> HTTPResponse:
         self.asked += 1
-        if self.asked % proxy_process.QUESTIONS:
+        if self.asked % managed.QUESTIONS:
             raise UnreachableError("deaf")
         return await super().fetch(url, **options | {"timeout": 20.0})  # however busy we are
 
@@ -218,12 +218,12 @@ class Deaf(Client):
 async def test_one_that_answers_now_and_then_is_left_alone(
     settings: ManagedProxySettings, restarts: Restarts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_process, "SILENCE", 0.06)
+    monkeypatch.setattr(managed, "SILENCE", 0.06)
     client = Deaf()
     running = asyncio.ensure_future(ManagedProxy(settings, client, restarts, print).run())
 
     async def was_asked_often() -> bool:
-        return client.asked > 5 * proxy_process.QUESTIONS
+        return client.asked > 5 * managed.QUESTIONS
 
     await wait_until(was_asked_often, "many questions")
     assert restarts.count == 0
@@ -237,7 +237,7 @@ async def test_a_record_that_cannot_be_written_keeps_it_down_no_longer_and_is_wr
     told: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(proxy_process, "SILENCE", 1.2)
+    monkeypatch.setattr(managed, "SILENCE", 1.2)
     proxy = new_proxy()
     await proxy.start()
     running = asyncio.ensure_future(proxy.run())
@@ -307,7 +307,7 @@ async def test_cancelled_while_it_starts_it_leaves_nothing_behind(
 async def test_one_that_ignores_the_polite_signal_is_killed(
     new_proxy: NewProxy, settings: ManagedProxySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_process, "GRACE", 0.1)
+    monkeypatch.setattr(managed, "GRACE", 0.1)
     proxy = new_proxy(command=(*STUB, "--stubborn"))
     await proxy.start()
     child = child_of(settings)
@@ -429,7 +429,7 @@ async def test_a_proxy_that_ends_at_once_has_its_last_words_told(new_proxy: NewP
 async def test_a_proxy_whose_api_alone_answers_is_given_up(
     new_proxy: NewProxy, settings: ManagedProxySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_process, "BOOT", 2.0)
+    monkeypatch.setattr(managed, "BOOT", 2.0)
     with pytest.raises(ConfigError, match=rf"does not serve 2 s .*{settings.port}"):
         await new_proxy(command=(*STUB, "--say=I do not listen")).start()
 
@@ -437,7 +437,7 @@ async def test_a_proxy_whose_api_alone_answers_is_given_up(
 async def test_a_proxy_that_never_answers_is_given_up(
     new_proxy: NewProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy_process, "BOOT", 0.2)
+    monkeypatch.setattr(managed, "BOOT", 0.2)
     silent = (sys.executable, "-c", "import time; time.sleep(600)")
     with pytest.raises(ConfigError, match="does not serve"):
         await new_proxy(command=silent).start()

@@ -12,7 +12,7 @@ import pytest
 from harness import wait_until
 from real_proxy import HOME, World, saying, world
 
-from tmpnb.proxy_process import SCRIPTS
+from tmpnb.proxy.managed import SCRIPTS
 
 pytestmark = [pytest.mark.chp, pytest.mark.gen_test(timeout=60)]
 

@@ -18,7 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from tmpnb.handlers import public_application
-from tmpnb.proxy import ConfigurableHTTPProxy
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker import DockerSpawner
 from tmpnb.spawners.fake import FakeSpawner

@@ -15,7 +15,7 @@ from tmpnb.core.secret_names import TOKENS, VARIABLES
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
 from tmpnb.finding import Level
-from tmpnb.proxy_token import SHORTEST
+from tmpnb.proxy.token import SHORTEST
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 from tmpnb.system.files.secret_file import BY_FILE

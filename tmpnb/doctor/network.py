@@ -20,7 +20,7 @@ from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.examination import Examination
 from tmpnb.finding import Finding, fail, ok, skip, warn
-from tmpnb.proxy_choice import is_managed
+from tmpnb.proxy.choice import is_managed
 from tmpnb.service import Service
 from tmpnb.system.http import listen
 from tmpnb.system.net import networks

@@ -108,7 +108,7 @@ async def test_orchestrator_and_proxy_killed_together_keep_kernels(run: Run) -> 
 
 
 async def test_proxy_that_hangs_is_ended_and_started_again(run: Run) -> None:
-    hang = {"tmpnb.proxy_process.SILENCE": 1.5, "tmpnb.proxy_process.GRACE": 0.5}
+    hang = {"tmpnb.proxy.managed.SILENCE": 1.5, "tmpnb.proxy.managed.GRACE": 0.5}
     async with run.serving("--pool-size=2", constants=hang) as service:
         await service.until_ready(2)
         url = await service.take("/lab")

@@ -111,7 +111,7 @@ async def test_full_disk_keeps_neither_visitors_nor_the_proxy_from_working(run: 
         "--stop-servers-on-exit",
         "--pool-size=4",
         "--min-ready=1",
-        constants={"tmpnb.proxy_process.SILENCE": 6.0},
+        constants={"tmpnb.proxy.managed.SILENCE": 6.0},
     )
     with small_disk(service.state_dir, 64):
         async with run.started(service):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tmpnb.core.secret_names import VARIABLES
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
-from tmpnb.proxy import ConfigurableHTTPProxy
-from tmpnb.proxy_child import ProxyChild
-from tmpnb.proxy_ports import require_free
+from tmpnb.proxy.child import ProxyChild
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
+from tmpnb.proxy.ports import require_free
 from tmpnb.system import open_files, process
 from tmpnb.system.backoff import Backoff
 from tmpnb.system.files import plain_file

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmpnb.errors import ConfigError
-from tmpnb.proxy import ConfigurableHTTPProxy
-from tmpnb.proxy_contract import Proxy
-from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
-from tmpnb.proxy_token import GivenToken, token_of
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
+from tmpnb.proxy.contract import Proxy
+from tmpnb.proxy.managed import ManagedProxy, ManagedProxySettings
+from tmpnb.proxy.token import GivenToken, token_of
 from tmpnb.system.http.client import MAX_ANSWER, Client
 from tmpnb.system.net.host_port import place
 from tmpnb.system.tasks import supervised
