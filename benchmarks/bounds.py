@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tmpnb.spawners import docker_hardening as hardening
-from tmpnb.spawners.docker_person import NOBODY
+from tmpnb.spawners.docker.hardening import limits as hardening
+from tmpnb.spawners.docker.image.user import NOBODY
 
 
 def bounds() -> dict[str, Any]:

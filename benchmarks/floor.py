@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from bounds import bounds
 from remains import LABEL, Engine
 
-from tmpnb import command
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_options import memory
+from tmpnb.spawners import command_template
+from tmpnb.spawners.docker.options import memory
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 PORT = 8888
 PAUSE = 0.02  # seconds between two questions whether it is up
@@ -71,7 +71,7 @@ class Floor:
         limit = memory(MEMORY)
         made = client.create_container(
             image=self._image,
-            command=command.render(self._template, values),
+            command=command_template.render(self._template, values),
             labels={LABEL: self._engine.run},
             environment={"JUPYTER_TOKEN": token},
             ports=[PORT],

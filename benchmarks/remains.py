@@ -19,7 +19,7 @@ from docker.errors import APIError, DockerException, NotFound
 from gauges import PROC
 
 from tmpnb.settings import is_loopback
-from tmpnb.spawners.docker_bridges import BRIDGE
+from tmpnb.spawners.docker.networks.bridges import BRIDGE
 from tmpnb.system.timestamps import unix_time
 
 LABEL = "tmpnb.benchmark"

@@ -26,7 +26,7 @@ from sample import growth
 from turnover import FailingSpawner, LeapingClock, Turnover, turning_over
 
 from tmpnb.spawners.base import Spawner
-from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.spawners.fake import FakeEngine
 
 

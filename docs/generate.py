@@ -25,9 +25,9 @@ from tmpnb import flags
 from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
 from tmpnb.metrics import METRICS
-from tmpnb.spawners import seccomp_rules
 from tmpnb.spawners.base import Spawner
-from tmpnb.spawners.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
+from tmpnb.spawners.docker.hardening import seccomp_rules
+from tmpnb.spawners.docker.hardening.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "benchmarks" / "report.json"  # written by `make bench`

@@ -14,7 +14,7 @@ import docker
 from docker.errors import DockerException, NotFound
 from requirements import TEST_IMAGE
 
-from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 LABEL = "tmpnb.test"
 

@@ -23,7 +23,7 @@ from e2e.faults.own_engine import OwnEngine, _end, _lives, _start, _wait
 from requirements import TEST_IMAGE, missing
 from support import evidence
 
-from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 START = 60.0  # seconds until it answers
 NAMESPACES = "unshare --mount --pid --fork --kill-child --mount-proc"

@@ -19,7 +19,7 @@ from e2e.faults.own_engine import _lives, _start, _wait
 from podman_engine import CONTAINERS, NAMESPACES, NETAVARK, START, STORAGE, PodmanEngine
 from requirements import missing
 
-from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 USER = 61_234  # his number; his further ones begin at RANGE
 RANGE = 2_000_000_000

@@ -118,7 +118,7 @@ class Local(EngineUnderTest):
         self._directory = tmp_path
 
     def new_spawner(self, pool: str) -> Spawner:
-        from tmpnb.spawners.local import LocalProcessSpawner
+        from tmpnb.spawners.local.spawner import LocalProcessSpawner
 
         spawner = LocalProcessSpawner(directory=str(self._directory))
         spawner.pool_name = pool

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_network
 from typing import NoReturn
 
-from tmpnb import firewall_bounds, resolvers
 from tmpnb.errors import ConfigError
-from tmpnb.firewall_rules import CLOSED4, REMOVED, Exceptions, table
+from tmpnb.spawners.egress import connections
+from tmpnb.spawners.egress import name_servers as resolvers
+from tmpnb.spawners.egress.rules import CLOSED4, REMOVED, Exceptions, table
 from tmpnb.system.net import networks
 
 NFT = "nft"
@@ -123,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
         "--connections",
         metavar="N",
         type=int,
-        default=firewall_bounds.DEFAULT,
+        default=connections.DEFAULT,
         help="connections that one server may have at a time (%(default)s)",
     )
     return made

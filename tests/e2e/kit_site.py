@@ -10,7 +10,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
-from tmpnb import kit
+from tmpnb.spawners import kit
 
 ID = "Zk3v0bq8rWq1"
 TOKEN = "a b&c"

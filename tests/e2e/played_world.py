@@ -18,7 +18,7 @@ from typing import Any
 from requirements import missing
 from support.network_namespace import Network
 
-from tmpnb import firewall_rules
+from tmpnb.spawners.egress import rules
 
 PORT = 80
 OUTSIDE = {
@@ -34,7 +34,7 @@ PUBLIC = OUTSIDE["a public address"]
 RESOLVER = OUTSIDE["a private range"]  # a name server as well, by which every name is `PUBLIC`
 MACHINE, CABLE = "192.0.2.1", "192.0.2.2"  # the two ends
 OURS = ("lo", "docker0", "cable0")  # interfaces of the engine's namespace, besides bridges
-BRIDGES = ("br-", "veth", *firewall_rules.BRIDGES)
+BRIDGES = ("br-", "veth", *rules.BRIDGES)
 SERVE = f"""
 import socket, threading
 def names():

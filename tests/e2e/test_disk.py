@@ -15,8 +15,8 @@ from spawner_engines import DEADLINE, stub_command, wait_until, wait_until_it_an
 from tornado.ioloop import IOLoop
 
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_copies import PREFIX
+from tmpnb.spawners.docker.image.copies import PREFIX
+from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.system.http.client import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]

@@ -9,7 +9,7 @@ import pytest
 from docker_engine import RealEngine
 from requirements import TEST_IMAGE
 
-from tmpnb.spawners.docker_person import entries, person
+from tmpnb.spawners.docker.image.user import entries, person
 
 pytestmark = pytest.mark.docker
 

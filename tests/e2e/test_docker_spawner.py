@@ -26,9 +26,9 @@ from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_ports import own_loopback
-from tmpnb.spawners.seccomp_rules import profile
+from tmpnb.spawners.docker.hardening.seccomp_rules import profile
+from tmpnb.spawners.docker.ports import own_loopback
+from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.system.http.client import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=240)]

@@ -25,8 +25,8 @@ from e2e.test_doctor import doctor, run
 from requirements import TEST_IMAGE, missing
 from spawner_engines import stub_command, wait_until
 
-from tmpnb import firewall_bounds
 from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.egress import connections
 
 pytestmark = [
     pytest.mark.docker,
@@ -567,7 +567,7 @@ async def kept_after_filling(engine: OwnEngine, egress: str) -> tuple[int, set[s
     Returns:
         How many neighbours it has then, and which ways past the routes it could take.
     """
-    firewall(engine, "--apply", f"--connections={firewall_bounds.FEWEST}")
+    firewall(engine, "--apply", f"--connections={connections.FEWEST}")
     async with two_servers(engine, egress=egress, docker_network=""):
         await all_listen(engine)
         (first, own), (second, _) = servers(engine).items()
@@ -576,9 +576,9 @@ async def kept_after_filling(engine: OwnEngine, egress: str) -> tuple[int, set[s
         )
         run_inside(engine.client, first, MANY, target)
         seen = tracked(engine, own)
-        assert seen <= firewall_bounds.FEWEST
+        assert seen <= connections.FEWEST
         if egress != "none":  # there nothing is let out that could be tracked
-            assert seen > firewall_bounds.FEWEST // 8, "so it was truly tried"
+            assert seen > connections.FEWEST // 8, "so it was truly tried"
             assert reached(engine.client, second, PUBLIC) == [True], "its own bound"
         run_inside(engine.client, first, NEIGHBOURS, own)
         sent = json.loads(run_inside(engine.client, first, PAST_ROUTES))

@@ -24,7 +24,7 @@ from tornado.websocket import websocket_connect
 from tmpnb.activity import ask_for_use
 from tmpnb.readiness import wait_until_ready
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.local import LocalProcessSpawner
+from tmpnb.spawners.local.spawner import LocalProcessSpawner
 from tmpnb.system import process
 from tmpnb.system.http.client import MAX_ANSWER, Client
 from tmpnb.system.process import Process

@@ -17,10 +17,10 @@ from requirements import TEST_IMAGE
 from spawner_engines import stub_command, wait_until_it_answers
 
 from tmpnb.errors import ConfigError
-from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker_reach import opened
-from tmpnb.spawners.docker_seccomp import SHIPPED
+from tmpnb.spawners.docker import labels as listing
+from tmpnb.spawners.docker.hardening.seccomp import SHIPPED
+from tmpnb.spawners.docker.networks.reach import opened
 from tmpnb.system.http.client import Client
 
 pytestmark = [

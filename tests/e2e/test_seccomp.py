@@ -17,10 +17,10 @@ from requirements import missing
 from spawner_engines import DEADLINE, stub_command
 from tornado.ioloop import IOLoop
 
-from tmpnb.spawners import docker_listing as listing
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_reach import opened
+from tmpnb.spawners.docker import labels as listing
+from tmpnb.spawners.docker.networks.reach import opened
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 pytestmark = [
     pytest.mark.docker,

@@ -13,7 +13,7 @@ from docker_stand_in import Engine, StandIn
 from remains import Engine as Measured
 from remains import ipv4_of
 
-from tmpnb.spawners.docker_bridges import BRIDGE
+from tmpnb.spawners.docker.networks.bridges import BRIDGE
 
 LOOPBACK = {BRIDGE: "lo"}  # an interface that every machine has
 NOWHERE = "tmpnb-nowhere"

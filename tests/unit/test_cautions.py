@@ -16,7 +16,7 @@ from tmpnb.app import Tmpnb
 from tmpnb.cautions import cautions
 from tmpnb.core.plan import Policy
 from tmpnb.doctor import combinations
-from tmpnb.finding import Level
+from tmpnb.spawners.finding import Level
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
 

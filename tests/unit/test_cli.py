@@ -14,7 +14,7 @@ import pytest
 from tmpnb import __version__
 from tmpnb.app import Tmpnb
 from tmpnb.main import main
-from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 SECRETS = ("CONFIGPROXY_AUTH_TOKEN", "CONFIGPROXY_ENDPOINT", "API_AUTH_TOKEN", "ADMIN_AUTH_TOKEN")
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb.command import PLACEHOLDERS, render
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.base import DEFAULT_COMMAND
+from tmpnb.spawners.command_template import PLACEHOLDERS, render
 
 VALUES = {
     "base_path": "/user/abc/",

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tmpnb.doctor.diagnosis import Evidence, diagnose
-from tmpnb.examination import ServerFacts
-from tmpnb.finding import Level
+from tmpnb.spawners.examination import ServerFacts
+from tmpnb.spawners.finding import Level
 from tmpnb.system.net.proc_net import Listener
 
 SILENT = Evidence(

@@ -14,10 +14,10 @@ from fed_pipe import fed_pipe
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.finding import Level
-from tmpnb.spawners import docker_connection
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_address import environment, shown, unfollowed
+from tmpnb.spawners.docker.spawner import DockerSpawner
+from tmpnb.spawners.docker_api import connection
+from tmpnb.spawners.docker_api.address import environment, shown, unfollowed
+from tmpnb.spawners.finding import Level
 
 ROOTLESS = "unix:///run/user/1000/docker.sock"
 
@@ -29,7 +29,7 @@ def configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "docker"
     folder.mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
-    monkeypatch.setattr(docker_connection, "FIRST_ANSWER", 1.0)
+    monkeypatch.setattr(connection, "FIRST_ANSWER", 1.0)
     return folder
 
 
@@ -48,7 +48,7 @@ def add_context(folder: Path, name: str, host: object = ROOTLESS) -> None:
 
 
 def reach() -> None:
-    docker_connection.connect("auto", timeout=1.0, connections=1, assert_hostname=True).close()
+    connection.connect("auto", timeout=1.0, connections=1, assert_hostname=True).close()
 
 
 def refusal() -> str:

@@ -12,11 +12,11 @@ from harness import wait_until
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners import docker_ahead
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_copies import PREFIX
-from tmpnb.spawners.docker_kit import LABEL
+from tmpnb.spawners.docker.image import ahead
+from tmpnb.spawners.docker.image.copies import PREFIX
+from tmpnb.spawners.docker.kit_volume import LABEL
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -163,15 +163,15 @@ async def test_what_cannot_be_copied_is_said_and_tried_again_ever_more_rarely(
         await spawner.start(SPECS[0])
     assert spawner.unready("") == said
     assert len(engine.requests(COPY)) == tries, "not at each start, nor at each pass"
-    later(spawner, docker_ahead.FIRST_PAUSE)
+    later(spawner, ahead.FIRST_PAUSE)
     assert spawner.unready("") == said, "the same words, so that they are logged once"
     await wait_until(lambda: len(engine.requests(COPY)) == 2 * tries)
     await wait_until(lambda: not spawner._ahead._tasks)  # type: ignore[union-attr]  # set up
-    later(spawner, docker_ahead.FIRST_PAUSE)
+    later(spawner, ahead.FIRST_PAUSE)
     spawner.unready("")
     assert not spawner._ahead._tasks, "twice as long now"  # type: ignore[union-attr]
     engine.rules.clear()
-    later(spawner, docker_ahead.FIRST_PAUSE)
+    later(spawner, ahead.FIRST_PAUSE)
     await until_ready(spawner)
     assert news(spawner) == 2
     assert await spawner.start(SPECS[0])
@@ -184,7 +184,7 @@ async def test_who_is_woken_by_a_failure_can_have_it_tried_again_at_once(
 
     def look_again() -> None:
         tried.append(len(engine.requests(COPY)))
-        later(spawner, docker_ahead.FIRST_PAUSE)
+        later(spawner, ahead.FIRST_PAUSE)
         spawner.unready("")
 
     assert isinstance(spawner.on_news, News)
@@ -203,7 +203,7 @@ async def test_a_home_that_cannot_be_copied_keeps_no_server_and_is_tried_again(
     assert await of_a_home.start(SPECS[0])
     assert "Entrypoint" not in engine.bodies[-1]
     assert "homes in memory begin empty image=lesson: no space left" in caplog.text
-    later(of_a_home, docker_ahead.FIRST_PAUSE)
+    later(of_a_home, ahead.FIRST_PAUSE)
     assert of_a_home.unready("") == ""
     await wait_until(lambda: "begin as in the image again" in caplog.text)
     assert await of_a_home.start(SPECS[1])

@@ -22,8 +22,8 @@ from docker_stand_in import Engine, StandIn
 from requirements import missing
 
 from tmpnb.errors import ConfigError, SpawnerError, TmpnbError
-from tmpnb.spawners import docker_connection
-from tmpnb.spawners.docker_connection import about, connect, has_image, pull
+from tmpnb.spawners.docker_api import connection
+from tmpnb.spawners.docker_api.connection import about, connect, has_image, pull
 
 NOBODY = 65534  # a user without rights
 
@@ -34,7 +34,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"DOCKER_{name}", raising=False)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")  # the engine is reached without
-    monkeypatch.setattr(docker_connection, "FIRST_ANSWER", 1.0)
+    monkeypatch.setattr(connection, "FIRST_ANSWER", 1.0)
 
 
 @pytest.fixture

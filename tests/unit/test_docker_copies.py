@@ -13,8 +13,8 @@ import docker
 import pytest
 from docker_stand_in import Engine, StandIn
 
-from tmpnb.spawners import docker_copies
-from tmpnb.spawners.docker_copies import (
+from tmpnb.spawners.docker.image import copies as docker_copies
+from tmpnb.spawners.docker.image.copies import (
     BEGIN,
     HOME,
     KEPT,
@@ -24,7 +24,7 @@ from tmpnb.spawners.docker_copies import (
     Needed,
     NotCopiedError,
 )
-from tmpnb.spawners.docker_kit import LABEL
+from tmpnb.spawners.docker.kit_volume import LABEL
 
 IMAGE = "lesson"
 JOVYAN, ROOM = "/home/jovyan", 4 * 1024**2

@@ -11,10 +11,10 @@ from docker.errors import DockerException
 
 from tmpnb.core.observation import Used
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners import docker_cpu
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_cpu import READERS, CpuReadings, seconds_in, used_in
-from tmpnb.spawners.docker_door import Lane
+from tmpnb.spawners.docker import cpu
+from tmpnb.spawners.docker.cpu import READERS, CpuReadings, seconds_in, used_in
+from tmpnb.spawners.docker.spawner import DockerSpawner
+from tmpnb.spawners.docker_api.threads import Lane
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_an_engine_that_tells_of_nobody_is_told_of() -> None:
 
 @pytest.mark.gen_test(timeout=60)
 async def test_who_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_cpu, "PATIENCE", 0.5)
+    monkeypatch.setattr(cpu, "PATIENCE", 0.5)
     released = threading.Event()
 
     class Stuck(Engine):

@@ -15,7 +15,7 @@ from docker.errors import APIError, DockerException
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.spawners.docker_door import Lane, explain
+from tmpnb.spawners.docker_api.threads import Lane, explain
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

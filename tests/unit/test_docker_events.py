@@ -13,9 +13,9 @@ import pytest
 from docker.errors import StreamParseError
 from harness import wait_until
 
-from tmpnb.spawners import docker_events
-from tmpnb.spawners.docker_events import EndWatch
-from tmpnb.spawners.docker_listing import SERVER
+from tmpnb.spawners.docker import events as docker_events
+from tmpnb.spawners.docker.events import EndWatch
+from tmpnb.spawners.docker.labels import SERVER
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -13,17 +13,13 @@ from docker_stand_in import Engine, Rule, StandIn
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError
-from tmpnb.examination import ServerFacts
-from tmpnb.finding import Finding, Level
-from tmpnb.spawners import docker_examination, docker_listing
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_examination import (
-    disk_finding,
-    memory_finding,
-    published_finding,
-)
-from tmpnb.spawners.docker_fit import memory_limit
-from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker import examination, labels
+from tmpnb.spawners.docker.examination import disk_finding, memory_finding, published_finding
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.docker.spawner import DockerSpawner
+from tmpnb.spawners.docker.support import memory_limit
+from tmpnb.spawners.examination import ServerFacts
+from tmpnb.spawners.finding import Finding, Level
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -160,7 +156,7 @@ async def test_a_question_that_is_refused_fails_and_the_others_are_asked(docker:
 async def test_a_question_without_an_answer_fails_after_its_deadline(
     docker: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_examination, "REGISTRY", 0.2)
+    monkeypatch.setattr(examination, "REGISTRY", 0.2)
     go = docker.hold("GET /images/.*")
     findings = await found()
     go.set()
@@ -258,7 +254,7 @@ def test_an_engines_disk_that_is_not_seen_is_skipped(tmp_path: Path) -> None:
 def facts(docker: StandIn, io_loop: IOLoop) -> Iterator[Any]:
     spawner = DockerSpawner()
     spawner.pool_name = "pool"
-    docker.add("tmpnb-pool-abc", docker_listing.labels("pool", "abc", 8888, None))
+    docker.add("tmpnb-pool-abc", labels.labels("pool", "abc", 8888, None))
 
     async def ask(server_id: str = "abc") -> ServerFacts:
         return await spawner.examination().server(server_id)

@@ -17,10 +17,11 @@ from docker_stand_in import Engine, StandIn
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners import docker_containers, docker_listing
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.seccomp_rules import profile
+from tmpnb.spawners.docker import containers
+from tmpnb.spawners.docker import labels as docker_listing
+from tmpnb.spawners.docker.hardening.seccomp_rules import profile
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -36,7 +37,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     monkeypatch.setenv("DOCKER_HOST", engine.state.url)
     for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(docker_containers, "PAUSE", 0.001)
+    monkeypatch.setattr(containers, "PAUSE", 0.001)
     yield engine.state
     engine.close()
 
@@ -417,7 +418,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def test_a_stalled_engine_is_one_clear_line_while_the_loop_goes_on(
     stalled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.spawners.docker_connection.FIRST_ANSWER", 0.5)
+    monkeypatch.setattr("tmpnb.spawners.docker_api.connection.FIRST_ANSWER", 0.5)
     beats: list[float] = []
 
     async def beat() -> None:

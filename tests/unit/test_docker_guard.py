@@ -11,9 +11,11 @@ import pytest
 from docker.errors import APIError
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.firewall_rules import SIGNS, TRIED
-from tmpnb.spawners.docker_bridges import BRIDGE, ICC, unguarded
-from tmpnb.spawners.docker_guard import (
+from tmpnb.spawners.docker.hardening.limits import Limits
+from tmpnb.spawners.docker.hardening.seccomp import chosen
+from tmpnb.spawners.docker.labels import INTERNET_NETWORK, address_of
+from tmpnb.spawners.docker.networks.bridges import BRIDGE, ICC, unguarded
+from tmpnb.spawners.docker.networks.guard import (
     INTERVAL,
     LABEL,
     Guard,
@@ -22,11 +24,9 @@ from tmpnb.spawners.docker_guard import (
     gateway_of,
     refused,
 )
-from tmpnb.spawners.docker_hardening import Limits
-from tmpnb.spawners.docker_listing import INTERNET_NETWORK, address_of
-from tmpnb.spawners.docker_networks import Networks
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_seccomp import chosen
+from tmpnb.spawners.docker.networks.networks import Networks
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.egress.rules import SIGNS, TRIED
 
 GATEWAY = "172.18.0.1"
 REFUSED: Refusal = (3, 13, GATEWAY)

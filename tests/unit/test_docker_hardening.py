@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tmpnb.errors import ConfigError
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_hardening import (
+from tmpnb.spawners.docker.hardening.limits import (
     DEFAULT,
     FEWEST,
     PAGE,
@@ -21,9 +20,10 @@ from tmpnb.spawners.docker_hardening import (
     may_bound_disk,
     settings,
 )
-from tmpnb.spawners.docker_kind import missing_runtime
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_person import NOBODY, Person
+from tmpnb.spawners.docker.image.user import NOBODY, Person
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.docker.spawner import DockerSpawner
+from tmpnb.spawners.docker_api.kind import missing_runtime
 
 MB = 1024**2
 JOVYAN = Person(1000, 100, "/home/jovyan")

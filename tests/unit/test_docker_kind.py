@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tmpnb.finding import Level
-from tmpnb.spawners.docker_fit import adapted, remarks
-from tmpnb.spawners.docker_hardening import Limits, gaps, settings
-from tmpnb.spawners.docker_kind import Kind, honest, identity, kind_of, missing_runtime
-from tmpnb.spawners.docker_options import Mount, Options
-from tmpnb.spawners.docker_person import Person
+from tmpnb.spawners.docker.hardening.limits import Limits, gaps, settings
+from tmpnb.spawners.docker.image.user import Person
+from tmpnb.spawners.docker.options import Mount, Options
+from tmpnb.spawners.docker.support import adapted, remarks
+from tmpnb.spawners.docker_api.kind import Kind, honest, identity, kind_of, missing_runtime
+from tmpnb.spawners.finding import Level
 
 DOCKER = {"ID": "ABCD:EFGH", "Name": "desk", "DockerRootDir": "/var/lib/docker"}
 PODMAN = {

@@ -11,8 +11,8 @@ import docker
 import pytest
 from docker_stand_in import Engine, StandIn
 
-from tmpnb import kit
-from tmpnb.spawners.docker_kit import DIRECTORY, LABEL, KitVolume, Supply
+from tmpnb.spawners import kit
+from tmpnb.spawners.docker.kit_volume import DIRECTORY, LABEL, KitVolume, Supply
 
 IMAGE = "lesson"
 NAME = f"tmpnb-kit-pool-{kit.version()}"

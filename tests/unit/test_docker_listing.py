@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tmpnb.core.observation import Instance
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners import docker_listing as listing
+from tmpnb.spawners.docker import labels as listing
 
 PUBLISHED = {"IP": "127.0.0.1", "PrivatePort": 8888, "PublicPort": 32768, "Type": "tcp"}
 

@@ -8,12 +8,12 @@ import docker
 import pytest
 
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Level
-from tmpnb.spawners.docker_fit import remarks
-from tmpnb.spawners.docker_hardening import Limits, settings
-from tmpnb.spawners.docker_merge import merged, weakened
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_person import Person
+from tmpnb.spawners.docker.hardening.limits import Limits, settings
+from tmpnb.spawners.docker.hardening.merge import merged, weakened
+from tmpnb.spawners.docker.image.user import Person
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.docker.support import remarks
+from tmpnb.spawners.finding import Level
 
 OURS = settings(Limits(), Person(1000, 100, "/home/jovyan"))
 BOUND = settings(Limits(disk=8192), Person(1000, 100, "/home/jovyan"))

@@ -12,16 +12,16 @@ import pytest
 from docker.errors import APIError, NotFound
 from docker_stand_in import StandIn
 
-from tmpnb import firewall_bounds
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.firewall_rules import OWN, bridge
-from tmpnb.spawners import docker_bridges, docker_podman
-from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners.docker_bridges import BRIDGE, ICC, NO_GATEWAY, ensure, openness
-from tmpnb.spawners.docker_networks import MixedNetworks, Networks, OwnNetworks
-from tmpnb.spawners.docker_options import Options, subnets
-from tmpnb.spawners.docker_places import prepare
-from tmpnb.spawners.docker_whereabouts import Company
+from tmpnb.spawners.docker import labels as listing
+from tmpnb.spawners.docker.networks import bridges, podman
+from tmpnb.spawners.docker.networks.bridges import BRIDGE, ICC, NO_GATEWAY, ensure, openness
+from tmpnb.spawners.docker.networks.choice import prepare
+from tmpnb.spawners.docker.networks.networks import MixedNetworks, Networks, OwnNetworks
+from tmpnb.spawners.docker.networks.whereabouts import Company
+from tmpnb.spawners.docker.options import Options, subnets
+from tmpnb.spawners.egress import connections
+from tmpnb.spawners.egress.rules import OWN, bridge
 
 CLOSED = {"Name": "lan", "Internal": True, "Options": {ICC: "false"}}
 
@@ -59,9 +59,9 @@ def test_a_network_another_service_makes_meanwhile_is_fine(
 def test_what_another_makes_is_waited_for_in_seconds_however_slow_the_engine_is(
     docker_client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = count(step=docker_bridges.PATIENCE / 2)
+    seconds = count(step=bridges.PATIENCE / 2)
     clock = SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _: None)
-    monkeypatch.setattr(docker_bridges, "time", clock)
+    monkeypatch.setattr(bridges, "time", clock)
     stand_in.refuse("GET /networks/lan", 404, "network lan not found", times=1000)
     stand_in.refuse("POST /networks/create", *MEANWHILE[0])
     with pytest.raises(ConfigError, match="it cannot be made: network with name lan"):
@@ -82,7 +82,7 @@ def test_one_that_another_made_meanwhile_must_be_closed_as_well(
 def test_an_interface_of_another_network_is_told(
     docker_client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_bridges, "PAUSE", 0.001)
+    monkeypatch.setattr(bridges, "PAUSE", 0.001)
     stand_in.refuse("GET /networks/lan", 404, "network lan not found")
     stand_in.refuse("POST /networks/create", *MEANWHILE[1])
     with pytest.raises(ConfigError, match=r"cannot be made: .*networks have same bridge name"):
@@ -91,7 +91,7 @@ def test_an_interface_of_another_network_is_told(
 
 @pytest.mark.parametrize("reachable", [True, False])
 def test_podman_is_asked_for_a_closed_network_without_a_name_server(reachable: bool) -> None:
-    wanted = docker_podman.wish("own", IPv4Network("198.18.0.16/28"), {"a": "b"}, reachable)
+    wanted = podman.wish("own", IPv4Network("198.18.0.16/28"), {"a": "b"}, reachable)
     assert (wanted["internal"], wanted["dns_enabled"]) == (True, False)
     [place] = wanted["subnets"]
     assert place["subnet"] == "198.18.0.16/28"
@@ -104,7 +104,7 @@ def test_what_podman_says_against_a_network_is_told(
     words = "subnet 198.18.0.0/28 is already used on the host or by another config"
     stand_in.refuse("POST /libpod/networks/create", 500, words)
     with pytest.raises(APIError, match="is already used on the host"):
-        docker_podman.make(docker_client, "own", IPv4Network("198.18.0.0/28"), {}, reachable=True)
+        podman.make(docker_client, "own", IPv4Network("198.18.0.0/28"), {}, reachable=True)
 
 
 def test_a_network_that_cannot_be_made_is_named(
@@ -252,7 +252,7 @@ def test_a_server_has_the_address_by_which_the_firewall_knows_it(engine: FakeEng
         given = networks.address_for(server_id)
         assert given is not None
         assert ip_address(given) in subnet
-        assert int(ip_address(given)) & firewall_bounds.OF_A_SUBNET == firewall_bounds.OF_THE_SERVER
+        assert int(ip_address(given)) & connections.OF_A_SUBNET == connections.OF_THE_SERVER
     networks.free("one")
     assert networks.address_for("one") is None
     assert Networks(cast("docker.APIClient", engine), "lan").address_for("one") is None

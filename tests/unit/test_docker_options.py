@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tmpnb.errors import ConfigError
-from tmpnb.spawners.docker_options import Mount, Options, extra_hosts, memory, mounts
+from tmpnb.spawners.docker.options import Mount, Options, extra_hosts, memory, mounts
 
 
 @pytest.mark.parametrize(

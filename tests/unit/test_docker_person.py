@@ -10,10 +10,10 @@ import pytest
 from docker_stand_in import StandIn
 
 from tmpnb.errors import ConfigError
-from tmpnb.spawners.docker_hardening import Limits
-from tmpnb.spawners.docker_look import People, bounds_disk
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_person import SOMEWHERE, Person, entries, person
+from tmpnb.spawners.docker.hardening.limits import Limits
+from tmpnb.spawners.docker.image.look import People, bounds_disk
+from tmpnb.spawners.docker.image.user import SOMEWHERE, Person, entries, person
+from tmpnb.spawners.docker.options import Options
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/bash

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.spawners import docker_ports
-from tmpnb.spawners.docker_address import is_on_this_linux
-from tmpnb.spawners.docker_ports import Ports, own_loopback
+from tmpnb.spawners.docker import ports as docker_ports
+from tmpnb.spawners.docker.ports import Ports, own_loopback
+from tmpnb.spawners.docker_api.address import is_on_this_linux
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import docker
 import docker_engine
 import pytest
 
-from tmpnb.spawners import docker_reach
-from tmpnb.spawners.docker_hardening import Limits
-from tmpnb.spawners.docker_kind import Kind
-from tmpnb.spawners.docker_options import Options
+from tmpnb.spawners.docker.hardening.limits import Limits
+from tmpnb.spawners.docker.networks import reach
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.docker_api.kind import Kind
 
 PROGRAMS = {
-    docker_reach.PROBE: lambda said: json.loads(said),
+    reach.PROBE: lambda said: json.loads(said),
     docker_engine.PROBE: lambda said: [word == "open" for word in said.split()],
 }
 
@@ -78,7 +78,7 @@ def test_a_vsock_is_opened_and_never_connected(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "socket", Opened)
-    exec(docker_reach.OPENING, {})  # noqa: S102 - our own
+    exec(reach.OPENING, {})  # noqa: S102 - our own
     said = json.loads(capsys.readouterr().out)
     assert set(said) == {"vsock", "io_uring"}
     assert said["vsock"] is True
@@ -93,7 +93,7 @@ def test_what_is_refused_is_told_as_such(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "socket", refusing)
-    exec(docker_reach.OPENING, {})  # noqa: S102 - our own
+    exec(reach.OPENING, {})  # noqa: S102 - our own
     assert json.loads(capsys.readouterr().out)["vsock"] is False
 
 
@@ -129,7 +129,7 @@ def test_what_a_container_opens_is_read_or_unknown(
     printed: bytes, running: bool, found: dict[str, bool] | None
 ) -> None:
     client = cast("docker.APIClient", Printing(printed, running=running))
-    assert docker_reach.opened(client, {}) == found
+    assert reach.opened(client, {}) == found
 
 
 CLOSED = {"NetworkSettings": {"Networks": {"tmpnb-closed": {"Gateway": ""}}}}
@@ -155,4 +155,4 @@ def test_a_network_without_a_way_out_is_told_where_it_matters(
     entry: dict[str, Any], kind: Kind, runtime: str, expected: str
 ) -> None:
     options = Options("image", kind=kind, limits=Limits(runtime=runtime))
-    assert docker_reach.routeless(entry, options) == expected
+    assert reach.routeless(entry, options) == expected

@@ -12,15 +12,17 @@ import pytest
 from traitlets import TraitError
 
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Level
-from tmpnb.spawners import docker_fit, docker_hardening, seccomp_calls, seccomp_rules
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_filtering import finding
-from tmpnb.spawners.docker_kind import Kind, kind_of
-from tmpnb.spawners.docker_merge import merged, weakened
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_person import NOBODY
-from tmpnb.spawners.docker_seccomp import LARGEST, SHIPPED, Seccomp, chosen
+from tmpnb.spawners.docker import support
+from tmpnb.spawners.docker.hardening import limits as docker_hardening
+from tmpnb.spawners.docker.hardening import seccomp_calls, seccomp_rules
+from tmpnb.spawners.docker.hardening.filtering import finding
+from tmpnb.spawners.docker.hardening.merge import merged, weakened
+from tmpnb.spawners.docker.hardening.seccomp import LARGEST, SHIPPED, Seccomp, chosen
+from tmpnb.spawners.docker.image.user import NOBODY
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.docker.spawner import DockerSpawner
+from tmpnb.spawners.docker_api.kind import Kind, kind_of
+from tmpnb.spawners.finding import Level
 
 PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}
 PODMAN = Kind("Podman")
@@ -31,7 +33,7 @@ NNP = "no-new-privileges"
 def options(wish: str = "tmpnb", kind: Kind | None = None, **extra: Any) -> Options:
     limits = docker_hardening.Limits(seccomp=chosen(wish))
     made = Options("image", limits=limits, extra_host_config=extra)
-    return docker_fit.adapted(made, kind or Kind())
+    return support.adapted(made, kind or Kind())
 
 
 def security_opt(made: Options) -> list[str]:
@@ -284,7 +286,7 @@ def test_what_an_engine_cannot_have_is_said_once_at_the_start(
 ) -> None:
     limits = docker_hardening.Limits(seccomp=chosen("tmpnb"))
     made = Options("image", limits=limits, extra_host_config={"security_opt": own})
-    fitted = docker_fit.fit(cast("docker.APIClient", None), "pool", made, about)
+    fitted = support.fit(cast("docker.APIClient", None), "pool", made, about)
     others = ("weakens", "after a restart of the machine", "neither disk nor inodes")
     about_calls = [text for text in caplog.messages if not any(other in text for other in others)]
     assert len(about_calls) == bool(said)

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmpnb.errors import ConfigError
-from tmpnb.firewall_rules import CLOSED, OPEN, OUT, bridge
-from tmpnb.spawners import docker_listing as listing
-from tmpnb.spawners import docker_subnets
-from tmpnb.spawners.docker_bridges import BRIDGE, ICC, Room, ensure
-from tmpnb.spawners.docker_listing import INTERNET_NETWORK
-from tmpnb.spawners.docker_options import CLOSED_NETWORK, OPEN_NETWORK, Options
-from tmpnb.spawners.docker_places import prepare
-from tmpnb.spawners.docker_subnets import OTHERS, free, prefix_for, room_in
+from tmpnb.spawners.docker import labels as listing
+from tmpnb.spawners.docker.labels import INTERNET_NETWORK
+from tmpnb.spawners.docker.networks import subnets
+from tmpnb.spawners.docker.networks.bridges import BRIDGE, ICC, Room, ensure
+from tmpnb.spawners.docker.networks.choice import prepare
+from tmpnb.spawners.docker.networks.subnets import OTHERS, free, prefix_for, room_in
+from tmpnb.spawners.docker.options import CLOSED_NETWORK, OPEN_NETWORK, Options
+from tmpnb.spawners.egress.rules import CLOSED, OPEN, OUT, bridge
 from tmpnb.system.net import gateway
 
 RANGE = IPv4Network("198.18.0.0/15")
@@ -47,7 +47,7 @@ def test_a_subnet_has_room_for_all_and_is_no_larger_than_it_must_be(capacity: in
 def test_free_subnets_come_from_the_end_and_overlap_nobody() -> None:
     found = list(free(IPv4Network("10.0.0.0/24"), 26, [IPv4Network("10.0.0.200/32")]))
     assert [str(one) for one in found] == ["10.0.0.128/26", "10.0.0.64/26", "10.0.0.0/26"]
-    assert len(list(free(RANGE, 26, []))) == docker_subnets.TRIES
+    assert len(list(free(RANGE, 26, []))) == subnets.TRIES
     with pytest.raises(ConfigError, match=r"--own-subnets=10\.0\.0\.0/28: too small"):
         list(free(IPv4Network("10.0.0.0/28"), 26, []))
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tmpnb.finding import Level
-from tmpnb.spawners.docker_hardening import Limits
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_unbounded import QUOTAS, home_finding, unbounded
+from tmpnb.spawners.docker.hardening.limits import Limits
+from tmpnb.spawners.docker.hardening.unbounded import QUOTAS, home_finding, unbounded
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.finding import Level
 
 MB = 1024**2
 LIMITS = Limits(disk=256 * MB, memory=512 * MB)

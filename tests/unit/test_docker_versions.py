@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tmpnb.finding import Level
-from tmpnb.spawners.docker_versions import findings
+from tmpnb.spawners.docker.hardening.versions import findings
+from tmpnb.spawners.finding import Level
 
 
 def said(

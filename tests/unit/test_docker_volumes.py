@@ -10,12 +10,12 @@ import pytest
 from docker_stand_in import Engine, StandIn
 from tornado.ioloop import IOLoop
 
-from tmpnb.finding import Level
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_hardening import Limits
-from tmpnb.spawners.docker_person import Person
-from tmpnb.spawners.docker_volumes import Placing, declared, in_words, placing
+from tmpnb.spawners.docker.hardening.limits import Limits
+from tmpnb.spawners.docker.image.user import Person
+from tmpnb.spawners.docker.image.volumes import Placing, declared, in_words, placing
+from tmpnb.spawners.docker.spawner import DockerSpawner
+from tmpnb.spawners.finding import Level
 
 JOVYAN = Person(1000, 100, "/home/jovyan")
 MEMORY = Limits(disk=1000)  # an engine that bounds no disk

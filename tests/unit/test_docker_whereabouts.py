@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tmpnb.spawners.docker_whereabouts import Company, Whereabouts, doors_of, place_of
+from tmpnb.spawners.docker.networks.whereabouts import Company, Whereabouts, doors_of, place_of
 
 
 def entry(**networks: dict[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from tmpnb.app import Tmpnb
 from tmpnb.doctor import origin, ports, proxy, state
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Finding, Level, ok, warn
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
+from tmpnb.spawners.finding import Finding, Level, ok, warn
 from tmpnb.system import signing
 from tmpnb.system.http import listen
 

@@ -16,9 +16,9 @@ from tmpnb.doctor.network import (
     targets,
 )
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Level
 from tmpnb.main import main
-from tmpnb.spawners.docker_reach import engine_at
+from tmpnb.spawners.docker.networks.reach import engine_at
+from tmpnb.spawners.finding import Level
 
 PRIVATE = Place("--port=1", ("10.0.0.1:1", "10.0.0.2:1"), "mend it")
 OUTSIDE = Place("there:1", ("there:1",), "mend it", never=False, outside=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import resolvers
 from tmpnb.doctor import shared
 from tmpnb.doctor.shared import processes_finding, terminals_finding, watchers_finding
-from tmpnb.examination import Examination, Shares
-from tmpnb.finding import Finding, Level
-from tmpnb.spawners.docker_hardening import Limits
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_reach import shares
+from tmpnb.spawners.docker.hardening.limits import Limits
+from tmpnb.spawners.docker.networks.reach import shares
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.egress import name_servers
+from tmpnb.spawners.examination import Examination, Shares
+from tmpnb.spawners.finding import Finding, Level
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory in place of /proc/sys, of a machine with the usual limits."""
     monkeypatch.setattr(shared, "SYSTEM", tmp_path)
     for name in ("MACHINE", "SYSTEMD", "ENGINE"):
-        monkeypatch.setattr(resolvers, name, tmp_path / name)
+        monkeypatch.setattr(name_servers, name, tmp_path / name)
     (tmp_path / "MACHINE").write_text("nameserver 127.0.0.1\n")
     usual = {shared.TERMINALS: 4096, shared.RESERVED: 1024, shared.WATCHERS: 128}
     for name, number in (usual | {shared.PIDS: 32768, shared.THREADS: 63000}).items():

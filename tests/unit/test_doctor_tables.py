@@ -17,12 +17,12 @@ from tmpnb.doctor.tables import (
     neighbours_finding,
     network_finding,
 )
-from tmpnb.examination import Examination, ServerNetwork
-from tmpnb.finding import Finding, Level
-from tmpnb.firewall_rules import Exceptions, table
-from tmpnb.spawners.docker_hardening import Limits
-from tmpnb.spawners.docker_options import Options
-from tmpnb.spawners.docker_reach import server_networks
+from tmpnb.spawners.docker.hardening.limits import Limits
+from tmpnb.spawners.docker.networks.reach import server_networks
+from tmpnb.spawners.docker.options import Options
+from tmpnb.spawners.egress.rules import Exceptions, table
+from tmpnb.spawners.examination import Examination, ServerNetwork
+from tmpnb.spawners.finding import Finding, Level
 
 SMALL = ServerNetwork("tmpnb-open", "tmpna-0a1b2c3d4", 64)
 LARGE = ServerNetwork("bridge", "docker0", 65536)

@@ -24,9 +24,9 @@ from requirements import ROOT
 
 from tmpnb.errors import SpawnerError
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.docker_kit import DIRECTORY
-from tmpnb.spawners.docker_look import PASSWD
+from tmpnb.spawners.docker.image.look import PASSWD
+from tmpnb.spawners.docker.kit_volume import DIRECTORY
+from tmpnb.spawners.docker.spawner import DockerSpawner
 
 CALLS = (ROOT / "deploy" / "engine-filter" / "calls.lua").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "engine-calls.md").read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ from engine_requests import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb.spawners.docker_subnets import prefix_for
+from tmpnb.spawners.docker.networks.subnets import prefix_for
 
 LUA = {"5.3": lupa.lua53, "5.4": lupa.lua54}
 OPERATORS = {"TMPNB_REGISTRIES": "docker.io, quay.io", "TMPNB_NETWORK": "tmpnb"}

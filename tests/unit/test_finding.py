@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
+from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.system import sizes
 from tmpnb.system.net import proc_net
 from tmpnb.system.net.proc_net import Listener

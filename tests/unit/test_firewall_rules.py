@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb import firewall, firewall_bounds
-from tmpnb.firewall_rules import (
+from tmpnb import firewall
+from tmpnb.main import main
+from tmpnb.spawners.egress import connections as firewall_bounds
+from tmpnb.spawners.egress.rules import (
     BRIDGES,
     CLOSED,
     CLOSED4,
@@ -27,7 +29,6 @@ from tmpnb.firewall_rules import (
     is_closed,
     table,
 )
-from tmpnb.main import main
 
 STARS = tuple(f"{prefix}*" for prefix in BRIDGES if prefix != OWN)
 FOUR, SIX = st.ip_addresses(v=4), st.ip_addresses(v=6)

@@ -13,8 +13,8 @@ from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
 from tmpnb.spawners.base import Spawner
-from tmpnb.spawners.docker import DockerSpawner
-from tmpnb.spawners.local import LocalProcessSpawner
+from tmpnb.spawners.docker.spawner import DockerSpawner
+from tmpnb.spawners.local.spawner import LocalProcessSpawner
 
 CLASSES: list[type[Configurable]] = [Tmpnb, Branding, Spawner, DockerSpawner, LocalProcessSpawner]
 ORIGINAL = [

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import interfaces
-from tmpnb.interfaces import leads_outside
+from tmpnb.spawners.egress import interfaces
+from tmpnb.spawners.egress.interfaces import leads_outside
 
 LONG = "e" * 16  # one more than Linux has
 OF_ENGINES = [

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tmpnb import kit
+from tmpnb.spawners import kit
 
 HTTPS = kit.DIRECTORY / "https"
 CORS = kit.DIRECTORY / "origins"

@@ -14,7 +14,7 @@ from urllib.error import URLError
 
 import pytest
 
-from tmpnb import kit
+from tmpnb.spawners import kit
 
 START = kit.DIRECTORY / "offline" / "start.py"
 WORD = "This notebook has no internet"

@@ -12,7 +12,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
 
-from tmpnb import kit
+from tmpnb.spawners import kit
 from tmpnb.system.http.client import Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -17,12 +17,12 @@ from spawner_engines import stub_command
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Level
-from tmpnb.spawners import local_contents
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.local import LocalProcessSpawner
-from tmpnb.spawners.local_contents import Contents, copy, in_words, survey
-from tmpnb.spawners.local_directory import Record, ServerDirectory
+from tmpnb.spawners.finding import Level
+from tmpnb.spawners.local import contents as local_contents
+from tmpnb.spawners.local.contents import Contents, copy, in_words, survey
+from tmpnb.spawners.local.directory import Record, ServerDirectory
+from tmpnb.spawners.local.spawner import LocalProcessSpawner
 
 asynchronous = pytest.mark.gen_test(timeout=30)
 

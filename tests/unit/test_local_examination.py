@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb.finding import Finding, Level
-from tmpnb.spawners import local_examination
 from tmpnb.spawners.fake import FakeSpawner
-from tmpnb.spawners.local import LocalProcessSpawner
-from tmpnb.spawners.local_examination import USUAL_MEMORY, disk_finding, memory_finding
+from tmpnb.spawners.finding import Finding, Level
+from tmpnb.spawners.local import examination as local_examination
+from tmpnb.spawners.local.examination import USUAL_MEMORY, disk_finding, memory_finding
+from tmpnb.spawners.local.spawner import LocalProcessSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tmpnb.spawners import local_packages
+from tmpnb.spawners.local import packages as local_packages
 
 
 @pytest.fixture

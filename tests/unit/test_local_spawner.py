@@ -19,7 +19,7 @@ from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.local import LocalProcessSpawner
+from tmpnb.spawners.local.spawner import LocalProcessSpawner
 from tmpnb.system import process
 from tmpnb.system.process import Process
 

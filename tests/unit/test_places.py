@@ -15,8 +15,8 @@ from tmpnb.errors import ConfigError
 from tmpnb.invite import _default_url
 from tmpnb.proxy import choice
 from tmpnb.proxy.managed import ManagedProxySettings
-from tmpnb.spawners.docker_listing import _url
-from tmpnb.spawners.docker_reach import engine_at
+from tmpnb.spawners.docker.labels import _url
+from tmpnb.spawners.docker.networks.reach import engine_at
 from tmpnb.system.http import listen
 from tmpnb.system.net.host_port import bracketed, place, reachable
 from tmpnb.system.net.proc_net import Listener

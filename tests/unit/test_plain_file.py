@@ -20,14 +20,14 @@ from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
 from tmpnb.doctor import proxy as doctor_proxy
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Level
 from tmpnb.handlers import templates
 from tmpnb.journal import Journal
 from tmpnb.load import notebook
 from tmpnb.proxy import managed as proxy_process
 from tmpnb.proxy.choice import ProxyChoice, open_proxy
 from tmpnb.secret_settings import Secrets
-from tmpnb.spawners import docker_seccomp
+from tmpnb.spawners.docker.hardening import seccomp
+from tmpnb.spawners.finding import Level
 from tmpnb.system import signing
 from tmpnb.system.files import plain_file
 from tmpnb.system.files.secret_file import LARGEST
@@ -124,7 +124,7 @@ def brand_of(flag: str) -> Callable[[Path], Callable[[], object]]:
 
 
 def profile_in(file: Path) -> Callable[[], object]:
-    return lambda: docker_seccomp.chosen(str(file))
+    return lambda: seccomp.chosen(str(file))
 
 
 def notebook_in(file: Path) -> Callable[[], object]:
@@ -156,7 +156,7 @@ def test_no_pipe_is_waited_for(tmp_path: Path, name: str) -> None:
 def test_a_file_that_is_too_large_is_not_read_to_its_end(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (banned, signing, notebook, docker_seccomp):
+    for module in (banned, signing, notebook, seccomp):
         monkeypatch.setattr(module, "LARGEST", 4096)
     file = tmp_path / name
     with file.open("wb") as sparse:

@@ -16,7 +16,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.load import notebook
 from tmpnb.secret_settings import Secrets
-from tmpnb.spawners import docker_seccomp
+from tmpnb.spawners.docker.hardening import seccomp as docker_seccomp
 from tmpnb.system import signing
 from tmpnb.system.files.plain_text import NoTextError, decoded
 from tmpnb.system.net.networks import address

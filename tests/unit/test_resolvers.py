@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import firewall, resolvers
+from tmpnb import firewall
 from tmpnb.main import main
-from tmpnb.resolvers import Resolvers, chosen
+from tmpnb.spawners.egress import name_servers
+from tmpnb.spawners.egress.name_servers import Resolvers, chosen
 
 
 @pytest.mark.parametrize(
@@ -37,24 +38,24 @@ def test_those_on_loopback_are_asked_by_the_engine(
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory with what is read in place of the machine's own; nothing is there yet."""
     for name in ("MACHINE", "SYSTEMD", "ENGINE"):
-        monkeypatch.setattr(resolvers, name, tmp_path / name)
+        monkeypatch.setattr(name_servers, name, tmp_path / name)
     return tmp_path
 
 
 def test_the_machine_s_files_are_read(files: Path) -> None:
-    assert resolvers.found() == Resolvers()
+    assert name_servers.found() == Resolvers()
     (files / "MACHINE").write_text("# a\nnameserver 127.0.0.53\noptions edns0\nnameserver\n")
     (files / "SYSTEMD").write_text("search example.org\nnameserver 10.0.0.2\n")
-    assert resolvers.found() == Resolvers(("10.0.0.2",))
+    assert name_servers.found() == Resolvers(("10.0.0.2",))
     (files / "ENGINE").write_text(json.dumps({"dns": ["10.0.0.3"], "log-level": "warn"}))
-    assert resolvers.found() == Resolvers(("10.0.0.3",))
+    assert name_servers.found() == Resolvers(("10.0.0.3",))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"dns": "10.0.0.3"}', '{"dns": []}', "\xff"])
 def test_settings_of_the_engine_that_name_none_count_as_none(files: Path, text: str) -> None:
     (files / "MACHINE").write_text("nameserver 127.0.0.1\n")
     (files / "ENGINE").write_bytes(text.encode("latin-1"))
-    assert resolvers.found().by_engine == ("127.0.0.1",)
+    assert name_servers.found().by_engine == ("127.0.0.1",)
 
 
 def test_tmpnb_firewall_says_that_the_engine_asks_past_its_rules(

@@ -20,7 +20,7 @@ from tornado.testing import bind_unused_port
 from tmpnb.handlers import public_application
 from tmpnb.proxy.chp import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker import DockerSpawner
+from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.http.client import MAX_ANSWER, Client
 

@@ -14,10 +14,10 @@ from tmpnb import secret_settings
 from tmpnb.app import Tmpnb
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Level
 from tmpnb.secret_settings import Secrets
 from tmpnb.serve import _signing
 from tmpnb.service import Service
+from tmpnb.spawners.finding import Level
 from tmpnb.system.files import secret_file
 from tmpnb.system.files.secret_file import LARGEST
 

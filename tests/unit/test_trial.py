@@ -17,12 +17,12 @@ from tmpnb import settings
 from tmpnb.app import Tmpnb
 from tmpnb.doctor import checkup, trial, verify
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.examination import Examination
-from tmpnb.finding import Finding, Level
 from tmpnb.service import Service
 from tmpnb.spawners.base import ServerSpec
-from tmpnb.spawners.docker_copies import BEGIN, HOME
+from tmpnb.spawners.docker.image.copies import BEGIN, HOME
+from tmpnb.spawners.examination import Examination
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
+from tmpnb.spawners.finding import Finding, Level
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -9,8 +9,8 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb.doctor import verify
 from tmpnb.doctor.verify import Visited
-from tmpnb.examination import ServerFacts
-from tmpnb.finding import Finding, Level
+from tmpnb.spawners.examination import ServerFacts
+from tmpnb.spawners.finding import Finding, Level
 from tmpnb.system.http.client import Client
 from tmpnb.system.net.proc_net import Listener
 

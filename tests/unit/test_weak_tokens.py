@@ -14,10 +14,10 @@ from tmpnb.app import Tmpnb
 from tmpnb.core.secret_names import TOKENS, VARIABLES
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Level
 from tmpnb.proxy.token import SHORTEST
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
+from tmpnb.spawners.finding import Level
 from tmpnb.system.files.secret_file import BY_FILE
 from tmpnb.weak_tokens import weak_tokens
 

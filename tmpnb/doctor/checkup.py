@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from tmpnb.doctor import combinations, origin, ports, proxy, shared, state, tables, trial
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
-from tmpnb.finding import skip
 from tmpnb.proxy.choice import is_managed
 from tmpnb.service import Service
+from tmpnb.spawners.finding import skip
 
 QUICK = 60.0  # seconds for one finding that needs no server
 SETUP = 3700.0  # seconds to set up the engine, which may have to fetch the image

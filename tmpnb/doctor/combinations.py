@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from tmpnb.finding import Finding, ok, warn
 from tmpnb.service import Service
+from tmpnb.spawners.finding import Finding, ok, warn
 
 TOPIC = "settings"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tmpnb.examination import ServerFacts
-from tmpnb.finding import Finding, Level
+from tmpnb.spawners.examination import ServerFacts
+from tmpnb.spawners.finding import Finding, Level
 
 TOPIC = "start"
 

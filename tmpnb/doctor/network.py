@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tmpnb import firewall_rules
 from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
-from tmpnb.examination import Examination
-from tmpnb.finding import Finding, fail, ok, skip, warn
 from tmpnb.proxy.choice import is_managed
 from tmpnb.service import Service
+from tmpnb.spawners.egress import rules
+from tmpnb.spawners.examination import Examination
+from tmpnb.spawners.finding import Finding, fail, ok, skip, warn
 from tmpnb.system.http import listen
 from tmpnb.system.net import networks
 from tmpnb.system.net.host_port import place
@@ -33,7 +33,7 @@ LOCAL_ADDRESSES = Path("/proc/net/fib_trie")
 RESOLVE = 5.0  # seconds for one name
 NO_EGRESS = "--egress=none"
 FIREWALL = "tmpnb firewall --apply, as root on the engine's machine"
-RANGES = firewall_rules.TRIED
+RANGES = rules.TRIED
 PRIVATE_PORT = "let it listen on loopback, or on a network that no server is on"
 
 
@@ -110,7 +110,7 @@ def target(at: str, *, filtered: bool) -> Place:
     if not filtered:
         return Place(at, (at,), NO_EGRESS, never=False, outside=True)
     address = networks.address(at.rpartition(":")[0])
-    near = address is not None and firewall_rules.is_closed(address)
+    near = address is not None and rules.is_closed(address)
     return Place(at, (at,), FIREWALL, never=near, welcome=not near)
 
 

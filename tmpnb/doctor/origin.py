@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from tmpnb import one_origin
-from tmpnb.finding import Finding, ok, warn
 from tmpnb.service import Service
+from tmpnb.spawners.finding import Finding, ok, warn
 
 TOPIC, NAMES = "origin", "names"
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tmpnb.errors import ConfigError, UnreachableError
-from tmpnb.finding import Finding, fail, failure, ok, warn
 from tmpnb.service import Service
+from tmpnb.spawners.finding import Finding, fail, failure, ok, warn
 from tmpnb.system import untrusted_json
 from tmpnb.system.http import listen
 from tmpnb.system.http.client import Client

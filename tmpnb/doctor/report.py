@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from tmpnb.errors import TmpnbError
-from tmpnb.finding import Finding, Level, fail, failure
+from tmpnb.spawners.finding import Finding, Level, fail, failure
 from tmpnb.system.border import Border
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from tmpnb import resolvers
 from tmpnb.doctor.tables import KEEP
-from tmpnb.examination import Examination
-from tmpnb.finding import Finding, ok, skip, warn
+from tmpnb.spawners.egress import name_servers
+from tmpnb.spawners.examination import Examination
+from tmpnb.spawners.finding import Finding, ok, skip, warn
 
 TOPIC, RESOLVER = "shared", "resolver"
 SYSTEM = Path("/proc/sys")
@@ -35,7 +35,7 @@ async def findings(examination: Examination, capacity: int) -> AsyncGenerator[Fi
         yield watchers_finding(capacity, _number(WATCHERS))
         if shares.processes:
             yield processes_finding(capacity, shares.processes, _number(PIDS), _number(THREADS))
-    if shares.name_server and (finding := resolver_finding(resolvers.found())):
+    if shares.name_server and (finding := resolver_finding(name_servers.found())):
         yield finding
 
 
@@ -102,14 +102,14 @@ def processes_finding(
     return warn(TOPIC, words, f"{KEEP.format(name, 2 * taken)}; or a smaller --pids-limit")
 
 
-def resolver_finding(asked: resolvers.Resolvers) -> Finding | None:
+def resolver_finding(asked: name_servers.Resolvers) -> Finding | None:
     """Say who is asked for names in the servers' place; None if nobody is. Pure."""
     if not asked.by_engine:
         return None
     words = f"the machine's name server is on loopback ({', '.join(asked.by_engine)}), so the"
     words += " engine asks it for servers, as the machine: they read the names that it alone knows,"
     words += " and --connections bounds none of it"
-    return warn(RESOLVER, words, resolvers.MEND)
+    return warn(RESOLVER, words, name_servers.MEND)
 
 
 def _room() -> int | None:

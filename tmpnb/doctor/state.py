@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from tmpnb.errors import ConfigError
-from tmpnb.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.service import Service
+from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.system import sizes
 from tmpnb.system.signing import load_key
 from tmpnb.weak_tokens import weak_tokens

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmpnb.examination import Examination, ServerNetwork
-from tmpnb.finding import Finding, ok, skip, warn
+from tmpnb.spawners.examination import Examination, ServerNetwork
+from tmpnb.spawners.finding import Finding, ok, skip, warn
 
 TOPIC = "tables"
 SYSTEM = Path("/proc/sys/net")

@@ -16,7 +16,9 @@ from tmpnb.doctor import network, verify
 from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
-from tmpnb.examination import (
+from tmpnb.service import Service
+from tmpnb.spawners.base import Spawner
+from tmpnb.spawners.examination import (
     FIRST_LINES,
     RAISE,
     TOO_LARGE_WORDS,
@@ -24,9 +26,7 @@ from tmpnb.examination import (
     ServerFacts,
     home_words,
 )
-from tmpnb.finding import Finding, failure, ok, skip, warn
-from tmpnb.service import Service
-from tmpnb.spawners.base import Spawner
+from tmpnb.spawners.finding import Finding, failure, ok, skip, warn
 from tmpnb.starter import Starter
 from tmpnb.system.clock import SteadyClock
 from tmpnb.system.http.client import MAX_ANSWER, Client

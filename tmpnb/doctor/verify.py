@@ -9,8 +9,8 @@ from urllib.parse import urljoin, urlsplit
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.errors import UnreachableError
-from tmpnb.examination import ServerFacts
-from tmpnb.finding import Finding, Level, fail, ok, skip, warn
+from tmpnb.spawners.examination import ServerFacts
+from tmpnb.spawners.finding import Finding, Level, fail, ok, skip, warn
 from tmpnb.system import sizes
 from tmpnb.system.http.client import Client
 

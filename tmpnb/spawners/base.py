@@ -16,7 +16,7 @@ from traitlets.config import LoggingConfigurable
 
 from tmpnb.core.observation import Instance, Used
 from tmpnb.errors import ConfigError
-from tmpnb.examination import Examination
+from tmpnb.spawners.examination import Examination
 from tmpnb.system.net.networks import Address
 
 
