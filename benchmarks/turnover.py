@@ -17,14 +17,14 @@ from tmpnb.core.endings import Endings
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import Phase
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
-from tmpnb.orchestrator import Orchestrator
+from tmpnb.orchestrator.launch.launcher import StartSettings
+from tmpnb.orchestrator.loop import Orchestrator
+from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.chp import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
-from tmpnb.starter import StartSettings
 from tmpnb.system.http.client import MAX_ANSWER, Client
 from tmpnb.system.signing import TokenMaker
-from tmpnb.timing import Timing
 
 MAX_IDLE = 100.0  # seconds of the leaping clock
 PATIENCE = 120.0  # seconds until a wave must be over

@@ -23,7 +23,7 @@ from tmpnb.access.ties import PASS, SESSION, TERMS
 from tmpnb.brand import Brand
 from tmpnb.core.server import Phase
 from tmpnb.handlers import admin_application, public_application
-from tmpnb.line import GRACE
+from tmpnb.orchestrator.claims.line import GRACE
 from tmpnb.system.logs.redaction import RedactingFormatter
 from tmpnb.visitors import COOKIE as VISITOR
 

@@ -17,13 +17,13 @@ from tmpnb.arrival import Arrivals
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.handlers import Site
-from tmpnb.journal import Journal
-from tmpnb.orchestrator import Orchestrator
+from tmpnb.orchestrator.claims.claim_journal import Journal
+from tmpnb.orchestrator.launch.launcher import StartSettings
+from tmpnb.orchestrator.loop import Orchestrator
+from tmpnb.orchestrator.timing import Timing
 from tmpnb.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
-from tmpnb.starter import StartSettings
 from tmpnb.system.signing import TokenMaker
-from tmpnb.timing import Timing
 from tmpnb.visitors import Visitors
 
 KEY = b"a key for tests only"

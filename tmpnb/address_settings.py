@@ -10,9 +10,9 @@ from tmpnb.access import own_hosts, public_hosts
 from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.core import subdomains
 from tmpnb.core.subdomains import Subdomains
-from tmpnb.first_page import first_page
+from tmpnb.orchestrator.launch.first_page import first_page
+from tmpnb.orchestrator.launch.small_page import TREE
 from tmpnb.settings import Listening
-from tmpnb.small_page import TREE
 
 
 class AddressSettings(Configurable):

@@ -21,16 +21,16 @@ from tmpnb.branding import Branding, templates_in
 from tmpnb.core.plan import Policy
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError
-from tmpnb.guarded import GuardedSpawner
 from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.log_settings import LogSettings
 from tmpnb.one_origin import advice
+from tmpnb.orchestrator.guarded import GuardedSpawner
+from tmpnb.orchestrator.launch.launcher import StartSettings
+from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.choice import ProxyChoice
 from tmpnb.secret_settings import Secrets
 from tmpnb.service import Service
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
-from tmpnb.starter import StartSettings
-from tmpnb.timing import Timing
 from tmpnb.told_settings import tell
 from tmpnb.weak_tokens import weak_tokens
 

@@ -10,13 +10,13 @@ from tmpnb.core import links
 from tmpnb.core.links import Link
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError, UnreachableError, VisitorLeftError
-from tmpnb.orchestrator import Orchestrator
+from tmpnb.orchestrator.claims.waiting import Place
+from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.http.presence import Presence
 from tmpnb.taking import Taking, Wish
 from tmpnb.visitors import Visitors
-from tmpnb.waiting import Place
 
 LOOK_TIMEOUT = 3.0  # seconds to ask a fresh server what a path is
 MOST_LOOKS = 8  # such questions to one server; one that stalls holds no more requests

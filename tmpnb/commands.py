@@ -11,11 +11,11 @@ from tmpnb.doctor import network
 from tmpnb.doctor.checkup import check_image, doctor
 from tmpnb.errors import ConfigError
 from tmpnb.firewall import firewall
-from tmpnb.guarded import let_go
 from tmpnb.invite import invite
 from tmpnb.load.run import load
 from tmpnb.operate.commands import OPERATING, Remote
 from tmpnb.operate.served import as_served
+from tmpnb.orchestrator.guarded import let_go
 from tmpnb.orders import Command, Order, Say, Tool
 from tmpnb.program import Program
 from tmpnb.proxy_alone import become_the_proxy

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from tmpnb.core.endings import Farewell, farewell
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase
+from tmpnb.orchestrator.culling.usage import Usage
 from tmpnb.system.clock import Clock
-from tmpnb.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tmpnb.access.gate import Gate
-from tmpnb.claim_meter import Given
 from tmpnb.core.counts import Durations
 from tmpnb.core.pool import PoolStats
 from tmpnb.core.refusals import Refusal
 from tmpnb.core.server import Phase, StopReason
-from tmpnb.meters import EngineCall, Meter, Meters, Outcome, ProxyCall
-from tmpnb.orchestrator import Orchestrator
+from tmpnb.orchestrator.claims.claim_meter import Given
+from tmpnb.orchestrator.loop import Orchestrator
+from tmpnb.orchestrator.meters import EngineCall, Meter, Meters, Outcome, ProxyCall
 
 
 class Kind(enum.StrEnum):

@@ -22,12 +22,12 @@ from tmpnb.anonymous_peers import anonymous_peers
 from tmpnb.arrival import Arrivals
 from tmpnb.downloads import Downloads
 from tmpnb.errors import ProxyAuthError, ProxyError
-from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.handlers import Site, admin_application, public_application
-from tmpnb.journal import Journal
 from tmpnb.lifetime import Lifetimes
 from tmpnb.operating import Operating
-from tmpnb.orchestrator import Orchestrator
+from tmpnb.orchestrator.claims.claim_journal import Journal
+from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner, let_go
+from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.proxy.choice import open_proxy
 from tmpnb.proxy.contract import Proxy
 from tmpnb.roster import Roster

@@ -14,12 +14,12 @@ from tmpnb.cautions import Caution, cautions
 from tmpnb.core.plan import Policy
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.cors import Cors
+from tmpnb.orchestrator.launch.launcher import StartSettings
+from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.choice import ProxyChoice
 from tmpnb.secret_settings import Secrets
 from tmpnb.settings import Listening
 from tmpnb.spawners.base import Spawner
-from tmpnb.starter import StartSettings
-from tmpnb.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)

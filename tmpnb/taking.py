@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tmpnb.access.limits import Admission
-from tmpnb.claims import Claims
 from tmpnb.core.links import Link
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError, TicketError, VisitorLeftError
-from tmpnb.line import Ticket
+from tmpnb.orchestrator.claims.claims import Claims
+from tmpnb.orchestrator.claims.line import Ticket
+from tmpnb.orchestrator.claims.waiting import Place
 from tmpnb.system.http.presence import Presence
 from tmpnb.visitors import Fits, Visitor, Visitors
-from tmpnb.waiting import Place
 
 
 @dataclass(frozen=True, slots=True)

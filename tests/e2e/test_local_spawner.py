@@ -21,8 +21,8 @@ from spawner_engines import wait_until
 from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.websocket import websocket_connect
 
-from tmpnb.activity import ask_for_use
-from tmpnb.readiness import wait_until_ready
+from tmpnb.orchestrator.culling.activity import ask_for_use
+from tmpnb.orchestrator.launch.readiness import wait_until_ready
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.local.spawner import LocalProcessSpawner
 from tmpnb.system import process

@@ -16,7 +16,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from tmpnb import activity
+from tmpnb.orchestrator.culling import activity
 from tmpnb.system.http.client import Client
 
 pytestmark = [pytest.mark.docker, pytest.mark.gen_test(timeout=60)]

@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from running_site import SCRIPT, Running
 
 from tmpnb.core.server import Phase
-from tmpnb.line import GRACE
+from tmpnb.orchestrator.claims.line import GRACE
 from tmpnb.visitors import COOKIE
 
 T = TypeVar("T")

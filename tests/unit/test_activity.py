@@ -12,8 +12,8 @@ from support.watchdog import nobody_holds_the_loop
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from tmpnb import activity
-from tmpnb.activity import Word, ask_for_use, ask_whether_it_lives
+from tmpnb.orchestrator.culling import activity
+from tmpnb.orchestrator.culling.activity import Word, ask_for_use, ask_whether_it_lives
 from tmpnb.system.http.client import SMALL, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)

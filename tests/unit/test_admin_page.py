@@ -20,7 +20,7 @@ from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.core.server import Phase
 from tmpnb.cors import cors
 from tmpnb.operating import Operating
-from tmpnb.rollout import Failure
+from tmpnb.orchestrator.rollout import Failure
 from tmpnb.system.signing import TokenMaker
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -15,7 +15,7 @@ from harness import World, wait_until
 from tmpnb.core.observation import Instance, Route
 from tmpnb.core.server import Phase
 from tmpnb.errors import ConfigError, NoInstanceError, ProxyError, SpawnerError
-from tmpnb.guarded import GuardedProxy, GuardedSpawner
+from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner
 from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
@@ -82,7 +82,7 @@ class Odd(FakeSpawner):
 async def test_a_surprise_during_a_stop_is_tried_again_and_no_place_is_lost(
     surprise: BaseException, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.STOP_RETRY", 0.01)
     spawner = Odd()
     async with World(1, spawner=spawner).running() as world:
         await world.until_ready(1)
@@ -122,7 +122,7 @@ async def test_a_surprise_during_a_start_backs_off_as_every_failure_does(
 async def test_a_surprise_of_the_proxy_during_a_stop_is_tried_again(
     surprise: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.STOP_RETRY", 0.01)
 
     class OddProxy(FakeProxy):
         fails = False
@@ -197,7 +197,7 @@ async def test_a_surprise_of_our_own_while_a_server_is_seen_to_answer_backs_off(
 async def test_a_surprise_while_claims_are_marked_or_read_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.01)
 
     class Unmarking(FakeSpawner):
         fails = True

@@ -16,7 +16,7 @@ from tmpnb.access.limits import Admission, Allowance, ClientLimits
 from tmpnb.access.rate_window import Windows
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError, PoolEmptyError, ProxyError, SpawnerError
-from tmpnb.line import Line, Ticket
+from tmpnb.orchestrator.claims.line import Line, Ticket
 
 ONE = Client(ip_address("192.0.2.1"))
 OTHER = Client(ip_address("192.0.2.2"))

@@ -8,9 +8,10 @@ import pytest
 from fakes_proxy import FakeProxy
 from harness import World
 
-from tmpnb import crowd, orchestrator
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.crowd import Crowd
+from tmpnb.orchestrator import loop
+from tmpnb.orchestrator.claims import quiet
+from tmpnb.orchestrator.claims.quiet import Crowd
 
 DEADLINE = 10.0  # seconds
 
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.gen_test(timeout=20)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crowd, "QUIET", 0.05)
-    monkeypatch.setattr(crowd, "LOOK", 0.005)
+    monkeypatch.setattr(quiet, "QUIET", 0.05)
+    monkeypatch.setattr(quiet, "LOOK", 0.005)
 
 
 class SlowProxy(FakeProxy):
@@ -51,7 +52,7 @@ def now() -> float:
 
 async def turns(count: int = 10) -> None:
     for _ in range(count):
-        await asyncio.sleep(crowd.LOOK)
+        await asyncio.sleep(quiet.LOOK)
 
 
 async def test_nobody_waits_where_nobody_comes() -> None:
@@ -70,7 +71,7 @@ async def test_work_waits_for_all_visitors_and_a_moment_longer() -> None:
         assert not waiting.done(), "one is still being served"
     left = now()
     await waiting
-    assert crowd.QUIET <= now() - left < DEADLINE / 2
+    assert quiet.QUIET <= now() - left < DEADLINE / 2
 
 
 async def test_one_who_is_turned_away_does_not_keep_work_waiting() -> None:
@@ -100,7 +101,7 @@ async def test_what_cannot_wait_does_not() -> None:
 
 
 async def test_the_pool_fills_up_after_the_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orchestrator, "LONGEST_CROWD", float("inf"))
+    monkeypatch.setattr(loop, "LONGEST_CROWD", float("inf"))
     proxy = SlowProxy()
     async with World(5, min_ready=2, proxy=proxy, interval=60).running() as world:
         await world.until_ready(2)
@@ -115,7 +116,7 @@ async def test_the_pool_fills_up_after_the_visitors(monkeypatch: pytest.MonkeyPa
 async def test_the_pool_fills_up_at_once_when_the_last_server_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(orchestrator, "LONGEST_CROWD", float("inf"))
+    monkeypatch.setattr(loop, "LONGEST_CROWD", float("inf"))
     proxy = SlowProxy()
     async with World(5, min_ready=2, proxy=proxy, interval=60).running() as world:
         await world.until_ready(2)

@@ -8,7 +8,7 @@ import pytest
 from harness import FakeClock, World, wait_until
 
 from tmpnb.core.estimate import Coming, coarse, until_served, words
-from tmpnb.start_times import ASSUMED, StartTimes
+from tmpnb.orchestrator.launch.start_times import ASSUMED, StartTimes
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from tornado.web import Application, RequestHandler
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError
-from tmpnb.first_page import first_page, warm_up
+from tmpnb.orchestrator.launch.first_page import first_page, warm_up
+from tmpnb.orchestrator.launch.launcher import Starter, StartSettings
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
-from tmpnb.starter import Starter, StartSettings
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
 

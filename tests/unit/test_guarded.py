@@ -12,7 +12,7 @@ from harness import World, wait_until
 
 from tmpnb.core.observation import Instance
 from tmpnb.errors import ProxyError, SpawnerError
-from tmpnb.guarded import GuardedProxy, GuardedSpawner, let_go
+from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 
@@ -24,7 +24,7 @@ SPEC = ServerSpec("abc", "/user/abc/", "the-token")
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tmpnb.system.calls.GRACE", 0.05)
-    monkeypatch.setattr("tmpnb.guarded.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("tmpnb.orchestrator.guarded.CLOSE_TIMEOUT", 0.05)
 
 
 class Hangs:
@@ -83,7 +83,7 @@ async def test_a_close_that_fails_is_told_and_changes_no_outcome(
 async def test_a_proxy_that_hangs_has_a_deadline(
     monkeypatch: pytest.MonkeyPatch, *, stubborn: bool
 ) -> None:
-    monkeypatch.setattr("tmpnb.guarded.PROXY_TIMEOUT", 0.05)
+    monkeypatch.setattr("tmpnb.orchestrator.guarded.PROXY_TIMEOUT", 0.05)
     hangs, proxy = Hangs(stubborn=stubborn), FakeProxy()
     for name in ("setup", "list_routes", "route_exists", "add_route", "delete_route"):
         setattr(proxy, name, hangs)
@@ -104,7 +104,7 @@ async def test_a_proxy_that_hangs_has_a_deadline(
 async def test_a_preparation_that_hangs_has_a_deadline(
     monkeypatch: pytest.MonkeyPatch, *, stubborn: bool
 ) -> None:
-    monkeypatch.setattr("tmpnb.guarded.PREPARE_TIMEOUT", 0.05)
+    monkeypatch.setattr("tmpnb.orchestrator.guarded.PREPARE_TIMEOUT", 0.05)
     hangs, spawner = Hangs(stubborn=stubborn), FakeSpawner()
     spawner.prepare = hangs  # type: ignore[method-assign]  # the fault of this test
     with pytest.raises(SpawnerError, match="no answer within"):
@@ -156,7 +156,7 @@ async def test_calls_that_do_not_end_are_not_made_without_end(
 async def test_a_listing_that_hangs_shows_in_health_and_the_service_ends(
     monkeypatch: pytest.MonkeyPatch, *, stubborn: bool
 ) -> None:
-    monkeypatch.setattr("tmpnb.observer.READ_TIMEOUT", 0.05)
+    monkeypatch.setattr("tmpnb.orchestrator.observer.READ_TIMEOUT", 0.05)
     hangs = Hangs(stubborn=stubborn)
 
     class Hanging(FakeSpawner):

@@ -11,7 +11,7 @@ from harness import World, wait_until
 
 from tmpnb.core.server import Phase, StopReason
 from tmpnb.errors import PoolEmptyError, SpawnerError
-from tmpnb.journal import Journal
+from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.spawners.fake import FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -85,8 +85,8 @@ async def test_the_engine_is_asked_once_while_a_visitor_waits_unless_all_is_well
 async def test_a_refused_mark_stays_in_the_journal_and_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
-    monkeypatch.setattr("tmpnb.marks.WRITE_TIMEOUT", 0.05)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.WRITE_TIMEOUT", 0.05)
     spawner = Marking()
     spawner.failure, spawner.hangs = SpawnerError("device busy"), hangs
     async with World(1, spawner=spawner, journal=Journal(tmp_path / "claims")).running() as world:

@@ -12,7 +12,7 @@ from running_site import PERSON, SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.core.server import NotebookServer, Phase, StopReason
-from tmpnb.line import GRACE
+from tmpnb.orchestrator.claims.line import GRACE
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

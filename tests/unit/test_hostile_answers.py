@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from harness import World, wait_until
 
-from tmpnb import claims, handover, observer, orchestrator
 from tmpnb.core.observation import Instance
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import PoolEmptyError
+from tmpnb.orchestrator import loop, observer
+from tmpnb.orchestrator.claims import claims, handover
 from tmpnb.spawners.fake import FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -178,7 +179,7 @@ async def test_a_pass_that_dies_shows_and_is_followed_by_another(
         await world.until_ready(1)
         health = world.orchestrator.health
         with monkeypatch.context() as broken:
-            broken.setattr(orchestrator, "plan", fails)
+            broken.setattr(loop, "plan", fails)
             await wait_until(lambda: "pass" in health.problems)
             assert "nobody foresaw this" in health.problems["pass"].message
             since = caplog.text.count("Traceback")

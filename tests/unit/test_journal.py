@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import World, wait_until
 
-from tmpnb.journal import LONGEST, Journal
+from tmpnb.orchestrator.claims.claim_journal import LONGEST, Journal
 from tmpnb.spawners.fake import FakeSpawner
 
 asynchronous = pytest.mark.gen_test(timeout=20)

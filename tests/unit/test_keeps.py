@@ -9,8 +9,8 @@ from harness import FakeClock, World, wait_until
 
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase, StopReason
-from tmpnb.journal import LONGEST, Journal
-from tmpnb.keeps import Keeps
+from tmpnb.orchestrator.claims.claim_journal import LONGEST, Journal
+from tmpnb.orchestrator.claims.keeps import Keeps
 
 asynchronous = pytest.mark.gen_test(timeout=20)
 
@@ -89,7 +89,7 @@ def test_to_keep_again_and_again_fills_no_disk(tmp_path: Path) -> None:
 def test_servers_that_have_left_fill_no_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.journal.LONGEST", 5)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_journal.LONGEST", 5)
     clock = FakeClock()
     pool = Pool(1, clock)
     keeps = Keeps(pool, clock, Journal(tmp_path / "kept"))

@@ -10,7 +10,7 @@ from harness import FakeClock, World, wait_until
 
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import NoInstanceError, SpawnerError
-from tmpnb.journal import Journal
+from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.spawners.fake import FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -44,7 +44,7 @@ async def claim(world: World) -> NotebookServer:
 async def test_a_refused_mark_stays_in_the_journal_and_is_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.01)
     journal, spawner = Journal(tmp_path / "claims"), Refusing()
     async with world_of(journal, spawner).running() as world:
         server = await claim(world)
@@ -61,8 +61,8 @@ async def test_a_refused_mark_stays_in_the_journal_and_is_written_later(
 async def test_a_mark_without_an_answer_is_a_refused_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.WRITE_TIMEOUT", 0.01)
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.WRITE_TIMEOUT", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.01)
 
     class Silent(Refusing):
         async def mark_claimed(self, server_id: str, claimed_at: float) -> None:
@@ -84,7 +84,7 @@ async def test_a_mark_without_an_answer_is_a_refused_one(
 async def test_what_the_engine_refused_at_the_end_is_found_in_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.LONGEST_WAIT", 60.0)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.LONGEST_WAIT", 60.0)
     clock, journal, spawner = FakeClock(), Journal(tmp_path / "claims"), Refusing()
     before = World(2, spawner=spawner, journal=journal, clock=clock)
     async with before.running(stop_claimed=False):
@@ -104,7 +104,7 @@ async def test_what_the_engine_refused_at_the_end_is_found_in_the_journal(
 async def test_a_server_that_is_gone_needs_no_mark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Exception | None
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.01)
     journal, spawner = Journal(tmp_path / "claims"), Refusing()
     spawner.refuses = first or NoInstanceError("it is gone")
     async with world_of(journal, spawner).running() as world:
@@ -118,7 +118,7 @@ async def test_a_server_that_is_gone_needs_no_mark(
 async def test_a_server_that_leaves_takes_its_refused_mark_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.01)
     journal, spawner = Journal(tmp_path / "claims"), Refusing()
     async with world_of(journal, spawner).running() as world:
         server = await claim(world)
@@ -133,7 +133,7 @@ async def test_a_server_that_leaves_takes_its_refused_mark_with_it(
 async def test_a_server_that_leaves_leaves_the_claim_of_the_next_of_its_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, tried: bool
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.05)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.05)
     journal, spawner = Journal(tmp_path / "claims"), Refusing()
     async with world_of(journal, spawner).running() as world:
         first = await claim(world)

@@ -25,9 +25,9 @@ from tmpnb.errors import (
     SpawnerError,
     TooManyTriesError,
 )
-from tmpnb.guarded import GuardedProxy, GuardedSpawner
-from tmpnb.line import Line
-from tmpnb.meters import EngineCall, Meter, Meters, Outcome, ProxyCall
+from tmpnb.orchestrator.claims.line import Line
+from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner
+from tmpnb.orchestrator.meters import EngineCall, Meter, Meters, Outcome, ProxyCall
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 

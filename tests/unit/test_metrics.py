@@ -30,7 +30,7 @@ from tmpnb.core.server import Phase
 from tmpnb.errors import ProxyError, TmpnbError
 from tmpnb.exposition import Exposition
 from tmpnb.metrics import METRICS, Kind, Metric, Sight, look
-from tmpnb.orchestrator import Orchestrator
+from tmpnb.orchestrator.loop import Orchestrator
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

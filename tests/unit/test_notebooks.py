@@ -7,11 +7,11 @@ from collections.abc import Collection
 
 import pytest
 
-from tmpnb import notebooks
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError
-from tmpnb.guarded import GuardedSpawner
-from tmpnb.notebooks import Notebooks
+from tmpnb.orchestrator import notebooks
+from tmpnb.orchestrator.guarded import GuardedSpawner
+from tmpnb.orchestrator.notebooks import Notebooks
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Address

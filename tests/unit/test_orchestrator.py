@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from harness import FakeClock, World, wait_until
 
-from tmpnb.bars import IMAGE, MOMENT
 from tmpnb.core.observation import Instance
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase, StopReason
@@ -21,6 +20,7 @@ from tmpnb.errors import (
     ServerExistsError,
     SpawnerError,
 )
+from tmpnb.orchestrator.bars import IMAGE, MOMENT
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 
@@ -410,7 +410,7 @@ async def test_server_that_exits_while_starting_is_not_waited_for_until_its_dead
 async def test_stop_that_fails_is_repeated_until_nothing_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.STOP_RETRY", 0.01)
 
     class Sticky(FakeSpawner):
         refusals = 3
@@ -433,7 +433,7 @@ async def test_stop_that_fails_is_repeated_until_nothing_is_left(
 async def test_stop_that_fails_is_told_of_only_when_the_next_try_fails_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.STOP_RETRY", 0.01)
     told: list[bool] = []  # at each try, whether the operator had been told
 
     class Sticky(FakeSpawner):
@@ -456,7 +456,7 @@ async def test_stop_that_fails_is_told_of_only_when_the_next_try_fails_too(
 async def test_claim_is_given_though_the_engine_cannot_be_marked_and_marked_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.marks.RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.claim_writer.RETRY", 0.01)
 
     class Forgetful(FakeSpawner):
         refusals = 2
@@ -594,7 +594,7 @@ async def test_reopening_waits_for_the_place_that_another_server_leaves() -> Non
 async def test_nobody_waits_without_end_for_a_place(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tmpnb.fleet.PLACE_TIMEOUT", 0.05)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.PLACE_TIMEOUT", 0.05)
     spawner = Stuck()
     async with World(1, spawner=spawner).running() as world:
         await world.until_ready(1)
@@ -615,8 +615,8 @@ async def test_nobody_waits_without_end_for_a_place(
 async def test_removal_without_an_answer_is_told_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
-    monkeypatch.setattr("tmpnb.fleet.STOP_TIMEOUT", 0.02)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.STOP_TIMEOUT", 0.02)
     spawner = Stuck()
     async with World(1, spawner=spawner).running() as world:
         await world.until_ready(1)
@@ -633,7 +633,7 @@ async def test_failed_removals_are_not_told_of_while_engine_or_proxy_is_down(
     down: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They follow from it, and one fault is told of once."""
-    monkeypatch.setattr("tmpnb.fleet.STOP_RETRY", 0.01)
+    monkeypatch.setattr("tmpnb.orchestrator.lifecycle.STOP_RETRY", 0.01)
 
     class Away(Stuck):
         answers = True

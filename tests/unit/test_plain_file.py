@@ -13,7 +13,7 @@ import pytest
 from fed_pipe import SECRET, fed_pipe
 from tornado.template import Template
 
-from tmpnb import brand, config_file, journal
+from tmpnb import brand, config_file
 from tmpnb.access import banned
 from tmpnb.access.banned import Banned
 from tmpnb.app import Tmpnb
@@ -21,8 +21,9 @@ from tmpnb.branding import Branding
 from tmpnb.doctor import proxy as doctor_proxy
 from tmpnb.errors import ConfigError
 from tmpnb.handlers import templates
-from tmpnb.journal import Journal
 from tmpnb.load import notebook
+from tmpnb.orchestrator.claims import claim_journal
+from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.proxy import managed as proxy_process
 from tmpnb.proxy.choice import ProxyChoice, open_proxy
 from tmpnb.secret_settings import Secrets
@@ -246,7 +247,7 @@ def test_claims_without_end_are_not_read(tmp_path: Path, monkeypatch: pytest.Mon
     file = tmp_path / "a.claims"
     file.write_text("abc 5\n")
     assert Journal(file).read() == {"abc": 5.0}
-    monkeypatch.setattr(journal, "LARGEST", 5)
+    monkeypatch.setattr(claim_journal, "LARGEST", 5)
     assert Journal(file).read() == {}
 
 

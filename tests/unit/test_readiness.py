@@ -9,9 +9,9 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from tmpnb import readiness
 from tmpnb.errors import StartTimeoutError
-from tmpnb.readiness import wait_until_ready
+from tmpnb.orchestrator.launch import readiness
+from tmpnb.orchestrator.launch.readiness import wait_until_ready
 from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -22,7 +22,7 @@ from tmpnb.access.ties import SESSION
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.downloads import AT_ONCE, Send
 from tmpnb.errors import DownloadBrokenError
-from tmpnb.usage import FRESH
+from tmpnb.orchestrator.culling.usage import FRESH
 
 FORM = {
     **PERSON,

@@ -13,11 +13,12 @@ from harness import gate_of, wait_until
 from running_site import SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import arrival, line, visitors
+from tmpnb import arrival, visitors
 from tmpnb.access.gate import Gate
 from tmpnb.access.limits import LEAST_AT_ONCE
 from tmpnb.arrival import Arrivals
 from tmpnb.handlers.pages import LONGEST_POLL
+from tmpnb.orchestrator.claims import line
 from tmpnb.spawners.base import ServerSpec
 
 pytestmark = pytest.mark.gen_test(timeout=30)

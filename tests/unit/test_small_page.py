@@ -12,7 +12,7 @@ from tornado.web import Application, RequestHandler
 
 from tmpnb.app import Tmpnb
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.small_page import TREE, SmallPages
+from tmpnb.orchestrator.launch.small_page import TREE, SmallPages
 from tmpnb.system.http.client import Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -15,8 +15,8 @@ from tmpnb.access.ties import SESSION
 from tmpnb.core.server import NotebookServer
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.handlers.gone import MOST_COOKIES
-from tmpnb.orchestrator import Orchestrator
-from tmpnb.timing import Timing
+from tmpnb.orchestrator.loop import Orchestrator
+from tmpnb.orchestrator.timing import Timing
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -11,8 +11,8 @@ from tmpnb.app import Tmpnb
 from tmpnb.core import subdomains
 from tmpnb.core.subdomains import Subdomains, is_label
 from tmpnb.errors import ConfigError
+from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.managed import ManagedProxySettings
-from tmpnb.timing import Timing
 
 HERE = Subdomains("notebooks.example")
 

@@ -11,8 +11,8 @@ import pytest
 from harness import World
 
 from tmpnb.core.health import Health
+from tmpnb.orchestrator.watch import watch
 from tmpnb.system.tasks import Tasks, supervised
-from tmpnb.watch import watch
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

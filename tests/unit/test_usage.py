@@ -12,13 +12,13 @@ from harness import KEY, FakeClock, wait_until
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from tmpnb import usage as module
 from tmpnb.core.observation import Observation
 from tmpnb.core.server import NotebookServer, Phase
+from tmpnb.orchestrator.culling import usage as module
+from tmpnb.orchestrator.culling.usage import FRESH, JUDGED, MISSES, MOST_TOLD_ANEW, Known, Usage
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
 from tmpnb.system.tasks import Tasks
-from tmpnb.usage import FRESH, JUDGED, MISSES, MOST_TOLD_ANEW, Known, Usage
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -9,7 +9,7 @@ from harness import FakeClock, World, wait_until
 
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import LineFullError, PoolEmptyError, ProxyError, TicketError
-from tmpnb.line import GRACE, Line
+from tmpnb.orchestrator.claims.line import GRACE, Line
 from tmpnb.system.http.presence import Presence
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -215,7 +215,7 @@ async def test_a_newcomer_need_not_wait_behind_those_who_have_hung_up() -> None:
 
 
 async def test_who_hangs_up_lets_the_next_one_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tmpnb.waiting.SLICE", 60.0)
+    monkeypatch.setattr("tmpnb.orchestrator.claims.waiting.SLICE", 60.0)
     async with World(1, interval=60).running() as world:
         await world.until_ready(1)
         claims, presence = world.orchestrator.claims, Presence()

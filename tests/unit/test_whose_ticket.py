@@ -14,7 +14,7 @@ from running_site import SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.line import GRACE
+from tmpnb.orchestrator.claims.line import GRACE
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

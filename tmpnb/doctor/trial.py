@@ -16,6 +16,7 @@ from tmpnb.doctor import network, verify
 from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
+from tmpnb.orchestrator.launch.launcher import Starter
 from tmpnb.service import Service
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.examination import (
@@ -27,7 +28,6 @@ from tmpnb.spawners.examination import (
     home_words,
 )
 from tmpnb.spawners.finding import Finding, failure, ok, skip, warn
-from tmpnb.starter import Starter
 from tmpnb.system.clock import SteadyClock
 from tmpnb.system.http.client import MAX_ANSWER, Client
 from tmpnb.system.signing import TokenMaker

@@ -29,7 +29,7 @@ from tmpnb.handlers.counted import CountedHandler
 from tmpnb.handlers.features import NEVER_NEEDED
 from tmpnb.lifetime import Lifetimes
 from tmpnb.operating import Operating
-from tmpnb.orchestrator import Orchestrator
+from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.roster import Roster
 from tmpnb.system.http.presence import Presence
 from tmpnb.system.logs.redaction import on_one_line

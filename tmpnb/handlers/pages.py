@@ -11,11 +11,11 @@ from tmpnb.core import estimate, links
 from tmpnb.core.links import Link
 from tmpnb.handlers.admission import admit
 from tmpnb.handlers.question import ASK, CODE, GO_ON, WORDS, QuestionHandler
+from tmpnb.orchestrator.claims.waiting import Place
 from tmpnb.system.signing import same
 from tmpnb.taking import Wish
 from tmpnb.visit import Autostart
 from tmpnb.visitors import Visitor
-from tmpnb.waiting import Place
 
 RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds

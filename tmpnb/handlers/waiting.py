@@ -11,7 +11,7 @@ from tornado.iostream import StreamClosedError
 
 from tmpnb.errors import TicketError
 from tmpnb.handlers.base import BaseHandler
-from tmpnb.line import Ticket
+from tmpnb.orchestrator.claims.line import Ticket
 
 LONGEST = 600.0  # seconds of one stream; the browser opens the next by itself
 KEEPALIVE = 15.0  # seconds

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from tmpnb import told_settings
 from tmpnb.errors import AdminPortError, NobodyThereError
-from tmpnb.guarded import let_go
 from tmpnb.operate.admin_port import AdminPort, place
+from tmpnb.orchestrator.guarded import let_go
 from tmpnb.orders import Say
 from tmpnb.program import Program
 from tmpnb.secret_settings import Secrets

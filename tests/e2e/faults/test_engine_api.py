@@ -26,8 +26,8 @@ pytestmark = [
     pytest.mark.gen_test(timeout=240),
 ]
 
-QUICK = {"tmpnb.fleet.STOP_RETRY": 0.2}
-SOON = {"tmpnb.marks.RETRY": 0.5}
+QUICK = {"tmpnb.orchestrator.lifecycle.STOP_RETRY": 0.2}
+SOON = {"tmpnb.orchestrator.claims.claim_writer.RETRY": 0.5}
 PATIENCE = {STALL: ("--DockerSpawner.docker_timeout=3",)}  # a start may take twice that
 CREATE, START = "^POST .*/containers/create", "^POST .*/containers/.*/start"
 RENAME = "^POST .*/containers/.*/rename"

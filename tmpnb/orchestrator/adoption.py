@@ -7,8 +7,8 @@ import logging
 from tmpnb.core.observation import Observation
 from tmpnb.core.plan import adopt
 from tmpnb.core.pool import Pool
-from tmpnb.keeps import Keeps
-from tmpnb.marks import Marks
+from tmpnb.orchestrator.claims.claim_writer import Marks
+from tmpnb.orchestrator.claims.keeps import Keeps
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from tmpnb.core.health import Health
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import NoPlaceError, SpawnerError, TmpnbError
+from tmpnb.orchestrator.launch.launcher import Starter
 from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import Spawner
-from tmpnb.starter import Starter
 from tmpnb.system.clock import Clock
 from tmpnb.system.tasks import Tasks
 

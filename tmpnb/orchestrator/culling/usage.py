@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 
-from tmpnb.activity import Word, ask_for_use, ask_whether_it_lives
 from tmpnb.core.observation import Observation
 from tmpnb.core.server import NotebookServer
+from tmpnb.orchestrator.culling.activity import Word, ask_for_use, ask_whether_it_lives
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker

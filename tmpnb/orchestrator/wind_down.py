@@ -7,7 +7,7 @@ import logging
 
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import Phase, StopReason
-from tmpnb.fleet import Fleet
+from tmpnb.orchestrator.lifecycle import Fleet
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from tmpnb.core.health import Health
 from tmpnb.core.observation import Observation
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import Phase
+from tmpnb.orchestrator.culling.usage import Usage
 from tmpnb.system.tasks import Tasks
-from tmpnb.usage import Usage
 
 SILENT = "silent"  # topic of health: servers of visitors do not answer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.journal import Journal
+from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.system.clock import Clock
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from tmpnb.core.counts import Durations, Tally
 from tmpnb.core.refusals import Refusal
 from tmpnb.errors import LineFullError, ProxyError, SpawnerError
-from tmpnb.line import Ticket
-from tmpnb.meters import BOUNDS
+from tmpnb.orchestrator.claims.line import Ticket
+from tmpnb.orchestrator.meters import BOUNDS
 
 WAIT_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)  # seconds
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
-from tmpnb.first_page import warm_up
-from tmpnb.readiness import wait_until_ready
-from tmpnb.small_page import SmallPages
+from tmpnb.orchestrator.launch.first_page import warm_up
+from tmpnb.orchestrator.launch.readiness import wait_until_ready
+from tmpnb.orchestrator.launch.small_page import SmallPages
+from tmpnb.orchestrator.launch.start_times import StartTimes
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.examination import FIRST_LINES, RAISE, TOO_LARGE_WORDS, home_words
-from tmpnb.start_times import StartTimes
 from tmpnb.system.backoff import Backoff
 from tmpnb.system.border import Border
 from tmpnb.system.clock import Clock

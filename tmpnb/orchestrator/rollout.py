@@ -15,7 +15,7 @@ from tmpnb.errors import (
     RolloutRefusedError,
     SpawnerError,
 )
-from tmpnb.fleet import Fleet
+from tmpnb.orchestrator.lifecycle import Fleet
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.tasks import Tasks
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.crowd import Crowd
 from tmpnb.errors import NoInstanceError, SpawnerError
-from tmpnb.journal import Journal
+from tmpnb.orchestrator.claims.claim_journal import Journal
+from tmpnb.orchestrator.claims.quiet import Crowd
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 from tmpnb.system.tasks import Tasks

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
-from tmpnb.claim_meter import ClaimMeter, Given
 from tmpnb.core.estimate import Coming
 from tmpnb.core.health import Health
 from tmpnb.core.pool import Pool
@@ -19,14 +18,15 @@ from tmpnb.errors import (
     ServerStartsError,
     SpawnerError,
 )
-from tmpnb.fleet import Fleet
-from tmpnb.handover import QUESTION_TIMEOUT, HandOver
-from tmpnb.keeps import Keeps
-from tmpnb.line import Line, Ticket
+from tmpnb.orchestrator.claims.claim_meter import ClaimMeter, Given
+from tmpnb.orchestrator.claims.handover import QUESTION_TIMEOUT, HandOver
+from tmpnb.orchestrator.claims.keeps import Keeps
+from tmpnb.orchestrator.claims.line import Line, Ticket
+from tmpnb.orchestrator.claims.waiting import Place, WaitingRoom
+from tmpnb.orchestrator.lifecycle import Fleet
 from tmpnb.proxy.contract import Proxy
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.presence import Presence
-from tmpnb.waiting import Place, WaitingRoom
 
 LONGEST_LINE = 1000  # visitors
 CLAIM_TIMEOUT = 12.0  # seconds of a claim, with all servers that turn out to be dead on the way

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tmpnb.core.observation import Instance, Route, Used
 from tmpnb.errors import ProxyError, SpawnerError, TmpnbError
-from tmpnb.meters import EngineCall, Meters, ProxyCall
+from tmpnb.orchestrator.meters import EngineCall, Meters, ProxyCall
 from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.examination import Examination

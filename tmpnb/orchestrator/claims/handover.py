@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.crowd import Crowd
 from tmpnb.errors import ProxyError, UnreachableError
-from tmpnb.marks import Marks
+from tmpnb.orchestrator.claims.claim_writer import Marks
+from tmpnb.orchestrator.claims.quiet import Crowd
 from tmpnb.proxy.contract import Proxy
 from tmpnb.system.http.client import Client
 

@@ -11,37 +11,37 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-from tmpnb.adoption import take_over
-from tmpnb.bars import Bars
-from tmpnb.claims import Claims
 from tmpnb.core.health import Health
 from tmpnb.core.observation import Observation
 from tmpnb.core.plan import Plan, Policy, plan
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer
-from tmpnb.crowd import Crowd
-from tmpnb.culling import Culling
-from tmpnb.fleet import Fleet
-from tmpnb.guarded import GuardedProxy, GuardedSpawner
-from tmpnb.handover import HandOver
-from tmpnb.journal import Journal
-from tmpnb.keeps import Keeps
-from tmpnb.marks import Marks
-from tmpnb.meters import Meters
-from tmpnb.notebooks import Notebooks
-from tmpnb.observer import Observer
+from tmpnb.orchestrator.adoption import take_over
+from tmpnb.orchestrator.bars import Bars
+from tmpnb.orchestrator.claims.claim_journal import Journal
+from tmpnb.orchestrator.claims.claim_writer import Marks
+from tmpnb.orchestrator.claims.claims import Claims
+from tmpnb.orchestrator.claims.handover import HandOver
+from tmpnb.orchestrator.claims.keeps import Keeps
+from tmpnb.orchestrator.claims.quiet import Crowd
+from tmpnb.orchestrator.culling.culling import Culling
+from tmpnb.orchestrator.culling.usage import Usage
+from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner
+from tmpnb.orchestrator.launch.launcher import Starter, StartSettings
+from tmpnb.orchestrator.lifecycle import Fleet
+from tmpnb.orchestrator.meters import Meters
+from tmpnb.orchestrator.notebooks import Notebooks
+from tmpnb.orchestrator.observer import Observer
+from tmpnb.orchestrator.rollout import Rollout
+from tmpnb.orchestrator.timing import Timing
+from tmpnb.orchestrator.watch import watch
+from tmpnb.orchestrator.wind_down import wind_down
 from tmpnb.proxy.contract import Proxy
-from tmpnb.rollout import Rollout
 from tmpnb.spawners.base import Spawner
-from tmpnb.starter import Starter, StartSettings
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
 from tmpnb.system.tasks import Tasks
-from tmpnb.timing import Timing
-from tmpnb.usage import Usage
-from tmpnb.watch import watch
-from tmpnb.wind_down import wind_down
 
 log = logging.getLogger(__name__)
 
