@@ -13,8 +13,8 @@ from harness import wait_until
 from raw_http import Request, parsed
 from running_site import Running
 
-from tmpnb.arrival import Arrivals
 from tmpnb.system.http.presence import Presence
+from tmpnb.visitors.arrivals import Arrivals
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -25,7 +25,7 @@ from tmpnb.core.server import Phase
 from tmpnb.handlers import admin_application, public_application
 from tmpnb.orchestrator.claims.line import GRACE
 from tmpnb.system.logs.redaction import RedactingFormatter
-from tmpnb.visitors import COOKIE as VISITOR
+from tmpnb.visitors.identity import COOKIE as VISITOR
 
 HERE = ("http://site.example", "https://site.example")
 PUBLIC_URL = "https://tmpnb.example"

@@ -13,7 +13,6 @@ from tmpnb.access.gate import Gate
 from tmpnb.access.limits import Allowance, ClientLimits
 from tmpnb.access.passphrase import Passes
 from tmpnb.access.ties import Sealed, Ties
-from tmpnb.arrival import Arrivals
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.handlers import Site
@@ -24,7 +23,8 @@ from tmpnb.orchestrator.timing import Timing
 from tmpnb.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.system.signing import TokenMaker
-from tmpnb.visitors import Visitors
+from tmpnb.visitors.arrivals import Arrivals
+from tmpnb.visitors.identity import Visitors
 
 KEY = b"a key for tests only"
 DEADLINE = 10.0  # seconds until a condition must have come true

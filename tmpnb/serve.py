@@ -19,18 +19,14 @@ from tmpnb.access.trusted_proxies import TrustedProxies, host_of
 from tmpnb.access.wrong_tokens import WrongTokens
 from tmpnb.access_log import AccessLog
 from tmpnb.anonymous_peers import anonymous_peers
-from tmpnb.arrival import Arrivals
-from tmpnb.downloads import Downloads
 from tmpnb.errors import ProxyAuthError, ProxyError
 from tmpnb.handlers import Site, admin_application, public_application
-from tmpnb.lifetime import Lifetimes
 from tmpnb.operating import Operating
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.proxy.choice import open_proxy
 from tmpnb.proxy.contract import Proxy
-from tmpnb.roster import Roster
 from tmpnb.service import Service
 from tmpnb.system import open_files, signals
 from tmpnb.system.clock import SteadyClock
@@ -38,7 +34,11 @@ from tmpnb.system.http import listen
 from tmpnb.system.lock import engine_held, state_held
 from tmpnb.system.net.machine_names import machine_names
 from tmpnb.system.signing import TokenMaker, load_key
-from tmpnb.visitors import Visitors
+from tmpnb.visitors.arrivals import Arrivals
+from tmpnb.visitors.downloads import Downloads
+from tmpnb.visitors.identity import Visitors
+from tmpnb.visitors.roster import Roster
+from tmpnb.visitors.time_left import Lifetimes
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from tmpnb.core.server import StopReason
 from tmpnb.embedding import embedding
 from tmpnb.handlers.question import Answer, Choice
 from tmpnb.handlers.session import outlook
-from tmpnb.lifetime import Lifetime
 from tmpnb.system.units import Moment
+from tmpnb.visitors.time_left import Lifetime
 
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"

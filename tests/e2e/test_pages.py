@@ -19,7 +19,7 @@ from tmpnb.core.endings import Farewell
 from tmpnb.core.server import StopReason
 from tmpnb.embedding import embedding
 from tmpnb.handlers.session import outlook
-from tmpnb.lifetime import Lifetime
+from tmpnb.visitors.time_left import Lifetime
 
 PAGES = (
     "loading",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from requirements import ROOT, missing
 
-from tmpnb.zip_stream import ZipStream
+from tmpnb.visitors.zip_stream import ZipStream
 
 DEADLINE = 60.0  # seconds for one program
 FILES = {

@@ -24,7 +24,7 @@ from running_site import SCRIPT, Running
 
 from tmpnb.core.server import Phase
 from tmpnb.orchestrator.claims.line import GRACE
-from tmpnb.visitors import COOKIE
+from tmpnb.visitors.identity import COOKIE
 
 T = TypeVar("T")
 CAPACITY, VISITORS = 2, 5

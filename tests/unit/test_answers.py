@@ -12,11 +12,11 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
 from tornado.testing import bind_unused_port
 
-from tmpnb import pieces
 from tmpnb.errors import AnswerTooLargeError, UnreachableError
 from tmpnb.system.http import bounded_answers
 from tmpnb.system.http.bounded_answers import Allowance
 from tmpnb.system.http.client import LARGEST_HEAD, LONGEST_URL, Client
+from tmpnb.visitors import http_stream
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -190,11 +190,13 @@ async def test_no_more_heads_are_read_than_that(
     assert len(seen) == bounded_answers.MOST_INTERIM + 1
 
 
-@pytest.mark.parametrize("words", [b"a:\r\n" * pieces.MOST_LINES, b"a: " + b"x" * LARGEST_HEAD])
+@pytest.mark.parametrize(
+    "words", [b"a:\r\n" * http_stream.MOST_LINES, b"a: " + b"x" * LARGEST_HEAD]
+)
 async def test_the_head_of_a_file_is_bounded(words: bytes) -> None:
     async with answering(OK + words + b"\r\n\r\n") as (url, _):
         with pytest.raises(UnreachableError, match="head of the answer is too large"):
-            async with pieces.opened(url, {}, patience=5):
+            async with http_stream.opened(url, {}, patience=5):
                 pass
 
 
@@ -212,7 +214,7 @@ async def test_an_address_may_be_so_long(client: Client) -> None:
             await client.fetch(longest + "x", timeout=5)
         assert len(str(caught.value)) < 400
         with pytest.raises(UnreachableError, match="characters is too long"):
-            async with pieces.opened(longest + "x", {}, patience=5):
+            async with http_stream.opened(longest + "x", {}, patience=5):
                 pass
         assert len(asked) == 1
 

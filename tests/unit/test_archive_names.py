@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmpnb.archive_names import LONGEST_FOLDER, LONGEST_PART, LONGEST_PATH, Names, part_name, shown
+from tmpnb.visitors.archive_names import (
+    LONGEST_FOLDER,
+    LONGEST_PART,
+    LONGEST_PATH,
+    Names,
+    part_name,
+    shown,
+)
 
 ANYTHING = st.text(
     st.one_of(

@@ -18,7 +18,7 @@ from tmpnb.brand import Brand
 from tmpnb.cookie_names import as_sent, own, values
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.system.signing import TokenMaker
-from tmpnb.visitors import Visitor, Visitors
+from tmpnb.visitors.identity import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

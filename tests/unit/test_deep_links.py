@@ -10,8 +10,8 @@ import pytest
 from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.escape import xhtml_unescape
 
-from tmpnb.arrival import Arrivals
 from tmpnb.core.server import Phase
+from tmpnb.visitors.arrivals import Arrivals
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

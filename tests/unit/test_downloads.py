@@ -15,13 +15,13 @@ from contents_site import BASE, MODIFIED, ContentsSite
 from harness import KEY, wait_until
 from tornado.ioloop import IOLoop
 
-from tmpnb import downloads, pieces
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.downloads import Downloads
 from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
+from tmpnb.visitors import downloads, http_stream
+from tmpnb.visitors.downloads import Downloads
 
 ID = BASE.split("/")[2]
 TOKENS = TokenMaker(KEY)
@@ -493,7 +493,7 @@ async def test_ended_notebook_is_asked_nothing(site: ContentsSite, visitor: Visi
 async def test_each_piece_that_is_taken_counts_as_use(site: ContentsSite, visitor: Visitor) -> None:
     site.files = {"a": os.urandom(1_000_000)}
     await visitor.archive()
-    assert visitor.uses > 1_000_000 / pieces.PIECE
+    assert visitor.uses > 1_000_000 / http_stream.PIECE
 
 
 async def test_a_download_that_waits_counts_as_use_until_it_ends(

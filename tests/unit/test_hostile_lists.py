@@ -10,9 +10,9 @@ from harness import KEY
 from support.watchdog import nobody_holds_the_loop
 
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.downloads import LONGEST_LIST, Downloads
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
+from tmpnb.visitors.downloads import LONGEST_LIST, Downloads
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

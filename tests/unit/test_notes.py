@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb.notes import Note
+from tmpnb.visitors.notes import Note
 
 
 def test_nothing_to_say_is_no_text() -> None:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tmpnb import pieces
 from tmpnb.errors import UnreachableError
+from tmpnb.visitors import http_stream
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -44,10 +44,10 @@ async def answering(answer: bytes, *, hold: bool = False) -> AsyncIterator[tuple
 
 
 async def read(url: str, patience: float = 20.0) -> tuple[int, int | None, bytes]:
-    async with pieces.opened(url, {"X-A": "b"}, patience=patience) as answer:
+    async with http_stream.opened(url, {"X-A": "b"}, patience=patience) as answer:
         body = b""
         while piece := await answer.read():
-            assert len(piece) <= pieces.PIECE
+            assert len(piece) <= http_stream.PIECE
             body += piece
         return answer.status, answer.length, body
 

@@ -20,7 +20,7 @@ from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import SpawnerError
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
-from tmpnb.visitors import Visitor
+from tmpnb.visitors.identity import Visitor
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

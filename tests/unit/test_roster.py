@@ -17,8 +17,8 @@ from tmpnb.core.observation import Used
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import SpawnerError
 from tmpnb.operating import Operating
-from tmpnb.roster import Roster
 from tmpnb.spawners.fake import PRETENDED_MEMORY
+from tmpnb.visitors.roster import Roster
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -137,7 +137,7 @@ async def test_an_engine_that_does_not_tell_costs_only_the_numbers(
 
 
 async def test_who_does_not_answer_in_time_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tmpnb.roster.PATIENCE", 0.05)
+    monkeypatch.setattr("tmpnb.visitors.roster.PATIENCE", 0.05)
     async with AsyncExitStack() as stack:
         site = await started(stack)
         taken = await site.take()

@@ -20,9 +20,9 @@ from tornado.simple_httpclient import HTTPStreamClosedError
 
 from tmpnb.access.ties import SESSION
 from tmpnb.core.server import NotebookServer, Phase, StopReason
-from tmpnb.downloads import AT_ONCE, Send
 from tmpnb.errors import DownloadBrokenError
 from tmpnb.orchestrator.culling.usage import FRESH
+from tmpnb.visitors.downloads import AT_ONCE, Send
 
 FORM = {
     **PERSON,

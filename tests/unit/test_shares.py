@@ -13,13 +13,13 @@ from harness import gate_of, wait_until
 from running_site import SCRIPT, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import arrival, visitors
 from tmpnb.access.gate import Gate
 from tmpnb.access.limits import LEAST_AT_ONCE
-from tmpnb.arrival import Arrivals
 from tmpnb.handlers.pages import LONGEST_POLL
 from tmpnb.orchestrator.claims import line
 from tmpnb.spawners.base import ServerSpec
+from tmpnb.visitors import arrivals, identity
+from tmpnb.visitors.arrivals import Arrivals
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -152,7 +152,7 @@ async def test_one_visitor_whose_notebook_starts_leaves_the_address_to_others(
     first, server_id, go = await whose_notebook_has_ended(house, running, monkeypatch)
     asked = await house.flood(lambda: house.spawn(f"/user/{server_id}", cookie_of(first)))
     refused = [task.result() for task in asked if task.done()]
-    assert len(refused) == MANY - visitors.MOST_JOINED
+    assert len(refused) == MANY - identity.MOST_JOINED
     assert {(answer.code, code_of(answer)) for answer in refused} == {(429, "client_limit")}
     assert house.under_way <= LEAST_AT_ONCE // 2
     assert (await house.spawn()).code == 200, "a neighbour takes a notebook"
@@ -188,7 +188,7 @@ async def test_who_loads_again_while_their_notebook_starts_is_not_refused(
         f"Cookie: {cookie_of(first)}\r\nContent-Length: 0\r\n\r\n"
     ).encode()
     port = int(running.serve_public(gate=house.gate).rpartition(":")[2])
-    for _ in range(2 * visitors.MOST_JOINED):
+    for _ in range(2 * identity.MOST_JOINED):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(requests)
         await wait_until(lambda: house.under_way == 1)
@@ -220,7 +220,7 @@ async def test_one_notebook_that_stalls_leaves_the_address_to_others(
     monkeypatch.setattr(Arrivals, "_kind", stalls)
     asked = await house.flood(lambda: house.spawn("/tree/a.txt", cookie))
     at_once = [task.result() for task in asked if task.done()]
-    assert len(at_once) == MANY - arrival.MOST_LOOKS
+    assert len(at_once) == MANY - arrivals.MOST_LOOKS
     assert {answer.code for answer in at_once} == {200}
     assert house.under_way <= LEAST_AT_ONCE // 8
     assert (await house.spawn()).code == 200, "a neighbour takes a notebook"

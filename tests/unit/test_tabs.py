@@ -16,7 +16,7 @@ from tornado.httpclient import HTTPResponse
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import PoolEmptyError
 from tmpnb.system.signing import TokenMaker
-from tmpnb.visitors import Visitor, Visitors
+from tmpnb.visitors.identity import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

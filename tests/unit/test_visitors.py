@@ -10,7 +10,7 @@ from harness import KEY
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import PoolEmptyError
 from tmpnb.system.signing import TokenMaker
-from tmpnb.visitors import Visitor, Visitors
+from tmpnb.visitors.identity import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -97,7 +97,7 @@ def test_a_cookie_of_another_key_is_not_ours() -> None:
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tmpnb.visitors.REMEMBERED", 3)
+    monkeypatch.setattr("tmpnb.visitors.identity.REMEMBERED", 3)
     servers = Servers()
     for number in range(10):
         servers.visitors.note(Visitor(f"k{number}"), "s")

@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from tmpnb.zip_stream import ZipStream
+from tmpnb.visitors.zip_stream import ZipStream
 
 STORED, DEFLATED, BEHIND, UTF_8 = 0, 8, 0x08, 0x800
 

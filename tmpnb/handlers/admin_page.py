@@ -30,9 +30,9 @@ from tmpnb.handlers.base import BaseHandler
 from tmpnb.handlers.operator import ANOTHER_NAME, count_wrong
 from tmpnb.markup import BadMarkupError, TooLongError
 from tmpnb.operate.tables import size, span
-from tmpnb.roster import Row
 from tmpnb.system.signing import same
 from tmpnb.system.units import Moment
+from tmpnb.visitors.roster import Row
 
 PATH = "/admin/"
 COOKIE = "tmpnb-admin"

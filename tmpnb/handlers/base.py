@@ -17,23 +17,23 @@ from tmpnb import errors, visit
 from tmpnb.access.gate import Gate
 from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.access_log import AccessLog
-from tmpnb.arrival import Arrivals
 from tmpnb.brand import Analytics, Brand, Notice
 from tmpnb.cookie_names import own
 from tmpnb.core.links import FORM_KEY, BadLinkError
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.cors import Cors
-from tmpnb.downloads import Downloads
 from tmpnb.forms import Forms
 from tmpnb.handlers.counted import CountedHandler
 from tmpnb.handlers.features import NEVER_NEEDED
-from tmpnb.lifetime import Lifetimes
 from tmpnb.operating import Operating
 from tmpnb.orchestrator.loop import Orchestrator
-from tmpnb.roster import Roster
 from tmpnb.system.http.presence import Presence
 from tmpnb.system.logs.redaction import on_one_line
-from tmpnb.visitors import Visitors
+from tmpnb.visitors.arrivals import Arrivals
+from tmpnb.visitors.downloads import Downloads
+from tmpnb.visitors.identity import Visitors
+from tmpnb.visitors.roster import Roster
+from tmpnb.visitors.time_left import Lifetimes
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from tmpnb.access.gate import Knock
 from tmpnb.access.ties import PASS, Sealed, Ties
 from tmpnb.cookie_names import GUARD
 from tmpnb.handlers.named import NamedHandler
-from tmpnb.visitors import COOKIE, COOKIE_PATH, Visitor
+from tmpnb.visitors.identity import COOKIE, COOKIE_PATH, Visitor
 
 
 class BrowserHandler(NamedHandler):

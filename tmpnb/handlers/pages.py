@@ -13,9 +13,9 @@ from tmpnb.handlers.admission import admit
 from tmpnb.handlers.question import ASK, CODE, GO_ON, WORDS, QuestionHandler
 from tmpnb.orchestrator.claims.waiting import Place
 from tmpnb.system.signing import same
-from tmpnb.taking import Wish
 from tmpnb.visit import Autostart
-from tmpnb.visitors import Visitor
+from tmpnb.visitors.identity import Visitor
+from tmpnb.visitors.taking import Wish
 
 RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds

@@ -16,7 +16,7 @@ from tmpnb.access.passphrase import COOKIE as PASS_COOKIE
 from tmpnb.access.ties import OFFER, PASS, Sealed
 from tmpnb.handlers.agreement import AgreementHandler
 from tmpnb.system.units import Moment
-from tmpnb.visitors import Visitor
+from tmpnb.visitors.identity import Visitor
 
 GO_ON, AFRESH = "go-on", "afresh"
 ASK = "X-Tmpnb-Ask"  # the header of a script that can show the question

@@ -6,7 +6,7 @@ from tornado.web import HTTPError
 
 from tmpnb.handlers.pages import SpawnHandler
 from tmpnb.system.signing import same
-from tmpnb.visitors import Visitor
+from tmpnb.visitors.identity import Visitor
 
 
 class ReopenHandler(SpawnHandler):

@@ -23,9 +23,9 @@ from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.handlers.gone import RETRY_AFTER, say_goodbye
 from tmpnb.handlers.pages import IN_A_SANDBOX
 from tmpnb.handlers.servers import NOT_YET
-from tmpnb.lifetime import Lifetime
 from tmpnb.system.signing import same
 from tmpnb.system.units import Moment, duration
+from tmpnb.visitors.time_left import Lifetime
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.http.presence import Presence
-from tmpnb.taking import Taking, Wish
-from tmpnb.visitors import Visitors
+from tmpnb.visitors.identity import Visitors
+from tmpnb.visitors.taking import Taking, Wish
 
 LOOK_TIMEOUT = 3.0  # seconds to ask a fresh server what a path is
 MOST_LOOKS = 8  # such questions to one server; one that stalls holds no more requests

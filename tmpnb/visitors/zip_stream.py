@@ -6,7 +6,7 @@ import zipfile
 from datetime import UTC, datetime
 from typing import IO
 
-from tmpnb.archive_names import Names
+from tmpnb.visitors.archive_names import Names
 
 LARGEST = 2_000_000_000  # bytes of all files; below what asks for the larger kind of zip file
 LEVEL = 1  # of compression: text becomes a third of itself, and it costs little

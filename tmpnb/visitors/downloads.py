@@ -18,8 +18,6 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import pieces
-from tmpnb.archive_names import shown
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import (
     AnswerTooLargeError,
@@ -27,13 +25,15 @@ from tmpnb.errors import (
     TooManyDownloadsError,
     UnreachableError,
 )
-from tmpnb.notes import Note
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.pacing import Pace
 from tmpnb.system.signing import TokenMaker
 from tmpnb.system.timestamps import unix_time
-from tmpnb.zip_stream import LARGEST, ZipStream
+from tmpnb.visitors import http_stream
+from tmpnb.visitors.archive_names import shown
+from tmpnb.visitors.notes import Note
+from tmpnb.visitors.zip_stream import LARGEST, ZipStream
 
 ROOT = "notebook-files"  # the folder in the archive that holds everything
 LEFT_OUT = "LEFT OUT.txt"
@@ -165,10 +165,10 @@ class _Source:
         url = f"{self.url}api/contents/{_quoted(folder)}?{query}"
         return await self.client.fetch(url, timeout=PATIENCE, headers=self.headers, **how)
 
-    def file(self, path: str) -> AbstractAsyncContextManager[pieces.Pieces]:
+    def file(self, path: str) -> AbstractAsyncContextManager[http_stream.Pieces]:
         """Return a context with the contents of a file."""
         url = f"{self.url}files/{_quoted(path)}"
-        return pieces.opened(url, self.headers, patience=PATIENCE)
+        return http_stream.opened(url, self.headers, patience=PATIENCE)
 
 
 class _Packing:
@@ -286,7 +286,7 @@ class _Packing:
             self._miss()
             self._leave_out(path, "no answer")
 
-    async def _copy(self, path: str, content: pieces.Pieces, size: int | None) -> None:
+    async def _copy(self, path: str, content: http_stream.Pieces, size: int | None) -> None:
         start = self._bytes
         try:
             while piece := await content.read():

@@ -11,11 +11,11 @@ from tmpnb.core.observation import Used
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError
-from tmpnb.lifetime import Lifetimes
 from tmpnb.orchestrator.culling.usage import Usage
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 from tmpnb.system.net.networks import Address, Network, Networks
+from tmpnb.visitors.time_left import Lifetimes
 
 PATIENCE = 8.0  # seconds for all that engine and servers are asked; the rest is not known
 ORDER = (Phase.CLAIMED, Phase.READY, Phase.STARTING, Phase.STOPPING, Phase.GONE)

@@ -14,7 +14,7 @@ from tmpnb.orchestrator.claims.claims import Claims
 from tmpnb.orchestrator.claims.line import Ticket
 from tmpnb.orchestrator.claims.waiting import Place
 from tmpnb.system.http.presence import Presence
-from tmpnb.visitors import Fits, Visitor, Visitors
+from tmpnb.visitors.identity import Fits, Visitor, Visitors
 
 
 @dataclass(frozen=True, slots=True)
