@@ -24,10 +24,10 @@ from traitlets.config import Configurable
 from tmpnb import flags
 from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
-from tmpnb.metrics import METRICS
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.docker.hardening import seccomp_rules
 from tmpnb.spawners.docker.hardening.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
+from tmpnb.web.api.metric_list import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "benchmarks" / "report.json"  # written by `make bench`

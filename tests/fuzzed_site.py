@@ -17,15 +17,15 @@ from raw_http import Answer, Pair, Request, exchange, parsed
 from running_site import HTML, Running
 from tornado.ioloop import IOLoop
 
-from tmpnb import brand, cors
 from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.access.ties import PASS, SESSION, TERMS
-from tmpnb.brand import Brand
 from tmpnb.core.server import Phase
-from tmpnb.handlers import admin_application, public_application
 from tmpnb.orchestrator.claims.line import GRACE
 from tmpnb.system.logs.redaction import RedactingFormatter
 from tmpnb.visitors.identity import COOKIE as VISITOR
+from tmpnb.web import brand, cors
+from tmpnb.web.brand import Brand
+from tmpnb.web.routes import admin_application, public_application
 
 HERE = ("http://site.example", "https://site.example")
 PUBLIC_URL = "https://tmpnb.example"

@@ -15,7 +15,6 @@ from tmpnb.access.passphrase import Passes
 from tmpnb.access.ties import Sealed, Ties
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.handlers import Site
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.launch.launcher import StartSettings
 from tmpnb.orchestrator.loop import Orchestrator
@@ -25,6 +24,7 @@ from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors.arrivals import Arrivals
 from tmpnb.visitors.identity import Visitors
+from tmpnb.web.routes import Site
 
 KEY = b"a key for tests only"
 DEADLINE = 10.0  # seconds until a condition must have come true

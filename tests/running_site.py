@@ -15,8 +15,8 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from tmpnb.core.links import FORM_KEY
-from tmpnb.handlers import admin_application, public_application
 from tmpnb.system.http import listen
+from tmpnb.web.routes import admin_application, public_application
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "Mozilla/5.0 Firefox"}
 SCRIPT = {"Accept": "application/json"}

@@ -22,9 +22,9 @@ from tmpnb import __version__, firewall, flags
 from tmpnb.commands import COMMANDS
 from tmpnb.core.links import PAGES
 from tmpnb.core.pool import PoolStats
-from tmpnb.handlers import admin_application, public_application
-from tmpnb.handlers.base import STATUS
 from tmpnb.load import options
+from tmpnb.web.base import STATUS
+from tmpnb.web.routes import admin_application, public_application
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")

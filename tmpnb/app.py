@@ -14,14 +14,13 @@ from typing import Any
 from traitlets import Bool, Int, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, config_file, cors, flags, settings
+from tmpnb import __version__, config_file, flags, settings
 from tmpnb.access_settings import AccessSettings
 from tmpnb.address_settings import AddressSettings
 from tmpnb.branding import Branding, templates_in
 from tmpnb.core.plan import Policy
 from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError
-from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.log_settings import LogSettings
 from tmpnb.one_origin import advice
 from tmpnb.orchestrator.guarded import GuardedSpawner
@@ -33,6 +32,8 @@ from tmpnb.service import Service
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
 from tmpnb.told_settings import tell
 from tmpnb.weak_tokens import weak_tokens
+from tmpnb.web import cors, template_files
+from tmpnb.web.routes import TEMPLATES
 
 CONFIG_FILE = "tmpnb_config.py"
 
@@ -275,7 +276,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
     def _template_path(self) -> Path | None:
         path = templates_in(self.template_path)
         if path is not None:
-            templates.check(TEMPLATES, path)
+            template_files.check(TEMPLATES, path)
         return path
 
     def configure_logs(self) -> None:

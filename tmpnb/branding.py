@@ -8,11 +8,11 @@ from pathlib import Path
 from traitlets import Unicode
 from traitlets.config import Configurable
 
-from tmpnb import brand
-from tmpnb.brand import LARGEST_LOGO, LONGEST_TERMS, Brand, Notice
 from tmpnb.errors import ConfigError
 from tmpnb.system.files import plain_file
 from tmpnb.system.files.plain_file import FileTooLargeError
+from tmpnb.web import brand
+from tmpnb.web.brand import LARGEST_LOGO, LONGEST_TERMS, Brand, Notice
 
 
 class Branding(Configurable):

@@ -17,11 +17,7 @@ from tmpnb.access.limits import ClientLimits
 from tmpnb.access.passphrase import Passes, given_passphrase
 from tmpnb.access.trusted_proxies import TrustedProxies, host_of
 from tmpnb.access.wrong_tokens import WrongTokens
-from tmpnb.access_log import AccessLog
-from tmpnb.anonymous_peers import anonymous_peers
 from tmpnb.errors import ProxyAuthError, ProxyError
-from tmpnb.handlers import Site, admin_application, public_application
-from tmpnb.operating import Operating
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.orchestrator.loop import Orchestrator
@@ -39,6 +35,10 @@ from tmpnb.visitors.downloads import Downloads
 from tmpnb.visitors.identity import Visitors
 from tmpnb.visitors.roster import Roster
 from tmpnb.visitors.time_left import Lifetimes
+from tmpnb.web.access_log import AccessLog
+from tmpnb.web.admin.operating import Operating
+from tmpnb.web.anonymous_peers import anonymous_peers
+from tmpnb.web.routes import Site, admin_application, public_application
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from tmpnb.core import links
 from tmpnb.core.links import BadLinkError
 from tmpnb.core.origins import source
 from tmpnb.core.plan import Policy
-from tmpnb.embedding import expression
 from tmpnb.errors import ConfigError
 from tmpnb.system.net.networks import is_loopback
+from tmpnb.web.embedding import expression
 
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:(\d{1,5}|\*))?\Z")

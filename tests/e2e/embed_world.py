@@ -25,7 +25,7 @@ from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
-from tmpnb.embedding import Embedding
+from tmpnb.web.embedding import Embedding
 
 # What the browser's own settings write into its profile.
 BLOCKED = {"cookie_controls_mode": 1, "block_third_party_cookies": True}

@@ -16,14 +16,14 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from tmpnb import markup
 from tmpnb.core.endings import Farewell
 from tmpnb.core.server import StopReason
-from tmpnb.embedding import embedding
-from tmpnb.handlers.question import Answer, Choice
-from tmpnb.handlers.session import outlook
 from tmpnb.system.units import Moment
 from tmpnb.visitors.time_left import Lifetime
+from tmpnb.web import markup
+from tmpnb.web.embedding import embedding
+from tmpnb.web.pages.question import Answer, Choice
+from tmpnb.web.pages.session import outlook
 
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 NOTEBOOK = "/user/Zk3v0bq8rWq1mE5d/lab"

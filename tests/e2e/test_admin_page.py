@@ -21,8 +21,8 @@ from tornado.web import Application, RequestHandler
 from tmpnb.access import bans
 from tmpnb.access.bans import Bans
 from tmpnb.core.server import Phase
-from tmpnb.handlers import admin_application
-from tmpnb.operating import Operating
+from tmpnb.web.admin.operating import Operating
+from tmpnb.web.routes import admin_application
 
 pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=120)]
 

@@ -17,9 +17,9 @@ from requirements import ROOT
 
 from tmpnb.core.endings import Farewell
 from tmpnb.core.server import StopReason
-from tmpnb.embedding import embedding
-from tmpnb.handlers.session import outlook
 from tmpnb.visitors.time_left import Lifetime
+from tmpnb.web.embedding import embedding
+from tmpnb.web.pages.session import outlook
 
 PAGES = (
     "loading",

@@ -10,9 +10,9 @@ from harness import gate_of
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from running_site import Running
 
-from tmpnb import brand
-from tmpnb.brand import Brand
 from tmpnb.core.server import Phase, StopReason
+from tmpnb.web import brand
+from tmpnb.web.brand import Brand
 
 pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=120)]
 

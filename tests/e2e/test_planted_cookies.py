@@ -14,9 +14,9 @@ from playwright.async_api import Browser, Page, expect
 from running_site import SCRIPT, Running
 from tornado.web import Application, RequestHandler
 
-from tmpnb import brand
-from tmpnb.brand import Brand
-from tmpnb.handlers import public_application
+from tmpnb.web import brand
+from tmpnb.web.brand import Brand
+from tmpnb.web.routes import public_application
 
 pytestmark = [pytest.mark.browser, pytest.mark.gen_test(timeout=120)]
 

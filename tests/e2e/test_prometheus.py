@@ -18,8 +18,8 @@ from e2e.service import Service, free_ports, serving
 from requirements import ROOT, prometheus
 
 from tmpnb.errors import UnreachableError
-from tmpnb.metrics import METRICS, Kind
 from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.web.api.metric_list import METRICS, Kind
 
 DEPLOY, RULES_TEST = ROOT / "deploy", ROOT / "tests" / "e2e" / "prometheus-rules-test.yml"
 CONFIGURATIONS = ("prometheus.yml", "prometheus-token.yml")

@@ -7,8 +7,8 @@ import re
 import pytest
 from requirements import ROOT
 
-from tmpnb.handlers.gone import LARGEST_SAVE
 from tmpnb.system.http.listen import LARGEST_BODY
+from tmpnb.web.pages.gone import LARGEST_SAVE
 
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

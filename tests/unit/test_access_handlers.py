@@ -19,9 +19,9 @@ from tmpnb.access.banned import Banned
 from tmpnb.access.gate import MOST_TRIES, Gate, Knock
 from tmpnb.access.trusted_proxies import TrustedProxies
 from tmpnb.core.server import Phase
-from tmpnb.cors import cors
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
+from tmpnb.web.cors import cors
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -15,9 +15,9 @@ from tornado.log import access_log
 from tornado.web import Application, RequestHandler
 
 from tmpnb.access.client_address import anonymized
-from tmpnb.access_log import LONGEST_PATH, AccessLog
 from tmpnb.system.logs.lines import FIELDS
 from tmpnb.system.logs.repeats import MOST, SPAN
+from tmpnb.web.access_log import LONGEST_PATH, AccessLog
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

@@ -15,13 +15,13 @@ from tornado.httpclient import HTTPResponse
 from tmpnb.access.banned import Banned
 from tmpnb.access.bans import Bans
 from tmpnb.access.gate import MOST_TRIES
-from tmpnb.admin_sessions import LONGEST, MOST_ENDED, AdminSessions, EndedSessions
-from tmpnb.brand import LONGEST_NOTICE
 from tmpnb.core.server import Phase
-from tmpnb.cors import cors
-from tmpnb.operating import Operating
 from tmpnb.orchestrator.rollout import Failure
 from tmpnb.system.signing import TokenMaker
+from tmpnb.web.admin.operating import Operating
+from tmpnb.web.admin.sessions import LONGEST, MOST_ENDED, AdminSessions, EndedSessions
+from tmpnb.web.brand import LONGEST_NOTICE
+from tmpnb.web.cors import cors
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -319,7 +319,7 @@ async def test_a_planted_cookie_hides_none_and_opens_nothing() -> None:
 
 
 async def test_many_servers_make_a_page_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tmpnb.handlers.admin_page.SHOWN", 1)
+    monkeypatch.setattr("tmpnb.web.admin.page.SHOWN", 1)
     async with AsyncExitStack() as stack:
         browser = Browser(await started(stack, capacity=3))
         assert b"There are 2 more" in (await browser.open()).body

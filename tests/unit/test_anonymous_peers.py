@@ -11,7 +11,7 @@ from raw_http import Request, exchange
 from running_site import Running
 from tornado.web import Application
 
-from tmpnb.anonymous_peers import anonymous_peers
+from tmpnb.web.anonymous_peers import anonymous_peers
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tmpnb import brand, markup
 from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
-from tmpnb.markup import BadMarkupError, Piece
+from tmpnb.web import brand, markup
+from tmpnb.web.markup import BadMarkupError, Piece
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(17)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1z"/></svg>'

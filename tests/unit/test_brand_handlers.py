@@ -15,10 +15,10 @@ from running_site import HTML, PERSON, SCRIPT, Running
 from tornado.escape import xhtml_unescape
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import brand, markup
 from tmpnb.access.ties import TERMS as TERMS_KIND
-from tmpnb.brand import Brand
 from tmpnb.core.server import Phase
+from tmpnb.web import brand, markup
+from tmpnb.web.brand import Brand
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

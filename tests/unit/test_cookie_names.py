@@ -13,12 +13,12 @@ from harness import KEY, gate_of
 from running_site import PERSON, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import brand
-from tmpnb.brand import Brand
-from tmpnb.cookie_names import as_sent, own, values
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors.identity import Visitor, Visitors
+from tmpnb.web import brand
+from tmpnb.web.asked.cookie_names import as_sent, own, values
+from tmpnb.web.brand import Brand
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

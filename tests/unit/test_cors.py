@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from running_site import SCRIPT, Running
 
-from tmpnb import cors, flags
+from tmpnb import flags
 from tmpnb.errors import ConfigError
+from tmpnb.web import cors
 
 BOOK, BLOG = "https://book.example", "http://blog.example:8080"
 ALLOW = "Access-Control-Allow-Origin"

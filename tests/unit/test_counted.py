@@ -18,11 +18,11 @@ from tmpnb.access.client_address import Client
 from tmpnb.access.gate import Gate
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import DownloadBrokenError
-from tmpnb.handlers import gone
-from tmpnb.handlers.gone import UserHandler
 from tmpnb.system.http import listen
 from tmpnb.system.http.bounded_server import TOO_SLOW
 from tmpnb.visitors.downloads import Send
+from tmpnb.web.pages import gone
+from tmpnb.web.pages.gone import UserHandler
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

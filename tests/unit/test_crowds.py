@@ -14,7 +14,7 @@ from harness import wait_until
 from running_site import PERSON, SCRIPT, Running
 
 from tmpnb.core.server import Phase
-from tmpnb.handlers import public_application
+from tmpnb.web.routes import public_application
 
 CRAWLERS = [{"User-Agent": agent, "Accept": "text/html,*/*"} for agent in MACHINES.values()]
 PREFETCHES = [PERSON | extra for extra in AHEAD.values()]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from requirements import ROOT
 
-from tmpnb.embedding import BadEmbeddingError, Embedding, embedding, may_embed, origins
+from tmpnb.web.embedding import BadEmbeddingError, Embedding, embedding, may_embed, origins
 
 SITE = "https://tmp.test"
 NASTY = '"><script>alert(1)</script> & more'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb import forms
-from tmpnb.forms import LONGEST, MOST_OF_ONE, OLDEST, UNUSED, UNUSED_WITH_SECRET, Forms
+from tmpnb.web.asked import forms
+from tmpnb.web.asked.forms import LONGEST, MOST_OF_ONE, OLDEST, UNUSED, UNUSED_WITH_SECRET, Forms
 
 
 def test_it_is_found_by_its_key_and_in_its_network_alone() -> None:

@@ -15,11 +15,11 @@ from tornado.httpclient import HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError
 
 from tmpnb.core.server import Phase, StopReason
-from tmpnb.cors import Cors
 from tmpnb.errors import ConfigError
-from tmpnb.handlers.base import BaseHandler
-from tmpnb.handlers.gone import _path_of
-from tmpnb.handlers.pages import seconds
+from tmpnb.web.base import BaseHandler
+from tmpnb.web.cors import Cors
+from tmpnb.web.pages.gone import _path_of
+from tmpnb.web.pages.spawn import seconds
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

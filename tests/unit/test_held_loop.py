@@ -21,10 +21,10 @@ from tornado.web import Application
 
 from tmpnb.core.server import Phase
 from tmpnb.errors import ProxyError, UnreachableError
-from tmpnb.handlers import admin_application, public_application
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.http.client import LISTING, Client
 from tmpnb.system.http.listen import LARGEST_BODY
+from tmpnb.web.routes import admin_application, public_application
 
 pytestmark = pytest.mark.gen_test(timeout=120)
 

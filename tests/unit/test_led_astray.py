@@ -10,8 +10,8 @@ from harness import gate_of
 from running_site import PERSON, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb.brand import Analytics, Brand
-from tmpnb.handlers.question import SANDBOX
+from tmpnb.web.brand import Analytics, Brand
+from tmpnb.web.pages.question import SANDBOX
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -22,15 +22,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from running_site import Fetch, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import handlers
 from tmpnb.access.gate import Gate, Knock
 from tmpnb.core.counts import Durations
 from tmpnb.core.refusals import NO_SERVER
 from tmpnb.core.server import Phase
 from tmpnb.errors import ProxyError, TmpnbError
-from tmpnb.exposition import Exposition
-from tmpnb.metrics import METRICS, Kind, Metric, Sight, look
 from tmpnb.orchestrator.loop import Orchestrator
+from tmpnb.web import routes
+from tmpnb.web.api.exposition import Exposition
+from tmpnb.web.api.metric_list import METRICS, Kind, Metric, Sight, look
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -475,7 +475,7 @@ def test_the_public_costs_one_look_a_second(fresh: Orchestrator) -> None:
 async def test_the_public_is_told_the_same_for_a_while_and_the_operator_what_is_so_now(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "FRESH", 3600.0)
+    monkeypatch.setattr(routes, "FRESH", 3600.0)
     public, admin = running.public(public_metrics=True), running.admin()
     for claims in (0, 1):
         found = [samples((await fetch("/metrics")).body.decode()) for fetch in (public, admin)]

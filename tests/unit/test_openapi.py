@@ -18,9 +18,9 @@ from tornado.routing import PathMatches
 from tornado.web import RequestHandler
 
 from tmpnb.errors import ProxyError
-from tmpnb.handlers import public_application
-from tmpnb.handlers.base import Site
-from tmpnb.openapi import document
+from tmpnb.web.base import Site
+from tmpnb.web.openapi import document
+from tmpnb.web.routes import public_application
 
 METHODS = ("get", "post", "put", "patch", "delete")
 SAMPLES = {"{id}": "Ab12Cd34Ef56", "{path}": "a/b.ipynb", "{ticket}": "t1"}

@@ -18,14 +18,15 @@ from traitlets.config import Configurable
 from tmpnb import commands, told_settings
 from tmpnb.app import Tmpnb
 from tmpnb.errors import AdminPortError, ConfigError
-from tmpnb.handlers import admin_application
-from tmpnb.operate import admin_port, tables
+from tmpnb.operate import admin_port
 from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.operate.commands import Remote
 from tmpnb.operate.served import as_served
-from tmpnb.operating import Operating
 from tmpnb.spawners.base import DEFAULT_COMMAND
 from tmpnb.system.net.port_owners import Owner
+from tmpnb.web.admin import tables
+from tmpnb.web.admin.operating import Operating
+from tmpnb.web.routes import admin_application
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

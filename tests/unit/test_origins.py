@@ -9,9 +9,11 @@ import pytest
 from running_site import HTML, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import cors, settings, visit
+from tmpnb import settings
 from tmpnb.core.origins import canonical, is_at, source
-from tmpnb.embedding import may_embed
+from tmpnb.web import cors
+from tmpnb.web.asked import intent
+from tmpnb.web.embedding import may_embed
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -97,11 +99,11 @@ def test_the_public_url_is_ours_whatever_host_a_proxy_asks(
 ) -> None:
     for host in ("127.0.0.1:8000", "backend", ""):
         headers = {"Origin": origin, "Host": host}
-        assert visit.is_own_page(headers, public_url) is own
+        assert intent.is_own_page(headers, public_url) is own
         script = headers | {"Sec-Fetch-Dest": "empty"}
-        assert visit.may_take(script, public_url) is own
+        assert intent.may_take(script, public_url) is own
         told = headers | {"Sec-Fetch-Site": "cross-site"}
-        assert not visit.is_own_page(told, public_url), "a browser that says it knows better"
+        assert not intent.is_own_page(told, public_url), "a browser that says it knows better"
 
 
 async def everywhere(running: Running, fetch: Fetch, **headers: str) -> list[HTTPResponse]:

@@ -13,14 +13,13 @@ import pytest
 from fed_pipe import SECRET, fed_pipe
 from tornado.template import Template
 
-from tmpnb import brand, config_file
+from tmpnb import config_file
 from tmpnb.access import banned
 from tmpnb.access.banned import Banned
 from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
 from tmpnb.doctor import proxy as doctor_proxy
 from tmpnb.errors import ConfigError
-from tmpnb.handlers import templates
 from tmpnb.load import notebook
 from tmpnb.orchestrator.claims import claim_journal
 from tmpnb.orchestrator.claims.claim_journal import Journal
@@ -34,6 +33,7 @@ from tmpnb.system.files import plain_file
 from tmpnb.system.files.secret_file import LARGEST
 from tmpnb.system.http.client import Client
 from tmpnb.system.lock import state_held
+from tmpnb.web import brand, template_files
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -263,10 +263,10 @@ async def test_a_proxy_s_record_in_a_pipe_is_not_waited_for(tmp_path: Path) -> N
 
 def test_a_template_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "info.html").write_text("12345678")
-    monkeypatch.setattr(templates, "LARGEST", 8)
-    loader = templates.OverridingLoader(tmp_path, tmp_path)
+    monkeypatch.setattr(template_files, "LARGEST", 8)
+    loader = template_files.OverridingLoader(tmp_path, tmp_path)
     assert isinstance(loader.load("info.html"), Template)
-    monkeypatch.setattr(templates, "LARGEST", 7)
+    monkeypatch.setattr(template_files, "LARGEST", 7)
     loader.reset()
     with pytest.raises(plain_file.FileTooLargeError):
         loader.load("info.html")

@@ -13,13 +13,14 @@ from tmpnb.access.banned import Banned
 from tmpnb.app import Tmpnb
 from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
-from tmpnb.handlers import TEMPLATES, templates
 from tmpnb.load import notebook
 from tmpnb.secret_settings import Secrets
 from tmpnb.spawners.docker.hardening import seccomp as docker_seccomp
 from tmpnb.system import signing
 from tmpnb.system.files.plain_text import NoTextError, decoded
 from tmpnb.system.net.networks import address
+from tmpnb.web import template_files
+from tmpnb.web.routes import TEMPLATES
 
 SECRET = "a-secret-of-this-test-only"
 NOTEBOOK = {
@@ -70,8 +71,8 @@ def template(file: Path) -> object:
     place = file.parent / "templates"
     place.mkdir(exist_ok=True)
     (place / "art.html").write_bytes(file.read_bytes())
-    templates.check(TEMPLATES, place)
-    return templates.OverridingLoader(TEMPLATES, place).load("art.html").generate()
+    template_files.check(TEMPLATES, place)
+    return template_files.OverridingLoader(TEMPLATES, place).load("art.html").generate()
 
 
 # What reads a file, and a text that it takes.
@@ -136,7 +137,7 @@ def test_a_config_file_may_declare_its_encoding(tmp_path: Path) -> None:
 def test_a_template_that_cannot_be_is_named_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "info.html").write_text("{% if %}\n{% end %}")
     with pytest.raises(ConfigError, match=r"--template-path: .*info\.html: ") as refused:
-        templates.check(TEMPLATES, tmp_path)
+        template_files.check(TEMPLATES, tmp_path)
     assert "\n" not in str(refused.value)
 
 

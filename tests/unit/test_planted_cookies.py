@@ -16,13 +16,13 @@ from running_site import HTML, PERSON, SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 
-from tmpnb import brand
 from tmpnb.access.passphrase import Passes
 from tmpnb.access.ties import MOST, VISITOR, Sealed, Ties
-from tmpnb.brand import Brand
 from tmpnb.core.subdomains import Subdomains
-from tmpnb.handlers.question import ASK, CODE, LASTS, SANDBOX
 from tmpnb.system.signing import TokenMaker
+from tmpnb.web import brand
+from tmpnb.web.brand import Brand
+from tmpnb.web.pages.question import ASK, CODE, LASTS, SANDBOX
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -428,7 +428,7 @@ async def test_an_old_question_is_asked_again(
     fetch = running.public()
     _, value = await planted(fetch)
     page = await fetch("/spawn", headers=PERSON | HOME | {"Cookie": f"tmpnb-visitor={value}"})
-    monkeypatch.setattr("tmpnb.handlers.question.LASTS", -LASTS)
+    monkeypatch.setattr("tmpnb.web.pages.question.LASTS", -LASTS)
     late = await fetch("/spawn", headers=PERSON | HOME | {"Cookie": f"tmpnb-visitor={value}"})
     assert (await choose(fetch, late, "go-on")).headers["Location"] == "/spawn"
     assert (await choose(fetch, page, "go-on")).headers["Location"] != "/spawn"

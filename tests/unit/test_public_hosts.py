@@ -16,8 +16,8 @@ from tmpnb.access.public_hosts import PublicHosts, public_hosts
 from tmpnb.app import Tmpnb
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import ConfigError
-from tmpnb.handlers import named
 from tmpnb.service import Service
+from tmpnb.web.asked import named
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 

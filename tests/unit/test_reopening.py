@@ -13,14 +13,14 @@ from harness import World, gate_of, wait_until
 from running_site import PERSON, SCRIPT, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import brand
-from tmpnb.brand import Brand
 from tmpnb.core.server import Phase, StopReason
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import SpawnerError
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.visitors.identity import Visitor
+from tmpnb.web import brand
+from tmpnb.web.brand import Brand
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

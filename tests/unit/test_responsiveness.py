@@ -17,12 +17,12 @@ from harness import FakeClock, World, site_of, wait_until
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from tmpnb.handlers import public_application
 from tmpnb.proxy.chp import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.web.routes import public_application
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

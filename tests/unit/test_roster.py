@@ -16,9 +16,9 @@ from tmpnb.access.bans import Bans
 from tmpnb.core.observation import Used
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import SpawnerError
-from tmpnb.operating import Operating
 from tmpnb.spawners.fake import PRETENDED_MEMORY
 from tmpnb.visitors.roster import Roster
+from tmpnb.web.admin.operating import Operating
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -15,11 +15,11 @@ from tornado.httpclient import HTTPResponse
 
 from tmpnb.access.gate import Gate
 from tmpnb.access.limits import LEAST_AT_ONCE
-from tmpnb.handlers.pages import LONGEST_POLL
 from tmpnb.orchestrator.claims import line
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.visitors import arrivals, identity
 from tmpnb.visitors.arrivals import Arrivals
+from tmpnb.web.pages.spawn import LONGEST_POLL
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

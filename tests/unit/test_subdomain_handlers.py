@@ -14,9 +14,9 @@ from tornado.httpclient import HTTPResponse
 from tmpnb.access.ties import SESSION
 from tmpnb.core.server import NotebookServer
 from tmpnb.core.subdomains import Subdomains
-from tmpnb.handlers.gone import MOST_COOKIES
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.orchestrator.timing import Timing
+from tmpnb.web.pages.gone import MOST_COOKIES
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -6,8 +6,8 @@ import pytest
 from clients import AHEAD, CHROME, FIREFOX, IMAGE, MACHINES, PAGE, SAFARI
 from tornado.httputil import HTTPHeaders
 
-from tmpnb import visit
-from tmpnb.visit import Autostart
+from tmpnb.web.asked import intent
+from tmpnb.web.asked.intent import Autostart
 
 TYPED = {
     "User-Agent": CHROME,
@@ -86,46 +86,46 @@ PEOPLE = {
 
 @pytest.mark.parametrize("agent", PEOPLE.values(), ids=PEOPLE)
 def test_persons_browser_is_never_called_a_crawler(agent: str) -> None:
-    assert not visit.is_crawler({"User-Agent": agent})
-    assert visit.may_take({"User-Agent": agent, "Accept": PAGE})
+    assert not intent.is_crawler({"User-Agent": agent})
+    assert intent.may_take({"User-Agent": agent, "Accept": PAGE})
 
 
 @pytest.mark.parametrize("agent", MACHINES.values(), ids=MACHINES)
 def test_crawlers_and_previews_take_nothing(agent: str) -> None:
     """O1: every look of one took a server."""
-    assert visit.is_crawler({"User-Agent": agent})
-    assert not visit.may_take({"User-Agent": agent, "Accept": "*/*"})
-    assert visit.autostart({**TYPED, "User-Agent": agent}) is Autostart.NO
+    assert intent.is_crawler({"User-Agent": agent})
+    assert not intent.may_take({"User-Agent": agent, "Accept": "*/*"})
+    assert intent.autostart({**TYPED, "User-Agent": agent}) is Autostart.NO
 
 
 @pytest.mark.parametrize("agent", ["curl/8.5.0", "python-requests/2.32.3", "Wget/1.21.4", ""])
 def test_program_that_somebody_wrote_may_take(agent: str) -> None:
     headers = {"User-Agent": agent, "Accept": "*/*"}
-    assert not visit.is_crawler(headers)
-    assert visit.may_take(headers)
+    assert not intent.is_crawler(headers)
+    assert intent.may_take(headers)
 
 
 def test_client_that_says_nothing_may_take() -> None:
-    assert visit.may_take({})
+    assert intent.may_take({})
 
 
 @pytest.mark.parametrize("extra", AHEAD.values(), ids=AHEAD)
 @pytest.mark.parametrize("visitor", [TYPED, CLICKED_FRAME, {"User-Agent": SAFARI, "Accept": PAGE}])
 def test_fetching_ahead_takes_nothing(visitor: dict[str, str], extra: dict[str, str]) -> None:
     """But for one header it looks like a visit."""
-    assert visit.is_prefetch({**visitor, **extra})
-    assert not visit.may_take({**visitor, **extra})
-    assert visit.may_take(visitor)
+    assert intent.is_prefetch({**visitor, **extra})
+    assert not intent.may_take({**visitor, **extra})
+    assert intent.may_take(visitor)
 
 
 @pytest.mark.parametrize("visitor", [TYPED, LINK, FRAME, FETCH, {}])
 def test_visit_is_no_prefetch(visitor: dict[str, str]) -> None:
-    assert not visit.is_prefetch(visitor)
+    assert not intent.is_prefetch(visitor)
 
 
 def test_names_of_headers_are_read_in_any_case() -> None:
-    assert visit.is_prefetch(HTTPHeaders({"sec-purpose": "Prefetch"}))
-    assert visit.is_crawler(HTTPHeaders({"user-agent": "TWITTERBOT/1.0"}))
+    assert intent.is_prefetch(HTTPHeaders({"sec-purpose": "Prefetch"}))
+    assert intent.is_crawler(HTTPHeaders({"user-agent": "TWITTERBOT/1.0"}))
 
 
 # What a GET of /spawn may take, and what the loading page may do by itself
@@ -156,8 +156,8 @@ VISITS = {
 @pytest.mark.parametrize(("headers", "may", "auto"), VISITS.values(), ids=VISITS)
 def test_taking_is_an_act(headers: dict[str, str], may: bool, auto: Autostart) -> None:
     """O1: image tags and page views of an article drained the pool."""
-    assert visit.may_take(headers) is may
-    assert visit.autostart(headers) is auto
+    assert intent.may_take(headers) is may
+    assert intent.autostart(headers) is auto
 
 
 def test_words_of_autostart_are_those_the_page_knows() -> None:
@@ -192,13 +192,13 @@ HOST = "hub.example:8000"
     ],
 )
 def test_post_from_a_foreign_page_is_told_apart(headers: dict[str, str], own: bool) -> None:
-    assert visit.is_own_page({"Host": HOST, **headers}) is own
+    assert intent.is_own_page({"Host": HOST, **headers}) is own
 
 
 @pytest.mark.parametrize("origin", ["null", "", "https://evil.example"])
 def test_without_a_host_no_origin_is_ours(origin: str) -> None:
-    assert not visit.is_own_page({"Origin": origin})
-    assert not visit.is_own_page({"Origin": origin, "Host": ""})
+    assert not intent.is_own_page({"Origin": origin})
+    assert not intent.is_own_page({"Origin": origin, "Host": ""})
 
 
 PHONES = ("iphone", "firefox on android")
@@ -206,20 +206,20 @@ PHONES = ("iphone", "firefox on android")
 
 @pytest.mark.parametrize("name", PHONES)
 def test_a_phone_has_little_room(name: str) -> None:
-    assert visit.is_small({**TYPED, "User-Agent": PEOPLE[name]})
+    assert intent.is_small({**TYPED, "User-Agent": PEOPLE[name]})
 
 
 @pytest.mark.parametrize("name", ["chrome", "firefox", "safari", "edge", "internet explorer"])
 def test_a_desk_has_room_unless_it_is_in_a_frame(name: str) -> None:
     headers = {**TYPED, "User-Agent": PEOPLE[name]}
-    assert not visit.is_small(headers)
-    assert visit.is_small({**headers, "Sec-Fetch-Dest": "iframe"})
+    assert not intent.is_small(headers)
+    assert intent.is_small({**headers, "Sec-Fetch-Dest": "iframe"})
 
 
 @pytest.mark.parametrize(("said", "small"), [("?1", True), ("?0", False)])
 def test_a_browser_says_itself_whether_it_is_on_a_phone(said: str, small: bool) -> None:
     headers = {**TYPED, "User-Agent": PEOPLE["iphone"], "Sec-CH-UA-Mobile": said}
-    assert visit.is_small(headers) is small
+    assert intent.is_small(headers) is small
 
 
 @pytest.mark.parametrize(
@@ -230,16 +230,16 @@ def test_a_browser_says_itself_whether_it_is_on_a_phone(said: str, small: bool) 
     ],
 )
 def test_a_page_is_what_a_tab_or_a_frame_shows(destination: str, shown: bool) -> None:
-    assert visit.is_page({"Sec-Fetch-Dest": destination}) is shown
+    assert intent.is_page({"Sec-Fetch-Dest": destination}) is shown
 
 
 def test_a_browser_that_does_not_say_asks_for_a_page_unless_it_wants_an_image() -> None:
-    assert visit.is_page({"Accept": "text/html,image/webp"})
-    assert not visit.is_page({"Accept": "image/webp,*/*"})
+    assert intent.is_page({"Accept": "text/html,image/webp"})
+    assert not intent.is_page({"Accept": "image/webp,*/*"})
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", ""])
 def test_our_own_page_alone_leads_here_by_the_word_of_the_browser(site: str) -> None:
-    assert visit.is_led_by_own_page({"Sec-Fetch-Site": "same-origin"})
-    assert not visit.is_led_by_own_page({"Sec-Fetch-Site": site})
-    assert not visit.is_led_by_own_page({})
+    assert intent.is_led_by_own_page({"Sec-Fetch-Site": "same-origin"})
+    assert not intent.is_led_by_own_page({"Sec-Fetch-Site": site})
+    assert not intent.is_led_by_own_page({})

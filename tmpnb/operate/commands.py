@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from tmpnb.access import bans
 from tmpnb.errors import AdminPortError, ConfigError
-from tmpnb.operate import tables
 from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.orders import Asked, Order, Say
 from tmpnb.program import Program
 from tmpnb.secret_settings import Secrets
 from tmpnb.system.logs.redaction import on_one_line
+from tmpnb.web.admin import tables
 
 AT, JSON = "--admin-url", "--json"
 USAGE, STOP, REMOVE = "--usage", "--stop", "--remove"
