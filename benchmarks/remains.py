@@ -18,7 +18,7 @@ from command import BenchmarkError
 from docker.errors import APIError, DockerException, NotFound
 from gauges import PROC
 
-from tmpnb.settings import is_loopback
+from tmpnb.settings.checks import is_loopback
 from tmpnb.spawners.docker.networks.bridges import BRIDGE
 from tmpnb.system.timestamps import unix_time
 

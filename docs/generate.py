@@ -21,9 +21,9 @@ from typing import Any
 from traitlets import Enum, TraitType, Undefined
 from traitlets.config import Configurable
 
-from tmpnb import flags
-from tmpnb.app import Tmpnb
-from tmpnb.branding import Branding
+from tmpnb.settings import flags
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.branding import Branding
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.docker.hardening import seccomp_rules
 from tmpnb.spawners.docker.hardening.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS

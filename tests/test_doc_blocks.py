@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from documents import COMMANDS, EXAMPLE, EXITS, ROOT, Block, blocks, pages
 
-from tmpnb import commands, firewall, flags
-from tmpnb.app import Tmpnb
+from tmpnb import commands, firewall
 from tmpnb.load import options
+from tmpnb.settings import flags
+from tmpnb.settings.application import Tmpnb
 
 LANGUAGES = COMMANDS | {
     "dockerfile", "html", "ini", "js", "json", "mermaid", "python", "text", "toml", "yaml",

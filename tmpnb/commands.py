@@ -17,9 +17,9 @@ from tmpnb.operate.commands import OPERATING, Remote
 from tmpnb.operate.served import as_served
 from tmpnb.orchestrator.guarded import let_go
 from tmpnb.orders import Command, Order, Say, Tool
-from tmpnb.program import Program
 from tmpnb.proxy_alone import become_the_proxy
-from tmpnb.service import Service
+from tmpnb.settings.program import Program
+from tmpnb.settings.service import Service
 from tmpnb.system import leaving, signals
 
 SKIP_IMAGE, NETWORK, TARGET = "--skip-image", "--network", "--network-target"

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from tmpnb import settings
 from tmpnb.access.passphrase import Passes, given_passphrase
 from tmpnb.core import links
 from tmpnb.core.links import BadLinkError
 from tmpnb.errors import ConfigError
-from tmpnb.service import Service
+from tmpnb.settings import checks
+from tmpnb.settings.service import Service
 from tmpnb.system.net.host_port import place, reachable
 from tmpnb.system.signing import TokenMaker, load_key
 
@@ -64,7 +64,7 @@ def _place(url: str) -> tuple[str, str]:
     """Return the site of an address and the path on it, which is empty or begins with a slash."""
     try:
         parts = urlsplit(url)
-        site = settings.public_url(f"{parts.scheme}://{parts.netloc}")
+        site = checks.public_url(f"{parts.scheme}://{parts.netloc}")
         path = links.parse(parts.path, "").path
     except (ValueError, BadLinkError, ConfigError) as error:
         raise ConfigError(

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from traitlets import TraitError
 
-from tmpnb import commands, flags
-from tmpnb.app import Tmpnb
+from tmpnb import commands
 from tmpnb.errors import TmpnbError
 from tmpnb.serve import serve
+from tmpnb.settings import flags
+from tmpnb.settings.application import Tmpnb
 from tmpnb.system import leaving
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 
 Say = Callable[[str], None]
 

@@ -10,7 +10,7 @@ from tmpnb.proxy.choice import settings_of
 from tmpnb.proxy.managed import cannot_run
 from tmpnb.proxy.ports import require_free
 from tmpnb.proxy.token import token_of
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.system import open_files
 from tmpnb.system.http import listen
 

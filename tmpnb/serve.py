@@ -23,7 +23,7 @@ from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.proxy.choice import open_proxy
 from tmpnb.proxy.contract import Proxy
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.system import open_files, signals
 from tmpnb.system.clock import SteadyClock
 from tmpnb.system.http import listen

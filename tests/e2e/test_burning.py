@@ -18,7 +18,7 @@ CONSTANTS = {
     "tmpnb.core.burning.ALONE": 2.0,
     "tmpnb.core.burning.APART": 1.0,
     "tmpnb.core.burning.FULL": 0.02,
-    "tmpnb.culling_settings.SHORTEST": 1.0,
+    "tmpnb.settings.culling.SHORTEST": 1.0,
 }
 FLAGS = ("--spawner=local", "--pool-size=2", "--cull-period=1", "--cull-burning=20")
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 from requirements import ROOT, compose_plugin, docker_compose
 
-from tmpnb import flags
 from tmpnb.proxy.managed import SCRIPTS
+from tmpnb.settings import flags
 
 
 def given() -> dict[str, str]:

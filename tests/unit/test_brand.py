@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
+from tmpnb.settings.branding import Branding
 from tmpnb.web import brand, markup
 from tmpnb.web.markup import BadMarkupError, Piece
 

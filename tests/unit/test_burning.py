@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tmpnb.core.burning import ALONE, APART, FULL, SHORTEST, Burners, Reading, alone_since
 from tmpnb.core.observation import Instance, Observation, Route
 from tmpnb.core.server import NotebookServer, Phase
-from tmpnb.culling_settings import CullingSettings
 from tmpnb.errors import ConfigError
+from tmpnb.settings.culling import CullingSettings
 
 NOW = 100_000.0
 LONG_AGO = NOW - 500

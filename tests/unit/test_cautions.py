@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tmpnb.access.banned import Banned
 from tmpnb.access.limits import Allowance
 from tmpnb.access.policy import Access
-from tmpnb.app import Tmpnb
-from tmpnb.cautions import cautions
 from tmpnb.core.plan import Policy
 from tmpnb.doctor import combinations
+from tmpnb.settings.advice.combinations import cautions
+from tmpnb.settings.application import Tmpnb
 from tmpnb.spawners.finding import Level
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks

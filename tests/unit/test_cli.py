@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tmpnb import __version__
-from tmpnb.app import Tmpnb
 from tmpnb.main import main
+from tmpnb.settings.application import Tmpnb
 from tmpnb.spawners.docker.spawner import DockerSpawner
 
 SECRETS = ("CONFIGPROXY_AUTH_TOKEN", "CONFIGPROXY_ENDPOINT", "API_AUTH_TOKEN", "ADMIN_AUTH_TOKEN")

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tmpnb import commands
-from tmpnb.app import Tmpnb
 from tmpnb.commands import Order
 from tmpnb.errors import ConfigError
 from tmpnb.main import main
 from tmpnb.orders import Say
-from tmpnb.service import Service
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.service import Service
 
 # The first loop of pytest-tornado makes another one and leaves it to the garbage collector,
 # once `asyncio.run` has put nothing in its place.

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from running_site import SCRIPT, Running
 
-from tmpnb import flags
 from tmpnb.errors import ConfigError
+from tmpnb.settings import flags
 from tmpnb.web import cors
 
 BOOK, BLOG = "https://book.example", "http://blog.example:8080"

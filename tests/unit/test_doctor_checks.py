@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from tornado.web import Application, RequestHandler
 
-from tmpnb import one_origin
-from tmpnb.app import Tmpnb
 from tmpnb.doctor import origin, ports, proxy, state
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
-from tmpnb.secret_settings import Secrets
-from tmpnb.service import Service
+from tmpnb.settings.advice import one_origin
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.env_vars import Secrets
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Finding, Level, ok, warn
 from tmpnb.system import signing
 from tmpnb.system.http import listen

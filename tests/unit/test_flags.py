@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from traitlets.config import Application, Config, Configurable
 
-from tmpnb import flags
-from tmpnb.app import Tmpnb
-from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
+from tmpnb.settings import flags
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.branding import Branding
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.spawners.local.spawner import LocalProcessSpawner

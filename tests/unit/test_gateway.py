@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb.access_settings import AccessSettings
 from tmpnb.errors import ConfigError
+from tmpnb.settings.access import AccessSettings
 from tmpnb.system.net import gateway
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"

@@ -13,10 +13,10 @@ import pytest
 from tmpnb import commands
 from tmpnb.access.limits import Allowance
 from tmpnb.access.passphrase import Passes
-from tmpnb.app import Tmpnb
 from tmpnb.errors import ConfigError
 from tmpnb.main import main
-from tmpnb.service import Service
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.service import Service
 from tmpnb.system.signing import TokenMaker
 
 # As in test_commands: the loop that `asyncio.run` leaves is collected later.

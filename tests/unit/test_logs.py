@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tornado.concurrent import future_set_exception_unless_cancelled
 
-from tmpnb.log_settings import configure
+from tmpnb.settings.logs import configure
 from tmpnb.system.logs.redaction import RedactingFormatter, redact
 from tmpnb.system.signing import TokenMaker, new_id
 

@@ -15,13 +15,14 @@ from tornado.web import Application, RequestHandler
 from traitlets import List
 from traitlets.config import Configurable
 
-from tmpnb import commands, told_settings
-from tmpnb.app import Tmpnb
+from tmpnb import commands
 from tmpnb.errors import AdminPortError, ConfigError
 from tmpnb.operate import admin_port
 from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.operate.commands import Remote
 from tmpnb.operate.served import as_served
+from tmpnb.settings import told as told_settings
+from tmpnb.settings.application import Tmpnb
 from tmpnb.spawners.base import DEFAULT_COMMAND
 from tmpnb.system.net.port_owners import Owner
 from tmpnb.web.admin import tables

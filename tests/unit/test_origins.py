@@ -9,8 +9,8 @@ import pytest
 from running_site import HTML, Fetch, Running
 from tornado.httpclient import HTTPResponse
 
-from tmpnb import settings
 from tmpnb.core.origins import canonical, is_at, source
+from tmpnb.settings import checks
 from tmpnb.web import cors
 from tmpnb.web.asked import intent
 from tmpnb.web.embedding import may_embed
@@ -170,7 +170,7 @@ def test_an_allowed_origin_is_one_in_any_spelling(given: str) -> None:
 )
 def test_a_source_with_its_own_port_may_embed(given: str, page: str, may: bool) -> None:
     assert may_embed(f"'self' {given}", page) is may
-    assert may_embed(settings.frame_ancestors(given), page) is may
+    assert may_embed(checks.frame_ancestors(given), page) is may
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_a_source_with_its_own_port_may_embed(given: str, page: str, may: bool) 
 )
 def test_a_source_is_written_without_its_own_port(given: str, said: str) -> None:
     assert source(given) == said
-    assert settings.frame_ancestors(given) == f"'self' {said}"
+    assert checks.frame_ancestors(given) == f"'self' {said}"
 
 
 def test_scripts_of_a_source_with_its_own_port_may_ask_notebooks() -> None:
-    pattern = settings.script_origins("'self'", "https://nb.example:443")
+    pattern = checks.script_origins("'self'", "https://nb.example:443")
     assert re.match(pattern, "https://nb.example")
     assert not re.match(pattern, "https://nb.example:444")

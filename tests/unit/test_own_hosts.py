@@ -10,8 +10,8 @@ from running_site import Running
 
 from tmpnb import serve
 from tmpnb.access.own_hosts import is_own, names
-from tmpnb.app import Tmpnb
 from tmpnb.errors import ConfigError
+from tmpnb.settings.application import Tmpnb
 from tmpnb.system.net.machine_names import MOST, machine_names
 
 pytestmark = pytest.mark.gen_test(timeout=20)

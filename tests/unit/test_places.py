@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb.app import Tmpnb
 from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.invite import _default_url
 from tmpnb.proxy import choice
 from tmpnb.proxy.managed import ManagedProxySettings
+from tmpnb.settings.application import Tmpnb
 from tmpnb.spawners.docker.labels import _url
 from tmpnb.spawners.docker.networks.reach import engine_at
 from tmpnb.system.http import listen

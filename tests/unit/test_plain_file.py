@@ -13,11 +13,8 @@ import pytest
 from fed_pipe import SECRET, fed_pipe
 from tornado.template import Template
 
-from tmpnb import config_file
 from tmpnb.access import banned
 from tmpnb.access.banned import Banned
-from tmpnb.app import Tmpnb
-from tmpnb.branding import Branding
 from tmpnb.doctor import proxy as doctor_proxy
 from tmpnb.errors import ConfigError
 from tmpnb.load import notebook
@@ -25,7 +22,10 @@ from tmpnb.orchestrator.claims import claim_journal
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.proxy import managed as proxy_process
 from tmpnb.proxy.choice import ProxyChoice, open_proxy
-from tmpnb.secret_settings import Secrets
+from tmpnb.settings import config_file
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.branding import Branding
+from tmpnb.settings.env_vars import Secrets
 from tmpnb.spawners.docker.hardening import seccomp
 from tmpnb.spawners.finding import Level
 from tmpnb.system import signing

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tmpnb.access.banned import Banned
-from tmpnb.app import Tmpnb
-from tmpnb.branding import Branding
 from tmpnb.errors import ConfigError
 from tmpnb.load import notebook
-from tmpnb.secret_settings import Secrets
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.branding import Branding
+from tmpnb.settings.env_vars import Secrets
 from tmpnb.spawners.docker.hardening import seccomp as docker_seccomp
 from tmpnb.system import signing
 from tmpnb.system.files.plain_text import NoTextError, decoded

@@ -13,10 +13,10 @@ from running_site import HTML, PERSON, Fetch, Running
 
 from tmpnb import serve
 from tmpnb.access.public_hosts import PublicHosts, public_hosts
-from tmpnb.app import Tmpnb
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import ConfigError
-from tmpnb.service import Service
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.service import Service
 from tmpnb.web.asked import named
 
 pytestmark = pytest.mark.gen_test(timeout=20)

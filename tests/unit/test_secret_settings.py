@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tmpnb import secret_settings
-from tmpnb.app import Tmpnb
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
-from tmpnb.secret_settings import Secrets
 from tmpnb.serve import _signing
-from tmpnb.service import Service
+from tmpnb.settings import env_vars
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.env_vars import Secrets
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Level
 from tmpnb.system.files import secret_file
 from tmpnb.system.files.secret_file import LARGEST
@@ -58,7 +58,7 @@ def test_secrets_come_from_the_environment() -> None:
 
 def test_empty_variable_counts_as_unset() -> None:
     """An empty API_AUTH_TOKEN must not be a token that everybody knows."""
-    names = [*secret_settings.VARIABLES, *(f"{n}_FILE" for n in secret_settings.VARIABLES)]
+    names = [*env_vars.VARIABLES, *(f"{n}_FILE" for n in env_vars.VARIABLES)]
     assert Secrets.from_environment(dict.fromkeys(names, "")) == Secrets()
 
 
@@ -176,7 +176,7 @@ def test_the_log_names_a_file_that_others_can_read(
 
 
 def test_secrets_of_engines_and_credentials_of_systemd_are_for_one_alone() -> None:
-    assert {str(place) for place in secret_settings.GUARDED} == {"/run/secrets", "/run/credentials"}
+    assert {str(place) for place in env_vars.GUARDED} == {"/run/secrets", "/run/credentials"}
 
 
 def test_where_engines_mount_secrets_nobody_else_is(
@@ -186,7 +186,7 @@ def test_where_engines_mount_secrets_nobody_else_is(
     file.chmod(0o444)
     given = Secrets.from_environment({"API_AUTH_TOKEN_FILE": str(file)})
     assert list(given.open_to_others()) == [file]
-    monkeypatch.setattr(secret_settings, "GUARDED", {PurePosixPath(tmp_path)})
+    monkeypatch.setattr(env_vars, "GUARDED", {PurePosixPath(tmp_path)})
     assert list(given.open_to_others()) == []
 
 

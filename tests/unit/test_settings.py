@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tmpnb import settings
 from tmpnb.core.plan import Policy
 from tmpnb.errors import ConfigError
-from tmpnb.settings import Listening
+from tmpnb.settings import checks
+from tmpnb.settings.checks import Listening
 from tmpnb.system.net import networks
 
 
@@ -33,24 +33,24 @@ def policy(**limits: float) -> Policy:
 @pytest.mark.parametrize("limits", [{}, {"max_idle": 14400.0}, {"min_ready": 0}])
 def test_limits_that_go_together_pass(limits: dict[str, float]) -> None:
     given = policy(**limits)
-    settings.check_policy(given)
+    checks.check_policy(given)
     assert given.min_ready <= given.capacity
 
 
 def test_more_ready_than_capacity_is_refused() -> None:
-    message = one_line(lambda: settings.check_policy(policy(min_ready=11)))
+    message = one_line(lambda: checks.check_policy(policy(min_ready=11)))
     assert message.startswith("--min-ready=11 is more than --pool-size=10; ")
 
 
 def test_idle_time_longer_than_life_is_refused() -> None:
-    message = one_line(lambda: settings.check_policy(policy(max_idle=14401.0)))
+    message = one_line(lambda: checks.check_policy(policy(max_idle=14401.0)))
     assert message.startswith("--cull-timeout=14401 is longer than --cull-max=14400: ")
 
 
 @pytest.mark.parametrize(("limit", "flag"), [("max_idle", "cull-timeout"), ("max_age", "cull-max")])
 def test_time_that_is_no_number_is_refused(limit: str, flag: str) -> None:
     """No comparison with it is ever true: nothing would be culled."""
-    message = one_line(lambda: settings.check_policy(policy(**{limit: float("nan")})))
+    message = one_line(lambda: checks.check_policy(policy(**{limit: float("nan")})))
     assert message == f"--{flag}=nan is not a number of seconds"
 
 
@@ -77,20 +77,20 @@ def test_admin_port_on_loopback_or_with_token_passes(
     where: dict[str, str | int], token: str | None
 ) -> None:
     given = listening(**where)
-    settings.check_listening(given, token)
+    checks.check_listening(given, token)
     assert token or networks.is_loopback(given.admin_ip)
 
 
 @pytest.mark.parametrize("ip", ["0.0.0.0", "::", "", "10.0.0.1", "example.org", "127.0.0.1.evil"])  # noqa: S104 - a setting
 def test_open_admin_port_without_token_is_refused(ip: str) -> None:
     """O12: anybody who reached the port could empty the pool."""
-    message = one_line(lambda: settings.check_listening(listening(admin_ip=ip), None))
+    message = one_line(lambda: checks.check_listening(listening(admin_ip=ip), None))
     assert message.startswith(f"--admin-ip={ip} opens the admin port to others; ")
     assert "ADMIN_AUTH_TOKEN" in message
 
 
 def test_one_port_for_both_is_refused() -> None:
-    message = one_line(lambda: settings.check_listening(listening(admin_port=9999), None))
+    message = one_line(lambda: checks.check_listening(listening(admin_port=9999), None))
     assert message == "--port and --admin-port are both 9999; choose two"
 
 
@@ -113,13 +113,13 @@ def test_one_port_for_both_is_refused() -> None:
     ],
 )
 def test_pool_name_is_given_or_made_from_the_image(given: str, image: str, name: str) -> None:
-    assert settings.pool_name(given, image) == name
+    assert checks.pool_name(given, image) == name
 
 
 @pytest.mark.parametrize("given", ["a/b", "-a", ".a", "a b", "é", "x" * 64, "a\n", "$(id)"])
 def test_pool_name_that_no_container_can_have_is_refused(given: str) -> None:
     with pytest.raises(ConfigError, match=r"^--pool-name="):
-        settings.pool_name(given, "image")
+        checks.pool_name(given, "image")
 
 
 # Who may frame us
@@ -139,7 +139,7 @@ def test_pool_name_that_no_container_can_have_is_refused(given: str) -> None:
     ],
 )
 def test_origins_become_sources_of_the_policy(origins: str, sources: str) -> None:
-    assert settings.frame_ancestors(origins) == sources
+    assert checks.frame_ancestors(origins) == sources
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_origins_become_sources_of_the_policy(origins: str, sources: str) -> Non
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     """It would end in a header, where it could say anything."""
     with pytest.raises(ConfigError, match=r"^--embed-origins: .* is not an origin"):
-        settings.frame_ancestors(f"https://fine.example,{origin}")
+        checks.frame_ancestors(f"https://fine.example,{origin}")
 
 
 # Whose scripts may ask a notebook server
@@ -199,7 +199,7 @@ def test_what_is_no_origin_is_refused(origin: str) -> None:
 def test_scripts_of_exactly_the_named_sites_may_ask_a_notebook(
     embed: str, allow: str, asking: str, answered: bool
 ) -> None:
-    pattern = settings.script_origins(settings.frame_ancestors(embed), allow)
+    pattern = checks.script_origins(checks.frame_ancestors(embed), allow)
     assert bool(pattern and re.match(pattern, asking)) is answered  # as old servers match
 
 
@@ -208,7 +208,7 @@ def test_scripts_of_exactly_the_named_sites_may_ask_a_notebook(
 
 @pytest.mark.parametrize("given", ["/lab", "/", "/tree?x=1", "/doc/tree/a%20b.ipynb", "/lab/a[1]"])
 def test_landing_page_passes_as_it_is(given: str) -> None:
-    assert settings.redirect_uri(given) == given
+    assert checks.redirect_uri(given) == given
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_landing_page_passes_as_it_is(given: str) -> None:
 )
 def test_landing_page_elsewhere_is_refused(given: str) -> None:
     with pytest.raises(ConfigError, match=r"^--redirect-uri="):
-        settings.redirect_uri(given)
+        checks.redirect_uri(given)
 
 
 # Where visitors find the service
@@ -246,7 +246,7 @@ def test_landing_page_elsewhere_is_refused(given: str) -> None:
     ],
 )
 def test_public_url_is_taken_without_its_last_slash(given: str, url: str) -> None:
-    assert settings.public_url(given) == url
+    assert checks.public_url(given) == url
 
 
 @pytest.mark.parametrize(
@@ -261,6 +261,6 @@ def test_public_url_is_taken_without_its_last_slash(given: str, url: str) -> Non
     ],
 )
 def test_public_url_that_is_no_address_is_refused(given: str) -> None:
-    message = one_line(lambda: settings.public_url(given))
+    message = one_line(lambda: checks.public_url(given))
     assert f"--public-url={given}" in message
     assert "https://notebooks.example" in message

@@ -10,9 +10,9 @@ from running_site import PERSON, SCRIPT, Running
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from tmpnb.app import Tmpnb
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.orchestrator.launch.small_page import TREE, SmallPages
+from tmpnb.settings.application import Tmpnb
 from tmpnb.system.http.client import Client
 
 pytestmark = pytest.mark.gen_test(timeout=20)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb.app import Tmpnb
 from tmpnb.core import subdomains
 from tmpnb.core.subdomains import Subdomains, is_label
 from tmpnb.errors import ConfigError
 from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.managed import ManagedProxySettings
+from tmpnb.settings.application import Tmpnb
 
 HERE = Subdomains("notebooks.example")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from harness import wait_until
 
-from tmpnb import settings
-from tmpnb.app import Tmpnb
 from tmpnb.doctor import checkup, trial, verify
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.service import Service
+from tmpnb.settings import checks
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.service import Service
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.docker.image.copies import BEGIN, HOME
 from tmpnb.spawners.examination import Examination
@@ -60,7 +60,7 @@ async def found(service: Service) -> dict[str, Finding]:
 
 def test_no_operator_can_name_a_pool_like_ours() -> None:
     with pytest.raises(ConfigError):
-        settings.pool_name(trial.POOL, "")
+        checks.pool_name(trial.POOL, "")
 
 
 async def test_a_sound_server_is_found_sound_and_removed(build: Build) -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from tmpnb.access.passphrase import given_passphrase
-from tmpnb.app import Tmpnb
 from tmpnb.core.secret_names import TOKENS, VARIABLES
 from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
 from tmpnb.proxy.token import SHORTEST
-from tmpnb.secret_settings import Secrets
-from tmpnb.service import Service
+from tmpnb.settings.advice.weak_tokens import weak_tokens
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.env_vars import Secrets
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Level
 from tmpnb.system.files.secret_file import BY_FILE
-from tmpnb.weak_tokens import weak_tokens
 
 SECRET = "hush1-hush2-hush3"
 ADMIN, API, PROXY = "ADMIN_AUTH_TOKEN", "API_AUTH_TOKEN", "CONFIGPROXY_AUTH_TOKEN"

@@ -12,8 +12,8 @@ from running_site import Running
 
 from tmpnb.access.gate import MOST_TRIES, TRIES_SPAN
 from tmpnb.access.wrong_tokens import MOST_A_SECOND, WrongTokens
-from tmpnb.app import Tmpnb
 from tmpnb.errors import TooManyTriesError
+from tmpnb.settings.application import Tmpnb
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Networks
 

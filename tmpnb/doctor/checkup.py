@@ -8,7 +8,7 @@ from tmpnb.doctor import combinations, origin, ports, proxy, shared, state, tabl
 from tmpnb.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.proxy.choice import is_managed
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import skip
 
 QUICK = 60.0  # seconds for one finding that needs no server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Finding, ok, warn
 
 TOPIC = "settings"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tmpnb.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.proxy.choice import is_managed
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.spawners.egress import rules
 from tmpnb.spawners.examination import Examination
 from tmpnb.spawners.finding import Finding, fail, ok, skip, warn

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from tmpnb import one_origin
-from tmpnb.service import Service
+from tmpnb.settings.advice import one_origin
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Finding, ok, warn
 
 TOPIC, NAMES = "origin", "names"

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tmpnb.errors import ConfigError, UnreachableError
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Finding, fail, failure, ok, warn
 from tmpnb.system import untrusted_json
 from tmpnb.system.http import listen

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator
 from tmpnb.core.secret_names import PROXY_TOKEN
 from tmpnb.errors import ConfigError, ProxyError, UnreachableError
 from tmpnb.proxy.choice import DEFAULT_ENDPOINT, ProxyChoice, is_managed, open_proxy
-from tmpnb.secret_settings import Secrets
-from tmpnb.service import Service
+from tmpnb.settings.env_vars import Secrets
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.system import open_files
 from tmpnb.system.http.client import MAX_ANSWER, Client

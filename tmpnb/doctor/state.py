@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from tmpnb.errors import ConfigError
-from tmpnb.service import Service
+from tmpnb.settings.advice.weak_tokens import weak_tokens
+from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.system import sizes
 from tmpnb.system.signing import load_key
-from tmpnb.weak_tokens import weak_tokens
 
 KEY_FILE = "secret_key"  # as `tokens.load_key` names it
 LITTLE_DISK = 64 * 1024**2  # bytes: plenty for what lies there

@@ -17,7 +17,7 @@ from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
 from tmpnb.doctor.verify import Visited
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
 from tmpnb.orchestrator.launch.launcher import Starter
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.examination import (
     FIRST_LINES,

@@ -12,8 +12,8 @@ from tmpnb.access import bans
 from tmpnb.errors import AdminPortError, ConfigError
 from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.orders import Asked, Order, Say
-from tmpnb.program import Program
-from tmpnb.secret_settings import Secrets
+from tmpnb.settings.env_vars import Secrets
+from tmpnb.settings.program import Program
 from tmpnb.system.logs.redaction import on_one_line
 from tmpnb.web.admin import tables
 

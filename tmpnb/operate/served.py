@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from tmpnb import told_settings
 from tmpnb.errors import AdminPortError, NobodyThereError
 from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.orchestrator.guarded import let_go
 from tmpnb.orders import Say
-from tmpnb.program import Program
-from tmpnb.secret_settings import Secrets
+from tmpnb.settings import told as told_settings
+from tmpnb.settings.env_vars import Secrets
+from tmpnb.settings.program import Program
 from tmpnb.system.net.port_owners import Owner
 
 PATIENCE = 5.0  # seconds for a running service to tell its settings

@@ -14,24 +14,25 @@ from typing import Any
 from traitlets import Bool, Int, Unicode, default
 from traitlets.config import Application, Configurable
 
-from tmpnb import __version__, config_file, flags, settings
-from tmpnb.access_settings import AccessSettings
-from tmpnb.address_settings import AddressSettings
-from tmpnb.branding import Branding, templates_in
+from tmpnb import __version__
 from tmpnb.core.plan import Policy
-from tmpnb.culling_settings import CullingSettings, seconds
 from tmpnb.errors import ConfigError
-from tmpnb.log_settings import LogSettings
-from tmpnb.one_origin import advice
 from tmpnb.orchestrator.guarded import GuardedSpawner
 from tmpnb.orchestrator.launch.launcher import StartSettings
 from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.choice import ProxyChoice
-from tmpnb.secret_settings import Secrets
-from tmpnb.service import Service
+from tmpnb.settings import checks, config_file, flags
+from tmpnb.settings.access import AccessSettings
+from tmpnb.settings.addresses import AddressSettings
+from tmpnb.settings.advice.one_origin import advice
+from tmpnb.settings.advice.weak_tokens import weak_tokens
+from tmpnb.settings.branding import Branding, templates_in
+from tmpnb.settings.culling import CullingSettings, seconds
+from tmpnb.settings.env_vars import Secrets
+from tmpnb.settings.logs import LogSettings
+from tmpnb.settings.service import Service
+from tmpnb.settings.told import tell
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
-from tmpnb.told_settings import tell
-from tmpnb.weak_tokens import weak_tokens
 from tmpnb.web import cors, template_files
 from tmpnb.web.routes import TEMPLATES
 
@@ -193,15 +194,15 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         """
         spawner = spawner_class(self.spawner)(parent=self)
         spawner.state_dir = Path(self.state_dir)
-        spawner.pool_name = settings.pool_name(self.pool_name, spawner.image or self.spawner)
+        spawner.pool_name = checks.pool_name(self.pool_name, spawner.image or self.spawner)
         spawner.capacity = self.pool_size
         branding = Branding(parent=self)
-        spawner.frame_ancestors = settings.frame_ancestors(self.embed_origins)
+        spawner.frame_ancestors = checks.frame_ancestors(self.embed_origins)
         GuardedSpawner(spawner).check()
         public_url, subdomains = self.addresses()
         spawner.https = public_url.startswith("https:")
         spawner.siblings = subdomains is not None
-        spawner.script_origins = settings.script_origins(spawner.frame_ancestors, self.allow_origin)
+        spawner.script_origins = checks.script_origins(spawner.frame_ancestors, self.allow_origin)
         policy = Policy(
             capacity=self.pool_size,
             min_ready=self.min_ready or self.pool_size,
@@ -211,10 +212,10 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
             ready_max_age=self.ready_max_age,
             replaced_at_once=max(1, min(self.spawn_concurrency, self.pool_size // 4)),
         )
-        settings.check_policy(policy)
+        checks.check_policy(policy)
         secrets = Secrets.from_environment(os.environ)
         listening = self.listening()
-        settings.check_listening(listening, secrets.admin_token)
+        checks.check_listening(listening, secrets.admin_token)
         landing, *pages = self.landing()
         domain = subdomains.domain if subdomains else ""
         return Service(

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from tmpnb.access.trusted_proxies import host_of
 from tmpnb.proxy.choice import DEFAULT_ENDPOINT, is_managed
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 from tmpnb.system.net.networks import is_loopback
 
 _HARM = (

@@ -9,14 +9,14 @@ from typing import Any
 
 from tmpnb.access.policy import Access
 from tmpnb.access.public_hosts import PublicHosts
-from tmpnb.cautions import Caution, cautions
 from tmpnb.core.plan import Policy
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.orchestrator.launch.launcher import StartSettings
 from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.choice import ProxyChoice
-from tmpnb.secret_settings import Secrets
-from tmpnb.settings import Listening
+from tmpnb.settings.advice.combinations import Caution, cautions
+from tmpnb.settings.checks import Listening
+from tmpnb.settings.env_vars import Secrets
 from tmpnb.spawners.base import Spawner
 from tmpnb.web.brand import Brand, Notice
 from tmpnb.web.cors import Cors

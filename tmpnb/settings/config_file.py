@@ -9,9 +9,9 @@ from pathlib import Path
 from traitlets import TraitError
 from traitlets.config import Application, Configurable
 
-from tmpnb import flags
 from tmpnb.core.secret_names import VARIABLES
 from tmpnb.errors import ConfigError
+from tmpnb.settings import flags
 from tmpnb.system.files import plain_file
 from tmpnb.system.files.plain_file import FileTooLargeError
 from tmpnb.system.files.plain_text import refuse_others

@@ -5,14 +5,14 @@ from __future__ import annotations
 from traitlets import Bool, Unicode
 from traitlets.config import Configurable
 
-from tmpnb import settings
 from tmpnb.access import own_hosts, public_hosts
 from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.core import subdomains
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.orchestrator.launch.first_page import first_page
 from tmpnb.orchestrator.launch.small_page import TREE
-from tmpnb.settings import Listening
+from tmpnb.settings import checks
+from tmpnb.settings.checks import Listening
 
 
 class AddressSettings(Configurable):
@@ -68,7 +68,7 @@ class AddressSettings(Configurable):
         Raises:
             ConfigError: The page is none.
         """
-        page = settings.redirect_uri(self.redirect_uri)
+        page = checks.redirect_uri(self.redirect_uri)
         is_chosen = "redirect_uri" in self.config.get("Tmpnb", {})
         return page, first_page(page), "" if is_chosen else TREE
 
@@ -102,7 +102,7 @@ class AddressSettings(Configurable):
         Raises:
             ConfigError: One of them cannot be, or does not go with the other settings.
         """
-        public_url = settings.public_url(self.public_url)
+        public_url = checks.public_url(self.public_url)
         chosen = subdomains.subdomains(self.subdomains)
         if chosen is not None:
             named = [*self.embed_origins.split(","), *self.allow_origin.split(",")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from tmpnb.service import Service
+from tmpnb.settings.service import Service
 
 
 class Program(Protocol):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tmpnb.access.trusted_proxies import host_of
 from tmpnb.core.secret_names import PROXY_TOKEN
-from tmpnb.one_origin import is_public
 from tmpnb.proxy.choice import is_managed
 from tmpnb.proxy.token import SHORTEST
-from tmpnb.service import Service
+from tmpnb.settings.advice.one_origin import is_public
+from tmpnb.settings.service import Service
 from tmpnb.system.net.networks import is_loopback
 
 MEND = "make a longer one: openssl rand -hex 32"

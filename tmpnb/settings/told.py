@@ -10,10 +10,10 @@ from typing import Any
 from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
-from tmpnb import flags
-from tmpnb.config_file import NOT_SETTINGS
 from tmpnb.errors import ConfigError
-from tmpnb.program import Program
+from tmpnb.settings import flags
+from tmpnb.settings.config_file import NOT_SETTINGS
+from tmpnb.settings.program import Program
 from tmpnb.system.logs.redaction import on_one_line, redact
 
 # Secrets of the service come from the environment and are no settings. What an operator hands on
