@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tmpnb.load.tally import percentile
+from tmpnb.commands.load.tally import percentile
 
 OURS = "tmpnb"
 HUB = "JupyterHub"

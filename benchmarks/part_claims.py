@@ -16,12 +16,12 @@ from visitors import SCRIPT
 from wire import Wire
 from world import TINY, World, filled
 
+from tmpnb.commands.load.doors import Door, Place
+from tmpnb.commands.load.recognition import recognised
+from tmpnb.commands.load.session import Session
+from tmpnb.commands.load.tally import Tally, percentile
+from tmpnb.commands.load.target import Target
 from tmpnb.errors import VisitError
-from tmpnb.load.doors import Door, Place
-from tmpnb.load.recognition import recognised
-from tmpnb.load.session import Session
-from tmpnb.load.tally import Tally, percentile
-from tmpnb.load.target import Target
 
 PATIENCE = 60.0  # seconds for one visitor
 QUIET = 3.0  # seconds in which the passes after a change come to an end

@@ -11,11 +11,11 @@ from hub import hub_running
 from remains import Engine
 from world import NOTEBOOK, World, tmpnb_filled
 
+from tmpnb.commands.load.recognition import recognised
+from tmpnb.commands.load.session import Session
+from tmpnb.commands.load.tally import OPEN, Tally
+from tmpnb.commands.load.target import Target
 from tmpnb.errors import VisitError
-from tmpnb.load.recognition import recognised
-from tmpnb.load.session import Session
-from tmpnb.load.tally import OPEN, Tally
-from tmpnb.load.target import Target
 
 PART = "a"
 PATIENCE = 300.0  # seconds for one visitor

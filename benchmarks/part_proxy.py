@@ -13,11 +13,11 @@ from tornado.websocket import websocket_connect
 from wire import TIMEOUT, Wire
 from world import TINY, World, filled
 
-from tmpnb.load.doors import Place
-from tmpnb.load.recognition import recognised
-from tmpnb.load.session import Session
-from tmpnb.load.tally import Tally
-from tmpnb.load.target import Target
+from tmpnb.commands.load.doors import Place
+from tmpnb.commands.load.recognition import recognised
+from tmpnb.commands.load.session import Session
+from tmpnb.commands.load.tally import Tally
+from tmpnb.commands.load.target import Target
 
 CONNECTIONS = 8
 

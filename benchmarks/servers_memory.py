@@ -11,12 +11,12 @@ from program import Program
 from remains import Engine
 from world import World
 
+from tmpnb.commands.load.kernel import Kernel
+from tmpnb.commands.load.recognition import recognised
+from tmpnb.commands.load.session import Session
+from tmpnb.commands.load.tally import Tally
+from tmpnb.commands.load.target import Target
 from tmpnb.errors import VisitError
-from tmpnb.load.kernel import Kernel
-from tmpnb.load.recognition import recognised
-from tmpnb.load.session import Session
-from tmpnb.load.tally import Tally
-from tmpnb.load.target import Target
 
 VISITORS = 4
 PATIENCE = 120.0  # seconds for one

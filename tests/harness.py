@@ -13,13 +13,13 @@ from tmpnb.access.gate import Gate
 from tmpnb.access.limits import Allowance, ClientLimits
 from tmpnb.access.passphrase import Passes
 from tmpnb.access.ties import Sealed, Ties
+from tmpnb.commands.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.launch.launcher import StartSettings
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.orchestrator.timing import Timing
-from tmpnb.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors.arrivals import Arrivals

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from documents import COMMANDS, EXAMPLE, EXITS, ROOT, Block, blocks, pages
 
-from tmpnb import commands, firewall
-from tmpnb.load import options
+from tmpnb.commands import command_line, firewall
+from tmpnb.commands.load import options
 from tmpnb.settings import flags
 from tmpnb.settings.application import Tmpnb
 
@@ -70,11 +70,11 @@ def of_tmpnb(block: Block) -> list[list[str]]:
 
 def read(words: list[str], directory: Path) -> None:
     """Read a command line as the program does, and start nothing."""
-    if commands.tool(words):
+    if command_line.tool(words):
         if words[0] in PARSERS:
             PARSERS[words[0]]().parse_args(words[1:])
         return
-    order = commands.parse(words)
+    order = command_line.parse(words)
     given = [word for word in order.flags if not word.startswith("--config=")]  # of another machine
     Tmpnb().initialize([f"--config={directory}/none", "--generate-config", *given])
 
@@ -104,5 +104,5 @@ def test_a_flag_that_does_not_exist_is_seen(tmp_path: Path) -> None:
     [words] = of_tmpnb(block)
     assert words == ["--pol-size=3"]
     assert "pol-size" not in flags.owners()
-    with pytest.raises(commands.ConfigError, match="pool-size"):
+    with pytest.raises(command_line.ConfigError, match="pool-size"):
         read(words, tmp_path)

@@ -18,11 +18,12 @@ from harness import World, site_of
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
-from tmpnb import __version__, firewall
-from tmpnb.commands import COMMANDS
+from tmpnb import __version__
+from tmpnb.commands import firewall
+from tmpnb.commands.command_line import COMMANDS
+from tmpnb.commands.load import options
 from tmpnb.core.links import PAGES
 from tmpnb.core.pool import PoolStats
-from tmpnb.load import options
 from tmpnb.settings import flags
 from tmpnb.web.base import STATUS
 from tmpnb.web.routes import admin_application, public_application

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tmpnb.access.banned import Banned
 from tmpnb.access.limits import Allowance
 from tmpnb.access.policy import Access
+from tmpnb.commands.doctor import combinations
 from tmpnb.core.plan import Policy
-from tmpnb.doctor import combinations
 from tmpnb.settings.advice.combinations import cautions
 from tmpnb.settings.application import Tmpnb
 from tmpnb.spawners.finding import Level

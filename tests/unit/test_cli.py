@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tmpnb import __version__
-from tmpnb.main import main
+from tmpnb.commands.main import main
 from tmpnb.settings.application import Tmpnb
 from tmpnb.spawners.docker.spawner import DockerSpawner
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import commands
-from tmpnb.commands import Order
+from tmpnb.commands import command_line
+from tmpnb.commands.command_line import Order
+from tmpnb.commands.main import main
+from tmpnb.commands.orders import Say
 from tmpnb.errors import ConfigError
-from tmpnb.main import main
-from tmpnb.orders import Say
 from tmpnb.settings.application import Tmpnb
 from tmpnb.settings.service import Service
 
@@ -33,19 +33,19 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.parametrize("arguments", [[], ["--port=1"], ["-h"]])
 def test_without_a_command_it_serves(arguments: list[str]) -> None:
-    order = commands.parse(arguments)
+    order = command_line.parse(arguments)
     assert order == Order(None, (), frozenset(), tuple(arguments))
-    assert "tmpnb check-image IMAGE" in commands.description(order, "The program.")
+    assert "tmpnb check-image IMAGE" in command_line.description(order, "The program.")
 
 
 def test_a_command_takes_what_is_its_own_and_leaves_the_flags() -> None:
-    doctor = commands.parse(["doctor", "--port=1", "--skip-image", "--image", "a"])
-    assert doctor.command is commands.COMMANDS["doctor"]
+    doctor = command_line.parse(["doctor", "--port=1", "--skip-image", "--image", "a"])
+    assert doctor.command is command_line.COMMANDS["doctor"]
     assert (doctor.switches, doctor.flags) == (
         frozenset({"--skip-image"}),
         ("--port=1", "--image", "a"),
     )
-    check = commands.parse(["check-image", "a/b:1", "--image=c"])
+    check = command_line.parse(["check-image", "a/b:1", "--image=c"])
     assert (check.operands, check.flags) == (("a/b:1",), ("--image=c",))
 
 
@@ -62,7 +62,7 @@ def test_a_command_takes_what_is_its_own_and_leaves_the_flags() -> None:
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        commands.parse(arguments)
+        command_line.parse(arguments)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -82,7 +82,7 @@ def test_flags_of_a_command_are_those_of_the_program(arguments: list[str], said:
     assert said in str(ended.value.code)
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", command_line.COMMANDS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_each_command_has_its_own_help(
     name: str, flag: str, capsys: pytest.CaptureFixture[str]
@@ -91,7 +91,7 @@ def test_each_command_has_its_own_help(
         main([name, flag])
     assert not ended.value.code
     shown = capsys.readouterr().out
-    assert shown.startswith(f"tmpnb {commands.COMMANDS[name].usage}")
+    assert shown.startswith(f"tmpnb {command_line.COMMANDS[name].usage}")
     assert "--pool-size" in shown
 
 
@@ -99,7 +99,7 @@ def test_the_programs_help_lists_the_commands(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    assert all(f"  tmpnb {c.usage} " in shown for c in commands.COMMANDS.values())
+    assert all(f"  tmpnb {c.usage} " in shown for c in command_line.COMMANDS.values())
 
 
 def program() -> Tmpnb:
@@ -118,21 +118,21 @@ def order_for(result: bool | Exception | signal.Signals) -> Order:
             raise result
         return bool(result)
 
-    command = commands.Command(usage="try", summary="", help="", run=run)
+    command = command_line.Command(usage="try", summary="", help="", run=run)
     return Order(command, (), frozenset(), ())
 
 
 def test_the_exit_code_is_0_only_if_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.perform(order_for(True), program()) == 0
-    assert commands.perform(order_for(False), program()) == 1
+    assert command_line.perform(order_for(True), program()) == 0
+    assert command_line.perform(order_for(False), program()) == 1
     assert capsys.readouterr().out == "a line\na line\n"
     with pytest.raises(ConfigError):
-        commands.perform(order_for(ConfigError("no")), program())
+        command_line.perform(order_for(ConfigError("no")), program())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_ends_with_1(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.perform(order_for(number), program()) == 1
+    assert command_line.perform(order_for(number), program()) == 1
     assert "interrupted" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tmpnb.doctor.diagnosis import Evidence, diagnose
+from tmpnb.commands.doctor.diagnosis import Evidence, diagnose
 from tmpnb.spawners.examination import ServerFacts
 from tmpnb.spawners.finding import Level
 from tmpnb.system.net.proc_net import Listener

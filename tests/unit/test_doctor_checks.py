@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tornado.web import Application, RequestHandler
 
-from tmpnb.doctor import origin, ports, proxy, state
-from tmpnb.doctor.report import Report
+from tmpnb.commands.doctor import origin, ports, proxy, state
+from tmpnb.commands.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.settings.advice import one_origin
 from tmpnb.settings.application import Tmpnb

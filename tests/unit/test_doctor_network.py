@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb import commands
-from tmpnb.doctor import network
-from tmpnb.doctor.network import (
+from tmpnb.commands import command_line
+from tmpnb.commands.doctor import network
+from tmpnb.commands.doctor.network import (
     Place,
     judged,
     opening_finding,
@@ -15,8 +15,8 @@ from tmpnb.doctor.network import (
     target,
     targets,
 )
+from tmpnb.commands.main import main
 from tmpnb.errors import ConfigError
-from tmpnb.main import main
 from tmpnb.spawners.docker.networks.reach import engine_at
 from tmpnb.spawners.finding import Level
 
@@ -117,7 +117,7 @@ def test_the_engine_is_where_its_address_says(address: str, place: str) -> None:
 
 def test_switches_of_the_doctor_are_its_own_also_with_values() -> None:
     words = ["doctor", "--network", "--network-target=a:1", "--port=1", "--network-target=b:2"]
-    order = commands.parse(words)
+    order = command_line.parse(words)
     assert order.switches == {"--network", "--network-target=a:1", "--network-target=b:2"}
     assert order.flags == ("--port=1",)
 

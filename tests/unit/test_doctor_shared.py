@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb.doctor import shared
-from tmpnb.doctor.shared import processes_finding, terminals_finding, watchers_finding
+from tmpnb.commands.doctor import shared
+from tmpnb.commands.doctor.shared import processes_finding, terminals_finding, watchers_finding
 from tmpnb.spawners.docker.hardening.limits import Limits
 from tmpnb.spawners.docker.networks.reach import shares
 from tmpnb.spawners.docker.options import Options

@@ -9,8 +9,8 @@ import docker
 import pytest
 from docker_stand_in import StandIn
 
-from tmpnb.doctor import tables
-from tmpnb.doctor.tables import (
+from tmpnb.commands.doctor import tables
+from tmpnb.commands.doctor.tables import (
     Bounds,
     bounds_in,
     connections_finding,

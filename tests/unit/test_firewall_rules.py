@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb import firewall
-from tmpnb.main import main
+from tmpnb.commands import firewall
+from tmpnb.commands.main import main
 from tmpnb.spawners.egress import connections as firewall_bounds
 from tmpnb.spawners.egress.rules import (
     BRIDGES,

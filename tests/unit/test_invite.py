@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import commands
 from tmpnb.access.limits import Allowance
 from tmpnb.access.passphrase import Passes
+from tmpnb.commands import command_line
+from tmpnb.commands.main import main
 from tmpnb.errors import ConfigError
-from tmpnb.main import main
 from tmpnb.settings.application import Tmpnb
 from tmpnb.settings.service import Service
 from tmpnb.system.signing import TokenMaker
@@ -55,8 +55,8 @@ def service(*arguments: str) -> Service:
 
 
 def link(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    order = commands.parse(["invite", *arguments])
-    assert commands.perform(order, program(*order.flags)) == 0
+    order = command_line.parse(["invite", *arguments])
+    assert command_line.perform(order, program(*order.flags)) == 0
     said = capsys.readouterr()
     assert said.err == ""
     return said.out.strip()
@@ -112,9 +112,9 @@ def test_without_the_services_key_there_is_no_link_and_none_is_made(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("TMPNB_SECRET_KEY")
-    order = commands.parse(["invite"])
+    order = command_line.parse(["invite"])
     with pytest.raises(ConfigError, match="there is no secret key in"):
-        commands.perform(order, program())
+        command_line.perform(order, program())
     assert not list(tmp_path.rglob("secret_key"))
 
 
@@ -122,7 +122,7 @@ def test_where_nobody_is_kept_out_it_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("TMPNB_PASSPHRASE")
-    assert commands.perform(commands.parse(["invite"]), program()) == 0
+    assert command_line.perform(command_line.parse(["invite"]), program()) == 0
     said = capsys.readouterr()
     assert re.fullmatch(r"http://\S+\n", said.out)
     assert "TMPNB_PASSPHRASE is not set here" in said.err

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import commands
+from tmpnb.commands import command_line
+from tmpnb.commands.load import notebook, options
+from tmpnb.commands.load.cookies import Cookies
+from tmpnb.commands.load.screen import Screen
+from tmpnb.commands.load.tally import Tally, percentile
+from tmpnb.commands.load.target import Target
+from tmpnb.commands.main import main
 from tmpnb.errors import ConfigError, VisitError
-from tmpnb.load import notebook, options
-from tmpnb.load.cookies import Cookies
-from tmpnb.load.screen import Screen
-from tmpnb.load.tally import Tally, percentile
-from tmpnb.load.target import Target
-from tmpnb.main import main
 
 URL = "http://127.0.0.1:8000/"
 
@@ -79,9 +79,9 @@ def test_it_has_its_own_help_and_stands_in_that_of_the_program(
         main(["load", "--help"])
     assert not ended.value.code
     assert "--arrivals RATE" in capsys.readouterr().out
-    assert "tmpnb load URL" in commands.description(commands.parse([]), "The program.")
+    assert "tmpnb load URL" in command_line.description(command_line.parse([]), "The program.")
     with pytest.raises(ConfigError, match="did you mean tmpnb load"):
-        commands.parse(["laod"])
+        command_line.parse(["laod"])
 
 
 # URLs

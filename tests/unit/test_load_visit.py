@@ -12,13 +12,13 @@ import pytest
 from load_stand_in import TOKEN, StandIn
 from tornado.ioloop import IOLoop
 
+from tmpnb.commands.load import notebook
+from tmpnb.commands.load.recognition import recognised
+from tmpnb.commands.load.run import arrive, check_files, load
+from tmpnb.commands.load.tally import Tally
+from tmpnb.commands.load.target import Target
+from tmpnb.commands.load.visit import Plan
 from tmpnb.errors import ConfigError
-from tmpnb.load import notebook
-from tmpnb.load.recognition import recognised
-from tmpnb.load.run import arrive, check_files, load
-from tmpnb.load.tally import Tally
-from tmpnb.load.target import Target
-from tmpnb.load.visit import Plan
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

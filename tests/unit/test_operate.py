@@ -15,12 +15,12 @@ from tornado.web import Application, RequestHandler
 from traitlets import List
 from traitlets.config import Configurable
 
-from tmpnb import commands
+from tmpnb.commands import command_line
+from tmpnb.commands.operate import admin_port
+from tmpnb.commands.operate.admin_port import AdminPort, place
+from tmpnb.commands.operate.commands import Remote
+from tmpnb.commands.operate.served import as_served
 from tmpnb.errors import AdminPortError, ConfigError
-from tmpnb.operate import admin_port
-from tmpnb.operate.admin_port import AdminPort, place
-from tmpnb.operate.commands import Remote
-from tmpnb.operate.served import as_served
 from tmpnb.settings import told as told_settings
 from tmpnb.settings.application import Tmpnb
 from tmpnb.spawners.base import DEFAULT_COMMAND
@@ -55,7 +55,7 @@ class Site:
 
 async def run(*words: str) -> tuple[bool, list[str]]:
     """Run a command as the program does; return whether all was well, and its lines."""
-    order = commands.parse(words)
+    order = command_line.parse(words)
     program = Tmpnb()
     program.initialize(order.flags)
     assert isinstance(order.command, Remote)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from running_site import Running
 
-from tmpnb import serve
 from tmpnb.access.own_hosts import is_own, names
+from tmpnb.commands import serve
 from tmpnb.errors import ConfigError
 from tmpnb.settings.application import Tmpnb
 from tmpnb.system.net.machine_names import MOST, machine_names

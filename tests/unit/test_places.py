@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb.doctor import ports
+from tmpnb.commands.doctor import ports
+from tmpnb.commands.invite import _default_url
 from tmpnb.errors import ConfigError
-from tmpnb.invite import _default_url
 from tmpnb.proxy import choice
 from tmpnb.proxy.managed import ManagedProxySettings
 from tmpnb.settings.application import Tmpnb

@@ -15,9 +15,9 @@ from tornado.template import Template
 
 from tmpnb.access import banned
 from tmpnb.access.banned import Banned
-from tmpnb.doctor import proxy as doctor_proxy
+from tmpnb.commands.doctor import proxy as doctor_proxy
+from tmpnb.commands.load import notebook
 from tmpnb.errors import ConfigError
-from tmpnb.load import notebook
 from tmpnb.orchestrator.claims import claim_journal
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.proxy import managed as proxy_process

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tmpnb.access.banned import Banned
+from tmpnb.commands.load import notebook
 from tmpnb.errors import ConfigError
-from tmpnb.load import notebook
 from tmpnb.settings.application import Tmpnb
 from tmpnb.settings.branding import Branding
 from tmpnb.settings.env_vars import Secrets

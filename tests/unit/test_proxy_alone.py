@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tornado.testing import bind_unused_port
 
+from tmpnb.commands.proxy import become_the_proxy
 from tmpnb.errors import ConfigError
 from tmpnb.proxy.managed import SCRIPTS
-from tmpnb.proxy_alone import become_the_proxy
 from tmpnb.settings.application import Tmpnb
 
 TOKEN = "a-token-of-this-test"

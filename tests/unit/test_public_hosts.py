@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 from running_site import HTML, PERSON, Fetch, Running
 
-from tmpnb import serve
 from tmpnb.access.public_hosts import PublicHosts, public_hosts
+from tmpnb.commands import serve
 from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import ConfigError
 from tmpnb.settings.application import Tmpnb

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tmpnb import firewall
-from tmpnb.main import main
+from tmpnb.commands import firewall
+from tmpnb.commands.main import main
 from tmpnb.spawners.egress import name_servers
 from tmpnb.spawners.egress.name_servers import Resolvers, chosen
 

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tmpnb.doctor import state
+from tmpnb.commands.doctor import state
+from tmpnb.commands.serve import _signing
 from tmpnb.errors import ConfigError
-from tmpnb.serve import _signing
 from tmpnb.settings import env_vars
 from tmpnb.settings.application import Tmpnb
 from tmpnb.settings.env_vars import Secrets

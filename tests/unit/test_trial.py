@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from harness import wait_until
 
-from tmpnb.doctor import checkup, trial, verify
+from tmpnb.commands.doctor import checkup, trial, verify
 from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.settings import checks
 from tmpnb.settings.application import Tmpnb

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from tornado.web import Application, RequestHandler
 
-from tmpnb.doctor import verify
-from tmpnb.doctor.verify import Visited
+from tmpnb.commands.doctor import verify
+from tmpnb.commands.doctor.verify import Visited
 from tmpnb.spawners.examination import ServerFacts
 from tmpnb.spawners.finding import Finding, Level
 from tmpnb.system.http.client import Client

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tmpnb.access.passphrase import given_passphrase
+from tmpnb.commands.doctor import state
 from tmpnb.core.secret_names import TOKENS, VARIABLES
-from tmpnb.doctor import state
 from tmpnb.errors import ConfigError
 from tmpnb.proxy.token import SHORTEST
 from tmpnb.settings.advice.weak_tokens import weak_tokens

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tmpnb.doctor import ports
+from tmpnb.commands.doctor import ports
 from tmpnb.errors import ConfigError
 from tmpnb.proxy.choice import is_managed
 from tmpnb.settings.service import Service

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tmpnb.doctor import combinations, origin, ports, proxy, shared, state, tables, trial
-from tmpnb.doctor.report import Report
+from tmpnb.commands.doctor import combinations, origin, ports, proxy, shared, state, tables, trial
+from tmpnb.commands.doctor.report import Report
 from tmpnb.errors import ConfigError
 from tmpnb.proxy.choice import is_managed
 from tmpnb.settings.service import Service

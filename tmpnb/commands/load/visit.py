@@ -7,12 +7,12 @@ import json
 import secrets
 from dataclasses import dataclass
 
+from tmpnb.commands.load.doors import GOODBYE, Door, JupyterDoor, Place
+from tmpnb.commands.load.kernel import Kernel
+from tmpnb.commands.load.notebook import Notebook, Output
+from tmpnb.commands.load.session import JSON, Session, must
+from tmpnb.commands.load.tally import FIRST_CELL, OPEN, Tally
 from tmpnb.errors import VisitError
-from tmpnb.load.doors import GOODBYE, Door, JupyterDoor, Place
-from tmpnb.load.kernel import Kernel
-from tmpnb.load.notebook import Notebook, Output
-from tmpnb.load.session import JSON, Session, must
-from tmpnb.load.tally import FIRST_CELL, OPEN, Tally
 
 
 @dataclass(frozen=True, slots=True)

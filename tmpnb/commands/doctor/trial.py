@@ -10,11 +10,11 @@ from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
+from tmpnb.commands.doctor import network, verify
+from tmpnb.commands.doctor.diagnosis import TOPIC, Evidence, diagnose
+from tmpnb.commands.doctor.verify import Visited
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer
-from tmpnb.doctor import network, verify
-from tmpnb.doctor.diagnosis import TOPIC, Evidence, diagnose
-from tmpnb.doctor.verify import Visited
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
 from tmpnb.orchestrator.launch.launcher import Starter
 from tmpnb.settings.service import Service

@@ -7,8 +7,8 @@ from urllib.parse import urljoin
 
 from tornado.httpclient import HTTPError, HTTPResponse
 
+from tmpnb.commands.load.cookies import Cookies
 from tmpnb.errors import UnreachableError, VisitError
-from tmpnb.load.cookies import Cookies
 from tmpnb.system.http.client import MAX_ANSWER, Client
 
 MOST_REDIRECTS = 20

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from tmpnb.commands.load.target import Target
 from tmpnb.errors import ConfigError
-from tmpnb.load.target import Target
 
 MOST_VISITORS = 100_000
 LONGEST = 24 * 3600.0  # seconds

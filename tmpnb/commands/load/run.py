@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from tmpnb.commands.load import notebook, options
+from tmpnb.commands.load.options import Options
+from tmpnb.commands.load.recognition import recognised
+from tmpnb.commands.load.screen import Screen
+from tmpnb.commands.load.tally import Tally
+from tmpnb.commands.load.visit import Plan, visit
 from tmpnb.errors import ConfigError
-from tmpnb.load import notebook, options
-from tmpnb.load.options import Options
-from tmpnb.load.recognition import recognised
-from tmpnb.load.screen import Screen
-from tmpnb.load.tally import Tally
-from tmpnb.load.visit import Plan, visit
 from tmpnb.system import open_files
 
 FILES_EACH = 4  # open at once for one visitor: a websocket, a request, and some room

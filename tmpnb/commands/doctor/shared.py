@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from tmpnb.doctor.tables import KEEP
+from tmpnb.commands.doctor.tables import KEEP
 from tmpnb.spawners.egress import name_servers
 from tmpnb.spawners.examination import Examination
 from tmpnb.spawners.finding import Finding, ok, skip, warn

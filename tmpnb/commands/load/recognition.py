@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tmpnb.commands.load.doors import Door, HubDoor, JupyterDoor, TmpnbDoor
+from tmpnb.commands.load.session import reason
+from tmpnb.commands.load.target import Target
 from tmpnb.errors import ConfigError, UnreachableError
-from tmpnb.load.doors import Door, HubDoor, JupyterDoor, TmpnbDoor
-from tmpnb.load.session import reason
-from tmpnb.load.target import Target
 from tmpnb.system.http.client import MAX_ANSWER, Client
 
 TIMEOUT = 20.0  # seconds

@@ -7,17 +7,17 @@ import difflib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
-from tmpnb.doctor import network
-from tmpnb.doctor.checkup import check_image, doctor
+from tmpnb.commands.doctor import network
+from tmpnb.commands.doctor.checkup import check_image, doctor
+from tmpnb.commands.firewall import firewall
+from tmpnb.commands.invite import invite
+from tmpnb.commands.load.run import load
+from tmpnb.commands.operate.commands import OPERATING, Remote
+from tmpnb.commands.operate.served import as_served
+from tmpnb.commands.orders import Command, Order, Say, Tool
+from tmpnb.commands.proxy import become_the_proxy
 from tmpnb.errors import ConfigError
-from tmpnb.firewall import firewall
-from tmpnb.invite import invite
-from tmpnb.load.run import load
-from tmpnb.operate.commands import OPERATING, Remote
-from tmpnb.operate.served import as_served
 from tmpnb.orchestrator.guarded import let_go
-from tmpnb.orders import Command, Order, Say, Tool
-from tmpnb.proxy_alone import become_the_proxy
 from tmpnb.settings.program import Program
 from tmpnb.settings.service import Service
 from tmpnb.system import leaving, signals

@@ -12,10 +12,10 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from tornado.httpclient import HTTPResponse
 
+from tmpnb.commands.load.session import Session, must
+from tmpnb.commands.load.tally import Tally
+from tmpnb.commands.load.target import Target
 from tmpnb.errors import VisitError
-from tmpnb.load.session import Session, must
-from tmpnb.load.tally import Tally
-from tmpnb.load.target import Target
 
 SCRIPT = {"Accept": "application/json"}
 RETRY = 2.0  # seconds, where an answer does not say how long

@@ -13,10 +13,10 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
+from tmpnb.commands.load.doors import Place, told_in
+from tmpnb.commands.load.notebook import Output
+from tmpnb.commands.load.session import BROWSER, JSON, Session, must
 from tmpnb.errors import VisitError
-from tmpnb.load.doors import Place, told_in
-from tmpnb.load.notebook import Output
-from tmpnb.load.session import BROWSER, JSON, Session, must
 
 PROTOCOL = "5.3"  # of Jupyter's messages
 LARGEST = 64 * 1024 * 1024  # bytes of a message

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from tmpnb.commands.operate.admin_port import AdminPort, place
+from tmpnb.commands.orders import Say
 from tmpnb.errors import AdminPortError, NobodyThereError
-from tmpnb.operate.admin_port import AdminPort, place
 from tmpnb.orchestrator.guarded import let_go
-from tmpnb.orders import Say
 from tmpnb.settings import told as told_settings
 from tmpnb.settings.env_vars import Secrets
 from tmpnb.settings.program import Program

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from tmpnb.load.tally import Tally
+from tmpnb.commands.load.tally import Tally
 
 REDRAW, LINE = 0.5, 5.0  # seconds between two looks, on a terminal and elsewhere
 BAR = 30  # characters

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from traitlets import TraitError
 
-from tmpnb import commands
+from tmpnb.commands import command_line
+from tmpnb.commands.serve import serve
 from tmpnb.errors import TmpnbError
-from tmpnb.serve import serve
 from tmpnb.settings import flags
 from tmpnb.settings.application import Tmpnb
 from tmpnb.system import leaving
@@ -25,10 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> None:
     application = Tmpnb()
     try:
-        if chosen := commands.tool(words):
-            sys.exit(commands.use(chosen, words[1:]))
-        order = commands.parse(words)
-        application.description = commands.description(order, application.description)
+        if chosen := command_line.tool(words):
+            sys.exit(command_line.use(chosen, words[1:]))
+        order = command_line.parse(words)
+        application.description = command_line.description(order, application.description)
         application.initialize(order.flags)
         if order.command is None:
             application.start()
@@ -38,7 +38,7 @@ def _run(words: list[str]) -> None:
             if "logging" not in application.config.Tmpnb:
                 application.logging = "none"  # its own lines say it all
             application.configure_logs()
-            sys.exit(commands.perform(order, application))
+            sys.exit(command_line.perform(order, application))
     except TraitError as error:
         sys.exit(f"tmpnb: {flags.in_words(str(error))}")
     except TmpnbError as error:

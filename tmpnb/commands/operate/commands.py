@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from tmpnb.access import bans
+from tmpnb.commands.operate.admin_port import AdminPort, place
+from tmpnb.commands.orders import Asked, Order, Say
 from tmpnb.errors import AdminPortError, ConfigError
-from tmpnb.operate.admin_port import AdminPort, place
-from tmpnb.orders import Asked, Order, Say
 from tmpnb.settings.env_vars import Secrets
 from tmpnb.settings.program import Program
 from tmpnb.system.logs.redaction import on_one_line
