@@ -237,7 +237,7 @@ def metrics_table() -> str:
 
 
 FILES: Mapping[str, Callable[[], str]] = {  # generated as a whole, beside the code
-    "tmpnb/spawners/seccomp_profile.json": seccomp_rules.text,
+    "tmpnb/spawners/docker/hardening/seccomp_profile.json": seccomp_rules.text,
 }
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"flags": flags_table, "measured": measured},

@@ -14,7 +14,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CREATE = "/containers/create?name=tmpnb-a-b"
 PULL = "/images/create?fromImage=quay.io%2Fa%2Fb&tag=1"
 KIT = "tmpnb-kit-pool-3af093d20a84"
-PROFILE = json.loads((ROOT / "tmpnb/spawners/seccomp_profile.json").read_text(encoding="utf-8"))
+PROFILE = json.loads((ROOT / "tmpnb/spawners/docker/hardening/seccomp_profile.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,8 +173,8 @@ class PagesSite:
         server = HTTPServer(
             Application(
                 [(path, kind, {"site": self}) for path, kind in kinds],
-                template_path=str(ROOT / "tmpnb" / "templates"),
-                static_path=str(ROOT / "tmpnb" / "static"),
+                template_path=str(ROOT / "tmpnb" / "web" / "templates"),
+                static_path=str(ROOT / "tmpnb" / "web" / "static"),
                 log_function=lambda _: None,
             )
         )

@@ -102,7 +102,7 @@ def furnish(folder: Path, page: Path, labels: dict[str, str]) -> None:
     shutil.copy(ROOT / "tests" / "e2e" / "tidal-atlas.svg", here)
     (here / "terms.txt").write_text("Be kind.\n")
     etc.mkdir()
-    shutil.copy(ROOT / "tmpnb" / "spawners" / "seccomp_profile.json", etc / "seccomp.json")
+    shutil.copy(ROOT / "tmpnb/spawners/docker/hardening/seccomp_profile.json", etc / "seccomp.json")
     (etc / "banned").write_text("203.0.113.0/24  # nobody\n")
     (folder / "blocks").mkdir()
     for number, block in enumerate(run(page)):

@@ -39,8 +39,8 @@ PAGES = (
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 LOOKS = list(itertools.product(SCHEMES, ((320, 640), (1280, 800))))
-STATIC = ROOT / "tmpnb" / "static"
-TEMPLATES = sorted((ROOT / "tmpnb" / "templates").glob("*.html"))
+STATIC = ROOT / "tmpnb" / "web" / "static"
+TEMPLATES = sorted((ROOT / "tmpnb" / "web" / "templates").glob("*.html"))
 IMAGES = ROOT / "docs" / "images" / "pages"
 
 

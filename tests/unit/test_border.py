@@ -185,7 +185,7 @@ async def test_a_surprise_of_our_own_while_a_server_is_seen_to_answer_backs_off(
     async def raises(*_: object, **__: object) -> None:
         raise surprise
 
-    monkeypatch.setattr("tmpnb.starter.wait_until_ready", raises)
+    monkeypatch.setattr("tmpnb.orchestrator.launch.launcher.wait_until_ready", raises)
     spawner = Odd()
     async with World(2, spawner=spawner).running() as world:
         await wait_until(lambda: "start" in world.orchestrator.health.problems)

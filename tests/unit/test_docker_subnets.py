@@ -75,7 +75,7 @@ def test_what_the_engine_or_the_machine_has_is_not_taken(
 ) -> None:
     room = Room(IPv4Network("10.0.0.0/24"), 10)
     monkeypatch.setattr(
-        "tmpnb.spawners.docker_bridges.routed", lambda: [ip_network("10.0.0.192/27")]
+        "tmpnb.spawners.docker.networks.bridges.routed", lambda: [ip_network("10.0.0.192/27")]
     )
     stand_in.networks["theirs"] = of("10.0.0.128/26")
     said = "Pool overlaps with other one on this address space"
@@ -91,7 +91,7 @@ def test_what_the_engine_or_the_machine_has_is_not_taken(
 def test_a_route_of_a_vpn_for_all_traffic_takes_no_subnets(
     docker_client: docker.APIClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, route: str
 ) -> None:
-    monkeypatch.setattr("tmpnb.spawners.docker_bridges.routed", lambda: [ip_network(route)])
+    monkeypatch.setattr("tmpnb.spawners.docker.networks.bridges.routed", lambda: [ip_network(route)])
     ensure(docker_client, "lan", {}, closed=False, room=Room(RANGE, 10))
     assert subnet_of(stand_in.networks["lan"]).subnet_of(RANGE)
 

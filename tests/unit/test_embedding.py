@@ -195,7 +195,7 @@ def test_ourselves_are_no_other_site() -> None:
 
 
 def test_badge_is_well_formed_and_needs_nothing_from_elsewhere() -> None:
-    text = (ROOT / "tmpnb" / "static" / "badge.svg").read_text(encoding="utf-8")
+    text = (ROOT / "tmpnb" / "web" / "static" / "badge.svg").read_text(encoding="utf-8")
     root = ElementTree.fromstring(text)  # noqa: S314 - our own file
     assert root.get("aria-label") == "launch notebook"
     assert re.findall(r"href|url\(|@import|<style|<script", text) == []

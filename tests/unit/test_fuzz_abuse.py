@@ -13,7 +13,7 @@ from fuzzed_site import PUBLIC_URL, SITES, FuzzedSite, Page
 from raw_http import Pair, Request
 from tornado.ioloop import IOLoop
 
-TEMPLATES = Path(__file__).parents[2] / "tmpnb" / "templates"
+TEMPLATES = Path(__file__).parents[2] / "tmpnb" / "web" / "templates"
 
 
 @pytest.fixture(params=list(SITES))

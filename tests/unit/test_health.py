@@ -30,7 +30,7 @@ def health(clock: Clock) -> Health:
 
 @pytest.fixture(autouse=True)
 def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="tmpnb.health")
+    caplog.set_level(logging.DEBUG, logger="tmpnb.core.health")
 
 
 def test_new_health_is_well_and_has_seen_no_pass(health: Health) -> None:

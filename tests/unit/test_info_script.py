@@ -39,7 +39,7 @@ def refreshed(shown: dict[str, str], told: dict[str, object]) -> dict[str, objec
     """Return what a page shows after a refresh."""
     node = shutil.which("node")
     assert node, "Node.js"
-    script = (ROOT / "tmpnb" / "static" / "info.js").read_text()
+    script = (ROOT / "tmpnb" / "web" / "static" / "info.js").read_text()
     words = [json.dumps(word) for word in (script, told, shown)]
     ended = subprocess.run(  # noqa: S603 - our own script
         [node, "-e", PAGE, *words], capture_output=True, text=True, timeout=60, check=True

@@ -14,7 +14,7 @@ LIST = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8
 
 
 def line(operator: str, outcome: str | None, worker: str = "normal") -> str:
-    where = {"module_path": "tmpnb/pool.py", "operator_name": operator, "start_pos": [7, 4]}
+    where = {"module_path": "tmpnb/core/pool.py", "operator_name": operator, "start_pos": [7, 4]}
     result = {"worker_outcome": worker, "test_outcome": outcome}
     return json.dumps([{"job_id": "1", "mutations": [where]}, result])
 
@@ -28,7 +28,7 @@ def test_modules_and_tests_that_are_named_are_there() -> None:
 def test_cosmic_ray_is_told_the_module_its_tests_and_what_to_leave_out() -> None:
     text = mutants.config("pool", ["unit/a.py", "unit/b.py"], LIST["settings"])
     told = tomllib.loads(text)["cosmic-ray"]
-    assert told["module-path"] == "tmpnb/pool.py"
+    assert told["module-path"] == "tmpnb/core/pool.py"
     assert told["test-command"].endswith(" tests/unit/a.py tests/unit/b.py")
     left_out = told["filters"]["operators-filter"]["exclude-operators"]
     assert left_out == LIST["settings"]["left_out"]
@@ -42,8 +42,8 @@ def test_what_was_not_tried_does_not_count() -> None:
         json.dumps([{"mutations": []}, None]),
     ]
     assert list(mutants.read("\n".join(lines))) == [
-        ("killed", "tmpnb/pool.py:7: AddNot"),
-        ("survived", "tmpnb/pool.py:7: NumberReplacer"),
+        ("killed", "tmpnb/core/pool.py:7: AddNot"),
+        ("survived", "tmpnb/core/pool.py:7: NumberReplacer"),
     ]
 
 

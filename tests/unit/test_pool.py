@@ -216,7 +216,7 @@ def test_totals_outlive_the_servers(pool: Pool) -> None:
 
 def test_each_move_is_one_line_in_the_log(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
     server = add(pool, "a", Phase.READY)
-    with caplog.at_level(logging.INFO, logger="tmpnb.pool"):
+    with caplog.at_level(logging.INFO, logger="tmpnb.core.pool"):
         pool.move(server, Phase.STOPPING, StopReason.IDLE)
     assert caplog.messages == ["server move id=a from=ready to=stopping reason=idle"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "tmpnb"
+PACKAGE = Path(__file__).parents[2] / "tmpnb" / "web"
 TEMPLATES = PACKAGE / "templates"
 PARTS = {"art.html", "proof.html", "text.html", "base.html"}  # of pages, and no pages themselves
 

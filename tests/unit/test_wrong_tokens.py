@@ -90,7 +90,7 @@ def test_the_flag_names_them_by_address_and_not_by_the_word_gateway(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr("tmpnb.access_settings.gateway", lambda: "172.17.0.1")
+    monkeypatch.setattr("tmpnb.settings.access.gateway", lambda: "172.17.0.1")
     application = Tmpnb()
     application.initialize(["--spawner=fake", "--trusted-proxies=gateway,10.0.0.2"])
     access = application.access()
@@ -102,7 +102,7 @@ def test_the_flag_names_them_by_address_and_not_by_the_word_gateway(
 def test_guessing_gets_one_line_a_minute_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     wrong = WrongTokens(anonymize=True, clock=clock)
-    with caplog.at_level(logging.WARNING, "tmpnb.wrong_tokens"):
+    with caplog.at_level(logging.WARNING, "tmpnb.access.policy.wrong_tokens"):
         for _ in range(2 * MOST_TRIES):
             added(wrong, "192.0.2.7")
     [said] = caplog.messages
