@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from spawner_engines import EngineUnderTest, wait_until, wait_until_it_answers
 
+from tests.support.engines.contract import EngineUnderTest, wait_until, wait_until_it_answers
 from tmpnb.core.observation import Instance
 from tmpnb.errors import SpawnerError
 from tmpnb.spawners.base import ServerSpec, Spawner

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from requirements import ROOT, compose_plugin, docker_compose
 
+from tests.support.requirements import ROOT, compose_plugin, docker_compose
 from tmpnb.proxy.managed import SCRIPTS
 from tmpnb.settings import flags
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from requirements import ROOT
 
+from tests.support.requirements import ROOT
 from tmpnb.system.http.listen import LARGEST_BODY
 from tmpnb.web.pages.gone import LARGEST_SAVE
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from requirements import ROOT
 
+from tests.support.requirements import ROOT
 from tmpnb.system.logs.redaction import redact
 
 PARTS = 8  # of a test, the newest

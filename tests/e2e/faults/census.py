@@ -13,8 +13,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from docker_engine import LABEL, RealEngine
-
+from tests.support.engines.docker import LABEL, RealEngine
 from tmpnb.system.process import Process, find, send
 
 PROC = Path("/proc")

@@ -6,17 +6,9 @@ import signal
 from contextlib import AsyncExitStack
 
 import pytest
-from e2e.faults.fault_proxy import (
-    HALF_JSON,
-    LOSE_ANSWER,
-    REFUSE,
-    RESET,
-    STALL,
-    Fault,
-    answer,
-)
-from e2e.faults.run import Run
 
+from tests.e2e.faults.fault_proxy import HALF_JSON, LOSE_ANSWER, REFUSE, RESET, STALL, Fault, answer
+from tests.e2e.faults.run import Run
 from tmpnb.system.process import send
 
 pytestmark = [

@@ -6,13 +6,13 @@ import os
 import signal
 
 import pytest
-from e2e.faults.fault_proxy import HOLD
-from e2e.faults.kernel import Kernel
-from e2e.faults.run import Run
-from e2e.faults.visitor import JUPYTER, Visitor
-from e2e.service import until_true
-from spawner_engines import STUB, stub_command, wait_until
 
+from tests.e2e.faults.fault_proxy import HOLD
+from tests.e2e.faults.kernel import Kernel
+from tests.e2e.faults.run import Run
+from tests.e2e.faults.visitor import JUPYTER, Visitor
+from tests.e2e.running_service import until_true
+from tests.support.engines.contract import STUB, stub_command, wait_until
 from tmpnb.system.process import Process, is_running, send
 
 pytestmark = [

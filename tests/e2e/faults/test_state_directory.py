@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from e2e.faults.run import Run
-from e2e.service import START, Service, until_true
-from requirements import missing
-from spawner_engines import wait_until
 
+from tests.e2e.faults.run import Run
+from tests.e2e.running_service import START, Service, until_true
+from tests.support.engines.contract import wait_until
+from tests.support.requirements import missing
 from tmpnb.errors import UnreachableError
 from tmpnb.system.process import send
 

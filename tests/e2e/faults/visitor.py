@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from e2e.service import PERSON, Service
-from spawner_engines import wait_until
 from tornado.httpclient import HTTPResponse
 
+from tests.e2e.running_service import PERSON, Service
+from tests.support.engines.contract import wait_until
 from tmpnb.errors import UnreachableError
 from tmpnb.spawners.base import DEFAULT_COMMAND
 from tmpnb.system.http.client import Client
