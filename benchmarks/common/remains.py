@@ -20,7 +20,7 @@ from benchmarks.common.command import BenchmarkError
 from benchmarks.common.gauges import PROC
 from tmpnb.settings.checks import is_loopback
 from tmpnb.spawners.docker.networks.bridges import BRIDGE
-from tmpnb.system.timestamps import unix_time
+from tmpnb.system.units import unix_time
 
 LABEL = "tmpnb.benchmark"
 IMAGE = "tmpnb-test/stub"

@@ -2,7 +2,7 @@
 
 Against a service that runs, which needs a free notebook for each visitor:
 
-    python benchmarks/visitors.py http://127.0.0.1:8000 --visitors 1 10
+    python -m benchmarks.common.visitors http://127.0.0.1:8000 --visitors 1 10
 
 Each visitor takes a server, which stays taken until the service culls it.
 """

@@ -1,4 +1,4 @@
-"""What one run of `bench.py` measured: rows of values, and what can be said of them. Pure."""
+"""What one run of `compare.run` measured: rows of values, and what can be said of them. Pure."""
 
 from __future__ import annotations
 

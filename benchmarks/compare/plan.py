@@ -1,4 +1,4 @@
-"""How much `bench.py` measures: all of it, or a quick look."""
+"""How much `compare.run` measures: all of it, or a quick look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of `bench.py`: the machine's facts, Markdown tables, JSON."""
+"""The report of `compare.run`: the machine's facts, Markdown tables, JSON."""
 
 from __future__ import annotations
 

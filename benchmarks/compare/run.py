@@ -2,7 +2,7 @@
 
     make bench                                  all of it, under 20 minutes
     make bench-quick                            a quick look, under 4 minutes
-    python benchmarks/bench.py --only a d       some parts
+    python -m benchmarks.compare.run --only a d  some parts
 
 It needs a Docker engine on this machine, the images of `make bench`, the proxy, Chromium, and
 JupyterHub in `.cache/hub`; what is missing is left out and named in the report. The systems take

@@ -1,4 +1,4 @@
-"""What each part of `bench.py` works with: sizes, figures, an engine, and tmpnb in it."""
+"""What each part of `compare.run` works with: sizes, figures, an engine, and tmpnb in it."""
 
 from __future__ import annotations
 

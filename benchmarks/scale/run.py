@@ -1,6 +1,6 @@
 """Fill one engine with servers, claim them all, talk to them, cull them, count what is left.
 
-    python benchmarks/scale.py --servers 1000
+    python -m benchmarks.scale.run --servers 1000
 
 It needs a Docker engine on this machine, the image of a tiny server (`make images`) and
 the proxy. It runs the real `tmpnb` with the real proxy, and ends with 1 if anything went

@@ -1,7 +1,7 @@
 """Turn over many servers in one process, and see that nothing grows.
 
-    python benchmarks/soak.py                 # 20,000 pretend servers
-    python benchmarks/soak.py --docker 500    # containers of the tiny image (make images)
+    python -m benchmarks.soak.run                 # 20,000 pretend servers
+    python -m benchmarks.soak.run --docker 500    # containers of the tiny image (make images)
 
 Each server is claimed, then culled, abandoned, drained, killed from outside or reopened. The
 orchestrator, its spawner and its proxy client are the real ones; the proxy is a table of

@@ -230,7 +230,7 @@ def _program(constants: Mapping[str, float]) -> list[str]:
     """Return the words that run the program."""
     if not constants:
         return [sys.executable, "-m", "tmpnb"]
-    lines = ["import importlib", "from tmpnb.main import main"]
+    lines = ["import importlib", "from tmpnb.commands.main import main"]
     for name, value in constants.items():
         module, _, constant = name.rpartition(".")
         lines.append(f"module = importlib.import_module({module!r})")

@@ -75,5 +75,5 @@ def test_compose_loads_what_tmpnb_loads_into_the_proxy() -> None:
     proxy = services("docker-compose.yml")["proxy"]
     [loaded] = re.findall(r"for script in ([\w ]+); do", proxy)
     assert loaded.split() == [script.stem for script in SCRIPTS]
-    mounted = re.findall(r"- \./tmpnb/(\w+)\.cjs:/etc/\1\.cjs:ro", proxy)
+    mounted = re.findall(r"- \./tmpnb/proxy/(\w+)\.cjs:/etc/\1\.cjs:ro", proxy)
     assert set(mounted) == {"proxied", *loaded.split()}

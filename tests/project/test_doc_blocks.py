@@ -20,8 +20,8 @@ LANGUAGES = COMMANDS | {
 # What needs a registry, another machine, hours, or this machine's kernel, packages or services.
 NOT_HERE = {
     "/opt/tmpnb/bin/pip", "apt-get", "cp", "curl", "git", "make images", "make test", "npm",
-    "python benchmarks/scale.py", "python benchmarks/soak.py", "scripts/pin", "sysctl", "systemctl",
-    "tmpnb load",
+    "python -m benchmarks.scale.run", "python -m benchmarks.soak.run", "scripts/pin",
+    "sysctl", "systemctl", "tmpnb load",
 }  # fmt: skip
 PROGRAMS = ("$ ", "docker ", "make ", "tmpnb ", "curl ", "pip ", "python ", "sudo ", "nft ")
 PARSERS = {"load": options.parser, "firewall": firewall.parser}

@@ -18,7 +18,7 @@ SECRET = "z" * 20
 
 PARTS = """
 import pytest
-from support import evidence
+from tests.support import evidence
 
 TRIES = []
 SECRET = "z" * 20
@@ -91,7 +91,7 @@ PICTURES = """
 from types import SimpleNamespace
 
 import pytest
-from support import evidence
+from tests.support import evidence
 from tornado.ioloop import IOLoop
 
 

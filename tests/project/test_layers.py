@@ -1,8 +1,9 @@
-"""Who may import whom, how long a module may be, and that each says what it is for."""
+"""Who may import whom, how long modules and functions may be, and how many share a folder."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -10,62 +11,27 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "tmpnb"
-LONGEST = 350  # lines
-
-# The core, and all of the package that it may know. It decides and does nothing.
-CORE: Mapping[str, set[str]] = {
-    "tmpnb.errors": set(),
-    "tmpnb.server": {"tmpnb.errors"},
-    "tmpnb.observation": set(),
-    "tmpnb.burning": {"tmpnb.observation", "tmpnb.server"},
-    "tmpnb.rotation": {"tmpnb.server"},
-    "tmpnb.reconcile": {"tmpnb.observation", "tmpnb.rotation", "tmpnb.server"},
-    "tmpnb.moments": set(),
-    "tmpnb.endings": {"tmpnb.moments", "tmpnb.server"},
-    "tmpnb.counts": set(),
-    "tmpnb.refusals": set(),
-    "tmpnb.pool": {
-        "tmpnb.counts",
-        "tmpnb.endings",
-        "tmpnb.errors",
-        "tmpnb.refusals",
-        "tmpnb.server",
-    },
-    "tmpnb.backoff": set(),
-    "tmpnb.links": {"tmpnb.errors", "tmpnb.server"},
-    "tmpnb.origins": set(),
-    "tmpnb.visit": {"tmpnb.origins"},
-    "tmpnb.cookie_names": set(),
-    "tmpnb.ties": {"tmpnb.tokens"},
-    "tmpnb.command": {"tmpnb.errors"},
-    "tmpnb.settings": {
-        "tmpnb.embedding",
-        "tmpnb.errors",
-        "tmpnb.links",
-        "tmpnb.origins",
-        "tmpnb.reconcile",
-    },
-    "tmpnb.cors": {"tmpnb.errors", "tmpnb.origins"},
-    "tmpnb.subdomains": {"tmpnb.errors"},
-    "tmpnb.openapi": {"tmpnb.openapi.pages", "tmpnb.openapi.programs", "tmpnb.openapi.schemas"},
-    "tmpnb.openapi.beside": {"tmpnb.openapi.parts"},
-    "tmpnb.openapi.pages": {"tmpnb.links", "tmpnb.openapi.beside", "tmpnb.openapi.parts"},
-    "tmpnb.openapi.parts": set(),
-    "tmpnb.openapi.programs": {"tmpnb.openapi.beside", "tmpnb.openapi.parts"},
-    "tmpnb.openapi.schemas": set(),
-    "tmpnb.markup": set(),
-    "tmpnb.brand": {"tmpnb.errors", "tmpnb.markup", "tmpnb.plain_text"},
-    "tmpnb.plain_text": set(),
-    "tmpnb.networks": {"tmpnb.errors"},
-    "tmpnb.firewall_bounds": {"tmpnb.errors"},
-    "tmpnb.firewall_rules": {"tmpnb.errors", "tmpnb.firewall_bounds", "tmpnb.networks"},
-    "tmpnb.client": {"tmpnb.networks"},
-    "tmpnb.own_hosts": {"tmpnb.errors", "tmpnb.networks"},
-    "tmpnb.public_hosts": {"tmpnb.own_hosts"},
-    "tmpnb.windows": set(),
-    "tmpnb.holdings": set(),
-    "tmpnb.repeats": set(),
-}
+# A module imports from its own package and from those further left; packages in one bracket do not
+# know each other.
+LAYERS = (
+    ("errors",),
+    ("system",),
+    ("core",),
+    ("access", "proxy", "redirector", "spawners"),
+    ("orchestrator",),
+    ("visitors",),
+    ("web",),
+    ("settings",),
+    ("commands",),
+    ("__main__",),
+)
+TO_COME = {"redirector"}  # has its place, and no module yet
+MOST_AT_THE_TOP = 12  # packages and modules, beside the marks of a package
+MARKS = {"__init__.py", "py.typed"}
+LEAST, MOST = 5, 15  # modules: of a package with all its folders, and of one folder
+LONGEST = 350  # lines of a module
+LONGEST_FUNCTION = 40  # lines, without its docstring
+LONGER: Mapping[str, str] = {}  # functions that may be longer: the reason of each
 OUTSIDE = frozenset(
     [
         "asyncio",
@@ -81,6 +47,7 @@ OUTSIDE = frozenset(
         "urllib3",
     ]
 )
+CONTRACTS = {"tmpnb.proxy.contract", "tmpnb.spawners.base", "tmpnb.spawners.examination"}
 
 
 def module_name(path: Path) -> str:
@@ -127,17 +94,57 @@ def f():
     )
 
 
+def package_of(name: str) -> str:
+    """Return the part of a module's name that has a place in LAYERS."""
+    return name.split(".")[1]
+
+
+def inside(*packages: str) -> set[str]:
+    """Return the modules of some packages."""
+    places = tuple(f"tmpnb.{package}" for package in packages)
+    return {n for n in SOURCES if n in places or n.startswith(tuple(f"{p}." for p in places))}
+
+
+def known_to(*packages: str) -> set[str]:
+    """Return our modules that those of some packages import."""
+    return set().union(*(OURS[name] for name in inside(*packages)))
+
+
+FLOORS = {package: floor for floor, packages in enumerate(LAYERS) for package in packages}
+
+
 def test_the_package_is_looked_at() -> None:
-    assert set(CORE) < set(SOURCES)
-    assert {"tmpnb", "tmpnb.app", "tmpnb.handlers", "tmpnb.spawners.docker"} < set(SOURCES)
-    assert "tmpnb.spawners.docker" in users_of("docker")
-    assert OURS["tmpnb.__main__"] == {"tmpnb.app"}
+    assert {"tmpnb.commands.main", "tmpnb.web.routes", "tmpnb.core.plan"} < set(SOURCES)
+    assert "tmpnb.spawners.docker.spawner" in users_of("docker")
+    assert OURS["tmpnb.__main__"] == {"tmpnb.commands.main"}
 
 
-@pytest.mark.parametrize("name", CORE)
-def test_core_knows_nothing_of_the_outside(name: str) -> None:
-    assert OURS[name] <= CORE[name]
+def test_every_package_has_its_place() -> None:
+    assert {package_of(name) for name in SOURCES if name != "tmpnb"} == set(FLOORS) - TO_COME
+
+
+@pytest.mark.parametrize("name", [n for n in SOURCES if n != "tmpnb"])
+def test_a_module_imports_from_its_own_package_and_those_below(name: str) -> None:
+    own = package_of(name)
+    known = {n for n in OURS[name] if n != "tmpnb"}
+    upwards = {n for n in known if package_of(n) != own and FLOORS[package_of(n)] >= FLOORS[own]}
+    assert upwards == set()
+
+
+def test_the_rules_know_no_time_and_nothing_of_the_machine_but_units() -> None:
+    assert known_to("core") & inside("system") == {"tmpnb.system.units"}
+    assert known_to("core") <= inside("core", "errors") | {"tmpnb.system.units"}
+
+
+@pytest.mark.parametrize("name", [n for n in SOURCES if n.startswith("tmpnb.core")])
+def test_the_rules_know_nothing_of_the_outside(name: str) -> None:
     assert not {i.split(".")[0] for i in GRAPH[name]} & OUTSIDE
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_calls_itself_pure_knows_nothing_of_the_outside(name: str) -> None:
+    if " Pure." in first_line(name):
+        assert not {i.split(".")[0] for i in GRAPH[name]} & OUTSIDE
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -150,56 +157,91 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_only_the_docker_spawner_knows_docker() -> None:
     users = users_of("docker") | users_of("requests") | users_of("urllib3")
-    assert {name for name in users if not name.startswith("tmpnb.spawners.docker")} == set()
+    assert users - inside("spawners.docker", "spawners.docker_api") == set()
 
 
 def test_only_one_module_knows_the_library_of_metrics() -> None:
-    assert users_of("prometheus_client") == {"tmpnb.exposition"}
+    assert users_of("prometheus_client") == {"tmpnb.web.api.exposition"}
 
 
-def test_traitlets_stay_at_the_edge() -> None:
-    users = users_of("traitlets")
-    edge = {
-        "tmpnb.access_settings",
-        "tmpnb.address_settings",
-        "tmpnb.app",
-        "tmpnb.branding",
-        "tmpnb.config_file",
-        "tmpnb.culling_settings",
-        "tmpnb.flags",
-        "tmpnb.log_settings",
-        "tmpnb.told_settings",
-    }
-    assert {n for n in users if n not in edge and not n.startswith("tmpnb.spawners.")} == set()
+def test_traitlets_stay_with_settings_spawners_and_the_program() -> None:
+    allowed = inside("settings", "spawners") | {"tmpnb.commands.main"}
+    assert users_of("traitlets") - allowed == set()
 
 
-def test_handlers_know_no_spawner_and_no_proxy() -> None:
-    handlers = {name for name in SOURCES if name.startswith("tmpnb.handlers")}
-    known = set().union(*(OURS[name] for name in handlers))
-    assert {n for n in known if n.startswith(("tmpnb.spawners", "tmpnb.proxy"))} == set()
+def test_the_orchestrator_sees_engines_and_proxies_by_their_contracts_only() -> None:
+    seen = known_to("orchestrator") & inside("proxy", "spawners")
+    assert seen == CONTRACTS
+
+
+def test_the_web_sees_no_spawner_and_no_proxy() -> None:
+    assert known_to("web") & inside("proxy", "spawners") == set()
 
 
 def test_one_spawner_knows_nothing_of_another() -> None:
-    for name in (n for n in SOURCES if n.startswith("tmpnb.spawners.")):
-        engine = name.split(".")[2].split("_")[0]
-        others = {n for n in OURS[name] if n.startswith("tmpnb.spawners.")}
-        allowed = ("tmpnb.spawners.base", f"tmpnb.spawners.{engine}")
-        assert {n for n in others if not n.startswith(allowed)} == set(), name
-
-
-def test_the_rest_knows_spawners_by_their_contract_only() -> None:
-    rest = {n for n in SOURCES if not n.startswith("tmpnb.spawners") and n != "tmpnb.app"}
-    known = {i for name in rest for i in OURS[name] if i.startswith("tmpnb.spawners")}
-    assert known == {"tmpnb.spawners.base"}
+    docker = inside("spawners.docker", "spawners.docker_api")
+    engines = {
+        "docker": docker,
+        "docker_api": inside("spawners.docker_api"),
+        "local": inside("spawners.local"),
+        "fake": inside("spawners.fake"),
+    }
+    for engine, own in engines.items():
+        others = set().union(*engines.values()) - own
+        assert known_to(f"spawners.{engine}") & others == set(), engine
 
 
 def test_nothing_imports_the_program_itself() -> None:
-    assert {n for n, found in OURS.items() if "tmpnb.app" in found} == {"tmpnb.__main__"}
+    users = {n for n, found in OURS.items() if "tmpnb.commands.main" in found}
+    assert users == {"tmpnb.__main__"}
+
+
+def test_the_top_of_the_package_is_a_map() -> None:
+    found = {p.name for p in PACKAGE.iterdir() if p.name != "__pycache__"}
+    assert found >= MARKS
+    assert len(found - MARKS) <= MOST_AT_THE_TOP
+
+
+def test_a_folder_is_read_at_a_glance() -> None:
+    folders = Counter(path.parent for path in SOURCES.values() if path.name != "__init__.py")
+    assert {str(f): count for f, count in folders.items() if count > MOST} == {}
+    packages = {path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    for package in packages:
+        below = sum(count for folder, count in folders.items() if folder.is_relative_to(package))
+        assert below >= LEAST, package
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_module_is_short_and_says_what_it_is_for(name: str) -> None:
-    source = SOURCES[name].read_text(encoding="utf-8")
-    assert len(source.splitlines()) <= LONGEST
-    said = ast.get_docstring(ast.parse(source)) or ""
-    assert said.partition("\n")[0].endswith((".", ":")), "one sentence, on the first line"
+    assert len(SOURCES[name].read_text(encoding="utf-8").splitlines()) <= LONGEST
+    assert first_line(name).endswith((".", ":")), "one sentence, on the first line"
+
+
+def first_line(name: str) -> str:
+    """Return the first line of a module's docstring."""
+    tree = ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield each function with the lines it has, its docstring left out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            said = ast.get_docstring(node, clean=False)
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            yield node.name, lines - (said.count("\n") + 1 if said else 0)
+
+
+def test_lines_of_functions_are_counted() -> None:
+    source = 'def f():\n    """Say.\n\n    More.\n    """\n    return (\n        1\n    )\n'
+    assert list(functions(ast.parse(source))) == [("f", 4)]
+
+
+def test_functions_are_short() -> None:
+    found = {
+        f"{name}:{function}"
+        for name, path in SOURCES.items()
+        for function, lines in functions(ast.parse(path.read_text(encoding="utf-8")))
+        if lines > LONGEST_FUNCTION
+    }
+    assert found == set(LONGER)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote, unquote_plus, unquote_to_bytes
 
 from tmpnb.core.server import base_url
 from tmpnb.errors import TmpnbError
@@ -112,3 +112,32 @@ def resolved(link: Link, kind: str | None = None) -> Link:
     if view == "notebooks" and kind == "directory":
         return Link(f"tree/{rest}", link.query)
     return link
+
+
+_STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def is_broken(path: str) -> bool:
+    """Whether a path, as it stood in the request line, is not percent-encoded UTF-8."""
+    if _STRAY.search(path):
+        return True
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def mended(path: str, query: str = "") -> str:
+    """Return a broken link with each stray percent sign of its path as the character itself.
+
+    Returns:
+        Empty if no notebook can be opened there, or if it is broken in another way.
+    """
+    meant = _STRAY.sub("%25", path)
+    if not path.startswith("/") or path.startswith("//") or is_broken(meant):
+        return ""
+    try:
+        return parse(meant, query).suffix
+    except BadLinkError:
+        return ""

@@ -19,7 +19,7 @@ from tmpnb.core.subdomains import Subdomains
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
-from tmpnb.system.timestamps import unix_time
+from tmpnb.system.units import unix_time
 
 OWNER = "tmpnb_pool"  # the field of a route that names the pool it belongs to
 PROBE, NOWHERE = "host-routing-check", "http://127.0.0.1:9"

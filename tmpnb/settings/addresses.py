@@ -9,7 +9,7 @@ from tmpnb.access import own_hosts, public_hosts
 from tmpnb.access.public_hosts import PublicHosts
 from tmpnb.core import subdomains
 from tmpnb.core.subdomains import Subdomains
-from tmpnb.orchestrator.launch.first_page import first_page
+from tmpnb.orchestrator.launch.readiness import first_page
 from tmpnb.orchestrator.launch.small_page import TREE
 from tmpnb.settings import checks
 from tmpnb.settings.checks import Listening

@@ -33,7 +33,8 @@ from tmpnb.settings.logs import LogSettings
 from tmpnb.settings.service import Service
 from tmpnb.settings.told import tell
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
-from tmpnb.web import cors, template_files
+from tmpnb.web import assets
+from tmpnb.web import cors
 from tmpnb.web.routes import TEMPLATES
 
 CONFIG_FILE = "tmpnb_config.py"
@@ -277,7 +278,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
     def _template_path(self) -> Path | None:
         path = templates_in(self.template_path)
         if path is not None:
-            template_files.check(TEMPLATES, path)
+            assets.check(TEMPLATES, path)
         return path
 
     def configure_logs(self) -> None:

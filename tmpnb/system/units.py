@@ -1,4 +1,4 @@
-"""Say points and spans of time in words. Pure."""
+"""Say bytes, points and spans of time in words, and read times that others write. Pure."""
 
 from __future__ import annotations
 
@@ -40,3 +40,30 @@ def duration(seconds: float) -> str:
 
 def _many(count: int, unit: str) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+KILO = 1024  # as in --mem-limit
+UNITS = ("bytes", "KB", "MB", "GB", "TB")
+
+
+def in_words(size: float) -> str:
+    """Return bytes as "512 MB" or "23.5 GB"."""
+    unit = 0
+    while size >= KILO and unit < len(UNITS) - 1:
+        size, unit = size / KILO, unit + 1
+    rounded = f"{size:.1f}".removesuffix(".0") if size < 100 else f"{size:.0f}"
+    return f"{rounded} {UNITS[unit]}"
+
+
+LONGEST = 64  # characters
+
+
+def unix_time(text: object) -> float | None:
+    """Return ISO 8601 text as Unix time in seconds; None if it is not a time with a zone."""
+    if not isinstance(text, str) or len(text) > LONGEST:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+        return parsed.timestamp() if parsed.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -29,7 +29,7 @@ from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.pacing import Pace
 from tmpnb.system.signing import TokenMaker
-from tmpnb.system.timestamps import unix_time
+from tmpnb.system.units import unix_time
 from tmpnb.visitors import http_stream
 from tmpnb.visitors.archive_names import shown
 from tmpnb.visitors.notes import Note

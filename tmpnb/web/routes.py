@@ -24,6 +24,7 @@ from tmpnb.web.api.metrics import FRESH, MetricsHandler, OperatorMetricsHandler,
 from tmpnb.web.api.openapi import OpenAPIHandler
 from tmpnb.web.api.servers import ExtendHandler, ServerHandler
 from tmpnb.web.api.spawn import PoolHandler, SpawnAPIHandler, StatsHandler
+from tmpnb.web.assets import OverridingLoader, PackageFileHandler
 from tmpnb.web.base import Site
 from tmpnb.web.fallback import NotFoundHandler
 from tmpnb.web.pages.branding import AnnouncementHandler, LogoHandler, TermsHandler
@@ -36,8 +37,6 @@ from tmpnb.web.pages.session import FilesHandler, SessionHandler
 from tmpnb.web.pages.spawn import USER_REDIRECT, LoadingHandler, SpawnHandler, UserRedirectHandler
 from tmpnb.web.pages.waiting import WaitHandler
 from tmpnb.web.server_hosts import server_host_table
-from tmpnb.web.static_files import PackageFileHandler
-from tmpnb.web.template_files import OverridingLoader
 
 __all__ = ["Site", "admin_application", "public_application"]
 

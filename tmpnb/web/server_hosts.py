@@ -12,10 +12,10 @@ from tornado.routing import URLSpec
 from tornado.web import HTTPError
 
 from tmpnb.web.api.servers import ExtendHandler, ServerHandler
+from tmpnb.web.assets import PackageFileHandler
 from tmpnb.web.base import BaseHandler
 from tmpnb.web.pages.branding import LogoHandler
 from tmpnb.web.pages.gone import UserHandler
-from tmpnb.web.static_files import PackageFileHandler
 
 
 def server_host_table(args: dict[str, Any], server_id: str, static_path: str) -> list[URLSpec]:

@@ -30,7 +30,8 @@ def start(name: str, *arguments: str) -> subprocess.Popen[str]:
     """Start a benchmark; what it prints, errors included, can be read from its `stdout`."""
     path = f"{os.environ['PATH']}{os.pathsep}{NODE_MODULES / '.bin'}"
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *arguments],
+        [sys.executable, "-m", f"benchmarks.{name}.run", *arguments],
+        cwd=ROOT,
         env=os.environ | {"PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -38,9 +38,9 @@ def _parts() -> None:
 def start(out: Path) -> subprocess.Popen[str]:
     """Start the part that needs tiny servers only."""
     path = f"{os.environ['PATH']}{os.pathsep}{NODE_MODULES / '.bin'}"
-    program = str(ROOT / "benchmarks" / "bench.py")
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, program, "--quick", "--only", "g", f"--out={out}"],
+        [sys.executable, "-m", "benchmarks.compare.run", "--quick", "--only", "g", f"--out={out}"],
+        cwd=ROOT,
         env=os.environ | {"PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,8 +14,8 @@ from tests.support import evidence
 
 PAGES = """
 import pytest
-from e2e.browser import chromium
-from e2e.conftest import browser, browser_loop, browsers, io_loop
+from tests.e2e.browser.browser import chromium
+from tests.e2e.conftest import browser, browser_loop, browsers, io_loop
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 PAGE = "<h1>A page</h1><script>console.error('a complaint'); throw Error('a mishap')</script>"
@@ -39,7 +39,7 @@ async def test_of_its_own():
 
 SERVICE = """
 import pytest
-from e2e.service import serving
+from tests.e2e.running_service import serving
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -21,7 +21,7 @@ from tmpnb.errors import UnreachableError
 from tmpnb.system.http.client import MAX_ANSWER, Client
 from tmpnb.web.api.metric_list import METRICS, Kind
 
-DEPLOY, RULES_TEST = ROOT / "deploy", ROOT / "tests" / "e2e" / "prometheus-rules-test.yml"
+DEPLOY, RULES_TEST = ROOT / "deploy", Path(__file__).with_name("prometheus-rules-test.yml")
 CONFIGURATIONS = ("prometheus.yml", "prometheus-token.yml")
 RULES = "prometheus-rules.yml"
 TOKEN_FILE = "/etc/prometheus/tmpnb-token"  # as deploy/prometheus-token.yml names it

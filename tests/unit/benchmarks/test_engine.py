@@ -66,7 +66,7 @@ def test_an_interface_that_is_not_here_is_named_with_what_to_do(
 def test_a_bridge_without_a_name_is_docker_s_usual_one(
     engine: StandIn, options: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remains.OWN_BRIDGE", "lo")
+    monkeypatch.setattr("benchmarks.common.remains.OWN_BRIDGE", "lo")
     engine.rule("GET /networks/bridge", lambda: (200, {"Options": options}))
     assert gateway(engine.url) == "127.0.0.1"
 

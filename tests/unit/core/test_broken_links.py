@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmpnb.core.broken_links import is_broken, mended
+from tmpnb.core.links import is_broken, mended
 
 BROKEN = (
     "/lab/tree/100%.ipynb",

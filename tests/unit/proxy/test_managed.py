@@ -41,8 +41,8 @@ STUB = (sys.executable, "-c", STAND_IN)
 ORCHESTRATOR = """
 import asyncio, sys
 from pathlib import Path
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.proxy_process import ManagedProxy, ManagedProxySettings
+from tmpnb.system.http.client import MAX_ANSWER, Client
+from tmpnb.proxy.managed import ManagedProxy, ManagedProxySettings
 *command, port, api_port, state_dir = sys.argv[1:]
 settings = ManagedProxySettings(
     command=command, ip="127.0.0.1", port=int(port), api_port=int(api_port),

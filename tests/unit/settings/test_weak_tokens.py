@@ -122,7 +122,8 @@ def test_on_loopback_none_is(make: Make, name: str) -> None:
 
 SCRIPT = """
 import sys
-from tmpnb import leaving, main
+from tmpnb.commands import main
+from tmpnb.system import leaving
 leaving.run = lambda work: work.close()
 main.main(sys.argv[1:])
 """

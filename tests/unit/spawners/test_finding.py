@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.system import sizes
+from tmpnb.system import units
 from tmpnb.system.net import proc_net
 from tmpnb.system.net.proc_net import Listener
 
@@ -72,7 +72,7 @@ def test_only_a_failure_and_what_says_so_keeps_a_server_from_being_tried() -> No
     ],
 )
 def test_sizes_in_words(size: int, words: str) -> None:
-    assert sizes.in_words(size) == words
+    assert units.in_words(size) == words
 
 
 def test_listeners_are_read_from_both_tables_and_connections_are_not() -> None:

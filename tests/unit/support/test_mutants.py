@@ -27,7 +27,7 @@ def test_modules_and_tests_that_are_named_are_there() -> None:
 
 
 def test_cosmic_ray_is_told_the_module_its_tests_and_what_to_leave_out() -> None:
-    text = mutants.config("pool", ["unit/a.py", "unit/b.py"], LIST["settings"])
+    text = mutants.config("core/pool", ["unit/a.py", "unit/b.py"], LIST["settings"])
     told = tomllib.loads(text)["cosmic-ray"]
     assert told["module-path"] == "tmpnb/core/pool.py"
     assert told["test-command"].endswith(" tests/unit/a.py tests/unit/b.py")

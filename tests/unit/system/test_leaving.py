@@ -13,7 +13,7 @@ from tmpnb.system import leaving
 HEAD = """
 import asyncio, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
-from tmpnb import leaving
+from tmpnb.system import leaving
 from tmpnb.errors import ConfigError
 leaving.PATIENCE = 0.3
 

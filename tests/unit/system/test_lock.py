@@ -17,7 +17,7 @@ from tmpnb.system.lock import engine_held, state_held
 HOLD = """
 import sys
 from pathlib import Path
-from tmpnb.pool_lock import engine_held, state_held
+from tmpnb.system.lock import engine_held, state_held
 with state_held(Path(sys.argv[1]), "mine"), engine_held(sys.argv[2], "mine"):
     print("held", flush=True)
     sys.stdin.read()

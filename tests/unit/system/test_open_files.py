@@ -14,7 +14,7 @@ from tmpnb.system import open_files
 def test_the_limit_is_raised_to_the_hard_one_told_and_inherited() -> None:
     code = (
         "import resource, subprocess\n"
-        "from tmpnb.open_files import raise_limit\n"
+        "from tmpnb.system.open_files import raise_limit\n"
         "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))\n"
         "print(raise_limit(), raise_limit(), flush=True)\n"

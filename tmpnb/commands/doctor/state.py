@@ -12,7 +12,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.settings.advice.weak_tokens import weak_tokens
 from tmpnb.settings.service import Service
 from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.system import sizes
+from tmpnb.system import units
 from tmpnb.system.signing import load_key
 
 KEY_FILE = "secret_key"  # as `tokens.load_key` names it
@@ -48,7 +48,7 @@ def state_finding(state_dir: Path) -> Finding:
             "choose a directory with --state-dir that this user may write in",
         )
     words = f"{state_dir} is writable" if place == state_dir else f"{state_dir} can be made"
-    words = f"{words}, {sizes.in_words(free)} free"
+    words = f"{words}, {units.in_words(free)} free"
     if free < LITTLE_DISK:
         return warn("state", words, "make room, or choose another --state-dir")
     return ok("state", words)

@@ -11,7 +11,7 @@ from tornado.httpclient import HTTPResponse
 from tmpnb.errors import UnreachableError
 from tmpnb.spawners.examination import ServerFacts
 from tmpnb.spawners.finding import Finding, Level, fail, ok, skip, warn
-from tmpnb.system import sizes
+from tmpnb.system import units
 from tmpnb.system.http.client import Client
 
 TIMEOUT = 10.0  # seconds for one answer
@@ -145,7 +145,7 @@ def idle_finding(facts: ServerFacts) -> Finding:
     """Say what it takes before anybody uses it. Pure."""
     if facts.memory is None:
         return skip("idle", "the engine does not tell how much memory it uses")
-    return ok("idle", f"it uses {sizes.in_words(facts.memory)} of memory when nobody uses it")
+    return ok("idle", f"it uses {units.in_words(facts.memory)} of memory when nobody uses it")
 
 
 def route_finding(facts: ServerFacts) -> Finding | None:

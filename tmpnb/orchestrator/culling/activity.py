@@ -28,7 +28,7 @@ from tmpnb.errors import AnswerTooLargeError, UnreachableError
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.bounded_answers import Allowance
 from tmpnb.system.http.client import LISTING, SMALL, Client
-from tmpnb.system.timestamps import unix_time
+from tmpnb.system.units import unix_time
 
 TIMEOUT = 5.0  # seconds for one question
 LOOK_TIMEOUT = 10.0  # seconds for all questions together

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
-from tmpnb.orchestrator.launch.first_page import warm_up
-from tmpnb.orchestrator.launch.readiness import wait_until_ready
+from tmpnb.orchestrator.launch.readiness import wait_until_ready, warm_up
 from tmpnb.orchestrator.launch.small_page import SmallPages
 from tmpnb.orchestrator.launch.start_times import StartTimes
 from tmpnb.spawners.base import ServerSpec, Spawner

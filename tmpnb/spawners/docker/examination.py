@@ -31,7 +31,7 @@ from tmpnb.spawners.docker_api.kind import DOCKER, PODMAN, Facts, honest, kind_o
 from tmpnb.spawners.docker_api.threads import Lane, explain
 from tmpnb.spawners.examination import Examination, ServerFacts, ServerNetwork
 from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
-from tmpnb.system import sizes
+from tmpnb.system import units
 from tmpnb.system.net.networks import is_loopback
 
 PATIENCE = 15.0  # seconds for one question
@@ -172,7 +172,7 @@ def image_finding(client: docker.APIClient, image: str) -> Finding:
     """Say whether the engine has the image, or could fetch it; nothing is fetched."""
     with suppress(NotFound):
         found = client.inspect_image(image)
-        return ok("image", f"{image} is there, {sizes.in_words(found.get('Size') or 0)}")
+        return ok("image", f"{image} is there, {units.in_words(found.get('Size') or 0)}")
     try:
         client.inspect_distribution(image)
     except APIError as error:
@@ -252,13 +252,13 @@ def memory_finding(about: Facts, limit: int, capacity: int) -> Finding:
         capacity: Servers in all.
     """
     total = int(about.get("MemTotal") or 0)
-    has = f"the engine's machine has {sizes.in_words(total)}"
+    has = f"the engine's machine has {units.in_words(total)}"
     if not limit:
         return warn("memory", f"a server may take all there is: {has}", "--mem-limit=512m")
     if about.get("MemoryLimit") is False:
         return warn("memory", "this engine cannot limit memory", "enable the memory cgroup")
-    most = f"{capacity} servers of {sizes.in_words(limit)} may take"
-    words = f"{most} {sizes.in_words(capacity * limit)}, {has}"
+    most = f"{capacity} servers of {units.in_words(limit)} may take"
+    words = f"{most} {units.in_words(capacity * limit)}, {has}"
     if capacity * limit > total:
         return warn("memory", words, "lower --pool-size or --mem-limit, if they really fill it")
     return ok("memory", words)
@@ -284,7 +284,7 @@ def disk_finding(about: Facts, where: str) -> Finding:
         free = shutil.disk_usage(root).free
     except OSError as error:
         return skip("disk", f"{root} of the engine cannot be seen: {error.strerror}")
-    words = f"{sizes.in_words(free)} free in {root} of the engine"
+    words = f"{units.in_words(free)} free in {root} of the engine"
     if free < NO_DISK:
         return fail("disk", words, "docker system prune, or a larger disk")
     if free < LITTLE_DISK:

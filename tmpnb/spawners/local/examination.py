@@ -10,7 +10,7 @@ from pathlib import Path
 from tmpnb.errors import TmpnbError
 from tmpnb.spawners.examination import Examination
 from tmpnb.spawners.finding import Finding, failure, ok, skip, warn
-from tmpnb.system import sizes
+from tmpnb.system import units
 
 USUAL_MEMORY = 128 * 1024**2  # bytes of a server with one idle kernel; nothing limits it
 LITTLE_DISK = 1024**3  # bytes
@@ -54,8 +54,8 @@ class LocalExamination(Examination):
 def memory_finding(total: int, capacity: int) -> Finding:
     """Say whether `total` bytes are enough for usual servers. Pure."""
     words = (
-        f"{capacity} servers of some {sizes.in_words(USUAL_MEMORY)} take"
-        f" {sizes.in_words(capacity * USUAL_MEMORY)}, this machine has {sizes.in_words(total)}"
+        f"{capacity} servers of some {units.in_words(USUAL_MEMORY)} take"
+        f" {units.in_words(capacity * USUAL_MEMORY)}, this machine has {units.in_words(total)}"
     )
     if capacity * USUAL_MEMORY > total:
         return warn("memory", words, "lower --pool-size")
@@ -68,7 +68,7 @@ def disk_finding(directory: Path) -> Finding:
         free = shutil.disk_usage(directory).free
     except OSError as error:
         return skip("disk", f"{directory} cannot be seen: {error.strerror}")
-    words = f"{sizes.in_words(free)} free in {directory}"
+    words = f"{units.in_words(free)} free in {directory}"
     if free < LITTLE_DISK:
         return warn("disk", words, "make room, or choose another --LocalProcessSpawner.directory")
     return ok("disk", words)

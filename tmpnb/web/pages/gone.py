@@ -9,7 +9,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
 from tmpnb.core import links
-from tmpnb.core.broken_links import is_broken, mended
+from tmpnb.core.links import is_broken, mended
 from tmpnb.system.signing import same
 from tmpnb.web.base import BaseHandler
 

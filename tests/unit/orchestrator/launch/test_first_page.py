@@ -12,8 +12,8 @@ from tests.support.world import FakeClock, World, wait_until
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError
-from tmpnb.orchestrator.launch.first_page import first_page, warm_up
 from tmpnb.orchestrator.launch.launcher import Starter, StartSettings
+from tmpnb.orchestrator.launch.readiness import first_page, warm_up
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.http.client import Client

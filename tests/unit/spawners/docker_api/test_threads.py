@@ -218,7 +218,7 @@ async def test_a_stuck_thread_does_not_keep_the_program_from_ending() -> None:
     program = """
 import asyncio, threading
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners.docker_door import Lane
+from tmpnb.spawners.docker_api.threads import Lane
 
 async def main():
     lane = Lane("test", 1)

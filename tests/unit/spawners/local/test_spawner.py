@@ -398,7 +398,7 @@ def test_a_visitor_cannot_make_files_that_cannot_be_removed() -> None:
     code = (
         "import os, tempfile\n"
         "from pathlib import Path\n"
-        "from tmpnb.spawners.local_directory import Record, ServerDirectory\n"
+        "from tmpnb.spawners.local.directory import Record, ServerDirectory\n"
         "root = Path(tempfile.mkdtemp(prefix='tmpnb-test-'))\n"
         f"if os.geteuid() == 0: os.chown(root, {NOBODY}, {NOBODY}); os.setuid({NOBODY})\n"
         "directory = ServerDirectory(root, 'a')\n"

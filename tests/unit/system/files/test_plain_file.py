@@ -33,7 +33,7 @@ from tmpnb.system.files import plain_file
 from tmpnb.system.files.secret_file import LARGEST
 from tmpnb.system.http.client import Client
 from tmpnb.system.lock import state_held
-from tmpnb.web import brand, template_files
+from tmpnb.web import assets, brand
 
 pytestmark = pytest.mark.gen_test(timeout=20)
 
@@ -263,10 +263,10 @@ async def test_a_proxy_s_record_in_a_pipe_is_not_waited_for(tmp_path: Path) -> N
 
 def test_a_template_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "info.html").write_text("12345678")
-    monkeypatch.setattr(template_files, "LARGEST", 8)
-    loader = template_files.OverridingLoader(tmp_path, tmp_path)
+    monkeypatch.setattr(assets, "LARGEST", 8)
+    loader = assets.OverridingLoader(tmp_path, tmp_path)
     assert isinstance(loader.load("info.html"), Template)
-    monkeypatch.setattr(template_files, "LARGEST", 7)
+    monkeypatch.setattr(assets, "LARGEST", 7)
     loader.reset()
     with pytest.raises(plain_file.FileTooLargeError):
         loader.load("info.html")

@@ -19,7 +19,7 @@ from tmpnb.spawners.docker.hardening import seccomp as docker_seccomp
 from tmpnb.system import signing
 from tmpnb.system.files.plain_text import NoTextError, decoded
 from tmpnb.system.net.networks import address
-from tmpnb.web import template_files
+from tmpnb.web import assets
 from tmpnb.web.routes import TEMPLATES
 
 SECRET = "a-secret-of-this-test-only"
@@ -71,8 +71,8 @@ def template(file: Path) -> object:
     place = file.parent / "templates"
     place.mkdir(exist_ok=True)
     (place / "art.html").write_bytes(file.read_bytes())
-    template_files.check(TEMPLATES, place)
-    return template_files.OverridingLoader(TEMPLATES, place).load("art.html").generate()
+    assets.check(TEMPLATES, place)
+    return assets.OverridingLoader(TEMPLATES, place).load("art.html").generate()
 
 
 # What reads a file, and a text that it takes.
@@ -137,7 +137,7 @@ def test_a_config_file_may_declare_its_encoding(tmp_path: Path) -> None:
 def test_a_template_that_cannot_be_is_named_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "info.html").write_text("{% if %}\n{% end %}")
     with pytest.raises(ConfigError, match=r"--template-path: .*info\.html: ") as refused:
-        template_files.check(TEMPLATES, tmp_path)
+        assets.check(TEMPLATES, tmp_path)
     assert "\n" not in str(refused.value)
 
 

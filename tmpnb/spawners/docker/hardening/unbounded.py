@@ -6,7 +6,7 @@ from tmpnb.spawners.docker.hardening.limits import may_bound_disk
 from tmpnb.spawners.docker.options import Options
 from tmpnb.spawners.docker_api.kind import Facts
 from tmpnb.spawners.finding import Finding, ok, warn
-from tmpnb.system.sizes import in_words
+from tmpnb.system.units import in_words
 
 TOPIC = "bounds"
 QUOTAS = "keep the engine's data on xfs mounted with pquota, or on zfs"
