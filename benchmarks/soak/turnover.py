@@ -16,7 +16,7 @@ from tmpnb.core.endings import Endings
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import Phase
 from tmpnb.errors import PoolEmptyError, ServerExistsError, SpawnerError
-from tmpnb.orchestrator.launch.launcher import StartSettings
+from tmpnb.orchestrator.assembly import PoolSettings, assemble
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.chp import ConfigurableHTTPProxy
@@ -180,15 +180,12 @@ async def turning_over(
     table = RouteTable(clock)
     table.start()
     proxy = ConfigurableHTTPProxy(Client(MAX_ANSWER), table.endpoint, "a token", spawner.pool_name)
-    orchestrator = Orchestrator(
-        spawner=spawner,
-        proxy=proxy,
-        policy=Policy(capacity, min_ready=capacity, max_idle=MAX_IDLE, max_age=1e9),
-        tokens=TokenMaker(b"a key for benchmarks only"),
-        clock=clock,
-        timing=Timing(shutdown_timeout=PATIENCE),
-        starts=StartSettings(),
+    settings = PoolSettings(
+        Policy(capacity, min_ready=capacity, max_idle=MAX_IDLE, max_age=1e9),
+        Timing(shutdown_timeout=PATIENCE),
     )
+    signer = TokenMaker(b"a key for benchmarks only")
+    orchestrator = Orchestrator(assemble(spawner, proxy, settings, signer=signer, clock=clock))
     # Bounded in any case; here so low that it is full before anything is compared.
     orchestrator.pool.endings = Endings(ENDINGS)
     await spawner.setup()

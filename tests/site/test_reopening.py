@@ -338,7 +338,7 @@ async def test_a_start_for_one_visitor_that_fails_slows_nobody() -> None:
             with pytest.raises(SpawnerError):
                 await world.orchestrator.claims.claim_as("oldoldoldold")
             await world.until_gone("oldoldoldold")
-            assert world.orchestrator._starter.backoff.failures == 0
+            assert world.orchestrator.parts.starter.backoff.failures == 0
             assert "start" not in world.orchestrator.health.problems
         await world.until_ready(2)
 

@@ -15,6 +15,7 @@ from tmpnb.access.ties import Sealed, Ties
 from tmpnb.commands.serve import downloads_of, lifetimes_of, roster_of
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import NotebookServer, Phase
+from tmpnb.orchestrator.assembly import PoolSettings, assemble
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.launch.launcher import StartSettings
 from tmpnb.orchestrator.loop import Orchestrator
@@ -140,17 +141,17 @@ class World:
             max_burning=max_burning,
             ready_max_age=ready_max_age,
         )
-        self.orchestrator = Orchestrator(
-            spawner=self.spawner,
-            proxy=self.proxy,
-            policy=self.policy,
-            tokens=TokenMaker(KEY),
-            clock=self.clock,
-            timing=Timing(interval, shutdown_timeout=3.0),
-            starts=StartSettings(4, start_timeout),
+        settings = PoolSettings(
+            self.policy,
+            Timing(interval, shutdown_timeout=3.0),
+            StartSettings(4, start_timeout),
             journal=journal,
             kept=kept,
         )
+        self.parts = assemble(
+            self.spawner, self.proxy, settings, signer=TokenMaker(KEY), clock=self.clock
+        )
+        self.orchestrator = Orchestrator(self.parts)
         self.pool = self.orchestrator.pool
         self.lifetimes = lifetimes_of(self.orchestrator)
 
@@ -170,7 +171,7 @@ class World:
     async def cull(self) -> None:
         """Have all servers asked whether they are in use, and judged by it."""
         self.orchestrator.cull()
-        await wait_until(lambda: not self.orchestrator.culling.asking, "all were asked")
+        await wait_until(lambda: not self.parts.culling.asking, "all were asked")
         await self.passes(2)  # one may have been under way
 
     async def until_gone(self, server_id: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
+from socket import socket
 
 from tornado.httpserver import HTTPServer
 
@@ -17,12 +19,16 @@ from tmpnb.access.limits import ClientLimits
 from tmpnb.access.passphrase import Passes, given_passphrase
 from tmpnb.access.trusted_proxies import TrustedProxies, host_of
 from tmpnb.access.wrong_tokens import WrongTokens
+from tmpnb.core.health import Health
 from tmpnb.errors import ProxyAuthError, ProxyError
+from tmpnb.orchestrator.assembly import PoolSettings, assemble
+from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner, let_go
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.proxy.choice import open_proxy
 from tmpnb.proxy.contract import Proxy
+from tmpnb.settings.checks import Listening
 from tmpnb.settings.service import Service
 from tmpnb.system import open_files, signals
 from tmpnb.system.clock import SteadyClock
@@ -41,6 +47,8 @@ from tmpnb.web.anonymous_peers import anonymous_peers
 from tmpnb.web.routes import Site, admin_application, public_application
 
 log = logging.getLogger(__name__)
+
+Sockets = Sequence[socket]
 
 
 async def serve(service: Service) -> None:
@@ -62,46 +70,64 @@ async def serve(service: Service) -> None:
         stack.enter_context(signals.handled(ending))
         stack.enter_context(anonymous_peers(anonymize=service.access.anonymize))
         stack.enter_context(state_held(service.state_dir, service.spawner.pool_name))
-        public = listen.bind("port", service.listening.ip, service.listening.port)
-        admin = listen.bind("admin-port", service.listening.admin_ip, service.listening.admin_port)
-        for listening in (*public, *admin):
-            stack.callback(listening.close)
+        public, admin = _bound(service.listening, stack)
         tokens, passphrase = _signing(service)
-        wake, tell = _Later(), _Later()
+        health, changes = Health(clock := SteadyClock()), Changes()
         proxy = await stack.enter_async_context(
             open_proxy(
                 service.proxy,
                 service.secrets,
                 service.spawner.pool_name,
                 listen.url(public),
-                wake,
-                tell,
+                changes.tell,
+                partial(health.state, "state"),
             )
         )
-        orchestrator = _orchestrator(service, proxy, tokens)
-        wake.target = orchestrator.wake
-        tell.target = partial(orchestrator.health.state, "state")
+        parts = assemble(
+            service.spawner,
+            proxy,
+            _pool_settings(service),
+            signer=tokens,
+            clock=clock,
+            health=health,
+            changes=changes,
+        )
+        orchestrator = Orchestrator(parts)
         site = site_of(service, orchestrator, may_open, passphrase)
-        stack.callback(site.access_log.close)
-        if advice := open_files.advice(may_open, service.policy.capacity):
-            orchestrator.health.report("open_files", advice)
-        for application, sockets, most in (
-            (public_application(site, service.template_path), public, listen.MOST_CONNECTIONS),
-            (admin_application(site), admin, listen.MOST_OF_OPERATOR),
-        ):
-            whose = site.gate.bounded_key
-            server = listen.server(application, may_open, whose=whose, most=most)
-            server.add_sockets(sockets)
-            stack.push_async_callback(_close, server)
-        log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
+        _open(site, service.template_path, public, admin, stack)
         stack.push_async_callback(let_go, service.spawner)
         await GuardedSpawner(service.spawner).setup()
         stack.enter_context(engine_held(service.spawner.engine_id, service.spawner.pool_name))
-        await _first_contact(GuardedProxy(proxy), orchestrator)
+        await _first_contact(GuardedProxy(proxy), health)
         culling = asyncio.create_task(_again_and_again(orchestrator.cull, service.cull_period))
         stack.callback(culling.cancel)
         ending.action = lambda: orchestrator.shutdown(stop_claimed=service.stop_servers_on_exit)
         await orchestrator.run()
+
+
+def _bound(where: Listening, stack: AsyncExitStack) -> tuple[Sockets, Sockets]:
+    """Return the sockets of the public port and those of the admin port."""
+    public = listen.bind("port", where.ip, where.port)
+    admin = listen.bind("admin-port", where.admin_ip, where.admin_port)
+    for listening in (*public, *admin):
+        stack.callback(listening.close)
+    return public, admin
+
+
+def _open(
+    site: Site, templates: Path | None, public: Sockets, admin: Sockets, stack: AsyncExitStack
+) -> None:
+    """Answer at both ports until the stack ends."""
+    stack.callback(site.access_log.close)
+    for application, sockets, most in (
+        (public_application(site, templates), public, listen.MOST_CONNECTIONS),
+        (admin_application(site), admin, listen.MOST_OF_OPERATOR),
+    ):
+        whose = site.gate.bounded_key
+        server = listen.server(application, site.open_files, whose=whose, most=most)
+        server.add_sockets(sockets)
+        stack.push_async_callback(_close, server)
+    log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
 
 
 def _signing(service: Service) -> tuple[TokenMaker, str]:
@@ -113,17 +139,14 @@ def _signing(service: Service) -> tuple[TokenMaker, str]:
     return TokenMaker(key), given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE"))
 
 
-def _orchestrator(service: Service, proxy: Proxy, tokens: TokenMaker) -> Orchestrator:
-    return Orchestrator(
-        spawner=service.spawner,
-        proxy=proxy,
-        policy=service.policy,
-        tokens=tokens,
-        clock=SteadyClock(),
-        timing=service.timing,
-        starts=service.starts,
-        journal=Journal(service.state_dir / f"{service.spawner.pool_name}.claims"),
-        kept=Journal(service.state_dir / f"{service.spawner.pool_name}.kept"),
+def _pool_settings(service: Service) -> PoolSettings:
+    kept = service.state_dir / service.spawner.pool_name
+    return PoolSettings(
+        service.policy,
+        service.timing,
+        service.starts,
+        journal=Journal(Path(f"{kept}.claims")),
+        kept=Journal(Path(f"{kept}.kept")),
     )
 
 
@@ -139,6 +162,8 @@ def site_of(service: Service, orchestrator: Orchestrator, may_open: int, passphr
     visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
     bans = Bans(service.access.banned, service.state_dir / f"{service.spawner.pool_name}.bans")
     lifetimes = lifetimes_of(orchestrator)
+    if advice := open_files.advice(may_open, service.policy.capacity):
+        orchestrator.health.report("open_files", advice)
     machine, gate = machine_names(), _gate(service, orchestrator, passphrase, bans)
     return Site(
         orchestrator=orchestrator,
@@ -191,7 +216,7 @@ def _gate(service: Service, orchestrator: Orchestrator, passphrase: str, bans: B
         banned=bans,
         anonymize=access.anonymize,
         exempt=access.exempt,
-        is_notebook=orchestrator.notebooks.have,
+        is_notebook=orchestrator.parts.notebooks.have,
     )
 
 
@@ -199,38 +224,28 @@ def lifetimes_of(orchestrator: Orchestrator) -> Lifetimes:
     """Return what tells visitors of an orchestrator how long they have."""
     return Lifetimes(
         pool=orchestrator.pool,
-        usage=orchestrator.usage,
-        clock=orchestrator.clock,
-        max_idle=orchestrator.policy.max_idle,
-        max_age=orchestrator.policy.max_age,
+        usage=orchestrator.parts.usage,
+        clock=orchestrator.parts.shared.clock,
+        max_idle=orchestrator.parts.settings.policy.max_idle,
+        max_age=orchestrator.parts.settings.policy.max_age,
     )
 
 
 def downloads_of(orchestrator: Orchestrator) -> Downloads:
     """Return what packs the files of its servers."""
     claims = orchestrator.claims
-    return Downloads(orchestrator.client, orchestrator.tokens, claims.live, claims.use)
+    return Downloads(orchestrator.parts.shared.client, orchestrator.tokens, claims.live, claims.use)
 
 
 def roster_of(orchestrator: Orchestrator, lifetimes: Lifetimes) -> Roster:
     """Return what tells the operator who is here."""
     return Roster(
         pool=orchestrator.pool,
-        spawner=orchestrator.spawner,
-        usage=orchestrator.usage,
+        spawner=orchestrator.parts.shared.spawner,
+        usage=orchestrator.parts.usage,
         lifetimes=lifetimes,
-        clock=orchestrator.clock,
+        clock=orchestrator.parts.shared.clock,
     )
-
-
-class _Later:
-    """A call that can be handed out before there is somebody to take it."""
-
-    target: Callable[..., None] | None = None
-
-    def __call__(self, *words: str) -> None:
-        if self.target is not None:
-            self.target(*words)
 
 
 async def _again_and_again(act: Callable[[], None], period: float) -> None:
@@ -243,14 +258,14 @@ async def _again_and_again(act: Callable[[], None], period: float) -> None:
         act()
 
 
-async def _first_contact(proxy: Proxy, orchestrator: Orchestrator) -> None:
+async def _first_contact(proxy: Proxy, health: Health) -> None:
     """Refuse to run with a wrong token; wait for a proxy that comes up after us."""
     try:
         await proxy.setup()
     except ProxyAuthError:
         raise
     except ProxyError as error:
-        orchestrator.health.report("proxy", str(error))
+        health.report("proxy", str(error))
 
 
 async def _close(server: HTTPServer) -> None:

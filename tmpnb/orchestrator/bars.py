@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from tmpnb.core.health import Health
 from tmpnb.core.pool import Pool
-from tmpnb.spawners.base import Spawner
-from tmpnb.system.clock import Clock
+from tmpnb.orchestrator.shared import Shared
 
 EGRESS = "egress"  # topic of health: what servers reach is not as it must be
 IMAGE = "image"  # topic of health: what servers need of their image is not there
@@ -15,8 +13,8 @@ MOMENT = 5.0  # seconds; what servers need of their image is mostly there within
 class Bars:
     """Asks the spawner, and opens and closes the problems that it names."""
 
-    def __init__(self, spawner: Spawner, health: Health, clock: Clock) -> None:
-        self._spawner, self._health, self._clock = spawner, health, clock
+    def __init__(self, shared: Shared) -> None:
+        self._spawner, self._health, self._clock = shared.spawner, shared.health, shared.clock
         self._unready_since: float | None = None  # Unix time in seconds
 
     @property
@@ -24,24 +22,31 @@ class Bars:
         """Whether no server could be started when that was last asked."""
         return self._unready_since is not None
 
+    @property
     def barred(self) -> bool:
-        """Return whether no server may be started or given out now."""
-        reason = self._spawner.barred()
-        self._health.state(EGRESS, reason)
-        return bool(reason)
+        """Whether no server may be started or given out now; asking changes nothing."""
+        return bool(self._spawner.barred())
 
-    def unready(self, image: str) -> bool:
-        """Return whether no server of an image can be started now; told if it lasts."""
+    def may_start(self, image: str) -> bool:
+        """Whether a server of an image can be started now; asking changes nothing."""
+        return not self.barred and not self._spawner.unready(image)
+
+    def look(self, image: str) -> None:
+        """Ask, and tell the operator: once in each pass.
+
+        Args:
+            image: That servers are started from; what it lacks is told of if it lasts.
+        """
+        self._health.state(EGRESS, self._spawner.barred())
         reason, now = self._spawner.unready(image), self._clock()
         if not reason:
             self._unready_since = None
             self._health.solved(IMAGE)
-            return False
+            return
         if self._unready_since is None:
             self._unready_since = now
         if now - self._unready_since >= MOMENT:
             self._health.report(IMAGE, reason)
-        return True
 
     def readiness(self, pool: Pool, *, adopted: bool) -> dict[str, bool]:
         """Return what a visitor needs, and whether it is there.
@@ -54,9 +59,8 @@ class Bars:
         can_start = (
             (pool.has_room() or stats.starting > 0) and "start" not in problems and not self.waiting
         )
-        may_give = EGRESS not in problems
         return {
             "engine": adopted and "engine" not in problems,
             "proxy": adopted and "proxy" not in problems,
-            "servers": may_give and (stats.available > 0 or can_start),
+            "servers": not self.barred and (stats.available > 0 or can_start),
         }

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from enum import Enum, auto
 
-from tmpnb.core.health import Health
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import NoPlaceError, SpawnerError, TmpnbError
+from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.launch.launcher import Starter
-from tmpnb.proxy.contract import Proxy
-from tmpnb.spawners.base import Spawner
-from tmpnb.system.clock import Clock
+from tmpnb.orchestrator.shared import Shared
 from tmpnb.system.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -22,42 +21,37 @@ STOP_RETRY = 2.0  # seconds between tries to remove a server
 STOP_TIMEOUT = 300.0  # seconds for one try, with the wait for its turn; drivers give up sooner
 PLACE_TIMEOUT = 30.0  # seconds that a start waits for the place of another server
 
+_Launch = asyncio.Task[NotebookServer | SpawnerError | None]  # None: of a bug, which is logged
+
+
+class Purpose(Enum):
+    """Whom a server is started for."""
+
+    POOL = auto()  # for anybody; a failure keeps other starts waiting
+    TRIAL = auto()  # for anybody, to see whether it can be done
+    VISITOR = auto()  # for one who has it from its first answer on
+
 
 class Fleet:
     """Carries out what the orchestrator decides about single servers."""
 
     def __init__(
-        self,
-        *,
-        pool: Pool,
-        spawner: Spawner,
-        proxy: Proxy,
-        starter: Starter,
-        tasks: Tasks,
-        health: Health,
-        clock: Clock,
-        changed: Callable[[], None],
-        came_up: Callable[[], None],
+        self, shared: Shared, pool: Pool, starter: Starter, tasks: Tasks, changes: Changes
     ) -> None:
         """Keep what is needed.
 
         Args:
+            shared: The engine and the proxy, which forget servers; and what is wrong.
             pool: The servers there are.
-            spawner: Removes them.
-            proxy: Forgets them.
             starter: Brings them up.
             tasks: Where each start and stop runs.
-            health: Is told when a server cannot be removed.
-            clock: Unix time in seconds.
-            changed: Called when a server has left a phase, unless it came up.
-            came_up: Called when a server is ready.
+            changes: Is told when a server has entered another phase.
         """
-        self._pool, self._spawner, self._proxy = pool, spawner, proxy
-        self._starter, self._tasks, self._clock = starter, tasks, clock
-        self._health, self.changed, self._came_up = health, changed, came_up
+        self._spawner, self._proxy, self._health = shared.spawner, shared.proxy, shared.health
+        self._clock, self._pool, self._starter = shared.clock, pool, starter
+        self._tasks, self._changes = tasks, changes
         self._stuck: set[str] = set()  # servers whose removal has failed and goes on
-        self._starts: dict[str, asyncio.Task[None]] = {}
-        self._awaited: dict[str, asyncio.Future[None]] = {}  # starts that somebody waits for
+        self._starts: dict[str, _Launch] = {}
 
     @property
     def starting(self) -> int:
@@ -66,7 +60,7 @@ class Fleet:
 
     def launch(self, server_id: str, image: str) -> None:
         """Start a server for the pool."""
-        self._begin(server_id, image, self._make_ready)
+        self._begin(server_id, image, Purpose.POOL)
 
     async def launch_claimed(
         self, server_id: str, image: str, after: asyncio.Task[None] | None = None
@@ -83,8 +77,7 @@ class Fleet:
             SpawnerError: It did not start, and is being removed. This counts for nobody but
                 the visitor: the pool's own starts go on.
         """
-        up = self._pool.claim_this
-        return await self._launch_awaited(server_id, image, up, after, trial=True)
+        return await _outcome(self._begin(server_id, image, Purpose.VISITOR, after))
 
     async def launch_on_trial(
         self, server_id: str, image: str, after: asyncio.Task[None] | None = None
@@ -101,12 +94,12 @@ class Fleet:
             SpawnerError: It did not start, and is being removed; with its last words. This
                 counts for nobody but the caller: other starts go on.
         """
-        await self._launch_awaited(server_id, image, self._make_ready, after, trial=True)
+        await _outcome(self._begin(server_id, image, Purpose.TRIAL, after))
 
     def stop(self, server: NotebookServer, reason: StopReason) -> asyncio.Task[None]:
         """Begin to remove a server; the task ends when it is gone."""
         self._pool.move(server, Phase.STOPPING, reason)
-        self.changed()
+        self._changes.tell()
         return self._tasks.spawn(self._finish_stop(server), f"stop of {server.id}")
 
     def cancel_starts(self) -> None:
@@ -114,82 +107,65 @@ class Fleet:
         for start in tuple(self._starts.values()):
             start.cancel()
 
-    async def _launch_awaited(
-        self,
-        server_id: str,
-        image: str,
-        up: Callable[[NotebookServer], None],
-        after: asyncio.Task[None] | None,
-        *,
-        trial: bool = False,
-    ) -> NotebookServer:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._awaited[server_id] = done
-        server = self._begin(server_id, image, up, after, trial=trial)
-        await asyncio.shield(done)
-        return server
-
     def _begin(
         self,
         server_id: str,
         image: str,
-        up: Callable[[NotebookServer], None],
+        purpose: Purpose,
         after: asyncio.Task[None] | None = None,
-        *,
-        trial: bool = False,
-    ) -> NotebookServer:
+    ) -> _Launch:
         now = self._clock()
         server = NotebookServer(server_id, now, created_at=now, image=image)
         self._pool.add(server)
-        work = self._start(server, up, after, trial=trial)
-        self._starts[server_id] = self._tasks.spawn(work, f"start of {server_id}")
-        return server
+        launch = self._tasks.spawn(self._launch(server, purpose, after), f"start of {server_id}")
+        self._starts[server_id] = launch
+        return launch
 
-    async def _start(
-        self,
-        server: NotebookServer,
-        up: Callable[[NotebookServer], None],
-        after: asyncio.Task[None] | None,
-        *,
-        trial: bool,
-    ) -> None:
-        """Bring a server up, or on its way out: it leaves STARTING whatever happens."""
+    async def _launch(
+        self, server: NotebookServer, purpose: Purpose, after: asyncio.Task[None] | None
+    ) -> NotebookServer | SpawnerError:
+        """Bring a server up, or on its way out: it leaves STARTING whatever happens.
+
+        Returns:
+            It, or why it did not start.
+        """
         reason = StopReason.START_FAILED
-        failure = SpawnerError("the notebook did not start")
         try:
             await _place_of(after)
-            await self._starter.start(server, trial=trial)
-            up(server)
+            if purpose is Purpose.POOL:
+                await self._starter.start(server)
+            else:
+                await self._starter.try_out(server)
+            if purpose is Purpose.VISITOR:
+                self._pool.claim_this(server)
+            else:
+                self._pool.move(server, Phase.READY)
         except SpawnerError as error:
-            failure = error
-            raise
+            log.debug("start of %s: %s", server.id, error)  # its own report stands in `Health`
+            return error
         except asyncio.CancelledError:
             reason = StopReason.SHUTDOWN
             raise
         finally:
             del self._starts[server.id]
-            self._tell(server.id, failure if server.phase is Phase.STARTING else None)
             if server.phase is Phase.STARTING:
                 self.stop(server, reason)
-            if server.phase is Phase.READY:
-                self._tasks.spawn(self._starter.make_first_page(server), f"page of {server.id}")
-                self._tasks.spawn(self._starter.look_at_home(server), f"home of {server.id}")
-                self._came_up()
+            elif server.phase is Phase.READY:
+                self._is_ready(server)
             else:
-                self.changed()
+                self._changes.tell()
+        return server
 
-    def _make_ready(self, server: NotebookServer) -> None:
-        self._pool.move(server, Phase.READY)
+    def _is_ready(self, server: NotebookServer) -> None:
+        """Let the server prepare for its visitor, and serve who waits for one.
 
-    def _tell(self, server_id: str, failure: SpawnerError | None) -> None:
-        """Let whoever waits for a start go on."""
-        waiting = self._awaited.pop(server_id, None)
-        if waiting is None or waiting.done():
-            return
-        if failure is None:
-            waiting.set_result(None)
-        else:
-            waiting.set_exception(failure)
+        While others start, passes come soon anyway: one for each of many that come up would
+        take from the engine what it needs to start the next.
+        """
+        self._tasks.spawn(self._starter.make_first_page(server), f"page of {server.id}")
+        self._tasks.spawn(self._starter.look_at_home(server), f"home of {server.id}")
+        drains = any(other.drained for other in self._pool.servers.values())
+        self._changes.tell(pass_now=not self.starting or drains)
 
     async def _finish_stop(self, server: NotebookServer) -> None:
         """Remove route and instance, again and again until both are gone."""
@@ -214,7 +190,7 @@ class Fleet:
         if not self._stuck:
             self._health.solved("stop")
         self._pool.move(server, Phase.GONE)
-        self.changed()
+        self._changes.tell()
 
     def _report(self, server: NotebookServer, error: TmpnbError, *, again: bool) -> None:
         """Say once that servers cannot be removed.
@@ -243,3 +219,16 @@ async def _place_of(leaving: asyncio.Task[None] | None) -> None:
         raise NoPlaceError(
             f"the server that was to make place could not be removed within {PLACE_TIMEOUT:.0f} s"
         )
+
+
+async def _outcome(launch: _Launch) -> NotebookServer:
+    """Return the server of a launch, which goes on if nobody waits for it any more.
+
+    Raises:
+        SpawnerError: It did not start.
+    """
+    await asyncio.wait({launch})
+    outcome = None if launch.cancelled() else launch.result()
+    if isinstance(outcome, NotebookServer):
+        return outcome
+    raise outcome or SpawnerError("the notebook did not start")

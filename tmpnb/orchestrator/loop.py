@@ -11,37 +11,13 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-from tmpnb.core.health import Health
 from tmpnb.core.observation import Observation
 from tmpnb.core.plan import Plan, Policy, plan
-from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer
 from tmpnb.orchestrator.adoption import take_over
-from tmpnb.orchestrator.bars import Bars
-from tmpnb.orchestrator.claims.claim_journal import Journal
-from tmpnb.orchestrator.claims.claim_writer import Marks
-from tmpnb.orchestrator.claims.claims import Claims
-from tmpnb.orchestrator.claims.handover import HandOver
-from tmpnb.orchestrator.claims.keeps import Keeps
-from tmpnb.orchestrator.claims.quiet import Crowd
-from tmpnb.orchestrator.culling.culling import Culling
-from tmpnb.orchestrator.culling.usage import Usage
-from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner
-from tmpnb.orchestrator.launch.launcher import Starter, StartSettings
-from tmpnb.orchestrator.lifecycle import Fleet
-from tmpnb.orchestrator.meters import Meters
-from tmpnb.orchestrator.notebooks import Notebooks
-from tmpnb.orchestrator.observer import Observer
-from tmpnb.orchestrator.rollout import Rollout
-from tmpnb.orchestrator.timing import Timing
+from tmpnb.orchestrator.assembly import Parts
 from tmpnb.orchestrator.watch import watch
 from tmpnb.orchestrator.wind_down import wind_down
-from tmpnb.proxy.contract import Proxy
-from tmpnb.spawners.base import Spawner
-from tmpnb.system.clock import Clock
-from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
-from tmpnb.system.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -55,99 +31,16 @@ STARTING_PAUSE = 2.0  # seconds between passes while a server starts, or nothing
 class Orchestrator:
     """Owns the pool; the only one that starts, claims and stops servers."""
 
-    def __init__(
-        self,
-        *,
-        spawner: Spawner,
-        proxy: Proxy,
-        policy: Policy,
-        tokens: TokenMaker,
-        clock: Clock,
-        timing: Timing | None = None,
-        starts: StartSettings | None = None,
-        journal: Journal | None = None,
-        kept: Journal | None = None,
-    ) -> None:
-        spawner.on_news = self.wake
-        self.meters = meters = Meters()
-        spawner, proxy = GuardedSpawner(spawner, meters), GuardedProxy(proxy, meters)
-        self.pool = Pool(policy.capacity, clock)
-        self.health = Health(clock)
-        self.notebooks = Notebooks(spawner, self.pool.servers.values)
-        self.spawner, self._proxy = spawner, proxy
-        self.policy, self.clock, self.tokens = policy, clock, tokens
-        self._timing = timing or Timing()
-        self._bars = Bars(spawner, self.health, clock)
-        self.client, self._tasks, self._crowd = Client(), Tasks(), Crowd()
-        self._observer = Observer(spawner=spawner, proxy=proxy, health=self.health, clock=clock)
-        self._starter = Starter(
-            starts or StartSettings(),
-            spawner=spawner,
-            client=self.client,
-            tokens=tokens,
-            health=self.health,
-            clock=clock,
-        )
-        self._marks = Marks(
-            spawner=spawner,
-            tasks=self._tasks,
-            health=self.health,
-            clock=clock,
-            journal=journal,
-            crowd=self._crowd,
-        )
-        self._keeps = Keeps(self.pool, clock, kept)
-        handover = HandOver(
-            proxy=proxy,
-            client=self.client,
-            marks=self._marks,
-            crowd=self._crowd,
-            health=self.health,
-            ready_url=self._starter.ready_url,
-        )
-        self._fleet = Fleet(
-            pool=self.pool,
-            spawner=spawner,
-            proxy=proxy,
-            starter=self._starter,
-            tasks=self._tasks,
-            health=self.health,
-            clock=clock,
-            changed=self._changed,
-            came_up=self._came_up,
-        )
-        self.rollout = Rollout(
-            spawner=spawner,
-            pool=self.pool,
-            fleet=self._fleet,
-            tasks=self._tasks,
-            new_id=self._timing.new_id,
-            wake=self.wake,
-        )
-        self.claims = Claims(
-            pool=self.pool,
-            fleet=self._fleet,
-            handover=handover,
-            proxy=proxy,
-            health=self.health,
-            keeps=self._keeps,
-            clock=clock,
-            image=lambda: self.image,
-            coming=self._starter.times.coming,
-            serving=lambda: self._adopted and not self._closing and not self._bars.barred(),
-        )
-        self.usage = Usage(
-            client=self.client,
-            tokens=tokens,
-            clock=clock,
-            tasks=self._tasks,
-            max_idle=policy.max_idle,
-            live=self.claims.live,
-        )
-        self.culling = Culling(self.usage, self.pool, self._tasks, self.health, self.wake)
-        self._woken = asyncio.Event()
+    def __init__(self, parts: Parts) -> None:
+        """Keep the parts, of which nothing runs yet."""
+        self.parts = parts
+        self.pool, self.claims, self.rollout = parts.pool, parts.claims, parts.rollout
+        self.health, self.tokens = parts.shared.health, parts.shared.signer
+        self._policy, self._timing = parts.settings.policy, parts.settings.timing
+        self._stage, self._tasks, self._fleet = parts.stage, parts.tasks, parts.fleet
+        self._starter, self._changes, self._clock = parts.starter, parts.changes, parts.shared.clock
         self._looking: asyncio.Task[None] | None = None  # the pass that is under way
-        self._adopted = self._closing = self._stop_claimed = False
+        self._stop_claimed = False
 
     # For visitors and operators
 
@@ -159,16 +52,16 @@ class Orchestrator:
     @property
     def name(self) -> str:
         """The name of the pool, which no other has in the same engine."""
-        return self.spawner.pool_name
+        return self.parts.shared.spawner.pool_name
 
     @property
     def adopted(self) -> bool:
         """Whether it knows by now which servers a former orchestrator gave out."""
-        return self._adopted
+        return self._stage.adopted
 
     def readiness(self) -> dict[str, bool]:
         """Return what a visitor needs, and whether it is there."""
-        return self._bars.readiness(self.pool, adopted=self._adopted)
+        return self.parts.bars.readiness(self.pool, adopted=self._stage.adopted)
 
     def small_page(self, server: NotebookServer) -> str:
         """Return where phones and frames land on a server; empty: where all others do."""
@@ -187,48 +80,33 @@ class Orchestrator:
 
         Called on a periodic callback; does nothing while servers are still being asked.
         """
-        if self._adopted and not self._closing:
-            self.culling.begin()
+        if self._stage.adopted and not self._stage.closing:
+            self.parts.culling.begin()
 
     def wake(self) -> None:
         """Begin the next pass now instead of at the end of the interval."""
-        self._woken.set()
+        self._changes.tell()
 
     def shutdown(self, *, stop_claimed: bool) -> None:
         """End `run`: unclaimed servers are stopped, claimed ones only if `stop_claimed`."""
-        self._closing, self._stop_claimed = True, stop_claimed
+        self._stage.closing, self._stop_claimed = True, stop_claimed
         if self._looking is not None:
             self._looking.cancel()
         self.wake()
-
-    def _changed(self) -> None:
-        """Look again, and serve who waits: a server has entered another phase."""
-        self.claims.look_again()
-        self.wake()
-
-    def _came_up(self) -> None:
-        """Serve who waits for a ready server; while others start, passes come soon anyway.
-
-        A pass for each of many that come up would take from the engine what it needs to start
-        the next.
-        """
-        self.claims.look_again()
-        if not self._fleet.starting or any(s.drained for s in self.pool.servers.values()):
-            self.wake()
 
     # The loop
 
     async def run(self) -> None:
         """Reconcile until `shutdown`, then remove what has to go within a deadline."""
         async with self._tasks:
-            while not self._closing:
+            while not self._stage.closing:
                 begun = asyncio.get_running_loop().time()
-                work = watch(self.health, partial(self.meters.passes.of, self._pass), BROKEN)
+                work = watch(self.health, partial(self.parts.meters.passes.of, self._pass), BROKEN)
                 self._looking = self._tasks.spawn(work, "pass")
                 await asyncio.wait({self._looking})
                 await self._pause(asyncio.get_running_loop().time() - begun)
             await self._wind_down()
-        self.client.close()
+        self.parts.shared.client.close()
 
     async def _pause(self, pass_took: float) -> None:
         # What comes together is done in one pass; and the longer an engine takes to tell
@@ -237,70 +115,73 @@ class Orchestrator:
         await asyncio.sleep(max(SHORTEST_PAUSE, rest))
         backoff = self._starter.backoff
         seconds = self._timing.reconcile_interval
-        if self._fleet.starting or not self._adopted:
+        if self._fleet.starting or not self._stage.adopted:
             seconds = min(seconds, STARTING_PAUSE)
         if backoff.failures:
-            seconds = min(seconds, max(0.1, backoff.due - self.clock()))
+            seconds = min(seconds, max(0.1, backoff.due - self._clock()))
         try:
             async with asyncio.timeout(seconds):
-                await self._woken.wait()
+                await self._changes.wait()
         except TimeoutError:
             pass
-        await self._crowd.pause(LONGEST_CROWD, lambda: self._closing or self.claims.urgent)
-        self._woken.clear()
+        await self.parts.crowd.pause(
+            LONGEST_CROWD, lambda: self._stage.closing or self.claims.urgent
+        )
+        self._changes.taken_in()
 
     async def _pass(self) -> None:
-        culling = self.culling.take_due()
-        seen = await self._observer.observe(self.pool.servers.values())
-        self._bars.barred()
-        if culling:
+        culling, observer = self.parts.culling, self.parts.observer
+        judges = culling.take_due()
+        seen = await observer.observe(self.pool.servers.values())
+        self.parts.bars.look(self.image)
+        if judges:
             servers = tuple(self.pool.servers.values())
-            seen = self.culling.added_to(seen)
-            seen = await self._observer.with_burning(seen, servers, self.policy.max_burning)
+            seen = culling.added_to(seen)
+            seen = await observer.with_burning(seen, servers, self._policy.max_burning)
         seen = seen.without(self.pool.gone_since(seen.taken_at))
-        if not self._closing:
+        if not self._stage.closing:
             self._apply(plan(seen, self.pool.servers, self._policy_after_adopting(seen)))
             self.health.passed()
-            self.claims.look_again()
+            self._changes.tell(pass_now=False)
 
     def _policy_after_adopting(self, seen: Observation) -> Policy:
         """Take in what a former orchestrator left; at first nothing is too young to judge."""
-        if self._adopted:
-            return self.policy
-        take_over(seen, self.pool, self._marks, self._keeps)
-        self._adopted = True
-        return replace(self.policy, grace=0.0)
+        if self._stage.adopted:
+            return self._policy
+        take_over(seen, self.pool, self.parts.marks, self.parts.keeps)
+        self._stage.adopted = True
+        return replace(self._policy, grace=0.0)
 
     def _apply(self, todo: Plan) -> None:
         for server_id, reason in todo.stop.items():
             server = self.pool.servers.get(server_id)
             if server is None:  # carries our labels, but we do not know its history
-                server = NotebookServer(server_id, self.clock(), created_at=self.clock())
+                server = NotebookServer(server_id, self._clock(), created_at=self._clock())
                 self.pool.add(server)
             self._fleet.stop(server, reason)
         for server_id in todo.give_up:
             self._starter.give_up(server_id)
+        proxy = self.parts.shared.proxy
         for server_id, target in todo.add_routes.items():
             self.pool.servers[server_id].address = target
-            self._tasks.spawn(self._proxy.add_route(server_id, target), f"route of {server_id}")
+            self._tasks.spawn(proxy.add_route(server_id, target), f"route of {server_id}")
         for server_id in todo.delete_routes:
-            self._tasks.spawn(self._proxy.delete_route(server_id), f"route of {server_id}")
+            self._tasks.spawn(proxy.delete_route(server_id), f"route of {server_id}")
         backoff, under_way = self._starter.backoff, self._fleet.starting
-        bars = self._bars
-        launch = 0 if bars.barred() or bars.unready(self.image) else todo.launch
-        for _ in range(backoff.allowed(launch, under_way, self.clock())):
+        launch = todo.launch if self.parts.bars.may_start(self.image) else 0
+        for _ in range(backoff.allowed(launch, under_way, self._clock())):
             self._fleet.launch(self._timing.new_id(), self.image)
 
     async def _wind_down(self) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step would clean up nothing
         self._fleet.cancel_starts()
         if not self._stop_claimed:
-            await self._marks.flush()
+            await self.parts.marks.flush()
         await wind_down(
             self.pool,
             self._fleet,
             stop_claimed=self._stop_claimed,
-            news=self._woken,
+            changes=self._changes,
             patience=self._timing.shutdown_timeout,
         )
         self._tasks.cancel_all()

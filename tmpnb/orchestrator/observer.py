@@ -9,13 +9,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from tmpnb.core.burning import Burners, Reading, alone_since
-from tmpnb.core.health import Health
 from tmpnb.core.observation import Instance, Observation, Route
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import ProxyError, SpawnerError
-from tmpnb.proxy.contract import Proxy
-from tmpnb.spawners.base import Spawner
-from tmpnb.system.clock import Clock
+from tmpnb.orchestrator.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +23,9 @@ CPU_TIMEOUT = 15.0  # seconds to find out who computes
 class Observer:
     """Reads what `reconcile` judges, and reports what cannot be read."""
 
-    def __init__(
-        self,
-        *,
-        spawner: Spawner,
-        proxy: Proxy,
-        health: Health,
-        clock: Clock,
-    ) -> None:
-        self._spawner, self._proxy = spawner, proxy
-        self._health, self._clock = health, clock
+    def __init__(self, shared: Shared) -> None:
+        self._spawner, self._proxy = shared.spawner, shared.proxy
+        self._health, self._clock = shared.health, shared.clock
         self._down_since: dict[str, float] = {}  # by server id, Unix time in seconds
         self._burners = Burners()
 

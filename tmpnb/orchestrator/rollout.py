@@ -15,6 +15,7 @@ from tmpnb.errors import (
     RolloutRefusedError,
     SpawnerError,
 )
+from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.lifecycle import Fleet
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.tasks import Tasks
@@ -52,13 +53,13 @@ class Rollout:
         fleet: Fleet,
         tasks: Tasks,
         new_id: Callable[[], str],
-        wake: Callable[[], None],
+        changes: Changes,
     ) -> None:
         self.image = spawner.image
         self.trying = ""
         self.failure: Failure | None = None
         self._spawner, self._pool, self._fleet = spawner, pool, fleet
-        self._tasks, self._new_id, self._wake = tasks, new_id, wake
+        self._tasks, self._new_id, self._changes = tasks, new_id, changes
 
     async def to(self, image: str) -> int:
         """Replace every unclaimed server by one of another image; return how many will be.
@@ -92,7 +93,7 @@ class Rollout:
         marked = [s for s in unclaimed if s.image != keep or keep is None]
         for server in marked:
             server.drained = True
-        self._wake()
+        self._changes.tell()
         return len(marked)
 
     def _begin(self, image: str) -> None:

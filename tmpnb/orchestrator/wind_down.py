@@ -7,13 +7,14 @@ import logging
 
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import Phase, StopReason
+from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.lifecycle import Fleet
 
 log = logging.getLogger(__name__)
 
 
 async def wind_down(
-    pool: Pool, fleet: Fleet, *, stop_claimed: bool, news: asyncio.Event, patience: float
+    pool: Pool, fleet: Fleet, *, stop_claimed: bool, changes: Changes, patience: float
 ) -> None:
     """Stop the servers that nobody has, and return once they are gone.
 
@@ -21,7 +22,7 @@ async def wind_down(
         pool: The servers there are.
         fleet: Stops them.
         stop_claimed: Whether those that visitors have are stopped as well.
-        news: Is set when a server has gone.
+        changes: Tells when a server has gone.
         patience: Seconds in which no server goes away, after which the next start has to.
     """
     leaving = {Phase.READY, Phase.CLAIMED} if stop_claimed else {Phase.READY}
@@ -32,8 +33,8 @@ async def wind_down(
         while count := len(_unclaimed(pool)):
             async with asyncio.timeout(patience):
                 while len(_unclaimed(pool)) >= count:
-                    news.clear()
-                    await news.wait()
+                    changes.taken_in()
+                    await changes.wait()
     except TimeoutError:
         left = ", ".join(_unclaimed(pool))
         log.warning("could not remove in time: %s; the next start will", left)

@@ -33,8 +33,7 @@ from tmpnb.settings.logs import LogSettings
 from tmpnb.settings.service import Service
 from tmpnb.settings.told import tell
 from tmpnb.spawners import Spawner, spawner_class, spawner_names
-from tmpnb.web import assets
-from tmpnb.web import cors
+from tmpnb.web import assets, cors
 from tmpnb.web.routes import TEMPLATES
 
 CONFIG_FILE = "tmpnb_config.py"

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from tmpnb.errors import TmpnbError
 from tmpnb.system.border import Caller
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 class Tasks:
@@ -22,7 +24,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -36,8 +38,11 @@ class Tasks:
     ) -> None:
         await self._group.__aexit__(kind, error, traceback)
 
-    def spawn(self, work: Coroutine[None, None, None], what: str) -> asyncio.Task[None]:
-        """Run `work` in the background; its failure is logged as `what` and ends only it."""
+    def spawn(self, work: Coroutine[None, None, _T], what: str) -> asyncio.Task[_T | None]:
+        """Run `work` in the background; its failure is logged as `what` and ends only it.
+
+        The task returns what `work` does, or None if that failed.
+        """
         task = supervised(work, what, self._group.create_task)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -50,10 +55,12 @@ class Tasks:
 
 
 def supervised(
-    work: Coroutine[None, None, None],
+    work: Coroutine[None, None, _T],
     what: str,
-    create_task: Callable[[Coroutine[None, None, None]], asyncio.Task[None]] = asyncio.create_task,
-) -> asyncio.Task[None]:
+    create_task: Callable[
+        [Coroutine[None, None, _T | None]], asyncio.Task[_T | None]
+    ] = asyncio.create_task,
+) -> asyncio.Task[_T | None]:
     """Return a task that does `work`; its failure is logged as `what`.
 
     A task that is cancelled before its first step never comes to its work, which is closed
@@ -70,8 +77,8 @@ def supervised(
     return task
 
 
-async def supervise(work: Coroutine[None, None, None], what: str) -> None:
-    """Await `work`; log what it could not help. See also `border`.
+async def supervise(work: Coroutine[None, None, _T], what: str) -> _T | None:
+    """Return what `work` does; log what it could not help, and return None. See also `border`.
 
     A bug in one start or one pass must not end the service for all visitors.
 
@@ -80,10 +87,11 @@ async def supervise(work: Coroutine[None, None, None], what: str) -> None:
     """
     caller = Caller()
     try:
-        await work
+        return await work
     except TmpnbError as error:
         log.debug("%s: %s", what, error)  # its own report stands in `Health`
     except BaseException as error:
         if caller.is_ended_by(error):
             raise
         log.exception("unexpected error in %s", what)
+    return None

@@ -159,7 +159,7 @@ async def service(state: str) -> AsyncIterator[Served]:
         if state == "barred":
             spawner.barred = lambda: "no firewall"  # type: ignore[method-assign]  # for this state
         if state == "closing":
-            orchestrator._closing = True
+            orchestrator.parts.stage.closing = True
         yield Served(running, ids)
 
 

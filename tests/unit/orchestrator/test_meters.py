@@ -155,7 +155,7 @@ async def test_passes_that_fail_are_counted_and_those_that_read_all() -> None:
     world = World(1)
     async with world.running():
         await world.until_ready(1)
-        passes = world.orchestrator.meters.passes.outcomes
+        passes = world.orchestrator.parts.meters.passes.outcomes
         assert passes[Outcome.OK] > 0
         assert passes[Outcome.FAILED] == 0
         world.proxy.failure = ProxyError("down")
@@ -178,7 +178,7 @@ async def test_a_pass_that_breaks_off_again_and_again_is_counted_each_time(
             raise RuntimeError("nobody foresaw it")
 
         monkeypatch.setattr(Health, "passed", bug)
-        failed = world.orchestrator.meters.passes.outcomes
+        failed = world.orchestrator.parts.meters.passes.outcomes
         before = failed[Outcome.FAILED]
         world.orchestrator.wake()
         await wait_until(lambda: failed[Outcome.FAILED] >= before + 2)

@@ -97,7 +97,7 @@ async def test_no_pass_waits_for_a_server_that_hangs() -> None:
             world.orchestrator.cull()
             await wait_until(lambda: asked)
             await world.passes(3)
-            assert world.orchestrator.culling.asking, "it hangs still"
+            assert world.orchestrator.parts.culling.asking, "it hangs still"
             world.orchestrator.cull()
             await world.passes(1)
             assert len(asked) == 1, "one question at a time"
@@ -134,7 +134,7 @@ async def test_the_end_does_not_wait_for_a_server_that_hangs() -> None:
             world.orchestrator.cull()
             await wait_until(lambda: asked)
             world.orchestrator.shutdown(stop_claimed=False)
-            await wait_until(lambda: not world.orchestrator.culling.asking)
+            await wait_until(lambda: not world.orchestrator.parts.culling.asking)
 
 
 class Stalled(FakeSpawner):

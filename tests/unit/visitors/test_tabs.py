@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -243,7 +244,7 @@ class TestStartingAfresh:
         if why in ("proxy", "engine", "start"):
             running.world.orchestrator.health.report(why, "away")
         if why == "serving":
-            monkeypatch.setattr(claims, "_serving", lambda: False)
+            monkeypatch.setattr(running.world.parts.stage, "bars", SimpleNamespace(barred=True))
         if why == "line":
             monkeypatch.setattr(claims._room.line, "_longest", 0)
         refused = await post(fetch, fresh=1, headers=self.cookie)

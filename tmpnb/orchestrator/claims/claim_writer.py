@@ -6,13 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
-from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import NoInstanceError, SpawnerError
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.claims.quiet import Crowd
-from tmpnb.spawners.base import Spawner
-from tmpnb.system.clock import Clock
+from tmpnb.orchestrator.shared import Shared
 from tmpnb.system.tasks import Tasks
 
 WRITE_TIMEOUT = 2.0  # seconds; without an answer the mark is written later
@@ -26,26 +24,21 @@ class Marks:
 
     def __init__(
         self,
-        *,
-        spawner: Spawner,
+        shared: Shared,
         tasks: Tasks,
-        health: Health,
-        clock: Clock,
         journal: Journal | None,
         crowd: Crowd,
     ) -> None:
         """Keep what is needed.
 
         Args:
-            spawner: Keeps marks.
-            tasks: Those that write them.
-            health: Knows what is wrong.
-            clock: Unix time in seconds.
+            shared: The engine, which keeps marks; what is wrong; and the time.
+            tasks: Those that write marks.
             journal: Keeps them until then; None: visitors wait for the engine.
             crowd: Those for whom the engine has to wait.
         """
-        self._spawner, self._tasks, self._health = spawner, tasks, health
-        self._clock, self._journal, self._crowd = clock, journal, crowd
+        self._spawner, self._health, self._clock = shared.spawner, shared.health, shared.clock
+        self._tasks, self._journal, self._crowd = tasks, journal, crowd
         self._waiting: deque[NotebookServer] = deque()
         self._writing = False
         # Of one id there may be a server that leaves and one that came after it.

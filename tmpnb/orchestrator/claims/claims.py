@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 
-from tmpnb.core.estimate import Coming
-from tmpnb.core.health import Health
 from tmpnb.core.pool import Pool
 from tmpnb.core.refusals import Refusal
 from tmpnb.core.server import NotebookServer, Phase, StopReason
@@ -18,17 +16,18 @@ from tmpnb.errors import (
     ServerStartsError,
     SpawnerError,
 )
+from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.claims.claim_meter import ClaimMeter, Given
 from tmpnb.orchestrator.claims.handover import QUESTION_TIMEOUT, HandOver
 from tmpnb.orchestrator.claims.keeps import Keeps
-from tmpnb.orchestrator.claims.line import Line, Ticket
+from tmpnb.orchestrator.claims.line import Ticket
 from tmpnb.orchestrator.claims.waiting import Place, WaitingRoom
 from tmpnb.orchestrator.lifecycle import Fleet
-from tmpnb.proxy.contract import Proxy
-from tmpnb.system.clock import Clock
+from tmpnb.orchestrator.rollout import Rollout
+from tmpnb.orchestrator.shared import Shared
+from tmpnb.orchestrator.stage import Stage
 from tmpnb.system.http.presence import Presence
 
-LONGEST_LINE = 1000  # visitors
 CLAIM_TIMEOUT = 12.0  # seconds of a claim, with all servers that turn out to be dead on the way
 
 
@@ -38,37 +37,34 @@ class Claims:
     def __init__(
         self,
         *,
+        shared: Shared,
         pool: Pool,
         fleet: Fleet,
         handover: HandOver,
-        proxy: Proxy,
-        health: Health,
         keeps: Keeps,
-        clock: Clock,
-        image: Callable[[], str],
-        coming: Callable[[], Coming],
-        serving: Callable[[], bool],
+        room: WaitingRoom,
+        rollout: Rollout,
+        stage: Stage,
+        changes: Changes,
     ) -> None:
         """Keep what is needed.
 
         Args:
+            shared: The proxy, which knows which addresses are in use, and what is wrong.
             pool: The servers there are.
             fleet: Starts and stops them.
             handover: The part of a claim that reaches outside.
-            proxy: Knows which addresses are in use.
-            health: Knows what is wrong.
             keeps: Knows what visitors asked to keep.
-            clock: Unix time in seconds.
-            image: What a new server is started from.
-            coming: The starts under way.
-            serving: Whether visitors are served at all: not before the servers of a
+            room: Where visitors wait in line.
+            rollout: Knows what a new server is started from.
+            stage: Whether visitors are served at all: not before the servers of a
                 former orchestrator are known, and not while we end.
+            changes: Is told when a server is given out.
         """
         self._pool, self._fleet, self._handover = pool, fleet, handover
-        self._proxy, self._health, self._keeps = proxy, health, keeps
-        self._image, self._serving = image, serving
-        self.meter = ClaimMeter(clock, pool.refusals)
-        self._room = WaitingRoom(Line(clock, LONGEST_LINE), pool, serving, coming)
+        self._proxy, self._health, self._keeps = shared.proxy, shared.health, keeps
+        self._room, self._rollout, self._stage, self._changes = room, rollout, stage, changes
+        self.meter = ClaimMeter(shared.clock, pool.refusals)
 
     @property
     def waiting(self) -> int:
@@ -142,7 +138,7 @@ class Claims:
     def set_aside(self, ticket: Ticket) -> None:
         """Let a place count no more, unless its holder comes back to it in time."""
         self._room.line.set_aside(ticket)
-        self.look_again()
+        self._room.look_again()
 
     def return_to(self, ticket_id: str) -> Ticket | None:
         """Return the place of its holder, as `ticket`, also if it was set aside."""
@@ -212,10 +208,6 @@ class Claims:
         """Give up a place in line."""
         self._room.line.leave(ticket_id)
 
-    def look_again(self) -> None:
-        """Let those in line look again. Called when something has changed."""
-        self._room.look_again()
-
     async def claim_as(self, server_id: str, ticket: Ticket | None = None) -> NotebookServer:
         """Start a new, empty server under an id of the past, and give it out.
 
@@ -256,7 +248,7 @@ class Claims:
         return server
 
     async def _start_as(self, server_id: str, leaving: asyncio.Task[None] | None) -> NotebookServer:
-        server = await self._fleet.launch_claimed(server_id, self._image(), after=leaving)
+        server = await self._fleet.launch_claimed(server_id, self._rollout.image, after=leaving)
         if not await self._give(server):
             raise SpawnerError(f"server {server_id} died while it was handed over")
         return server
@@ -297,7 +289,7 @@ class Claims:
             PoolEmptyError: Nobody is served for now.
             ProxyError: The proxy does not answer.
         """
-        if not self._serving():
+        if not self._stage.serves:
             self._pool.refuse(Refusal.NOT_SERVING)
         problem = self._health.problems.get("proxy")
         if problem is not None:
@@ -334,7 +326,7 @@ class Claims:
 
     async def _give(self, server: NotebookServer) -> bool:
         """Hand a claimed server over; one that cannot be handed over is stopped."""
-        self._fleet.changed()
+        self._changes.tell()
         reason, given = StopReason.EXITED, False
         try:
             given = await self._handover.give(server)

@@ -6,13 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import ProxyError, UnreachableError
 from tmpnb.orchestrator.claims.claim_writer import Marks
 from tmpnb.orchestrator.claims.quiet import Crowd
-from tmpnb.proxy.contract import Proxy
-from tmpnb.system.http.client import Client
+from tmpnb.orchestrator.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +22,13 @@ class HandOver:
 
     def __init__(
         self,
-        *,
-        proxy: Proxy,
-        client: Client,
+        shared: Shared,
         marks: Marks,
         crowd: Crowd,
-        health: Health,
         ready_url: Callable[[NotebookServer], str],
     ) -> None:
-        self._proxy, self._client, self._marks, self._crowd = proxy, client, marks, crowd
-        self._health, self._ready_url = health, ready_url
+        self._proxy, self._client, self._health = shared.proxy, shared.client, shared.health
+        self._marks, self._crowd, self._ready_url = marks, crowd, ready_url
 
     async def give(self, server: NotebookServer) -> bool:
         """Do all three; False when the server turned out to be dead.

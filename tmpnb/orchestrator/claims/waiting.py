@@ -12,6 +12,7 @@ from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError
 from tmpnb.orchestrator.claims.line import Line, Ticket
+from tmpnb.orchestrator.stage import Stage
 from tmpnb.system.http.presence import Presence
 
 SLICE = 1.0  # seconds after which one who waits looks again: someone before them may have left
@@ -51,7 +52,7 @@ class WaitingRoom:
         self,
         line: Line,
         pool: Pool,
-        serving: Callable[[], bool],
+        stage: Stage,
         coming: Callable[[], Coming],
     ) -> None:
         """Begin with nobody.
@@ -59,11 +60,11 @@ class WaitingRoom:
         Args:
             line: Who is next.
             pool: The servers there are.
-            serving: Whether it may be anybody's turn at all.
+            stage: Whether it may be anybody's turn at all.
             coming: The starts under way.
         """
         self.line = line
-        self._pool, self._serving, self._coming = pool, serving, coming
+        self._pool, self._stage, self._coming = pool, stage, coming
         self._waiting: set[asyncio.Future[None]] = set()
 
     def must_wait(self) -> bool:
@@ -83,7 +84,7 @@ class WaitingRoom:
             TicketError: The place is lost.
         """
         position = self.line.position(ticket)
-        if not self._serving():
+        if not self._stage.serves:
             return Place(ticket.id, position, None)
         seconds = until_served(position, self._pool.ready, self._coming(), self.line.pace())
         return Place(ticket.id, position, coarse(seconds))
@@ -157,7 +158,7 @@ class WaitingRoom:
         return leaving
 
     def _is_turn(self, ticket: Ticket) -> bool:
-        ready = self._pool.ready if self._serving() else 0
+        ready = self._pool.ready if self._stage.serves else 0
         return self.line.is_among(ticket, ready)
 
     async def _something_new(self, seconds: float, presence: Presence) -> None:

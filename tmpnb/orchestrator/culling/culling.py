@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from tmpnb.core.health import Health
 from tmpnb.core.observation import Observation
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import Phase
+from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.culling.usage import Usage
 from tmpnb.system.tasks import Tasks
 
@@ -22,7 +22,7 @@ class Culling:
     """
 
     def __init__(
-        self, usage: Usage, pool: Pool, tasks: Tasks, health: Health, wake: Callable[[], None]
+        self, usage: Usage, pool: Pool, tasks: Tasks, health: Health, changes: Changes
     ) -> None:
         """Keep what is needed.
 
@@ -31,10 +31,10 @@ class Culling:
             pool: The servers there are.
             tasks: Where the asking runs.
             health: Is told of servers that do not answer.
-            wake: Called when a pass is to judge.
+            changes: Is told when a pass is to judge.
         """
         self._usage, self._pool, self._tasks = usage, pool, tasks
-        self._health, self._wake = health, wake
+        self._health, self._changes = health, changes
         self._asking: asyncio.Task[None] | None = None
         self._due = False
 
@@ -64,4 +64,4 @@ class Culling:
         words = f"{hung} of the servers that visitors have did not answer when they were asked"
         self._health.state(SILENT, words if hung else "")
         self._due = True
-        self._wake()
+        self._changes.tell()

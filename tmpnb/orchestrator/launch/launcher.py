@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 from tmpnb.core.health import Health
@@ -60,41 +59,51 @@ class Starter:
         self.small_pages = SmallPages(client, settings.small_page)
         self._looked_at: set[str] = set()  # images whose first server was asked for its home
 
-    async def start(self, server: NotebookServer, *, trial: bool = False) -> None:
-        """Return when the server answers at its own address, which is then set.
-
-        Args:
-            server: It.
-            trial: Whether its failure says nothing about the pool: then no other start
-                has to wait for it, and the error has the server's last words.
+    async def start(self, server: NotebookServer) -> None:
+        """Return when a server of the pool answers at its own address, which is then set.
 
         Raises:
-            SpawnerError: It did not start, or did not answer in time. Unless on trial,
-                the operator has been told and launches back off.
+            SpawnerError: It did not start, or did not answer in time. The operator has been
+                told, and launches back off.
         """
         try:
-            await self._in_slot(server, trial=trial)
+            with self.times.queueing() as begin:
+                async with self._slots:
+                    begin(server.id)
+                    await self._start(server)
         except TmpnbError as error:
-            if trial:
-                raise SpawnerError(await self._in_words(server, error)) from error
             self.backoff.failed(self._clock())
             self._health.report("start", await self._in_words(server, error))
             raise
-        finally:
-            self._exited.discard(server.id)
+        self._succeeded()
+
+    async def try_out(self, server: NotebookServer) -> None:
+        """Do the same for a server whose failure says nothing about the pool.
+
+        No other start has to wait for it then. It is for nobody who waits in line.
+
+        Raises:
+            SpawnerError: It did not start, or did not answer in time; with its last words.
+        """
+        try:
+            async with self._slots:
+                await self._start(server)
+        except TmpnbError as error:
+            raise SpawnerError(await self._in_words(server, error)) from error
+        self._succeeded()
+
+    def _succeeded(self) -> None:
         self.backoff.succeeded()
         self._health.solved("start")
 
-    async def _in_slot(self, server: NotebookServer, *, trial: bool) -> None:
-        # One on trial is for nobody who waits in line.
-        with nullcontext() if trial else self.times.queueing() as begin:
-            async with self._slots:
-                if begin is not None:
-                    begin(server.id)
-                with self._border.crossing("starting a server"):
-                    await self._start(server)
-
     async def _start(self, server: NotebookServer) -> None:
+        try:
+            with self._border.crossing("starting a server"):
+                await self._until_it_answers(server)
+        finally:
+            self._exited.discard(server.id)
+
+    async def _until_it_answers(self, server: NotebookServer) -> None:
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         token = self._tokens.token_for(server.id)
         spec = ServerSpec(server.id, server.base_url, token, server.image)

@@ -38,7 +38,7 @@ class Sight:
     @property
     def meters(self) -> Meters:
         """What measures calls and passes."""
-        return self.orchestrator.meters
+        return self.orchestrator.parts.meters
 
 
 Value = float | Durations

@@ -139,7 +139,7 @@ async def test_a_server_that_leaves_leaves_the_claim_of_the_next_of_its_id(
         first = await claim(world)
         if tried:
             await wait_until(lambda: spawner.tries)
-        marks, retries = world.orchestrator._marks, len(spawner.tries)
+        marks, retries = world.orchestrator.parts.marks, len(spawner.tries)
         world.orchestrator.claims.close(first)
         await world.until_gone(first.id)
         second = await world.orchestrator.claims.claim_as(first.id)

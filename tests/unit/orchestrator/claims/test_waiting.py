@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -194,14 +195,14 @@ async def test_place_is_kept_while_the_proxy_is_away() -> None:
 async def test_it_is_nobodys_turn_while_visitors_are_not_served() -> None:
     async with World(1, interval=60).running() as world:
         await world.until_ready(1)
-        claims, serving = world.orchestrator.claims, [False]
-        claims._room._serving = lambda: serving[0]
+        claims, bars = world.orchestrator.claims, SimpleNamespace(barred=True)
+        world.parts.stage.bars = bars  # type: ignore[assignment]  # as much of it as is asked
         ticket = claims.queue()
         waits = asyncio.create_task(claims.until_turn(ticket, 20, Presence()))
         assert not await claims.until_turn(ticket, 0.05, Presence())
         assert not waits.done()
-        serving[0] = True
-        claims.look_again()
+        bars.barred = False
+        world.parts.changes.tell(pass_now=False)
         assert await waits
 
 

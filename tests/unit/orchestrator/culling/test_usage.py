@@ -15,7 +15,14 @@ from tests.support.world import KEY, FakeClock, wait_until
 from tmpnb.core.observation import Observation
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.orchestrator.culling import usage as module
-from tmpnb.orchestrator.culling.usage import FRESH, JUDGED, MISSES, MOST_TOLD_ANEW, Known, Usage
+from tmpnb.orchestrator.culling.usage import (
+    FRESH,
+    JUDGED,
+    MISSES,
+    MOST_TOLD_ANEW,
+    Known,
+    Usage,
+)
 from tmpnb.system.http.client import Client
 from tmpnb.system.signing import TokenMaker
 from tmpnb.system.tasks import Tasks
