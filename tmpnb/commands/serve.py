@@ -31,7 +31,7 @@ from tmpnb.proxy.contract import Proxy
 from tmpnb.settings.checks import Listening
 from tmpnb.settings.service import Service
 from tmpnb.system import open_files, signals
-from tmpnb.system.clock import SteadyClock
+from tmpnb.system.clock import Clock, SteadyClock
 from tmpnb.system.http import listen
 from tmpnb.system.lock import engine_held, state_held
 from tmpnb.system.net.machine_names import machine_names
@@ -83,16 +83,7 @@ async def serve(service: Service) -> None:
                 partial(health.state, "state"),
             )
         )
-        parts = assemble(
-            service.spawner,
-            proxy,
-            _pool_settings(service),
-            signer=tokens,
-            clock=clock,
-            health=health,
-            changes=changes,
-        )
-        orchestrator = Orchestrator(parts)
+        orchestrator = _orchestrator(service, proxy, tokens, clock, health, changes)
         site = site_of(service, orchestrator, may_open, passphrase)
         _open(site, service.template_path, public, admin, stack)
         stack.push_async_callback(let_go, service.spawner)
@@ -139,14 +130,32 @@ def _signing(service: Service) -> tuple[TokenMaker, str]:
     return TokenMaker(key), given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE"))
 
 
-def _pool_settings(service: Service) -> PoolSettings:
-    kept = service.state_dir / service.spawner.pool_name
-    return PoolSettings(
+def _orchestrator(
+    service: Service,
+    proxy: Proxy,
+    signer: TokenMaker,
+    clock: Clock,
+    health: Health,
+    changes: Changes,
+) -> Orchestrator:
+    name = service.spawner.pool_name
+    settings = PoolSettings(
         service.policy,
         service.timing,
         service.starts,
-        journal=Journal(Path(f"{kept}.claims")),
-        kept=Journal(Path(f"{kept}.kept")),
+        journal=Journal(service.state_dir / f"{name}.claims"),
+        kept=Journal(service.state_dir / f"{name}.kept"),
+    )
+    return Orchestrator(
+        assemble(
+            service.spawner,
+            proxy,
+            settings,
+            signer=signer,
+            clock=clock,
+            health=health,
+            changes=changes,
+        )
     )
 
 
@@ -200,7 +209,8 @@ def _operating(service: Service, bans: Bans) -> Operating:
 
 
 def _gate(service: Service, orchestrator: Orchestrator, passphrase: str, bans: Bans) -> Gate:
-    clock, claims, access = SteadyClock(), orchestrator.claims, service.access
+    parts, access = orchestrator.parts, service.access
+    clock, claims = parts.shared.clock, parts.claims
     return Gate(
         limits=ClientLimits(
             access.allowance,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tmpnb.core.health import Health
 from tmpnb.core.plan import Policy
 from tmpnb.core.pool import Pool
-from tmpnb.orchestrator.bars import Bars
+from tmpnb.orchestrator.bars import Bars, Stage
 from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.claims.claim_writer import Marks
@@ -27,7 +27,6 @@ from tmpnb.orchestrator.notebooks import Notebooks
 from tmpnb.orchestrator.observer import Observer
 from tmpnb.orchestrator.rollout import Rollout
 from tmpnb.orchestrator.shared import Shared
-from tmpnb.orchestrator.stage import Stage
 from tmpnb.orchestrator.timing import Timing
 from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import Spawner

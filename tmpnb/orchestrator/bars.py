@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tmpnb.core.pool import Pool
 from tmpnb.orchestrator.shared import Shared
 
@@ -64,3 +66,22 @@ class Bars:
             "proxy": adopted and "proxy" not in problems,
             "servers": not self.barred and (stats.available > 0 or can_start),
         }
+
+
+@dataclass(slots=True)
+class Stage:
+    """Changed by the loop alone; asked by everybody.
+
+    Attributes:
+        adopted: Whether it is known which servers a former orchestrator gave out.
+        closing: Whether the end has begun.
+    """
+
+    bars: Bars
+    adopted: bool = False
+    closing: bool = False
+
+    @property
+    def serves(self) -> bool:
+        """Whether visitors get servers now; asking changes nothing."""
+        return self.adopted and not self.closing and not self.bars.barred

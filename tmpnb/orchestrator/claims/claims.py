@@ -16,6 +16,7 @@ from tmpnb.errors import (
     ServerStartsError,
     SpawnerError,
 )
+from tmpnb.orchestrator.bars import Stage
 from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.claims.claim_meter import ClaimMeter, Given
 from tmpnb.orchestrator.claims.handover import QUESTION_TIMEOUT, HandOver
@@ -25,7 +26,6 @@ from tmpnb.orchestrator.claims.waiting import Place, WaitingRoom
 from tmpnb.orchestrator.lifecycle import Fleet
 from tmpnb.orchestrator.rollout import Rollout
 from tmpnb.orchestrator.shared import Shared
-from tmpnb.orchestrator.stage import Stage
 from tmpnb.system.http.presence import Presence
 
 CLAIM_TIMEOUT = 12.0  # seconds of a claim, with all servers that turn out to be dead on the way

@@ -11,8 +11,8 @@ from tmpnb.core.estimate import Coming, coarse, until_served
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError
+from tmpnb.orchestrator.bars import Stage
 from tmpnb.orchestrator.claims.line import Line, Ticket
-from tmpnb.orchestrator.stage import Stage
 from tmpnb.system.http.presence import Presence
 
 SLICE = 1.0  # seconds after which one who waits looks again: someone before them may have left
