@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,47 @@ KEEP_SOCKETS = """
     };
 """
 SCREENSHOT = ROOT / "docs" / "images" / "embedding.png"
+FIGURE = """
+from math import cos, radians, sin
+from IPython.display import SVG
+
+angle, seeds = 137.508, ""  # try 137, or 90
+for n in range(1, 800):
+    x = n**0.5 * cos(radians(n * angle))
+    y = n**0.5 * sin(radians(n * angle))
+    hue, r = 45 - n / 25, 0.3 + n / 2200
+    dot = f'cx="{x}" cy="{y}" r="{r}" fill="hsl({hue} 90% 50%)"'
+    seeds += f"<circle {dot}/>"
+shape = 'xmlns="http://www.w3.org/2000/svg" viewBox="-30 -30 60 60"'
+SVG(f'<svg {shape} width="225" height="225">{seeds}</svg>')
+""".strip()
+FIGURE_ARTICLE = """
+<title>Seeds</title>
+<style>
+  h1, h1 + p { display: none }
+  body { max-width: 38rem; margin: 1.2rem auto }
+  h2 { margin: 0 }
+  button { font: inherit; padding: .4em 1em }
+</style>
+<h2>How a sunflower packs its seeds</h2>
+<p>Each seed is turned by 137.5 degrees from the one before, so none lies behind another.
+Run the figure, and try another angle:</p>
+PASTED
+<p>The angle is the golden one: a full turn, divided so that the smaller part is to the larger as
+the larger is to the whole. No fraction with a small denominator comes close to it.</p>
+<p>With 90 degrees the seeds stand in four rows, and most of the disc is empty. With 137 they lie
+in 21 curved arms. Half a degree makes the difference.</p>
+<p>Pine cones, pineapples and daisies follow the same rule.</p>
+"""
+SIDE_BY_SIDE = """
+<style>
+  body { margin: 0; display: flex; align-items: center; gap: 14px; background: white;
+    font: 40px/1 sans-serif; color: #888; width: max-content }
+  img { border: 1px solid #bbb; display: block }
+</style>
+<img alt="before" src="data:image/png;base64,BEFORE">&#10140;
+<img alt="after" src="data:image/png;base64,AFTER">
+"""
 
 pytestmark = [
     pytest.mark.browser,
@@ -46,8 +89,17 @@ def worlds(browser_loop: IOLoop, tmp_path_factory: pytest.TempPathFactory) -> It
     home = tmp_path_factory.mktemp("notebooks") / "home"
     shutil.copytree(HOME, home)
     (home / "pixel.png").write_bytes(PIXEL)
+    (home / "seeds.ipynb").write_text(notebook_of(FIGURE))
     pool = (f"--pool-name=embed-{os.getpid()}-{{scheme}}", "--pool-size=6", "--min-ready=1")
     yield from shared(browser_loop, "--spawner=local", f"--notebook-dir={home}", *pool)
+
+
+def notebook_of(code: str) -> str:
+    cell: dict[str, Any] = {"cell_type": "code", "id": "figure", "source": code, "metadata": {}}
+    cell |= {"outputs": [], "execution_count": None}
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    metadata = {"kernelspec": kernel}
+    return json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
 
 
 class Reader:
@@ -202,6 +254,38 @@ async def test_notebook_works_in_an_article(
         await expect(reader.frame.locator(idle)).to_be_attached(timeout=WAIT)
         await reader.page.set_viewport_size({"width": 1100, "height": 840})
         await reader.page.screenshot(path=SCREENSHOT)
+
+
+@pytest.mark.local
+async def test_a_button_in_an_article_becomes_a_running_figure(
+    worlds: Worlds, tmp_path: Path
+) -> None:
+    """With TMPNB_SCREENSHOTS=1 the picture of the README goes to docs/."""
+    world = await worlds.get(https=True, cookies=BLOCKED)
+    pasted = world.embedding("notebooks/seeds.ipynb", title="Figure 1")
+    page = await world.read(FIGURE_ARTICLE.replace("PASTED", pasted.button()))
+    await page.set_viewport_size({"width": 640, "height": 780})
+    button = page.get_by_role("button", name="Launch")
+    await expect(button).to_be_visible()
+    assert await world.claims() == 0, "a page view takes no server"
+    before = await page.screenshot()
+    await button.click()
+    frame = page.frame_locator("iframe")
+    idle = frame.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first
+    await expect(idle).to_be_attached(timeout=WAIT)
+    await frame.locator(".jp-CodeCell .cm-content").first.click()
+    await page.keyboard.press("Control+Enter")
+    await expect(frame.locator(".jp-OutputArea-output img")).to_be_visible(timeout=WAIT)
+    await expect(idle).to_be_attached(timeout=WAIT)
+    shots = {"BEFORE": before, "AFTER": await page.screenshot()}
+    html = SIDE_BY_SIDE
+    for name, shot in shots.items():
+        html = html.replace(name, base64.b64encode(shot).decode())
+    await page.goto("about:blank")
+    await page.set_viewport_size({"width": 1400, "height": 800})
+    await page.set_content(html)
+    folder = ROOT / "docs" / "images" if os.environ.get("TMPNB_SCREENSHOTS") == "1" else tmp_path
+    await page.locator("body").screenshot(path=folder / "article.png")
 
 
 @pytest.mark.local

@@ -21,6 +21,7 @@ from tests.support.requirements import ROOT, missing
 WAIT = 60_000  # milliseconds until a page shows what it should
 HOME = ROOT / "tests" / "home"
 SCREENSHOT = ROOT / "docs" / "images" / "screenshot.png"
+README = ROOT / "docs" / "images" / "article.png"  # taken by test_embed_matrix.py
 
 pytestmark = [pytest.mark.browser, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 
@@ -139,7 +140,7 @@ async def test_open_page_in_which_nothing_happens_does_not_keep_its_server(
 
 @pytest.mark.docker
 async def test_notebook_runs_in_an_article_on_another_site(browser: Browser) -> None:
-    """The README's snippet: a frame on another site, a click, a cell."""
+    """A plain frame on another site, a click, a cell."""
 
     class Article(RequestHandler):
         def get(self) -> None:
@@ -172,6 +173,7 @@ async def test_notebook_runs_in_an_article_on_another_site(browser: Browser) -> 
         server.stop()
 
 
-def test_screenshot_of_the_readme_exists() -> None:
-    assert SCREENSHOT.stat().st_size > 10_000
-    assert Path(SCREENSHOT).read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("picture", [SCREENSHOT, README], ids=lambda path: path.name)
+def test_pictures_of_notebooks_exist(picture: Path) -> None:
+    assert picture.stat().st_size > 10_000
+    assert picture.read_bytes().startswith(b"\x89PNG")
