@@ -72,7 +72,7 @@ class Moving:
         """Start another version, which must find all that there was."""
         version.install(self.service)
         await self.service.start()
-        assert await version.runs(self.service)
+        assert await version.runs(self.service), "it is not this version that runs"
         urls = [guest.visitor.url for guest in self.guests]
         await self.run.whole(self.service, *urls, available=POOL - len(urls))
         _compare(self._known, await self._look())
@@ -164,7 +164,7 @@ def service_of(run: Run, version: Version) -> Service:
 
 async def begun(moving: Moving, version: Version) -> str:
     """Wait until the pool is full, and ban somebody; return the path of an invitation."""
-    assert await version.runs(moving.service)
+    assert await version.runs(moving.service), "it is not this version that runs"
     await moving.service.until_ready(POOL)
     await moving.admin("/api/bans/192.0.2.0/24", "PUT")
     state = f"--state-dir={moving.service.state_dir}"
@@ -265,6 +265,6 @@ def test_shallow_clone_is_completed_or_says_what_it_lacks(tmp_path: Path) -> Non
     origin = tmp_path / "elsewhere"
     whole.rename(origin)
     with pytest.raises(pytest.fail.Exception, match=r"^the former .*: git fetch --unshallow$"):
-        archive(shallow, commit)
+        archive(shallow, commit, "tmpnb")
     origin.rename(whole)
-    assert b"former" in archive(shallow, commit)
+    assert b"former" in archive(shallow, commit, "tmpnb")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -75,8 +76,10 @@ def in_working_tree() -> Version:
 
 def former(directory: Path) -> Version:
     """Return the version of before, whose sources are put into an empty directory."""
-    with tarfile.open(fileobj=io.BytesIO(archive(ROOT, FORMER))) as sources:
+    found = archive(ROOT, FORMER, "tmpnb", "pyproject.toml")
+    with tarfile.open(fileobj=io.BytesIO(found)) as sources:
         sources.extractall(directory, filter="data")
+    _register(directory)
     with (directory / "tmpnb" / "__init__.py").open("a") as module:
         module.write(f"\n__version__ += {MARK!r}\n")
     # -P: not what lies in the current directory, as the working tree may.
@@ -84,8 +87,19 @@ def former(directory: Path) -> Version:
     return Version(program, {"PYTHONPATH": str(directory)}, is_former=True)
 
 
-def archive(clone: Path, commit: str) -> bytes:
-    """Return the sources of a commit as a tar file; fail with what to do if it is not there."""
+def _register(sources: Path) -> None:
+    """Let Python find the spawners of some sources there, and not those of the working tree."""
+    project = tomllib.loads((sources / "pyproject.toml").read_text())["project"]
+    spawners = project["entry-points"]["tmpnb.spawners"]
+    about = sources / "tmpnb-0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tmpnb\nVersion: 0\n")
+    lines = [f"{name} = {where}" for name, where in spawners.items()]
+    (about / "entry_points.txt").write_text("\n".join(["[tmpnb.spawners]", *lines]))
+
+
+def archive(clone: Path, commit: str, *paths: str) -> bytes:
+    """Return some of a commit as a tar file; fail with what to do if the commit is not there."""
     if shutil.which("git") is None or not (clone / ".git").exists():
         missing("git, and a clone of the repository")
     if not _has(clone, commit):
@@ -95,7 +109,7 @@ def archive(clone: Path, commit: str) -> bytes:
             f"the former version {commit[:12]} is not in this clone: git fetch --unshallow",
             pytrace=False,
         )
-    return _git(clone, "archive", "--format=tar", commit, "tmpnb").stdout
+    return _git(clone, "archive", "--format=tar", commit, *paths).stdout
 
 
 def _has(clone: Path, commit: str) -> bool:
