@@ -77,7 +77,7 @@ class Service:
         self.visitors, self.api_port, self.port, self.admin_port = free_ports(4)
         self.flags = flags
         self._env = {n: v for n, v in os.environ.items() if n not in SECRETS} | dict(env or {})
-        self._program = _program(constants or {})
+        self.program = _program(constants or {})  # for the next start
         self.log = log or self.state_dir / "service.log"
         self.process: asyncio.subprocess.Process | None = None
         self.client = Client(MAX_ANSWER)
@@ -116,7 +116,7 @@ class Service:
         evidence.of(self._title, self.tail)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self._program, *arguments, env=self._env, stdout=log, stderr=log
+                *self.program, *arguments, env=self._env, stdout=log, stderr=log
             )
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
