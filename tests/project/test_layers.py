@@ -32,7 +32,7 @@ LEAST, MOST = 5, 15  # modules: of a package with all its folders, and of one fo
 LONGEST = 350  # lines of a module
 LONGEST_FUNCTION = 40  # lines, without its docstring
 LONGER: Mapping[str, str] = {  # functions that may be longer: the reason of each
-    "tmpnb.orchestrator.assembly:assemble": "the list of all parts, each of which needs former ones",
+    "tmpnb.orchestrator.assembly:assemble": "the list of all parts, in the order of use",
     "tmpnb.settings.application:build": "one value of all settings, field by field",
     "tmpnb.spawners.docker.support:remarks": "a table: each setting with what is said of it",
     "tmpnb.spawners.egress.rules:table": "one text for nft, in the order in which rules apply",

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from e2e.service import Service
-from requirements import ROOT, missing
+
+from tests.e2e.running_service import Service
+from tests.support.requirements import ROOT, missing
 
 # The last version before the modules of tmpnb/ were put into packages.
 FORMER = "fa811169c751a08101b102e513adf9d3b1e29415"

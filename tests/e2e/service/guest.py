@@ -9,10 +9,11 @@ from http.cookies import SimpleCookie
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from e2e.faults.kernel import Kernel
-from e2e.faults.visitor import FORM, Visitor
-from e2e.service import PERSON, Service, until_true
 from tornado.httpclient import HTTPResponse
+
+from tests.e2e.faults.kernel import Kernel
+from tests.e2e.faults.visitor import FORM, Visitor
+from tests.e2e.running_service import PERSON, Service, until_true
 
 PAGE = "/lab"
 AGREE = re.compile(r'name="agree" value="(\w+)"')

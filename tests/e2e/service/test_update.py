@@ -14,14 +14,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from docker_engine import RealEngine
-from e2e.faults.fault_proxy import HOLD
-from e2e.faults.run import Run
-from e2e.faults.visitor import JUPYTER
-from e2e.guest import Browser, Guest
-from e2e.service import Service
-from e2e.versions import Version, archive, former, in_working_tree
-from requirements import missing
+
+from tests.e2e.faults.fault_proxy import HOLD
+from tests.e2e.faults.run import Run
+from tests.e2e.faults.visitor import JUPYTER
+from tests.e2e.running_service import Service
+from tests.e2e.service.guest import Browser, Guest
+from tests.e2e.service.versions import Version, archive, former, in_working_tree
+from tests.support.engines.docker import RealEngine
+from tests.support.requirements import missing
 
 PASSPHRASE = "correct horse battery"
 POOL = 2  # servers
