@@ -132,13 +132,34 @@ def settings_tables() -> str:
     return "\n\n".join(blocks)
 
 
+PACKAGES = (
+    "system", "core", "access", "proxy", "spawners", "orchestrator", "visitors", "web", "settings",
+    "commands",
+)  # fmt: skip
+
+
+def _first_words(path: Path) -> str:
+    """Return the first line of a module's docstring, in Markdown."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return _markdown(_paragraph(text))
+
+
 def modules_table() -> str:
-    """Return what each module is for, in the words of its own first line."""
-    rows = ["| module | what it is for |", "|---|---|"]
-    for path in sorted((ROOT / "tmpnb").rglob("*.py"), key=lambda p: (len(p.parents), str(p))):
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        rows.append(f"| `{path.relative_to(ROOT)}` | {_markdown(_paragraph(text))} |")
-    return "\n".join(rows)
+    """Return what each module is for, in the words of its own first line, by package."""
+    blocks = []
+    for package in PACKAGES:
+        place = ROOT / "tmpnb" / package
+        for folder in (place, *sorted(path.parent for path in place.rglob("*/__init__.py"))):
+            modules = sorted(path for path in folder.glob("*.py") if path.stem != "__init__")
+            if not modules:
+                continue
+            head = "##" if folder == place else "###"
+            name = folder.relative_to(ROOT / "tmpnb")
+            rows = [f"{head} {name}", "", _first_words(folder / "__init__.py"), ""]
+            rows += ["| module | what it is for |", "|---|---|"]
+            rows += [f"| `{path.stem}` | {_first_words(path)} |" for path in modules]
+            blocks.append("\n".join(rows))
+    return "\n\n".join(blocks)
 
 
 def decisions() -> str:
@@ -238,12 +259,13 @@ FILES: Mapping[str, Callable[[], str]] = {  # generated as a whole, beside the c
 }
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"headline": headline, "measured": measured},
-    "docs/architecture.md": {"modules": modules_table, "decisions": decisions},
+    "docs/architecture.md": {"decisions": decisions},
     "docs/configuration.md": {
         "shortcuts": shortcuts_table,
         "compose": compose_table,
         "settings": settings_tables,
     },
+    "docs/modules.md": {"modules": modules_table},
     "docs/metrics.md": {"metrics": metrics_table},
     "docs/seccomp.md": {"calls": calls_table},
     "docs/sizing.md": {"sizes": sizes},
