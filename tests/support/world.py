@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ from tmpnb.orchestrator.timing import Timing
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.system.signing import TokenMaker
 from tmpnb.visitors.arrivals import Arrivals
-from tmpnb.visitors.identity import Visitors
+from tmpnb.visitors.identity import Visitor, Visitors
 from tmpnb.web.routes import Site
 
 KEY = b"a key for tests only"
@@ -95,6 +95,19 @@ class FakeClock:
 
     def to_system(self, moment: float) -> float:
         return moment
+
+
+async def server_for(
+    visitors: Visitors, visitor: Visitor, take: Callable[[], Awaitable[NotebookServer]]
+) -> NotebookServer:
+    """Return the server that a visitor has, or takes now: one at a time."""
+    await visitors.settled(visitor)
+    server = visitors.server_of(visitor)
+    if server is None:
+        with visitors.taking(visitor) as note:
+            server = await take()
+            note(server)
+    return server
 
 
 async def wait_until(condition: Callable[[], object], what: str = "") -> None:

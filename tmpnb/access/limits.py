@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -32,6 +32,7 @@ class Ticket(Protocol):
 
 
 _Ticket = TypeVar("_Ticket", bound=Ticket)
+Note = Callable[[NotebookServer], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,19 +205,22 @@ class Admission:
         if not self._exempt:
             self._limits.require(self._client, closing=closing)
 
-    async def take(
-        self, claim: Callable[[], Awaitable[NotebookServer]], *, closing: str = ""
-    ) -> NotebookServer:
-        """Return what `claim` returns, counted from now on; an attempt that fails counts too.
+    @contextmanager
+    def taking(self, *, closing: str = "") -> Iterator[Note]:
+        """Count a server that is taken in the block; an attempt that fails counts too.
 
         The server `closing` ends for it.
 
+        Yields:
+            Notes the server that was taken.
+
         Raises:
-            ClientLimitError: They may not take one more; `claim` is not called.
+            ClientLimitError: They may not take one more; the block does not begin.
         """
         self.require(closing=closing)
         try:
-            return await self._counted(claim)
+            with self._under_way():
+                yield self._took
         except BaseException as error:
             if not self._exempt:
                 self._limits.tried(self._client)
@@ -240,16 +244,19 @@ class Admission:
             self._limits.waits(self._client, ticket.id)
         return ticket
 
-    async def redeem(
-        self, ticket: _Ticket, claim: Callable[[_Ticket], Awaitable[NotebookServer]]
-    ) -> NotebookServer:
-        """Return what `claim` returns for a place that is counted already; never refused.
+    @contextmanager
+    def redeeming(self, ticket: Ticket) -> Iterator[Note]:
+        """Count a server that is taken for a place which is counted already; never refused.
 
         What fails otherwise than for want of a server counts as an attempt.
+
+        Yields:
+            Notes the server that was taken.
         """
         self._limits.waits_no_more(ticket.id)
         try:
-            return await self._counted(lambda: claim(ticket))
+            with self._under_way():
+                yield self._took
         except BaseException as error:
             self.waits_again(ticket)  # the place is kept, or lost by itself
             if not self._exempt and not isinstance(error, PoolEmptyError):
@@ -267,12 +274,10 @@ class Admission:
         if not self._exempt:
             self._limits.has(self._client, server.id)
 
-    async def _counted(self, claim: Callable[[], Awaitable[NotebookServer]]) -> NotebookServer:
-        if self._exempt:
-            server = await claim()
-        else:
-            with self._limits.under_way(self._client):
-                server = await claim()
-                self._limits.took(self._client, server.id)
+    def _under_way(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._exempt else self._limits.under_way(self._client)
+
+    def _took(self, server: NotebookServer) -> None:
         server.client = self._client.address
-        return server
+        if not self._exempt:
+            self._limits.took(self._client, server.id)

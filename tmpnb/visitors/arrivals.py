@@ -72,7 +72,9 @@ class Arrivals:
             ProxyError: The proxy does not answer.
             VisitorLeftError: It has hung up; what was taken for it is stopped.
         """
-        server = await admission.take(lambda: self._plain(presence, patience))
+        with admission.taking() as count:
+            server = await self._plain(presence, patience)
+            count(server)
         if presence.left:
             self._claims.abandon(server.id)
             raise VisitorLeftError("the program has hung up")

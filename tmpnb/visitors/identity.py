@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,6 +27,7 @@ REMEMBERED = 10_000  # visitors whose latest server is kept in memory beside the
 
 T = TypeVar("T")
 Fits = Callable[[NotebookServer], bool]
+Note = Callable[[NotebookServer], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,44 +235,35 @@ class Visitors:
         while (under_way := self._taking.get(visitor.key)) is not None:
             await asyncio.wait([under_way])
 
-    async def server_for(
-        self,
-        visitor: Visitor,
-        take: Callable[[], Awaitable[NotebookServer]],
-        fits: Fits = lambda _: True,
-        ticket_id: str = "",
-    ) -> NotebookServer:
-        """Return the server a visitor has if it `fits`, else what `take` returns, which is noted.
+    @contextmanager
+    def taking(self, visitor: Visitor, ticket_id: str = "") -> Iterator[Note]:
+        """Let a visitor's other requests wait during the block, as by `settled`.
 
-        A second request of the same visitor waits for the first, as does one that shows the
-        same ticket.
+        So do those that show the same ticket. Between `settled`, the look at what the visitor
+        has, and this there must be no await.
 
         Args:
-            visitor: Whose.
-            take: Takes a server.
-            fits: Whether the one they have is what they wish for.
+            visitor: Who takes a server.
             ticket_id: Of the place in line that becomes the server; empty for none.
 
-        Raises:
-            ClientLimitError: As `settled` does.
+        Yields:
+            Notes the server that was taken.
         """
-        await self.settled(visitor)
-        server = self.server_of(visitor)
-        if server is not None and fits(server):
-            return server
         theirs = {visitor.key, _place_key(ticket_id)} if ticket_id else {visitor.key}
         keys = frozenset(theirs | self._holder_in_line(ticket_id))
         done = asyncio.get_running_loop().create_future()
         self._taking |= dict.fromkeys(keys, done)
-        try:
-            server = await take()
+
+        def note(server: NotebookServer) -> None:
             for key in theirs:
                 _remember(self._latest, key, server.id)
             _remember(self._unseen, server.id, keys)
+
+        try:
+            yield note
         finally:
             self._taking = {k: d for k, d in self._taking.items() if d is not done}
             done.set_result(None)
-        return server
 
     def _holder_in_line(self, ticket_id: str) -> set[str]:
         """Return the key of whoever has a place in line, as long as it is their latest."""

@@ -121,15 +121,15 @@ class Taking:
         ticket = self._place(wish, is_served=is_served)
         if ticket is not None and not is_served:
             return await self._in_turn(wish, ticket, old)
+        await self._visitors.settled(wish.visitor)  # another tab may be taking one
+        server = self._visitors.server_of(wish.visitor)
+        if server is not None and fits(server):
+            return self._served(wish, server)
         try:
-            server = await self._visitors.server_for(
-                wish.visitor, lambda: self._now(wish, old), fits
-            )
+            return self._served(wish, await self._now(wish, old))
         except PoolEmptyError:
             # Another tab may have joined the line meanwhile.
             ticket = self._own_place(wish.visitor) or self._queue(wish, old)
-        else:
-            return self._served(wish, server)
         return await self._in_turn(wish, ticket, old)
 
     def answered(self, wish: Wish, server: NotebookServer) -> None:
@@ -150,20 +150,22 @@ class Taking:
             self._redeemed.pop(server.id, None)
 
     async def _now(self, wish: Wish, old: NotebookServer | None) -> NotebookServer:
-        _require(wish.presence)
-        closing = old.id if old else ""
-        server = await wish.admission.take(lambda: self._claim(wish, None), closing=closing)
-        if old is not None and self._visitors.are_all_gone(wish.visitor):
-            self._claims.abandon(server.id)  # they know of the old one alone
-            raise VisitorLeftError("the visitor has hung up")
-        self._end(old)
-        self._claims.leave(self._visitors.ticket_of(wish.visitor))  # one of either
+        """Take a server for one who has no place in line."""
+        with self._visitors.taking(wish.visitor) as note:
+            _require(wish.presence)
+            with wish.admission.taking(closing=old.id if old else "") as count:
+                if wish.server_id:
+                    server = await self._claims.claim_as(wish.server_id)
+                else:
+                    server = await self._claims.claim()
+                count(server)
+            if old is not None and self._visitors.are_all_gone(wish.visitor):
+                self._claims.abandon(server.id)  # they know of the old one alone
+                raise VisitorLeftError("the visitor has hung up")
+            self._end(old)
+            self._claims.leave(self._visitors.ticket_of(wish.visitor))  # one of either
+            note(server)
         return server
-
-    async def _claim(self, wish: Wish, ticket: Ticket | None) -> NotebookServer:
-        if wish.server_id:
-            return await self._claims.claim_as(wish.server_id, ticket)
-        return await (self._claims.claim_in_turn(ticket) if ticket else self._claims.claim())
 
     def _own_place(self, visitor: Visitor) -> Ticket | None:
         return self._claims.return_to(self._visitors.ticket_of(visitor))
@@ -205,9 +207,10 @@ class Taking:
         patience = 0.0 if ticket.is_crowded else wish.patience
         try:
             if await self._claims.until_turn(ticket, patience, wish.presence):
-                server = await self._visitors.server_for(
-                    wish.visitor, lambda: self._redeem(wish, ticket), _fit(wish, old), ticket.id
-                )
+                await self._visitors.settled(wish.visitor)
+                server = self._visitors.server_of(wish.visitor)
+                if server is None or not _fit(wish, old)(server):
+                    server = await self._redeem(wish, ticket)
                 return self._served(wish, server)
         except TicketError:
             return await self._place_anew(wish)
@@ -219,10 +222,18 @@ class Taking:
         return self._claims.place(ticket)
 
     async def _redeem(self, wish: Wish, ticket: Ticket) -> NotebookServer:
-        _require(wish.presence)
-        server = await wish.admission.redeem(ticket, lambda mine: self._claim(wish, mine))
-        self._redeemed = {i: t for i, t in self._redeemed.items() if self._claims.live(i)}
-        self._redeemed[server.id] = ticket
+        """Take a server for a place in line, whose turn it is."""
+        with self._visitors.taking(wish.visitor, ticket.id) as note:
+            _require(wish.presence)
+            with wish.admission.redeeming(ticket) as count:
+                if wish.server_id:
+                    server = await self._claims.claim_as(wish.server_id, ticket)
+                else:
+                    server = await self._claims.claim_in_turn(ticket)
+                count(server)
+            self._redeemed = {i: t for i, t in self._redeemed.items() if self._claims.live(i)}
+            self._redeemed[server.id] = ticket
+            note(server)
         return server
 
     async def _place_anew(self, wish: Wish) -> NotebookServer | Place:

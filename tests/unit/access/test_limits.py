@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from ipaddress import ip_address
 
 import pytest
@@ -20,6 +20,26 @@ from tmpnb.orchestrator.claims.line import Line, Ticket
 
 ONE = Client(ip_address("192.0.2.1"))
 OTHER = Client(ip_address("192.0.2.2"))
+
+
+async def take(
+    admission: Admission, claim: Callable[[], Awaitable[NotebookServer]]
+) -> NotebookServer:
+    admission: Admission, claim: Callable[[], Awaitable[NotebookServer]]
+) -> NotebookServer:
+    with admission.taking() as count:
+        server = await claim()
+        count(server)
+    return server
+
+
+async def redeem(
+    admission: Admission, ticket: Ticket, claim: Callable[[Ticket], Awaitable[NotebookServer]]
+) -> NotebookServer:
+    with admission.redeeming(ticket) as count:
+        server = await claim(ticket)
+        count(server)
+    return server
 
 
 class Desk:
@@ -48,7 +68,7 @@ class Desk:
         return server
 
     async def take(self, client: Client = ONE) -> NotebookServer:
-        return await self.admission(client).take(self.claim)
+        return await take(self.admission(client), self.claim)
 
 
 async def fail(*_: Ticket) -> NotebookServer:
@@ -87,7 +107,7 @@ class TestAtATime:
         desk = Desk(servers=1)
         for _ in range(3):
             with pytest.raises(PoolEmptyError):
-                await desk.admission().take(fail)
+                await take(desk.admission(), fail)
         await desk.take()
 
     async def test_places_in_line_count_until_they_are_lost(self) -> None:
@@ -107,7 +127,7 @@ class TestAtATime:
         await desk.take()
         ticket = desk.admission().queue(desk.line.join)
         desk.line.admit(ticket)
-        await desk.admission().redeem(ticket, desk.claim)
+        await redeem(desk.admission(), ticket, desk.claim)
         with pytest.raises(ClientLimitError):
             await desk.take()
         assert desk.given == 2
@@ -120,14 +140,14 @@ class TestAtATime:
             desk.admission().require()  # one more is allowed while this one is under way
             return await desk.claim()
 
-        await desk.admission().redeem(ticket, claim)
+        await redeem(desk.admission(), ticket, claim)
         assert desk.limits.refused == 0
 
     async def test_a_place_is_kept_when_the_claim_failed(self) -> None:
         desk = Desk(servers=1)
         ticket = desk.admission().queue(desk.line.join)
         with pytest.raises(PoolEmptyError):
-            await desk.admission().redeem(ticket, fail)
+            await redeem(desk.admission(), ticket, fail)
         with pytest.raises(ClientLimitError):
             await desk.take()
 
@@ -158,10 +178,10 @@ class TestAtATime:
         desk = Desk(servers=1, a_minute=1)
         free = desk.admission(exempt=True)
         for _ in range(5):
-            server = await free.take(desk.claim)
+            server = await take(free, desk.claim)
             assert server.client is not None, "whom to ask is known all the same"
             free.recognise(server)
-            await free.redeem(free.queue(desk.line.join), desk.claim)
+            await redeem(free, free.queue(desk.line.join), desk.claim)
         assert desk.given == 10
         await desk.take()
 
@@ -185,9 +205,9 @@ class TestAMinute:
 
         for expected in (type(error), type(error), ClientLimitError, ClientLimitError):
             with pytest.raises(expected):
-                await desk.admission().take(fail)
+                await take(desk.admission(), fail)
         assert tries == 2
-        await desk.admission(exempt=True).take(desk.claim)
+        await take(desk.admission(exempt=True), desk.claim)
         desk.clock.advance(60)
         await desk.take()
 
@@ -196,7 +216,7 @@ class TestAMinute:
         for _ in "ab":
             admission = desk.admission()
             with pytest.raises(PoolEmptyError):
-                await admission.take(fail)
+                await take(admission, fail)
             admission.queue(desk.line.join)
         with pytest.raises(ClientLimitError):
             desk.admission().require()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.world import KEY
+from tests.support.world import KEY, server_for
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import PoolEmptyError
 from tmpnb.system.signing import TokenMaker
@@ -32,11 +32,11 @@ class Servers:
 async def test_who_comes_again_gets_the_same_server_also_after_a_restart() -> None:
     servers = Servers()
     visitor = servers.visitors.read(None)
-    server = await servers.visitors.server_for(visitor, servers.take)
+    server = await server_for(servers.visitors, visitor, servers.take)
     cookie = servers.visitors.write(servers.visitors.note(visitor, server.id))
     after = Visitors(TokenMaker(KEY), servers.live.get)
     for visitors in (servers.visitors, after):
-        assert await visitors.server_for(visitors.read(cookie), servers.take) is server
+        assert await server_for(visitors, visitors.read(cookie), servers.take) is server
     assert len(servers.live) == 1
 
 
@@ -44,7 +44,7 @@ async def test_tabs_opened_at_once_get_one_server() -> None:
     servers = Servers()
     visitor = servers.visitors.read(None)
     given = await asyncio.gather(
-        *(servers.visitors.server_for(visitor, servers.take) for _ in range(10))
+        *(server_for(servers.visitors, visitor, servers.take) for _ in range(10))
     )
     assert len({server.id for server in given}) == 1
 
@@ -58,8 +58,8 @@ async def test_a_claim_that_fails_leaves_the_way_open_for_the_next_tab() -> None
         raise PoolEmptyError("none")
 
     tabs = await asyncio.gather(
-        servers.visitors.server_for(visitor, refuse),
-        servers.visitors.server_for(visitor, servers.take),
+        server_for(servers.visitors, visitor, refuse),
+        server_for(servers.visitors, visitor, servers.take),
         return_exceptions=True,
     )
     assert isinstance(tabs[0], PoolEmptyError)
@@ -69,9 +69,9 @@ async def test_a_claim_that_fails_leaves_the_way_open_for_the_next_tab() -> None
 async def test_a_server_that_has_ended_is_replaced() -> None:
     servers = Servers()
     visitor = servers.visitors.read(None)
-    first = await servers.visitors.server_for(visitor, servers.take)
+    first = await server_for(servers.visitors, visitor, servers.take)
     servers.live[first.id] = None  # type: ignore[assignment]  # as `live` answers then
-    assert await servers.visitors.server_for(visitor, servers.take) is not first
+    assert await server_for(servers.visitors, visitor, servers.take) is not first
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPResponse
 
 from tests.support.callers import FORM
 from tests.support.running_site import SCRIPT, Fetch, Running
-from tests.support.world import gate_of, wait_until
+from tests.support.world import gate_of, server_for, wait_until
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import PoolEmptyError
 from tmpnb.system.signing import TokenMaker
@@ -296,7 +296,7 @@ class TestVisitors:
             raise RuntimeError
 
         visitor = Visitor("key")
-        tabs = (visitors.server_for(visitor, fail) for _ in range(5))
+        tabs = (server_for(visitors, visitor, fail) for _ in range(5))
         found = await asyncio.gather(*tabs, return_exceptions=True)
         assert all(isinstance(one, RuntimeError) for one in found)
         assert most == 1

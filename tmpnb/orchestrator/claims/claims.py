@@ -98,22 +98,19 @@ class Claims:
             ProxyError: The proxy does not answer, or refuses the route.
         """
         with self.meter.claim(Given.READY):
-            return await self._claim()
-
-    async def _claim(self) -> NotebookServer:
-        self.require_service()
-        deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
-        await self._require_answer_if_engine_is_down()
-        while True:
-            if self._room.must_wait():
-                self._pool.refuse()
-            self._require_time(deadline)
-            server = self._pool.claim()
-            try:
-                if await self._give(server):
-                    return server
-            except SpawnerError:
-                self._pool.refuse(Refusal.ENGINE)
+            self.require_service()
+            deadline = asyncio.get_running_loop().time() + CLAIM_TIMEOUT
+            await self._require_answer_if_engine_is_down()
+            while True:
+                if self._room.must_wait():
+                    self._pool.refuse()
+                self._require_time(deadline)
+                server = self._pool.claim()
+                try:
+                    if await self._give(server):
+                        return server
+                except SpawnerError:
+                    self._pool.refuse(Refusal.ENGINE)
 
     def ticket(self, ticket_id: str) -> Ticket | None:
         """Return the place in line that an id stands for, if it is not lost."""

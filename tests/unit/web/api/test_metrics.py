@@ -221,7 +221,9 @@ class History:
 
     async def claim(self) -> None:
         admission = await self.gate.admit(Knock(f"10.0.{self.chance.randrange(3)}.1"))
-        server = await admission.take(self.claims.claim)
+        with admission.taking() as count:
+            server = await self.claims.claim()
+            count(server)
         self.mine.append(server.id)
 
     async def end(self) -> None:
