@@ -18,32 +18,32 @@ class Branding(Configurable):
     """Name, picture and texts of the service's own pages; notebooks keep theirs."""
 
     brand = Unicode("tmpnb", help="Name of the service on its pages.").tag(config=True)
-    logo = Unicode("", help="File with the service's picture, SVG or PNG.").tag(config=True)
+    logo = Unicode("", help="File with the service's logo, SVG or PNG.").tag(config=True)
     welcome = Unicode(
         "",
-        help="""Text on the page that starts a notebook. Empty lines part paragraphs, and
+        help="""Text on the page that starts a notebook. Blank lines separate paragraphs, and
         [words](https://…) is a link.""",
     ).tag(config=True)
-    footer = Unicode("", help="Text at the foot of every page, with links as in --welcome.").tag(
+    footer = Unicode("", help="Text at the bottom of every page, with links as in --welcome.").tag(
         config=True
     )
     announcement = Unicode(
         "",
-        help="""Text above every page, with links as in --welcome. While the service runs:
-        PUT /api/announcement on the admin port.""",
+        help="""Text at the top of every page, with links as in --welcome. To change it while the
+        service runs, use tmpnb announce or PUT /api/announcement on the admin port.""",
     ).tag(config=True)
     terms_file = Unicode(
         "",
-        help="""File with terms of use that a visitor agrees to before the first notebook; plain
+        help="""File with terms of use that visitors must accept before their first notebook; plain
         text, with links as in --welcome.""",
     ).tag(config=True)
     analytics_script = Unicode(
         "",
-        help="""Script that counts visits of the pages: https://stats.example/script.js. None is
-        loaded without it.""",
+        help="""Script that counts page views: https://stats.example/script.js. By default, none is
+        loaded.""",
     ).tag(config=True)
     analytics_attributes = Unicode(
-        "", help="Attributes of that script's tag: data-site=7 data-domain=tmpnb.example"
+        "", help="Attributes of the script's tag: data-site=7 data-domain=tmpnb.example"
     ).tag(config=True)
 
     def checked(self) -> Brand:

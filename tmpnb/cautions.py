@@ -24,7 +24,7 @@ def cautions(
     Args:
         policy: When servers start and end.
         access: Who may take them.
-        cull_period: Seconds between looks for idle servers.
+        cull_period: Seconds between checks for idle servers.
         start_timeout: Seconds that a server has to start.
     """
     yield from _of_time(policy, cull_period, start_timeout)

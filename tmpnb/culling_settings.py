@@ -37,15 +37,15 @@ class CullingSettings(Configurable):
     """When servers end."""
 
     ready_max_age = seconds(
-        86400, "from its start after which an unclaimed server is replaced by a new one."
+        86400, "an unclaimed server may live before it is replaced by a new one."
     )
-    cull_period = seconds(600, "between looks for idle servers.", least=0.1)
-    cull_timeout = seconds(3600, "without activity after which a claimed server is stopped.")
-    cull_max = seconds(14400, "after its claim when a server is stopped, busy or not.")
+    cull_period = seconds(600, "between checks for idle servers.", least=0.1)
+    cull_timeout = seconds(3600, "of inactivity after which a claimed server is stopped.")
+    cull_max = seconds(14400, "a claimed server may live, busy or not.")
     cull_burning = seconds(
         0,
-        """at full speed, with no page open, after which a claimed server is stopped; 0: it may
-        compute until --cull-max. At least 120.""",
+        """of full CPU load with no page open after which a claimed server is stopped; at least 120.
+        0 lets it compute until --cull-max.""",
         least=0.0,
     )
 

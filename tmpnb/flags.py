@@ -150,10 +150,10 @@ COMPOSE: Mapping[str, str] = {
 # Those below take no value.
 BUILT_IN = frozenset({"help", "help-all", "version"})  # known to traitlets
 SHORTCUTS: Mapping[str, tuple[dict[str, dict[str, Any]], str]] = {
-    "show-config": ({"Tmpnb": {"show_config": True}}, "Print the settings in force, and end."),
+    "show-config": ({"Tmpnb": {"show_config": True}}, "Print the current settings and exit."),
     "generate-config": (
         {"Tmpnb": {"generate_config": True}},
-        "Write a config file with every setting in comments, and end.",
+        "Write a config file with every setting commented out, and exit.",
     ),
     "debug": ({"Tmpnb": {"logging": "debug"}}, "Same as --logging=debug"),
 }

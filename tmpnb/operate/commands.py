@@ -20,11 +20,11 @@ AT, JSON = "--admin-url", "--json"
 USAGE, STOP, REMOVE = "--usage", "--stop", "--remove"
 PATIENCE = 3900.0  # seconds for a new image, which may have to be fetched
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-DONE = "what was asked of the service may have been done"
-ANYWHERE = """The service is found by --admin-port, --admin-ip, the config file and
-        ADMIN_AUTH_TOKEN or ADMIN_AUTH_TOKEN_FILE, as it has them itself, or by
-        --admin-url=http://host:port. --json prints the answer as it came. The exit code is 0 if it
-        was done, else 1, with one line that says why. The flags below are those of tmpnb."""
+DONE = "the service may have carried out the request already"
+ANYWHERE = """Finds the service by the same --admin-port, --admin-ip, config file and
+        ADMIN_AUTH_TOKEN or ADMIN_AUTH_TOKEN_FILE that the service uses, or by
+        --admin-url=http://host:port. --json prints the raw response. The exit code is 0 on success,
+        else 1, with a one-line reason. The flags below are those of tmpnb."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,71 +173,71 @@ def _remote(
 OPERATING: Mapping[str, Remote] = {
     "status": _remote(
         "status",
-        "how the running service is",
+        "show the state of the running service",
         _status,
-        "Shows its health, its servers in numbers, and what is announced and banned. The exit\n"
-        "        code is 1 as well while something is wrong with it.",
+        "Shows health, server counts, the announcement and bans. The exit code is also 1 while\n"
+        "        the service has a problem.",
     ),
     "list": _remote(
         "list [--usage]",
-        "who has which server",
+        "list servers and who has them",
         _list,
-        "Shows every server: for how long its visitor has it, when they used it last, when it\n"
-        "        ends, and from where they came. --usage asks engine and servers anew, for CPU\n"
-        "        time and memory as well, which takes up to ten seconds.",
+        "Shows every server: how long its visitor has had it, when it was last used, when it\n"
+        "        ends, and where the visitor came from. --usage also queries the engine and the\n"
+        "        servers for CPU time and memory, which takes up to ten seconds.",
         USAGE,
     ),
     "stop": _remote(
         "stop ID",
-        "stop one server, whoever has it",
+        "stop a server, even one in use",
         _stop,
-        "Its files are gone, and its page says that those who run the service stopped it.",
+        "Its files are deleted, and its page tells the visitor that an operator stopped it.",
         operand="ID",
     ),
     "drain": _remote(
         "drain",
         "replace all unclaimed servers",
         _drain,
-        "A few at a time, as after an update of the image. Visitors keep theirs.",
+        "A few at a time, for example after an image update. Visitors keep their servers.",
     ),
     "rollout": _remote(
         "rollout IMAGE",
-        "change the image, once it has proved itself",
+        "switch to another image after testing it",
         _rollout,
-        "Starts one server of IMAGE first, which is fetched if need be. If that does not become\n"
+        "Starts one server of IMAGE first, pulling it if needed. If that server does not become\n"
         "        ready, nothing changes.",
         operand="IMAGE",
     ),
     "announce": _remote(
         'announce ["TEXT"]',
-        "say something above every page",
+        "show a message at the top of every page",
         _announce,
-        "TEXT may have links, [words](https://…). --remove takes it away; without either, what is\n"
-        "        announced now is printed.",
+        "TEXT may contain links, [words](https://…). --remove clears it; without either, the\n"
+        "        current announcement is printed.",
         REMOVE,
         operand="TEXT",
         is_optional=True,
     ),
     "ban": _remote(
         "ban NET [--stop]",
-        "give a network no servers any more",
+        "stop a network from getting servers",
         _ban,
-        "NET is an address or a network, 192.0.2.0/24 or 2001:db8::/32. The ban is kept over\n"
-        "        restarts. What it has goes on, unless --stop stops that too.",
+        "NET is an address or a network, 192.0.2.0/24 or 2001:db8::/32. The ban survives\n"
+        "        restarts. Servers it already has keep running unless you add --stop.",
         STOP,
         operand="NET",
     ),
     "unban": _remote(
         "unban NET",
-        "let a network take servers again",
+        "lift the ban of a network",
         _unban,
-        "NET is written as in tmpnb bans. What --banned-networks has stays banned.",
+        "Write NET as tmpnb bans shows it. Networks in --banned-networks stay banned.",
         operand="NET",
     ),
     "bans": _remote(
         "bans",
-        "the networks that were banned so",
+        "list the banned networks",
         _bans,
-        "Those of --banned-networks are counted only.",
+        "Networks in --banned-networks are only counted.",
     ),
 }

@@ -53,11 +53,11 @@ class Spawner(LoggingConfigurable):
     command = Unicode(
         DEFAULT_COMMAND,
         help="""Command that starts a notebook server. `{base_path}`, `{port}`, `{ip}`, `{token}`
-        and `{frame_ancestors}` are filled in; any other brace is left alone. The token is also
-        in the environment as JUPYTER_TOKEN, which keeps it out of process lists.""",
+        and `{frame_ancestors}` are filled in; other braces are left alone. The token is also in the
+        environment as JUPYTER_TOKEN, which keeps it out of process lists.""",
     ).tag(config=True)
 
-    image = Unicode("", help="Image of the notebook servers, where the engine has images.").tag(
+    image = Unicode("", help="Image of the notebook servers, for engines that have images.").tag(
         config=True
     )
 

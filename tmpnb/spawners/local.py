@@ -65,14 +65,14 @@ class LocalProcessSpawner(Spawner):
 
     notebook_dir = Unicode(
         "",
-        help="""A directory whose contents each new home starts with, links followed. What is no
-        file, cannot be read, or keeps Jupyter from starting, is left out and named in the log.
-        Default: none.""",
+        help="""Directory whose contents are copied into each new home, following links. Anything
+        that is not a file, cannot be read, or would keep Jupyter from starting is left out and
+        named in the log. Default: none.""",
     ).tag(config=True)
 
     directory = Unicode(
         "",
-        help="""Where the servers' directories are made. Default: the system's directory for
+        help="""Where the servers' directories are created. Default: the system's directory for
         temporary files.""",
     ).tag(config=True)
 
