@@ -168,7 +168,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         if config_file.is_there(path):
             config_file.load(self, path)
         elif "config_file" in from_flags.get("Tmpnb", {}) and not self.generate_config:
-            raise ConfigError(f"--config={path}: there is no such file")
+            raise ConfigError(f"--config={path}: no such file")
         flags.let_flags_win(self.config, from_flags, self.classes)
         self.update_config(from_flags)
         flags.check_config(self.config, self.classes)

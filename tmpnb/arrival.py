@@ -54,7 +54,7 @@ class Arrivals:
             arrival = await self._arrive(found, wish)
             self.taking.answered(wish, found)
             if wish.presence.left:
-                raise VisitorLeftError("the visitor has hung up")
+                raise VisitorLeftError("the visitor hung up")
             return arrival
 
     async def plain(self, admission: Admission, presence: Presence, patience: float) -> Arrival:
@@ -74,13 +74,13 @@ class Arrivals:
         server = await admission.take(lambda: self._plain(presence, patience))
         if presence.left:
             self._claims.abandon(server.id)
-            raise VisitorLeftError("the program has hung up")
+            raise VisitorLeftError("the program hung up")
         token = self._orchestrator.token_for(server.id)
         return Arrival(server.id, token, links.on_server(server.id, Link(), token))
 
     async def _plain(self, presence: Presence, patience: float) -> NotebookServer:
         if presence.left:
-            raise VisitorLeftError("the program has hung up")
+            raise VisitorLeftError("the program hung up")
         try:
             return await self._claims.claim()
         except PoolEmptyError:

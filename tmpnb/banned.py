@@ -65,7 +65,7 @@ class Banned:
             self._networks = self._read()
             log.info("%s: %d networks in %s", FLAG, len(self._networks), self._file)
         except ConfigError as error:
-            log.warning("%s; the list of before stays in force", error)
+            log.warning("%s; keeping the previous list", error)
 
     def _read(self) -> Networks:
         assert self._file is not None  # noqa: S101 - asked by those who have one

@@ -60,8 +60,8 @@ class Bans:
         """
         if network not in self._since and len(self._since) >= MOST:
             raise BansFullError(
-                f"{MOST} networks are banned already; write long lists into a file of "
-                "--banned-networks=@file"
+                f"{MOST} networks are banned already; put long lists into a file and "
+                "use --banned-networks=@file"
             )
         return self._keep({**self._since, network: self._since.get(network, self._clock())})
 
@@ -86,7 +86,9 @@ class Bans:
             os.replace(draft, self._path)
         except OSError as error:
             log.warning(
-                "cannot write %s: %s; the bans count until a restart", self._path, error.strerror
+                "cannot write %s: %s; the bans last only until the next restart",
+                self._path,
+                error.strerror,
             )
             return False
         return True
@@ -108,7 +110,7 @@ class Bans:
             ConfigError,
             RecursionError,
         ) as error:
-            log.warning("no bans are read from %s: %s", self._path, error)
+            log.warning("cannot read the bans in %s: %s", self._path, error)
             return {}
 
 
@@ -125,5 +127,5 @@ def network(text: str) -> Network:
     """
     found = networks.parse(text[: networks.LONGEST], "a ban")
     if len(found) != 1:
-        raise ConfigError("a ban is for one network; write 192.0.2.0/24 or 2001:db8::/32")
+        raise ConfigError("a ban takes a single network; write 192.0.2.0/24 or 2001:db8::/32")
     return found[0]

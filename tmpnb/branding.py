@@ -96,5 +96,5 @@ def templates_in(given: str) -> Path | None:
         return None
     path = Path(given).resolve()
     if not os.access(path / ".", os.R_OK | os.X_OK):  # with the dot, only of a directory
-        raise ConfigError(f"--template-path={path}: there is no such directory to be read")
+        raise ConfigError(f"--template-path={path}: no such directory, or not readable")
     return path

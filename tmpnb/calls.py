@@ -53,10 +53,10 @@ class Calls:
 
         Raises:
             TmpnbError: As the driver raises it, or of the kind given: there was a surprise, no
-                answer in time, or too many calls before it have not ended.
+            response in time, or too many calls before it have not ended.
         """
         if len(self._left) >= MOST_LEFT:
-            raise self._kind(f"{what}: {len(self._left)} calls before it do not end; restart tmpnb")
+            raise self._kind(f"{what}: {len(self._left)} earlier calls are stuck; restart tmpnb")
         task = asyncio.create_task(self._cross(what, call, check, secret))
         try:
             async with asyncio.timeout(seconds):

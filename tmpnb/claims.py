@@ -258,7 +258,7 @@ class Claims:
     async def _start_as(self, server_id: str, leaving: asyncio.Task[None] | None) -> NotebookServer:
         server = await self._fleet.launch_claimed(server_id, self._image(), after=leaving)
         if not await self._give(server):
-            raise SpawnerError(f"server {server_id} died while it was handed over")
+            raise SpawnerError(f"server {server_id} died during handover")
         return server
 
     def keep(self, server: NotebookServer) -> None:
@@ -280,7 +280,7 @@ class Claims:
             ServerStartsError: Its start is under way, and nobody has it yet.
         """
         if server.phase is Phase.STARTING:
-            raise ServerStartsError(f"server {server.id} is being started; nobody has it yet")
+            raise ServerStartsError(f"server {server.id} is still starting; nobody has it yet")
         if server.phase in (Phase.READY, Phase.CLAIMED):
             self._fleet.stop(server, StopReason.STOPPED)
 

@@ -19,7 +19,7 @@ LEAST_AT_ONCE = 64  # requests that a client may have under way, however few ser
 TIMES_SERVERS = 4  # as many for each server that a client may have: pages, and those in line
 RETRY_WHEN_ASKING = 5  # seconds
 RETRY_WHEN_HOLDING = 60  # seconds
-SHARED = "If a class or a company shares the address, those who run this service can raise"
+SHARED = "If a class or a company shares the address, the operator can raise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class ClientLimits:
         """
         if self._allowance.requests and self._asking[client.key] >= self._allowance.requests:
             raise self._refusal(
-                f"Your address has the {self._allowance.requests} requests under way that one "
-                f"address may have at a time. Close other pages of this service. {SHARED} "
-                "--client-servers.",
+                f"Your address has the {self._allowance.requests} concurrent requests "
+                "that one address may have. Close other pages of this service. "
+                f"{SHARED} --client-servers.",
                 RETRY_WHEN_ASKING,
             )
         self._asking[client.key] += 1
@@ -102,16 +102,17 @@ class ClientLimits:
         has = self._servers.count(key) + coming - (self._servers.holder(closing) == key)
         if allowed.servers and has >= allowed.servers:
             raise self._refusal(
-                f"Your address has {has} of the {allowed.servers} notebooks that one address may "
-                "have or wait for at a time. Use one of them, or come back when one has ended. "
-                f"{SHARED} --client-servers.",
+                f"Your address has {has} of the {allowed.servers} notebooks that one "
+                "address may have or wait for at a time. Use one of them, or come back "
+                f"when one has closed. {SHARED} --client-servers.",
                 RETRY_WHEN_HOLDING,
             )
         if allowed.a_minute and self._taken.count(key) + coming >= allowed.a_minute:
             seconds = 1 + int(self._taken.seconds_until_fewer(key))
             raise self._refusal(
-                f"Your address has taken, or tried to take, the {allowed.a_minute} notebooks that "
-                f"one address may take a minute. Try again in {seconds} s. {SHARED} --client-rate.",
+                f"Your address has requested the {allowed.a_minute} notebooks per "
+                f"minute that one address may request. Try again in {seconds} s. "
+                f"{SHARED} --client-rate.",
                 seconds,
             )
 

@@ -52,7 +52,7 @@ class SteadyClock:
         ahead = self._system() - now
         jump = ahead - self._ahead[-1]
         if abs(jump) > JUMP:
-            log.warning("the system's clock jumped by %+.0f s; no notebook ages by that", jump)
+            log.warning("the system clock jumped by %+.0f s; notebook ages are not affected", jump)
             self._ahead.append(ahead)
         return now
 

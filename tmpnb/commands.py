@@ -67,7 +67,7 @@ def parse(arguments: Sequence[str]) -> Order:
     if HELP & set(rest):
         operands, count = (), 0
     elif len(operands) < count or any(not word or word.startswith("-") for word in operands):
-        raise ConfigError(f"write: tmpnb {command.usage}, and flags after that")
+        raise ConfigError(f"usage: tmpnb {command.usage}, followed by flags")
     own = frozenset(w for w in rest[count:] if w.partition("=")[0] in command.switches)
     words = [word for word in rest[count:] if word not in own]
     options = _take_options(command, words)
@@ -142,7 +142,7 @@ async def _doctor(service: Service, order: Order, say: Say) -> bool:
     if unknown := {s for s in asked if "=" in s and not s.startswith(f"{TARGET}=")}:
         raise ConfigError(f"{min(unknown).partition('=')[0]} takes no value")
     if wanted and SKIP_IMAGE in asked:
-        raise ConfigError(f"{NETWORK} tries from inside a server; leave {SKIP_IMAGE} out")
+        raise ConfigError(f"{NETWORK} tests from inside a server; leave out {SKIP_IMAGE}")
     return await doctor(
         service, say, without_server=SKIP_IMAGE in asked, places=places if wanted else None
     )

@@ -85,8 +85,9 @@ def advice(allowed: Cors) -> str | None:
     """Return what to tell an operator whose settings do less than they seem to."""
     if ANYBODY in allowed.origins and "Access-Control-Allow-Credentials" in allowed.always:
         return (
-            "--allow-credentials=true has no effect with --allow-origin=*: browsers want the "
-            "origins by name, like --allow-origin=https://journal.example,https://blog.example"
+            "--allow-credentials=true has no effect with --allow-origin=*: browsers "
+            "require explicit origins, like "
+            "--allow-origin=https://journal.example,https://blog.example"
         )
     return None
 
@@ -106,8 +107,9 @@ def _origins(given: str) -> tuple[str, ...]:
     for origin in origins:
         if not _ORIGIN.match(origin):
             raise ConfigError(
-                f"--allow-origin: {origin!r} is not an origin; write https://journal.example, "
-                "without a path, several with commas between them, or * alone for anybody"
+                f"--allow-origin: {origin!r} is not an origin; write "
+                "https://journal.example, without a path, several separated by commas, "
+                "or * alone for any origin"
             )
     return tuple(dict.fromkeys(map(canonical, origins)))
 
@@ -115,7 +117,7 @@ def _origins(given: str) -> tuple[str, ...]:
 def _checked(name: str, value: str) -> str:
     if name == "allow_credentials":
         if value.lower() != "true":
-            raise ConfigError(f"{_flag(name)}={value}: write true, or leave it out")
+            raise ConfigError(f"{_flag(name)}={value}: write true or leave it out")
         return "true"
     if name == "max_age":
         if not _SECONDS.match(value):
@@ -123,7 +125,7 @@ def _checked(name: str, value: str) -> str:
         return value
     if not _NAMES.match(value):
         example = "GET, POST" if name == "allow_methods" else "Authorization, Content-Type"
-        raise ConfigError(f"{_flag(name)}={value}: write names with commas between them: {example}")
+        raise ConfigError(f"{_flag(name)}={value}: write names separated by commas: {example}")
     return value
 
 

@@ -60,12 +60,12 @@ class CullingSettings(Configurable):
             return math.inf
         if limit < SHORTEST:
             raise ConfigError(
-                f"--cull-burning={limit:g} is too short to see that nobody is there; "
+                f"--cull-burning={limit:g} is too short to tell that nobody is there; "
                 f"write {SHORTEST:g} or more, or 0 for never"
             )
         if limit > self.cull_max:
             raise ConfigError(
                 f"--cull-burning={limit:g} is longer than --cull-max={self.cull_max:g}: "
-                "no server would ever end by it; lower the one or raise the other"
+                "it would never take effect; lower one or raise the other"
             )
         return limit

@@ -198,9 +198,9 @@ class _Packing:
 
     def _require_server(self) -> None:
         if not self._goes_on():
-            raise DownloadBrokenError("the notebook ended before all its files were out")
+            raise DownloadBrokenError("the notebook closed before all its files were sent")
         if self._misses >= MOST_MISSES:
-            raise DownloadBrokenError("the notebook server answers no more")
+            raise DownloadBrokenError("the notebook server has stopped responding")
 
     async def _require_server_after_silence(self) -> None:
         """See that what is left out is the fault of single files."""
@@ -223,7 +223,7 @@ class _Packing:
         except UnreachableError as error:
             self._miss()
             if not path:  # so there is nothing, and nothing was sent
-                raise DownloadBrokenError("the notebook server does not answer") from error
+                raise DownloadBrokenError("the notebook server does not respond") from error
             found = "no answer"
         if isinstance(found, str):
             self._leave_out(f"{path}/", found)

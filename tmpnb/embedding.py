@@ -148,7 +148,7 @@ def embedding(site: str, path: str = "", title: str = "", height: str = "") -> E
         link, has_view = links.Link(f"notebooks/{link.path}", link.query), True
     if link.path and not has_view:
         pages = ", ".join(f"{page}/" for page in links.PAGES)
-        raise BadEmbeddingError(f"Path: begin with one of {pages} as in notebooks/first.ipynb.")
+        raise BadEmbeddingError(f"Path: start with one of {pages}, as in notebooks/first.ipynb.")
     if link.query and not link.path:
         raise BadEmbeddingError("Path: a question mark needs a path before it.")
     said = title.strip() or TITLE

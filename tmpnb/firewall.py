@@ -153,18 +153,19 @@ async def _set(script: str) -> None:
         )
     except OSError as error:
         raise ConfigError(
-            f"firewall: nft cannot be run ({error.strerror}); install it (Debian: apt-get install"
-            " nftables), or print the rules here and let nft -f set them on the engine's machine"
+            f"firewall: nft cannot be run ({error.strerror}); install it (Debian: "
+            "apt-get install nftables), or print the rules here and load them with nft "
+            "-f on the engine's machine"
         ) from error
     try:
         async with asyncio.timeout(DEADLINE):
             printed, _ = await process.communicate(script.encode())
     except TimeoutError as error:
-        raise ConfigError(f"firewall: nft did not end within {DEADLINE:g} s") from error
+        raise ConfigError(f"firewall: nft did not finish within {DEADLINE:g} s") from error
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
         said = " ".join(printed.decode(errors="replace").split())[:LONGEST]
-        raise ConfigError(f"firewall: nft refused the rules; is this root? It said: {said}")
+        raise ConfigError(f"firewall: nft rejected the rules; are you root? It said: {said}")

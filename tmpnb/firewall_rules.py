@@ -85,16 +85,19 @@ class Exceptions:
         firewall_bounds.checked(self.connections)
         for name in self.bridges:
             if not _INTERFACE.fullmatch(name):
-                raise ConfigError(f"--bridges={name}: no name of an interface; see ip link")
+                raise ConfigError(
+                    f"--bridges={name}: not the name of a network interface; see ip link"
+                )
         for network in self.allowed:
             if any(sign in network for sign in SIGNS):
                 raise ConfigError(
-                    f"--allow={network}: it holds {METADATA} or 192.0.2.254, by which it is seen"
-                    " that the rules are in force; name smaller networks"
+                    f"--allow={network}: it contains {METADATA} or 192.0.2.254, which "
+                    "are used to check that the rules are in force; use smaller "
+                    "networks"
                 )
         for network in self.resolvers:
             if network.num_addresses != 1:
-                raise ConfigError(f"--dns={network}: write the one address of a name server")
+                raise ConfigError(f"--dns={network}: write the address of a single name server")
 
 
 def is_closed(address: Address) -> bool:

@@ -50,6 +50,6 @@ async def warm_up(
             most=LISTING,
         )
     except UnreachableError as error:
-        log.debug("server %s has made no page yet: %s", server.id, error)
+        log.debug("server %s has not rendered its first page: %s", server.id, error)
     else:
-        log.debug("server %s has made its page: HTTP %d", server.id, answer.code)
+        log.debug("server %s rendered its first page: HTTP %d", server.id, answer.code)

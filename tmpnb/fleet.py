@@ -222,7 +222,7 @@ class Fleet:
         Not at the first failure: an engine or a proxy that is down is told of meanwhile,
         and this follows from it.
         """
-        log.debug("stop of %s will be tried again: %s", server.id, error)
+        log.debug("stopping %s failed, retrying later: %s", server.id, error)
         self._stuck.add(server.id)
         if again and not self._health.problems.keys() & {"engine", "proxy"}:
             words = str(error).replace(server.id, "<id>")
@@ -241,5 +241,5 @@ async def _place_of(leaving: asyncio.Task[None] | None) -> None:
     done, _ = await asyncio.wait({leaving}, timeout=PLACE_TIMEOUT)
     if not done:
         raise NoPlaceError(
-            f"the server that was to make place could not be removed within {PLACE_TIMEOUT:.0f} s"
+            f"the server that was to make room could not be removed within {PLACE_TIMEOUT:.0f} s"
         )

@@ -72,7 +72,7 @@ class HandOver:
                 self._ready_url(server), timeout=QUESTION_TIMEOUT, head_only=True
             )
         except UnreachableError as error:
-            log.warning("server %s was ready and is dead: %s", server.id, error)
+            log.warning("server %s was ready but has died: %s", server.id, error)
             return False
         return answer.code == 200
 

@@ -57,13 +57,13 @@ class Health:
             SpawnerError: The engine does not answer, or there is no room and starts fail.
         """
         if "engine" in self.problems or ("start" in self.problems and not has_room):
-            raise SpawnerError("no server can be started for now")
+            raise SpawnerError("no server can be started at the moment")
 
     def solved(self, topic: str) -> None:
         """Close the problem of a topic, if it is open."""
         known = self.problems.pop(topic, None)
         if known is not None:
-            log.info("%s: well again after %.0f s", topic, self._clock() - known.since)
+            log.info("%s: recovered after %.0f s", topic, self._clock() - known.since)
 
     async def watch(self, work: Callable[[], Awaitable[None]], topic: str) -> None:
         """Do `work`; if it dies of what nobody foresaw, that is the problem of a topic.

@@ -95,7 +95,7 @@ class Client:
 
     def _open(self) -> AnswersClient:
         if self._closed:
-            raise UnreachableError("nobody asks any more")
+            raise UnreachableError("the request is no longer needed")
         if self._client is None:
             self._client = AnswersClient(
                 force_instance=True,

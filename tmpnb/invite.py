@@ -32,8 +32,8 @@ def invite(service: Service, options: Mapping[str, str], say: Callable[[str], No
     """
     if service.secrets.secret_key is None and not (service.state_dir / "secret_key").exists():
         raise ConfigError(
-            f"there is no secret key in {service.state_dir}: give tmpnb invite the flags and the "
-            "environment of the service, after its first start"
+            f"there is no secret key in {service.state_dir}: run tmpnb invite with the "
+            "flags and the environment of the service, after its first start"
         )
     site, path = _place(options.get("--url") or _default_url(service))
     given = service.secrets
@@ -67,9 +67,9 @@ def _place(url: str) -> tuple[str, str]:
         path = links.parse(parts.path, "").path
     except (ValueError, BadLinkError, ConfigError) as error:
         raise ConfigError(
-            f"--url={url} is not an address; write https://notebooks.example, with the path of a "
-            "page behind it if you like"
+            f"--url={url} is not an address; write https://notebooks.example, "
+            "optionally followed by the path of a page"
         ) from error
     if parts.query or parts.fragment:
-        raise ConfigError(f"--url={url}: leave out what stands behind the path")
+        raise ConfigError(f"--url={url}: leave out everything after the path")
     return site, f"/{path}" if path else ""

@@ -69,7 +69,7 @@ def leave_in_time(error: BaseException | None) -> threading.Timer:
 
 
 def _leave(error: BaseException | None) -> None:
-    log.warning("what a driver left behind does not end; leaving all the same")
+    log.warning("threads or processes left by a driver do not end; exiting anyway")
     if isinstance(error, TmpnbError):
         sys.stderr.write(f"tmpnb: {error}\n")
     logging.shutdown()

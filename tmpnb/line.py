@@ -79,7 +79,7 @@ class Line:
         """
         self.forget_gone()
         if len(self._tickets) >= self._longest:
-            raise LineFullError("too many are waiting already")
+            raise LineFullError("too many visitors are waiting already")
         now = self._clock()
         ticket = Ticket(secrets.token_urlsafe(16), joined_at=now, seen_at=now)
         self._tickets[ticket.id] = ticket
@@ -189,7 +189,7 @@ class Line:
 
     def _require_place(self, ticket: Ticket) -> None:
         if not self._has_place(ticket.id):
-            raise TicketError("this place in line is lost")
+            raise TicketError("this place in line has expired")
 
 
 def _counts(ticket: Ticket) -> bool:

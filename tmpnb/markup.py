@@ -46,9 +46,9 @@ def parse(source: str, longest: int) -> Text:
         BadMarkupError: A control character, or a link that leads nowhere.
     """
     if len(source) > longest:
-        raise TooLongError(f"{len(source)} characters are too many; {longest} may be")
+        raise TooLongError(f"{len(source)} characters are too many; the limit is {longest}")
     if any((ord(c) < 32 and c not in "\n\r\t") or ord(c) == 127 for c in source):
-        raise BadMarkupError("there is a control character in it")
+        raise BadMarkupError("it contains a control character")
     lines = "\n".join(source.splitlines())
     parts = re.split(r"\n[ \t]*(?:\n[ \t]*)+", lines.strip())
     return tuple(_paragraph(part.strip()) for part in parts if part.strip())
@@ -60,8 +60,8 @@ def _paragraph(source: str) -> Paragraph:
         words, url = found.groups()
         if not _URL.match(url):
             raise BadMarkupError(
-                f"the link {url!r} must begin with https://, http://, mailto: or / "
-                "and have its special characters percent-encoded"
+                f"the link {url!r} must begin with https://, http://, mailto: or / with "
+                "its special characters percent-encoded"
             )
         if found.start() > end:
             pieces.append(Piece(source[end : found.start()]))

@@ -149,10 +149,10 @@ def _network(word: str, where: str) -> Network:
         loose = ipaddress.ip_network(word, strict=False)
     except ValueError as error:
         raise ConfigError(
-            f"{where}: {word!r} is no network; write 192.0.2.0/24 or 2001:db8::/32"
+            f"{where}: {word!r} is not a network; write 192.0.2.0/24 or 2001:db8::/32"
         ) from error
     if str(loose.network_address) != str(ipaddress.ip_interface(word).ip):
-        raise ConfigError(f"{where}: {word} has bits behind its prefix; write {loose}")
+        raise ConfigError(f"{where}: {word} has host bits set; write {loose}")
     mapped = loose.network_address.ipv4_mapped if isinstance(loose, IPv6Network) else None
     if mapped is not None and loose.prefixlen >= _MAPPED:
         return IPv4Network((mapped, loose.prefixlen - _MAPPED))

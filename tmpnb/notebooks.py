@@ -65,8 +65,8 @@ class Notebooks:
                     self._answered = latest
         except (TmpnbError, TimeoutError) as error:
             log.warning(
-                "%s is on a network of servers and gets none: the engine does not tell whose"
-                " address it is (%s)",
+                "%s is on a network of servers and is refused one: the engine does not "
+                "say whose address it is (%s)",
                 address,
                 str(error) or f"no answer in {LOOK_TIMEOUT:g} s",
             )

@@ -97,7 +97,9 @@ class Observer:
             async with asyncio.timeout_at(deadline):
                 used = dict(await self._spawner.cpu_seconds(server_ids)) if server_ids else {}
         except (SpawnerError, TimeoutError) as error:
-            log.warning("who computes could not be read: %s", str(error) or "no answer in time")
+            log.warning(
+                "cannot read which servers are computing: %s", str(error) or "no response in time"
+            )
         return Reading(asked_at, self._clock(), used)
 
     async def _instances(self) -> list[Instance]:

@@ -79,7 +79,7 @@ def _name(word: str, flag: str) -> str:
     name = name.lower().removesuffix(".")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{flag}: {word!r} is not the name of a host; write each in full and without "
-            "a port: tmpnb.ops.example"
+            f"{flag}: {word!r} is not a host name; write each in full, without a port: "
+            "tmpnb.ops.example"
         )
     return name

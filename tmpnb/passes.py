@@ -61,7 +61,9 @@ class Passes:
             ConfigError: That is no time to invite for.
         """
         if not 0 < hours <= LONGEST_INVITE:
-            raise ConfigError(f"--hours={hours:g}: an invite lasts up to {LONGEST_INVITE:g} hours")
+            raise ConfigError(
+                f"--hours={hours:g}: an invitation lasts at most {LONGEST_INVITE:g} hours"
+            )
         return self._made(BY_INVITE, int(self._now() + hours * 3600) + 1)
 
     def seconds_left(self, given: str) -> int:
@@ -104,7 +106,9 @@ def given_passphrase(value: str | None, source: str = "TMPNB_PASSPHRASE") -> str
         raise ConfigError(f"{source} is not UTF-8") from error
     text = value.strip()
     if _NOT_TYPED.search(text):
-        raise ConfigError(f"{source} has a line break, or what cannot be typed; use a few words")
+        raise ConfigError(
+            f"{source} contains a line break or characters that cannot be typed; use a few words"
+        )
     if len(text) > LONGEST:
         raise ConfigError(f"{source} is longer than {LONGEST} characters; use three or four words")
     if len(_folded(text)) < SHORTEST:

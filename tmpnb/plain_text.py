@@ -39,4 +39,4 @@ def decoded(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise NoTextError(errno.EILSEQ, "it is no text in UTF-8; save it as UTF-8") from None
+        raise NoTextError(errno.EILSEQ, "not UTF-8 text; save it as UTF-8") from None

@@ -67,7 +67,7 @@ class Pool:
             ServerExistsError: Its id is in the pool.
         """
         if server.id in self.servers:
-            raise ServerExistsError(f"a server {server.id} exists")
+            raise ServerExistsError(f"server {server.id} exists already")
         self.servers[server.id] = server
 
     def move(self, server: NotebookServer, to: Phase, reason: StopReason | None = None) -> None:

@@ -143,8 +143,9 @@ class ConfigurableHTTPProxy:
             raise ProxyError(f"the proxy's API does not answer: {error}") from error
         if answer.code in (401, 403):
             raise ProxyAuthError(
-                f"the proxy's API at {self._endpoint} refused our token (HTTP {answer.code}); "
-                "set the same CONFIGPROXY_AUTH_TOKEN for tmpnb and for the proxy"
+                f"the proxy's API at {self._endpoint} rejected our token (HTTP "
+                f"{answer.code}); set the same CONFIGPROXY_AUTH_TOKEN for tmpnb and the "
+                "proxy"
             )
         if answer.code not in expected:
             raise ProxyError(
@@ -173,7 +174,7 @@ class ConfigurableHTTPProxy:
         await self._ask("DELETE", f"{path}/", expected=(204, 404))
         if b'"host"' not in answer.body:
             raise ConfigError(
-                f"--subdomains={self._domain} needs a proxy that goes by host names; "
+                f"--subdomains={self._domain} needs a proxy that routes by host name; "
                 f"start the one whose API is at {self._endpoint} with --host-routing"
             )
 

@@ -28,12 +28,15 @@ def become_the_proxy(service: Service, replace: Replace = os.execvpe) -> None:
     token = token_of(service.secrets)
     if token is None:
         raise ConfigError(
-            "the proxy and tmpnb share a token: set CONFIGPROXY_AUTH_TOKEN_FILE for both, to one "
-            "file, which is made if it is not there, or CONFIGPROXY_AUTH_TOKEN"
+            "the proxy and tmpnb share a token: set CONFIGPROXY_AUTH_TOKEN_FILE for "
+            "both to the same file, which is created if it is missing, or set "
+            "CONFIGPROXY_AUTH_TOKEN"
         )
     listening = service.listening
     if not listening.port:
-        raise ConfigError("--port=0: the proxy has to know the port; choose one for both")
+        raise ConfigError(
+            "--port=0: the proxy needs to know the port; choose a fixed port for both"
+        )
     target = listen.url_of(listening.ip, listening.port)
     settings = settings_of(service.proxy, target, token)
     require_free(settings.places)

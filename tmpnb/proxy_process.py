@@ -176,9 +176,9 @@ class ManagedProxy:
         try:
             await asyncio.wait({ends, hangs}, return_when=asyncio.FIRST_COMPLETED)
             if ends.done():
-                log.warning("the proxy ended %s; it will be started again", ends.result())
+                log.warning("the proxy exited %s; restarting it", ends.result())
             else:
-                log.warning("the proxy has not answered for %g s; it is started anew", SILENCE)
+                log.warning("the proxy has not responded for %g s; restarting it", SILENCE)
         finally:
             ends.cancel()
             hangs.cancel()
@@ -218,7 +218,7 @@ class ManagedProxy:
             try:
                 return await self._launch()
             except ConfigError as error:
-                log.error("the proxy does not start again: %s", error)  # noqa: TRY400 - one line
+                log.error("cannot restart the proxy: %s", error)  # noqa: TRY400 - one line
 
     async def _launch(self) -> ProxyChild:
         await asyncio.to_thread(require_free, self._settings.places)
@@ -238,7 +238,7 @@ class ManagedProxy:
         except OSError as error:
             raise ConfigError(
                 f"{cannot_run(arguments[0], error)}, or set CONFIGPROXY_ENDPOINT and "
-                "CONFIGPROXY_AUTH_TOKEN to use one that runs already"
+                "CONFIGPROXY_AUTH_TOKEN to use a running one"
             ) from error
 
     async def _until_it_serves(self, child: ProxyChild) -> None:
@@ -257,10 +257,10 @@ class ManagedProxy:
                         return
                     await asyncio.sleep(BOOT_PAUSE)
         if not child.has_ended:
-            raise ConfigError(f"the proxy does not serve {BOOT:g} s after its start: {problem}")
+            raise ConfigError(f"the proxy does not respond {BOOT:g} s after its start: {problem}")
         words = await child.ended()
         if child.refused is None:
-            raise ConfigError(f"the proxy does not start; it ended {words}")
+            raise ConfigError(f"the proxy does not start; it exited {words}")
         code, port = child.refused
         flag = settings.listens.get(port, "its port")
         raise ConfigError(f"{flag}={port}: the proxy cannot listen there ({code})")
@@ -277,7 +277,7 @@ class ManagedProxy:
 
         left = await process.end(roots, grace=GRACE, patience=PATIENCE)
         if left:
-            log.error("these processes of the proxy do not end: %s", sorted(p.pid for p in left))
+            log.error("these proxy processes do not end: %s", sorted(p.pid for p in left))
 
     async def _end_left_over(self) -> None:
         """End the proxy of an orchestrator that was killed; one that lives keeps its own."""
@@ -296,7 +296,7 @@ class ManagedProxy:
                 f"--state-dir={self._settings.state_dir}; stop it, or choose another directory"
             )
         if process.is_running(child):
-            log.warning("ending process %d, the proxy of a former run", child.pid)
+            log.warning("stopping process %d, the proxy of a previous run", child.pid)
         await self._end_processes(child)
 
     def _remember(self, child: Process) -> None:

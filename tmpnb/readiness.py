@@ -36,7 +36,7 @@ async def wait_until_ready(
     pause, last, answered = FIRST_PAUSE, "no answer", False
     while loop.time() < deadline:
         if has_exited():
-            raise SpawnerError("it exited before it answered")
+            raise SpawnerError("it exited before it responded")
         remaining = deadline - loop.time()
         try:
             timeout = min(PROBE_TIMEOUT, max(remaining, 0.01))
@@ -51,4 +51,4 @@ async def wait_until_ready(
         jittered = pause * random.uniform(0.7, 1.3)  # noqa: S311 - spreads load, no secret
         await asyncio.sleep(min(jittered, max(0.0, deadline - loop.time())))
         pause = min(pause * 1.5, LONGEST_PAUSE)
-    raise StartTimeoutError(f"did not answer in time; last: {last}")
+    raise StartTimeoutError(f"did not respond in time; last response: {last}")

@@ -97,7 +97,9 @@ class Rollout:
 
     def _begin(self, image: str) -> None:
         if self.trying:
-            raise RolloutRefusedError(f"the image {self.trying} is being tried; wait for that")
+            raise RolloutRefusedError(
+                f"the image {self.trying} is being tested; wait for that to finish"
+            )
         self.trying, self.failure = image, None
 
     async def _go(self, image: str) -> int:
@@ -120,7 +122,7 @@ class Rollout:
         try:
             await self._try(image)
         except NoPlaceError as error:
-            raise RolloutRefusedError(f"there is no room to try an image: {error}") from error
+            raise RolloutRefusedError(f"there is no room to test an image: {error}") from error
         except (ConfigError, SpawnerError) as error:
             stays = f"; the pool stays on {self.image}" if self.image else ""
             raise ImageFailedError(f"{error}{stays}") from error

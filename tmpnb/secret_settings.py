@@ -60,7 +60,7 @@ class Secrets:
         token_file = files.pop(PROXY_TOKEN, None)
         for name, file in files.items():
             if given[name] is not None:
-                raise ConfigError(f"{name} and {name}{BY_FILE} are both set; leave one of them out")
+                raise ConfigError(f"{name} and {name}{BY_FILE} are both set; unset one of them")
             given[name] = read(name, file)
         if token_file and given[PROXY_TOKEN] is None and _is_there(token_file):
             given[PROXY_TOKEN] = proxy_token_in(token_file)
@@ -105,7 +105,7 @@ def proxy_token_in(path: Path) -> str:
     if len(token) < SHORTEST:
         raise ConfigError(
             f"{PROXY_TOKEN}{BY_FILE}={path} is shorter than {SHORTEST} characters; "
-            "remove the file, and one is made, or write a longer one into it"
+            "remove the file to have a new one generated, or write a longer one into it"
         )
     return token
 
@@ -131,13 +131,14 @@ def _check_token(name: str, where: str, token: str | None) -> None:
         return
     if token != token.strip():
         raise ConfigError(
-            f"{where} begins or ends with a blank, so that nobody could send it; leave that out"
+            f"{where} starts or ends with whitespace, so that nobody could send it; "
+            "remove the whitespace"
         )
     splits = name == PROXY_TOKEN and " " in token  # the proxy reads up to a blank
     if splits or not (token.isascii() and token.isprintable()):
         raise ConfigError(
-            f"{where} has a blank, or characters that a header cannot carry; make one of letters "
-            "and digits, as with: openssl rand -hex 32"
+            f"{where} contains a space or characters that a header cannot carry; use "
+            "letters and digits, for example from: openssl rand -hex 32"
         )
 
 
@@ -159,7 +160,7 @@ def read(name: str, path: Path) -> str:
     if not text:
         raise ConfigError(f"{where} is empty; write the secret into it")
     if not text.isprintable():
-        raise ConfigError(f"{where} holds more than one line, or what cannot be typed")
+        raise ConfigError(f"{where} has more than one line, or characters that cannot be typed")
     return text
 
 
@@ -173,6 +174,6 @@ def _content(path: Path) -> bytes:
     try:
         return plain_file.read(path, LARGEST)
     except NoPlainFileError:
-        raise ValueError("is no file with a secret in it") from None
+        raise ValueError("is not a file with a secret") from None
     except FileTooLargeError as error:
-        raise ValueError(f"is {error.strerror}, so it holds more than a secret") from None
+        raise ValueError(f"is {error.strerror}, too large for a secret") from None

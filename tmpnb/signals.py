@@ -33,10 +33,10 @@ def handled(ending: Ending) -> Iterator[None]:
         nonlocal received
         name = signal.Signals(number).name
         if received:
-            log.warning("%s again: leaving at once; the next start cleans up", name)
+            log.warning("received %s again, quitting immediately; the next start cleans up", name)
             os._exit(128 + number)
         received = True
-        log.info("%s: ending in good order; once more leaves at once", name)
+        log.info("received %s, shutting down; send it again to quit immediately", name)
         ending.action()
 
     numbers = (signal.SIGTERM, signal.SIGINT)

@@ -49,7 +49,7 @@ class SmallPages:
         try:
             answer = await self._client.fetch(url, timeout=TIMEOUT, headers=headers, most=LISTING)
         except UnreachableError as error:
-            log.debug("pages of server %s are not known: %s", server.id, error)
+            log.debug("cannot tell which pages server %s has: %s", server.id, error)
             del self._found[server.image]  # the next one is asked
         else:
             has = answer.code == 200 and bool(_OF_NOTEBOOK_7.search(answer.body))

@@ -138,13 +138,13 @@ class Starter:
                 with self._border.crossing("reading what it printed"):
                     printed = await self._spawner.logs(server.id, FIRST_LINES)
         except (TmpnbError, TimeoutError) as error:
-            log.debug("home of server %s is not known: %s", server.id, error)
+            log.debug("cannot tell the home of server %s: %s", server.id, error)
             printed = None
         if printed is None or server.phase is not Phase.READY:
             self._looked_at.discard(image)  # the next one is asked
         elif words := home_words(printed.splitlines()):
             mend = f"; {RAISE}" if TOO_LARGE_WORDS in words else ""
-            log.warning("servers lack files image=%s: %s%s", image or "-", words, mend)
+            log.warning("servers are missing files image=%s: %s%s", image or "-", words, mend)
 
     def give_up(self, server_id: str) -> None:
         """Wait no longer for a server whose instance was seen to have ended."""

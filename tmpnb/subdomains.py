@@ -86,21 +86,22 @@ def check(
     domain = chosen.domain
     if public_url and _host_in(public_url) != domain:
         raise ConfigError(
-            f"--public-url={public_url} is not at --subdomains={domain}; "
-            f"write https://{domain}, or leave it out"
+            f"--public-url={public_url} does not match --subdomains={domain}; write "
+            f"https://{domain}, or leave it out"
         )
     if user_length > LONGEST_LABEL:
         raise ConfigError(
-            f"--user-length={user_length}: the name of a host has {LONGEST_LABEL} characters at "
-            "most; lower it, or leave out --subdomains"
+            f"--user-length={user_length}: a host name label has at most "
+            f"{LONGEST_LABEL} characters; lower it, or leave out --subdomains"
         )
     for source in trusted_sites:
         host = _host_in(source)
         below = host.endswith(f".{domain}")
         if below or (host.startswith("*.") and f"x.{domain}".endswith(host[1:])):
             raise ConfigError(
-                f"{source} covers the servers of --subdomains={domain}: one visitor's could act "
-                "on another's; name other sites in --embed-origins and --allow-origin"
+                f"{source} includes the servers under --subdomains={domain}: one "
+                "visitor's server could act on another's; use other sites in "
+                "--embed-origins and --allow-origin"
             )
 
 

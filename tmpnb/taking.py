@@ -155,7 +155,7 @@ class Taking:
         server = await wish.admission.take(lambda: self._claim(wish, None), closing=closing)
         if old is not None and self._visitors.are_all_gone(wish.visitor):
             self._claims.abandon(server.id)  # they know of the old one alone
-            raise VisitorLeftError("the visitor has hung up")
+            raise VisitorLeftError("the visitor hung up")
         self._end(old)
         self._claims.leave(self._visitors.ticket_of(wish.visitor))  # one of either
         return server
@@ -215,7 +215,7 @@ class Taking:
             pass  # the server died on the way; the place is kept
         if wish.presence.left and wish.visitor.is_new:
             self._claims.leave(ticket.id)  # nobody was told of it, nobody can come back to it
-            raise VisitorLeftError("the visitor has hung up")
+            raise VisitorLeftError("the visitor hung up")
         return self._claims.place(ticket)
 
     async def _redeem(self, wish: Wish, ticket: Ticket) -> NotebookServer:
@@ -251,7 +251,7 @@ def _require(presence: Presence) -> None:
         VisitorLeftError: They have.
     """
     if presence.left:
-        raise VisitorLeftError("the visitor has hung up")
+        raise VisitorLeftError("the visitor hung up")
 
 
 def _fit(wish: Wish, old: NotebookServer | None) -> Fits:

@@ -85,7 +85,7 @@ def take_over(program: Program, told: Mapping[str, Any]) -> list[str]:
         program.update_config(config)
         program.update_config(given)
     except TraitError as error:
-        raise ConfigError(f"the running service told: {flags.in_words(str(error))}") from error
+        raise ConfigError(f"the running service reported: {flags.in_words(str(error))}") from error
     return _few(untold)
 
 

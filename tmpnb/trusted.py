@@ -93,7 +93,7 @@ class TrustedProxies:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 await asyncio.gather(*(self._look_for(name) for name in self._names))
         except TimeoutError:
-            log.warning("cannot look up %s in %g s", ", ".join(self._names), LOOK_TIMEOUT)
+            log.warning("could not look up %s within %g s", ", ".join(self._names), LOOK_TIMEOUT)
         finally:
             self._looking = None
             self._due = asyncio.get_running_loop().time() + LOOK_EVERY

@@ -128,7 +128,7 @@ class WaitingRoom:
             PoolEmptyError: It is not the ticket's turn.
         """
         if not self._is_turn(ticket):
-            raise PoolEmptyError("it is somebody else's turn")
+            raise PoolEmptyError("it is someone else's turn")
         server = self._pool.claim()
         self.line.admit(ticket)
         return server
@@ -148,7 +148,7 @@ class WaitingRoom:
             if self.must_wait() and not vacant:
                 self._pool.refuse()
         elif not self._is_turn(ticket):
-            raise PoolEmptyError("it is somebody else's turn")
+            raise PoolEmptyError("it is someone else's turn")
         leaving = None if self._pool.has_room() else self._pool.oldest_ready()
         if leaving is None and not self._pool.has_room():
             self._pool.refuse()

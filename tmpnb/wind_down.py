@@ -36,7 +36,7 @@ async def wind_down(
                     await news.wait()
     except TimeoutError:
         left = ", ".join(_unclaimed(pool))
-        log.warning("could not remove in time: %s; the next start will", left)
+        log.warning("could not remove in time: %s; the next start removes them", left)
 
 
 def _unclaimed(pool: Pool) -> list[str]:

@@ -63,7 +63,9 @@ class WrongTokens:
         if not self._told.count(_ALL):
             self._told.add(_ALL)
             who = shown(client.address, anonymize=self._anonymize) or "a socket"
-            log.warning("somebody guesses the token of the admin port, the latest from %s", who)
+            log.warning(
+                "someone is guessing the token of the admin port, most recently from %s", who
+            )
         raise TooManyTriesError(
             f"Too many wrong tokens. Try again in {seconds} s; the right one works at once.",
             seconds,

@@ -368,7 +368,7 @@ async def test_notebook_takes_no_notebooks_for_the_proxy_tells_its_address(
     command = installation.engine.exec_create(container, ["python3", "-c", probe])
     answer = installation.engine.exec_start(command["Id"]).decode()
     assert answer.startswith("403 "), answer
-    assert "A notebook takes no other notebooks." in answer
+    assert "A notebook cannot start other notebooks." in answer
     assert "--trusted-proxies" not in installation.compose("logs", "orchestrator")
     await installation.until_stats(claimed=1, claims_total=1)
 

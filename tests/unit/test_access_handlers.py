@@ -89,7 +89,7 @@ async def test_none_of_them_gives_a_server_to_the_banned(
     answer = await take(fetch, method, path, **at("203.0.113.9"))
     assert answer.code == 403
     if method == "GET":
-        assert b"Your network may not take notebooks here." in answer.body
+        assert b"Your network is banned from starting notebooks here." in answer.body
     else:
         assert body(answer)["error"]["code"] == "banned"
     assert running.taken == 0
@@ -215,7 +215,7 @@ async def test_a_notebook_takes_no_notebooks(running: Running, method: str, path
     for seen in ("172.18.0.7", "::ffff:172.18.0.7"):
         answer = await take(fetch, method, path, **at(seen))
         assert answer.code == 403
-        assert b"A notebook takes no other notebooks." in answer.body
+        assert b"A notebook cannot start other notebooks." in answer.body
     assert running.taken == 0
     assert running.world.orchestrator.claims.waiting == 0
     assert (await take(fetch, method, path, **at("172.18.0.8"))).code in (200, 302, 303)

@@ -189,7 +189,7 @@ async def test_no_more_heads_are_read_than_that(
 @pytest.mark.parametrize("words", [b"a:\r\n" * pieces.MOST_LINES, b"a: " + b"x" * LARGEST_HEAD])
 async def test_the_head_of_a_file_is_bounded(words: bytes) -> None:
     async with answering(OK + words + b"\r\n\r\n") as (url, _):
-        with pytest.raises(UnreachableError, match="head of the answer is too large"):
+        with pytest.raises(UnreachableError, match="response headers are too large"):
             async with pieces.opened(url, {}, patience=5):
                 pass
 

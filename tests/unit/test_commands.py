@@ -54,9 +54,9 @@ def test_a_command_takes_what_is_its_own_and_leaves_the_flags() -> None:
         (["doctr"], "did you mean tmpnb doctor?"),
         (["check_image"], "did you mean tmpnb check-image?"),
         (["elephant"], "unexpected argument 'elephant'; flags begin with --"),
-        (["check-image"], "write: tmpnb check-image IMAGE"),
-        (["check-image", "--port=1"], "write: tmpnb check-image IMAGE"),
-        (["check-image", ""], "write: tmpnb check-image IMAGE"),
+        (["check-image"], "usage: tmpnb check-image IMAGE"),
+        (["check-image", "--port=1"], "usage: tmpnb check-image IMAGE"),
+        (["check-image", ""], "usage: tmpnb check-image IMAGE"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], said: str) -> None:

@@ -62,9 +62,9 @@ def refusal() -> str:
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        ("ssh://me@host", "engines are not reached by ssh; forward the socket"),
-        ("ssh://host:22", "engines are not reached by ssh; forward the socket"),
-        ("npipe:////./pipe/docker_engine", "Windows alone has named pipes"),
+        ("ssh://me@host", "engines cannot be reached over ssh; forward the socket"),
+        ("ssh://host:22", "engines cannot be reached over ssh; forward the socket"),
+        ("npipe:////./pipe/docker_engine", "named pipes exist only on Windows"),
         ("http://127.0.0.1", "port is required"),
         ("https://host", "port is required"),
         ("tcp://host:99999", "Port out of range"),
@@ -120,8 +120,8 @@ def test_a_context_asked_for_by_name_is_refused_with_its_address(
     add_context(configuration, "rootless")
     monkeypatch.setenv("DOCKER_CONTEXT", "rootless")
     assert refusal() == (
-        "DOCKER_CONTEXT=rootless: contexts are not followed;"
-        f" set DOCKER_HOST={ROOTLESS}, and unset DOCKER_CONTEXT"
+        "DOCKER_CONTEXT=rootless: contexts are not supported; set "
+        f"DOCKER_HOST={ROOTLESS}, and unset DOCKER_CONTEXT"
     )
     monkeypatch.setenv("DOCKER_CONTEXT", "absent")
     assert "docker context inspect" in refusal()
@@ -135,7 +135,7 @@ def test_a_context_of_odd_shape_is_named_all_the_same(
 ) -> None:
     add_context(configuration, "odd", host)
     monkeypatch.setenv("DOCKER_CONTEXT", "odd")
-    assert "contexts are not followed" in refusal()
+    assert "contexts are not supported" in refusal()
 
 
 def test_a_context_of_the_configuration_is_told_of_where_it_matters(

@@ -202,10 +202,10 @@ async def test_a_home_that_cannot_be_copied_keeps_no_server_and_is_tried_again(
     await until_ready(of_a_home)
     assert await of_a_home.start(SPECS[0])
     assert "Entrypoint" not in engine.bodies[-1]
-    assert "homes in memory begin empty image=lesson: no space left" in caplog.text
+    assert "homes in memory start empty image=lesson: no space left" in caplog.text
     later(of_a_home, docker_ahead.FIRST_PAUSE)
     assert of_a_home.unready("") == ""
-    await wait_until(lambda: "begin as in the image again" in caplog.text)
+    await wait_until(lambda: "start as in the image again" in caplog.text)
     assert await of_a_home.start(SPECS[1])
     assert "tmpnb" in engine.bodies[-1]["Entrypoint"]
 

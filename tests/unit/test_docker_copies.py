@@ -218,7 +218,7 @@ def test_an_engine_that_refuses_it_costs_one_warning_and_no_server(
     with caplog.at_level(logging.WARNING):
         assert [home(copies) for _ in range(3)] == [Copied()] * 3
     [record] = caplog.records
-    assert "homes in memory begin empty" in record.getMessage()
+    assert "homes in memory start empty" in record.getMessage()
     assert "policy says no" in record.getMessage()
 
 
@@ -242,7 +242,7 @@ def test_a_copy_that_takes_too_long_leaves_nothing_behind(
     [removal] = engine.requests("DELETE .*/containers/")
     assert "v=True" in removal, "other volumes of the image are copied into anonymous ones"
     said = copies.fill(IMAGE, Needed(("/data",)))
-    assert said == "what lesson has in /data could not be copied: no answer in time"
+    assert said == "what lesson has in /data could not be copied: no response in time"
     assert (engine.containers, engine.volumes) == ({}, {})
 
 
@@ -271,7 +271,7 @@ def test_homes_are_said_to_be_empty_once_and_to_be_as_in_the_image_again(
     engine.rules.clear()
     assert name_of(home(copies)) in (engine.volumes or {})
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert "begin as in the image again image=lesson" in caplog.text
+    assert "start as in the image again image=lesson" in caplog.text
 
 
 def test_only_what_this_run_copied_and_nobody_uses_goes_with_it(

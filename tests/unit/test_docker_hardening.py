@@ -232,7 +232,7 @@ def test_a_runtime_that_the_engine_lacks_is_named_with_those_it_has() -> None:
     ("wrong", "said"),
     [
         ({"disk_limit": "much"}, "--disk-limit=much: not a size"),
-        ({"disk_limit": "256"}, "--disk-limit=256: 1m is the least; did you mean 256m"),
+        ({"disk_limit": "256"}, "--disk-limit=256: the minimum is 1m; did you mean 256m"),
         ({"container_log_size": "little"}, "--container-log-size=little: not a size"),
         ({"capabilities": "default,CHOWN"}, "--capabilities=default,CHOWN"),
     ],

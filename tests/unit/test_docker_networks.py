@@ -404,7 +404,7 @@ def test_an_answer_of_odd_shape_spoils_no_listing(
     networks = own_networks(engine)
     monkeypatch.setattr(engine, "inspect_network", lambda *_: about)
     networks.tend(["a"])
-    assert "networks of servers cannot be kept" in caplog.text
+    assert "cannot maintain the servers' networks" in caplog.text
 
 
 def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(

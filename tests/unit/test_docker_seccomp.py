@@ -143,7 +143,7 @@ def test_the_three_ways_to_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (b"null", "no profile"),
         (b"{}", "no profile"),
         (b'{"defaultAction": 1}', "no profile"),
-        (b'{"defaultAction": "' + b"x" * LARGEST + b'"}', "64 KiB at most"),
+        (b'{"defaultAction": "' + b"x" * LARGEST + b'"}', "at most 64 KiB"),
     ],
 )
 def test_a_file_that_is_no_profile_is_one_clear_line(

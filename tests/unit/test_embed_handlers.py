@@ -37,7 +37,7 @@ async def test_what_was_typed_stays_and_what_is_wrong_is_said(running: Running) 
     assert answer.code == 400
     assert b'value="&lt;b&gt;x"' in answer.body
     assert b'value="A B"' in answer.body
-    assert b"Path: begin with one of" in answer.body
+    assert b"Path: start with one of" in answer.body
 
 
 async def test_page_says_who_may_embed_and_warns_when_nobody_may(running: Running) -> None:

@@ -157,7 +157,7 @@ def test_without_more_the_rules_are_printed_with_how_to_keep_them(
     ("nft", "flag", "told"),
     [
         pytest.param("no-such-program", "--apply", "apt-get install nftables", id="there is none"),
-        pytest.param("false", "--remove", "is this root?", id="it complains"),
+        pytest.param("false", "--remove", "are you root?", id="it complains"),
     ],
 )
 def test_it_is_said_what_to_do_when_nft_fails(

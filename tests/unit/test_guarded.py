@@ -146,7 +146,7 @@ async def test_calls_that_do_not_end_are_not_made_without_end(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await guarded.list()
-    with pytest.raises(SpawnerError, match="2 calls before it do not end; restart tmpnb"):
+    with pytest.raises(SpawnerError, match="2 earlier calls are stuck; restart tmpnb"):
         await guarded.list()
     await hangs.ended()
     assert await guarded.list() == []

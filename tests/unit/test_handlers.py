@@ -435,7 +435,7 @@ async def test_rollout_is_on_the_admin_port_only_and_needs_its_token(running: Ru
 
 async def test_rollout_of_an_engine_without_images_says_so(running: Running) -> None:
     async def no_images(image: str) -> None:
-        raise ConfigError(f"servers of this engine have no image, so {image} cannot be used")
+        raise ConfigError(f"servers of this spawner have no image, so {image} cannot be used")
 
     running.world.spawner.prepare = no_images  # type: ignore[method-assign]  # as the local one
     answer = await running.admin()("/api/pool", method="POST", body=b'{"image": "other:2"}')

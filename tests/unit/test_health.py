@@ -81,7 +81,7 @@ def test_end_is_logged_with_how_long_it_took(
     clock.now += 42
     health.solved("proxy")
     assert health.problems == {}
-    assert caplog.messages[-1] == "proxy: well again after 42 s"
+    assert caplog.messages[-1] == "proxy: recovered after 42 s"
 
 
 def test_what_was_no_problem_is_not_solved_in_the_log(

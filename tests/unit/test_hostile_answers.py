@@ -218,5 +218,5 @@ async def test_a_claim_has_a_deadline_and_ends_a_few_that_hang_at_most(
         ours = world.orchestrator.claims
         with pytest.raises(PoolEmptyError):
             await (ours.claim_in_turn(ours.queue()) if in_line else ours.claim())
-        assert 1 <= caplog.text.count("was ready and is dead") <= 2
+        assert 1 <= caplog.text.count("was ready but has died") <= 2
         assert ours.waiting == in_line, "a place in line is kept"

@@ -87,7 +87,7 @@ def test_the_link_lets_in_for_the_time_that_was_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--hours=0"], "--hours=0: an invite lasts up to"),
+        (["--hours=0"], "--hours=0: an invitation lasts at most"),
         (["--hours=three"], "--hours=three is not a number of hours"),
         (["--hours=nan"], "--hours=nan is not a number of hours"),
         (["--hours"], "--hours needs a value"),
@@ -96,7 +96,7 @@ def test_the_link_lets_in_for_the_time_that_was_asked_for(
         (["--url=notebooks.example"], "--url=notebooks.example is not an address"),
         (["--url=https://a.test/../b"], "is not an address"),
         (["--url=https://[/"], "is not an address"),
-        (["--url=https://a.test/?x=1"], "leave out what stands behind the path"),
+        (["--url=https://a.test/?x=1"], "leave out everything after the path"),
         (["--hour=1"], "unknown flag --hour"),
     ],
 )

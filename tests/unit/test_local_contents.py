@@ -302,5 +302,5 @@ async def test_the_place_of_secrets_is_no_folder_of_notebooks(
     given: Path, spawner: LocalProcessSpawner
 ) -> None:
     spawner.state_dir = given
-    with pytest.raises(ConfigError, match=f"notebook_dir={given}: tmpnb itself keeps"):
+    with pytest.raises(ConfigError, match=f"notebook_dir={given}: tmpnb keeps its own files"):
         await spawner.setup()

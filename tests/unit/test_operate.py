@@ -220,7 +220,7 @@ def test_the_service_is_where_it_listens(url: str, ip: str, found: str) -> None:
 
 @pytest.mark.parametrize("url", ["ops.example", "http://", "http://a:b@c", "ftp://x", "http://a:x"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="is no address; write http://127"):
+    with pytest.raises(ConfigError, match="is not an address; write http://127"):
         place(url, "", 1)
 
 
@@ -511,6 +511,6 @@ def test_secrets_that_are_not_told_come_from_the_config_file(tmp_path: Path) -> 
 def test_settings_that_cannot_be_are_one_line(told: dict[str, Any]) -> None:
     program = Tmpnb()
     program.initialize([])
-    with pytest.raises(ConfigError, match=r"the running service told: --pool-size"):
+    with pytest.raises(ConfigError, match=r"the running service reported: --pool-size"):
         told_settings.take_over(program, told)
     told_settings.take_over(program, {"Elsewhere": {"x": 1}, "Tmpnb": {"unknown": 1}, "x": 3})

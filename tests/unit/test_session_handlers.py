@@ -322,7 +322,7 @@ class TestFiles:
 
     async def test_a_download_that_cannot_begin_says_so(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)
-        broken = DownloadBrokenError("the notebook server does not answer")
+        broken = DownloadBrokenError("the notebook server does not respond")
         running.world.orchestrator.downloads = PretendDownloads(broken)  # type: ignore[assignment]  # as much of it as is used
         answer = await owner.post(fetch, "/files.zip")
         assert answer.code == 503

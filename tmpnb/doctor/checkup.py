@@ -75,7 +75,7 @@ async def check_image(service: Service, image: str, say: Say) -> bool:
     examination, report = spawner.examination(), Report(say)
     if not examination.has_images:
         raise ConfigError(
-            f"check-image {image}: this engine has no images; tmpnb doctor tries a server of it"
+            f"check-image {image}: this spawner has no images; use tmpnb doctor to test a server"
         )
     await report.collect("start", trial.findings(service, examination), _patience(service))
     return not report.failed

@@ -19,8 +19,8 @@ TIMEOUT = 5.0  # seconds for an answer of its API
 VERSION = 10.0  # seconds for its program to say which version it is
 NOT_RUN = (126, 127)  # exit codes of a program that could not begin
 INSTALL = (
-    "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and"
-    " CONFIGPROXY_AUTH_TOKEN to use one that runs already"
+    "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and "
+    "CONFIGPROXY_AUTH_TOKEN to use a running one"
 )
 
 

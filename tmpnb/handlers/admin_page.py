@@ -57,7 +57,7 @@ FAULTS: Mapping[str, str] = {
     "long": f"That cannot be announced: it is longer than {LONGEST_NOTICE} characters.",
     "text": "That cannot be announced: it has a link that is not valid, or a control character.",
     "image": "That is not the name of an image. Write name:tag.",
-    "busy": "Another image is being tried; wait for that.",
+    "busy": "Another image is being tested; wait for that to finish.",
     "wrong": "That is not the token.",
     "tries": "That is not the token. Too many wrong ones have come; the log says from where.",
     "old": "The page was too old. Please try again.",

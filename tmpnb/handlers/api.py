@@ -125,8 +125,8 @@ def _image(body: bytes) -> str:
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"image"}:
-        raise HTTPError(400, reason=f"The body must have the key image alone; send {EXAMPLE}")
+        raise HTTPError(400, reason=f"The body must contain only the key image; send {EXAMPLE}")
     image = asked["image"]
     if not isinstance(image, str) or not is_image(image):
-        raise HTTPError(400, reason=f"This is not the name of an image; send {EXAMPLE}")
+        raise HTTPError(400, reason=f"This is not an image name; send {EXAMPLE}")
     return image

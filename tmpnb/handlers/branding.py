@@ -91,5 +91,5 @@ def _text(body: bytes) -> str:
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"text"} or not isinstance(asked["text"], str):
-        raise HTTPError(400, reason=f"The body must have the key text alone; send {EXAMPLE}")
+        raise HTTPError(400, reason=f"The body must contain only the key text; send {EXAMPLE}")
     return asked["text"]

@@ -65,7 +65,7 @@ class NamedHandler(BaseHandler):
         if asked not in told and len(told) < MOST_TOLD:
             told.add(asked)
             log.warning(
-                "no notebooks are given out under the name %s; if it is yours, as one that a front "
-                "server asks by, name it in --public-hosts",
+                "refusing notebooks under the host name %s; if it is yours, for "
+                "example behind a reverse proxy, add it to --public-hosts",
                 asked,
             )

@@ -131,7 +131,7 @@ class SpawnHandler(PageHandler):
     async def get(self, *_: str) -> None:
         """Take a server for a person who follows a link, as the original did, or a form."""
         if visit.is_prefetch(self.request.headers):
-            raise HTTPError(503, reason="Notebooks are not fetched ahead.")
+            raise HTTPError(503, reason="Notebooks are not prefetched.")
         if self._is_known_by_cookie():
             self.redirect(self.spawn_url())
         elif self.must_agree() or not self.may_take_by_link():

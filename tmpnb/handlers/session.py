@@ -208,7 +208,7 @@ class FilesHandler(OwnPageHandler):
             except (StreamClosedError, TimeoutError):
                 self._break_off()  # the visitor has left, or takes nothing any more
             except DownloadBrokenError as error:
-                log.warning("a download from server %s broke off: %s", server_id, error)
+                log.warning("a download from server %s was cut off: %s", server_id, error)
                 if not self._begun:
                     raise  # it can be said
                 self._break_off()

@@ -167,7 +167,7 @@ class HubDoor:
         """
         found = re.search(r"/hub/spawn-pending/([^/?#]+)", url)
         if found is None:
-            raise VisitError("the hub asks a person something: /" + urlsplit(url).path.strip("/"))
+            raise VisitError("the hub asks for user input: /" + urlsplit(url).path.strip("/"))
         hub = f"{self._target.root}hub/"
         query = urlencode({"_xsrf": session.cookies.value(hub, "_xsrf")})
         stream = await session.ask(
@@ -222,7 +222,7 @@ async def opened(session: Session, url: str) -> str:
     url, answer = await session.follow(url)
     must(answer, 200)
     if urlsplit(url).path.endswith("/login"):
-        raise VisitError("the server asks to log in; a Jupyter server's URL needs its token")
+        raise VisitError("the server asks to log in; the URL of a Jupyter server needs its token")
     return url
 
 

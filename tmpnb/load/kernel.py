@@ -164,6 +164,6 @@ def _messages(heard: str | bytes) -> Iterator[dict[str, Any]]:
     try:
         message = json.loads(heard)
     except ValueError as error:
-        raise VisitError("the kernel sent what is no message") from error
+        raise VisitError("the kernel sent an invalid message") from error
     if isinstance(message, dict):
         yield message

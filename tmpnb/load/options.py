@@ -114,7 +114,7 @@ def _every(rate: str) -> float:
 
 def _number(flag: str, text: str, least: int, most: int) -> int:
     if not text.isdecimal() or not least <= int(text) <= most:
-        raise ConfigError(f"{flag}={text}: it takes a number from {least} to {most}")
+        raise ConfigError(f"{flag}={text}: write a number from {least} to {most}")
     return int(text)
 
 
@@ -124,5 +124,5 @@ def _seconds(flag: str, text: str, least: float) -> float:
     except ValueError:
         value = math.nan
     if not least <= value <= LONGEST:
-        raise ConfigError(f"{flag}={text}: it takes seconds from {least:g} to {LONGEST:g}")
+        raise ConfigError(f"{flag}={text}: write seconds from {least:g} to {LONGEST:g}")
     return value

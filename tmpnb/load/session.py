@@ -82,7 +82,7 @@ class Session:
             url = urljoin(url, answer.headers.get("Location", ""))
             if until(url):
                 return url, None
-        raise VisitError("redirected without end")
+        raise VisitError("too many redirects")
 
     def close(self) -> None:
         """Close every connection."""

@@ -75,7 +75,7 @@ class AdminPort:
             )
         except AnswerTooLargeError as error:
             raise AdminPortError(
-                f"the answer of {self.url} has more than {MAX_ANSWER // 2**20} MB"
+                f"the response from {self.url} is larger than {MAX_ANSWER // 2**20} MB"
             ) from error
         except UnreachableError as error:
             why = str(error).partition(": ")[2].strip() or "no answer"
@@ -99,8 +99,8 @@ class AdminPort:
         self.owner = await owner(self.url)
         if self.owner is Owner.ANOTHER:
             raise AdminPortError(
-                f"another user of this machine listens at {self.url}, so nothing is asked there; "
-                "if it is the service, run this as its user"
+                f"another user of this machine listens at {self.url}, so nothing is "
+                "sent there; if it is the service, run this command as its user"
             )
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ def place(admin_url: str, ip: str, port: int) -> str:
         _check(admin_url)
         return admin_url.rstrip("/")
     if not port:
-        raise ConfigError("--admin-port=0 may be any port; say which with --admin-url=http://…")
+        raise ConfigError("--admin-port=0 picks any port; name it with --admin-url=http://…")
     host = EVERYWHERE.get(ip, ip)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -159,7 +159,7 @@ def _check(url: str) -> None:
         is_sound = False
     if not is_sound:
         raise ConfigError(
-            f"--admin-url={on_one_line(url)} is no address; write http://127.0.0.1:10000"
+            f"--admin-url={on_one_line(url)} is not an address; write http://127.0.0.1:10000"
         )
 
 

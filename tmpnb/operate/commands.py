@@ -87,7 +87,7 @@ async def _rollout(port: AdminPort, order: Order, say: Say) -> bool:
 async def _announce(port: AdminPort, order: Order, say: Say) -> bool:
     remove = REMOVE in order.switches
     if remove and order.operands:
-        raise ConfigError(f"{REMOVE} takes no text; leave one of them out")
+        raise ConfigError(f"{REMOVE} takes no text; leave out one of them")
     if order.operands:
         told = await port.ask("PUT", "/api/announcement", {"text": order.operands[0]})
         lines = ["it is now shown above every page"]
@@ -144,7 +144,7 @@ def _show(told: Mapping[str, object], lines: list[str], order: Order, say: Say) 
     try:
         say(json.dumps(told, indent=2))
     except ValueError as error:
-        raise AdminPortError(f"the answer cannot be written: {error}") from error
+        raise AdminPortError(f"cannot write the response: {error}") from error
     return True
 
 

@@ -122,7 +122,7 @@ class Spawner(LoggingConfigurable):
             ConfigError: There is no such image, or this engine has no images.
             SpawnerError: The engine did not answer.
         """
-        raise ConfigError(f"servers of this engine have no image, so {image} cannot be used")
+        raise ConfigError(f"servers of this spawner have no image, so {image} cannot be used")
 
     async def start(self, spec: ServerSpec) -> str:
         """Start a server; return its address, `http://host:port`.

@@ -91,8 +91,8 @@ def _require_no_context(host: str) -> None:
     named = os.environ.get("DOCKER_CONTEXT", "").strip()
     if named not in ("", "default") and not host:
         raise ConfigError(
-            f"DOCKER_CONTEXT={on_one_line(named)}: contexts are not followed;"
-            f" {_instead_of(named)}, and unset DOCKER_CONTEXT"
+            f"DOCKER_CONTEXT={on_one_line(named)}: contexts are not supported; "
+            f"{_instead_of(named)}, and unset DOCKER_CONTEXT"
         )
 
 
@@ -134,12 +134,14 @@ def _require_known(host: str) -> None:
     scheme = parsed.partition("://")[0]
     if scheme == "ssh":
         raise ConfigError(
-            f"DOCKER_HOST={shown(host)}: engines are not reached by ssh; forward the socket with"
-            " ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST and set"
-            " DOCKER_HOST=unix:///tmp/docker.sock"
+            f"DOCKER_HOST={shown(host)}: engines cannot be reached over ssh; forward "
+            "the socket with ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST and "
+            "set DOCKER_HOST=unix:///tmp/docker.sock"
         )
     if scheme == "npipe":
-        raise ConfigError(f"DOCKER_HOST={shown(host)}: Windows alone has named pipes; {EXAMPLES}")
+        raise ConfigError(
+            f"DOCKER_HOST={shown(host)}: named pipes exist only on Windows; {EXAMPLES}"
+        )
     if scheme == "http+unix":
         _require_socket(host, parsed.partition("://")[2])
 
@@ -152,7 +154,7 @@ def _require_socket(host: str, path: str) -> None:
     except (OSError, ValueError):
         return  # what the connection says is clearer
     if not is_socket:
-        raise ConfigError(f"DOCKER_HOST={shown(host)}: that is no socket; {EXAMPLES}")
+        raise ConfigError(f"DOCKER_HOST={shown(host)}: not a socket; {EXAMPLES}")
 
 
 def _require_certificates() -> None:

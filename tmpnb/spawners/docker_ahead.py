@@ -141,7 +141,7 @@ class Ahead:
         else:
             self._outcomes[image] = _Outcome()
             if took > SLOW:
-                log.info("copied for servers image=%s seconds=%.0f", image, took)
+                log.info("copied files for servers image=%s seconds=%.0f", image, took)
 
     def _blocking(self, image: str) -> tuple[str, bool]:
         """Return why servers cannot start, and whether something is not copied."""

@@ -127,7 +127,7 @@ class Bounds(HasTraits):
         disk = docker_options.size("--disk-limit", self.disk_limit)
         if 0 < disk < SMALLEST_DISK:
             wish = f"did you mean {self.disk_limit.strip()}m"
-            raise ConfigError(f"--disk-limit={self.disk_limit}: 1m is the least; {wish}")
+            raise ConfigError(f"--disk-limit={self.disk_limit}: the minimum is 1m; {wish}")
         return Limits(
             capabilities=capabilities(self.capabilities),
             new_privileges=self.new_privileges,

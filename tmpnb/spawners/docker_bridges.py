@@ -78,8 +78,8 @@ class Room:
             )
         if self.servers and is_large(network, self.servers):
             log.warning(
-                "on the network %s one server can fill the machine's table of neighbours, as it has"
-                " far more addresses than servers; %s",
+                "on the network %s one server can fill the machine's neighbour table, "
+                "because it has far more addresses than servers; %s",
                 name,
                 ANEW.format(name),
             )
@@ -150,13 +150,13 @@ def _check(
     """Raise ConfigError unless a network that is there will do."""
     if closed and (reason := openness(found)):
         raise ConfigError(
-            f"--docker-network={name}: it is there, and {reason}; for --egress=none remove it"
-            f" (docker network rm {name}), or name another"
+            f"--docker-network={name}: the network exists, but {reason}; for "
+            f"--egress=none remove it (docker network rm {name}), or use another"
         )
     if bridge and (reason := unguarded(found, bridge)):
         raise ConfigError(
-            f"--docker-network={name}: it is there, and {reason}; for --egress=internet remove"
-            f" it (docker network rm {name}), or name another"
+            f"--docker-network={name}: the network exists, but {reason}; for "
+            f"--egress=internet remove it (docker network rm {name}), or use another"
         )
     if room is not None:
         room.check(client, name, found)
@@ -193,7 +193,9 @@ def _make(
                 break
         else:
             return None
-    raise ConfigError(f"--docker-network={name}: there is none, and it cannot be made: {why}")
+    raise ConfigError(
+        f"--docker-network={name}: the network does not exist and cannot be created: {why}"
+    )
 
 
 def _says(error: APIError, words: Iterable[str]) -> bool:

@@ -135,18 +135,18 @@ def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> Non
 def _agreed_version(wanted: str, answer: Mapping[str, Any]) -> str:
     newest = str(answer.get("ApiVersion", ""))
     if not re.fullmatch(r"\d+\.\d+", newest):
-        raise SpawnerError(f"what answers at DOCKER_HOST is not a Docker engine; {REMEDY}")
+        raise SpawnerError(f"the service at DOCKER_HOST is not a Docker engine; {REMEDY}")
     oldest = str(answer.get("MinAPIVersion") or MINIMUM_DOCKER_API_VERSION)
     if version_lt(oldest, MINIMUM_DOCKER_API_VERSION):
         oldest = MINIMUM_DOCKER_API_VERSION
     if version_lt(newest, oldest):
         raise SpawnerError(
-            f"the engine speaks API {newest} only; {oldest} is needed, update Docker"
+            f"the engine only supports API {newest}; {oldest} is required, update Docker"
         )
     if wanted == "auto":
         return newest
     if version_lt(wanted, oldest) or version_lt(newest, wanted):
-        raise ConfigError(f"--docker-version={wanted}: this engine takes {oldest} to {newest}")
+        raise ConfigError(f"--docker-version={wanted}: this engine supports {oldest} to {newest}")
     return wanted
 
 

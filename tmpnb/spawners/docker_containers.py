@@ -150,7 +150,7 @@ class Containers:
             if address is None or given_up.is_set():
                 self._discard(order.server_id, given_up)
         if address is None:
-            raise SpawnerError(f"the start of server {order.server_id} was given up")
+            raise SpawnerError(f"the start of server {order.server_id} was abandoned")
         return address
 
     def remove(self, server_id: str, given_up: threading.Event) -> None:
@@ -200,7 +200,7 @@ class Containers:
         wanted = listing.selection(self._pool, server_id)
         found: list[dict[str, Any]] = self._client.containers(all=True, filters=wanted)
         if not isinstance(found, list):
-            raise SpawnerError("Docker gave no list of containers")
+            raise SpawnerError("Docker did not return a list of containers")
         return found
 
     def _create(self, order: Order) -> str:

@@ -124,7 +124,7 @@ class Copies:
             self._warn(image, reason)
         elif needed.home and image in self._warned:
             self._warned.discard(image)
-            log.info("homes in memory begin as in the image again image=%s", image)
+            log.info("homes in memory start as in the image again image=%s", image)
         for place, reason in zip(needed.volumes, reasons, strict=True):
             if reason:
                 return f"what {image} has in {place} could not be copied: {reason}"
@@ -213,7 +213,7 @@ class Copies:
             if found is not None:
                 found.used = self._now()  # before the look, so that it is not removed after it
         if found is None or not self._is_ours(found.name):
-            raise NotCopiedError(f"what {image} has in {key[1]} is not copied")
+            raise NotCopiedError(f"the files of {image} in {key[1]} are not copied")
         return found.name
 
     def _ensure(self, image: str, key: _Place) -> str:
@@ -309,7 +309,7 @@ class Copies:
     def _warn(self, image: str, reason: str) -> None:
         if image not in self._warned:
             self._warned.add(image)
-            log.warning("homes in memory begin empty image=%s: %s", image, reason)
+            log.warning("homes in memory start empty image=%s: %s", image, reason)
 
 
 def needed(person: Person, options: Options) -> Needed:

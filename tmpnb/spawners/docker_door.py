@@ -55,7 +55,7 @@ class Lane:
             key: Jobs of the same key never overlap, even if nobody waits for the first.
 
         Raises:
-            SpawnerError: The engine refused, there was no answer in time, or `job` raised
+            SpawnerError: The engine refused, there was no response in time, or `job` raised
                 what it should not.
         """
         given_up = threading.Event()
@@ -116,7 +116,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, APIError) and error.explanation:
         text = str(error.explanation)
     elif isinstance(error, requests.Timeout):
-        text = "no answer in time"
+        text = "no response in time"
     else:
         cause = root_cause(error)
         text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

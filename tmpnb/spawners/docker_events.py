@@ -83,7 +83,7 @@ class EndWatch:
                 for event in _events(self._stream):
                     self.hear(event)
             except BaseException as error:  # noqa: BLE001 - whatever it was, it is listened again
-                log.debug("the engine's events broke off: %s", explain(error))
+                log.debug("the engine's event stream broke off: %s", explain(error))
             self._forget_doubtful()
             self._hang_up()
             self._closed.wait(RETRY)
@@ -125,7 +125,7 @@ class EndWatch:
             if self._timers.pop(container, None) is None:
                 return
             self._ended.add(server_id)
-        log.info("server %s ended by itself", server_id)
+        log.info("server %s exited by itself", server_id)
         if self._loop is not None:
             with suppress(RuntimeError):  # it is closed: nobody is there any more
                 self._loop.call_soon_threadsafe(self._told)
@@ -165,7 +165,7 @@ def _events(chunks: Iterable[object]) -> Iterator[object]:
                 yield json.loads(line)
             line = bytearray(other)
         if len(line) > LONGEST:
-            raise ValueError("an event has no end")
+            raise ValueError("an event is too long")
 
 
 def _status(facts: Mapping[str, Any]) -> int | None:

@@ -41,7 +41,7 @@ def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> 
     if reason := missing_runtime(about, limits.runtime):
         raise ConfigError(f"--runtime={limits.runtime}: {reason}")
     for gap in docker_hardening.gaps(honest(about), options.wanted):
-        log.warning("not enforced by this engine: %s", gap)
+        log.warning("this engine does not enforce: %s", gap)
     profile = docker_filtering.finding(options)
     if limits.seccomp != wish and profile.level is Level.WARN:
         log.warning("%s; %s", profile.words, profile.mend)
@@ -90,7 +90,7 @@ def memory_limit(options: Options) -> int:
         return max(0, int(parse_bytes(own or options.memory)))
     except (DockerException, ValueError) as error:
         raise ConfigError(
-            f"extra_host_config: mem_limit={own!r} is no size; write for example 512m"
+            f"extra_host_config: mem_limit={own!r} is not a size; write for example 512m"
         ) from error
 
 

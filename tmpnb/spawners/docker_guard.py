@@ -180,7 +180,7 @@ class Guard:
         log.info("sentry started network=%s", self._network)
         about: dict[str, Any] = self._client.inspect_container(made["Id"])
         if not about["State"]["Running"]:
-            raise LookupError(f"the container ended at once; see docker logs {name}")
+            raise LookupError(f"the container exited immediately; see docker logs {name}")
         return about
 
     def _remove(self, entries: Sequence[dict[str, Any]]) -> None:
@@ -283,8 +283,8 @@ def gateway_of(network: Facts, container: Facts) -> str:
         if address := _ipv4(_within(place, "Gateway")):
             return address
     raise LookupError(
-        f"the engine tells no IPv4 gateway of the network {name}; remove it (docker network rm"
-        f" {name}), and start tmpnb again, which makes it anew"
+        f"the engine reports no IPv4 gateway for the network {name}; remove it (docker "
+        f"network rm {name}) and restart tmpnb, which recreates it"
     )
 
 

@@ -71,7 +71,9 @@ def capabilities(text: str) -> tuple[str, ...]:
         return (DEFAULT,)
     for name in found:
         if not name.replace("_", "").isalpha():
-            raise ConfigError(f"--capabilities={text}: {name!r} is none; write for example CHOWN")
+            raise ConfigError(
+                f"--capabilities={text}: {name!r} is not a capability; write for example CHOWN"
+            )
     return found
 
 

@@ -67,7 +67,7 @@ class Images:
     async def _ensure_image(self: Driver, client: docker.APIClient, image: str) -> None:
         what = f"looking for the image {image}"
         if not await self._quickly(what, lambda _: docker_connection.has_image(client, image)):
-            log.info("image pull name=%s (this may take minutes)", image)
+            log.info("image pull name=%s (this may take several minutes)", image)
             pull = partial(docker_connection.pull, client, image)
             await self._slow.run(f"pulling the image {image}", pull, seconds=PULL_DEADLINE)
 

@@ -136,4 +136,4 @@ class KitVolume:
     def _warn(self, reason: str) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("servers start without the kit, so frames may not work: %s", reason)
+            log.warning("servers start without the kit, so embedding may not work: %s", reason)

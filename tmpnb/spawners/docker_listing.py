@@ -115,7 +115,9 @@ def instance_of(entry: Entry) -> Instance:
             returning=state in RETURNING,
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise SpawnerError(f"Docker described a container in an unknown way: {error!r}") from error
+        raise SpawnerError(
+            f"Docker described a container in an unexpected way: {error!r}"
+        ) from error
 
 
 def is_serving(entry: Entry) -> bool:

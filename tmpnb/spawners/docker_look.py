@@ -75,9 +75,9 @@ class People:
 
     def _tell(self, image: str, user: str, found: Person) -> None:
         if found.user_id is None:
-            log.warning("image %s: who %s is cannot be seen; taken for not root", image, user)
+            log.warning("image %s: cannot look up user %s, assuming it is not root", image, user)
         elif found.user_id == 0 and self._root_allowed:
-            log.warning("image %s runs as root, as --allow-root says", image)
+            log.warning("image %s runs as root, as allowed by --allow-root", image)
         if words := in_words(placing(self._limits, found, fills=not self._podman)):
             log.warning("image %s: %s", image, words)
 

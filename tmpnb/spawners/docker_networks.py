@@ -176,8 +176,9 @@ class OwnNetworks(Networks):
         """
         if self._meeting and not self._members():
             raise ConfigError(
-                f"--own-networks: no container is on the network {self._meeting}; proxy and"
-                " orchestrator must be. Where they are no containers, leave it out"
+                f"--own-networks: no container is on the network {self._meeting}, where "
+                "the proxy and the orchestrator must be. If they are not containers, "
+                "leave out --own-networks"
             )
 
     def place(self, server_id: str) -> str:
@@ -224,7 +225,7 @@ class OwnNetworks(Networks):
                 self._bring(members, known)
                 self._seen = members
         except Exception as error:  # noqa: BLE001 - must not cost the listing; tried again at the next
-            log.warning("networks of servers cannot be kept: %s", explain(error))
+            log.warning("cannot maintain the servers' networks: %s", explain(error))
 
     def _bring(self, members: frozenset[str], server_ids: set[str]) -> None:
         for network in self._ours():

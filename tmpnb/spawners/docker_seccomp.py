@@ -60,7 +60,7 @@ def _read(path: Path, name: str) -> str:
     except NoPlainFileError as error:
         raise ConfigError(f"{where}: not a file") from error
     except FileTooLargeError as error:
-        raise ConfigError(f"{where}: a profile has {LARGEST // 1024} KiB at most") from error
+        raise ConfigError(f"{where}: a profile may have at most {LARGEST // 1024} KiB") from error
     except NoTextError as error:
         raise ConfigError(f"{where}: {error.strerror}") from error
     except (OSError, RuntimeError, ValueError) as error:
@@ -73,5 +73,5 @@ def _read(path: Path, name: str) -> str:
     except ValueError as error:
         raise ConfigError(f"{where}: not JSON: {error}") from error
     if not isinstance(profile, dict) or not isinstance(profile.get("defaultAction"), str):
-        raise ConfigError(f"{where}: no profile; one is an object with a defaultAction")
+        raise ConfigError(f"{where}: not a profile; it must be an object with a defaultAction")
     return json.dumps(profile, separators=(",", ":"))

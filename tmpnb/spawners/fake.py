@@ -119,7 +119,7 @@ class FakeSpawner(Spawner):
         engine = self._ready_engine()
         key = (self.pool_name, spec.server_id)
         if key in engine.servers:
-            raise SpawnerError(f"there is a server {spec.server_id} already")
+            raise SpawnerError(f"server {spec.server_id} exists already")
         now = engine.clock()
         engine.servers[key] = FakeServer(spec, self.frame_ancestors, now, now)
         return engine.address

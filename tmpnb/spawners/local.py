@@ -93,8 +93,9 @@ class LocalProcessSpawner(Spawner):
         """See `Spawner`."""
         await self._in_thread(self._check)
         log.warning(
-            "--spawner=local is for trying out: every visitor runs code as this user (uid %d), "
-            "who may read and change all that is yours; to serve others, use --spawner=docker",
+            "--spawner=local is for trying things out: every visitor runs code as this "
+            "user (uid %d) and can read and change all your files; to serve others, "
+            "use --spawner=docker",
             os.geteuid(),
         )
 
@@ -116,7 +117,9 @@ class LocalProcessSpawner(Spawner):
             if not await self._in_thread(directory.processes):
                 break
         else:
-            raise SpawnerError(f"server {server_id} starts processes faster than they end")
+            raise SpawnerError(
+                f"server {server_id} starts processes faster than they can be stopped"
+            )
         self._taken.pop(server_id, None)
         child = self._children.pop(server_id, None)
         if child is not None:
@@ -195,7 +198,7 @@ class LocalProcessSpawner(Spawner):
             await asyncio.wait([future])
             raise
         except OSError as error:
-            raise SpawnerError(f"the system refused: {error}") from error
+            raise SpawnerError(f"the system rejected it: {error}") from error
 
     # In a thread
 
@@ -218,10 +221,14 @@ class LocalProcessSpawner(Spawner):
         if not given.is_dir():
             raise ConfigError(f"{where}: no such directory")
         if not os.access(given, os.R_OK | os.X_OK):
-            raise ConfigError(f"{where}: it cannot be read; choose another, or change its mode")
+            raise ConfigError(
+                f"{where}: not readable; choose another directory, or change its mode"
+            )
         for own in self._private():
             if given.resolve() == own.resolve():
-                raise ConfigError(f"{where}: tmpnb itself keeps its files there; choose another")
+                raise ConfigError(
+                    f"{where}: tmpnb keeps its own files there; choose another directory"
+                )
         self._contents()
 
     def _private(self) -> Sequence[Path]:
@@ -246,7 +253,7 @@ class LocalProcessSpawner(Spawner):
             try:
                 directory.create(record)
             except FileExistsError as error:
-                raise SpawnerError(f"there is a server {spec.server_id} already") from error
+                raise SpawnerError(f"server {spec.server_id} exists already") from error
             self._taken[spec.server_id] = record.port
         directory.furnish(self._contents())
         local_packages.make(directory.python)

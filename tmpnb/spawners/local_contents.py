@@ -193,7 +193,7 @@ def _copy_file(source: str, target: Path) -> None:
     with os.fdopen(number, "rb") as file:
         about = os.fstat(number)
         if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "no file any more")
+            raise OSError(errno.EINVAL, "no longer a file")
         with target.open("xb") as made:
             shutil.copyfileobj(file, made)
     target.chmod(stat.S_IMODE(about.st_mode) & 0o777)

@@ -52,14 +52,14 @@ def prepare_root(root: Path) -> None:
         about = root.lstat()
         if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
             raise ConfigError(
-                f"{root} belongs to another user or is no directory; remove it, "
-                "or choose another place with --LocalProcessSpawner.directory"
+                f"{root} belongs to another user or is not a directory; remove it, or "
+                "choose another directory with --LocalProcessSpawner.directory"
             )
         root.chmod(0o700)
     except OSError as error:
         raise ConfigError(
-            f"cannot keep servers in {root}: {error.strerror}; "
-            "choose another place with --LocalProcessSpawner.directory"
+            f"cannot keep servers in {root}: {error.strerror}; choose another directory "
+            "with --LocalProcessSpawner.directory"
         ) from error
 
 
