@@ -36,9 +36,9 @@ class Allowance:
     def has(self, size: int, pieces: int = 1) -> str:
         """Return why so many bytes more may not come in so many pieces; nothing if they may."""
         if size > self._bytes:
-            return f"the answer is larger than {self._size} bytes"
+            return f"the response is larger than {self._size} bytes"
         if self._pieces < pieces:
-            return "the answer comes in too many pieces"
+            return "the response comes in too many pieces"
         return self._within.has(size, pieces) if self._within else ""
 
     def take(self, size: int, pieces: int = 1) -> str:
@@ -111,7 +111,7 @@ class _Exchange(_HTTPConnection):
             TooMuchError: It does not. Tornado would read on what has come already.
         """
         self.interim += 1
-        refusal = "the answer never begins" if self.interim > MOST_INTERIM else ""
+        refusal = "the response never starts" if self.interim > MOST_INTERIM else ""
         if not self._goes_on(refusal):
             raise TooMuchError(refusal)
 

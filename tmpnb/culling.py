@@ -61,7 +61,7 @@ class Culling:
 
     def _judge(self) -> None:
         hung = self._usage.hung()
-        words = f"{hung} of the servers that visitors have did not answer when they were asked"
+        words = f"{hung} of the servers in use did not respond to a check"
         self._health.state(SILENT, words if hung else "")
         self._due = True
         self._wake()

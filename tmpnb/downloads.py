@@ -146,10 +146,10 @@ class _Source:
             read = partial(foreign_json.loads, lenient=True, most=MOST_VALUES, fractions=False)
             found = (await self.pace.do(lambda: read(answer.body)))["content"]
         except (AnswerTooLargeError, foreign_json.TooManyValuesError):
-            return f"more files in one folder than the {MOST_FILES} there may be in an archive"
+            return f"more files in one folder than the {MOST_FILES} that fit into an archive"
         except (ValueError, KeyError, TypeError):
             found = None
-        return found if isinstance(found, list) else "the server's answer is no list of files"
+        return found if isinstance(found, list) else "the server's response is not a list of files"
 
     async def check(self) -> None:
         """See that there is a server.
@@ -179,9 +179,9 @@ class _Packing:
         self._folders: deque[tuple[str, str, int]] = deque()  # path, path in the archive, depth
         self._files = self._seen_folders = self._bytes = self._misses = 0
         self._in_doubt = False  # whether the server was silent or broke off, once
-        self._left_out = Note("This archive does not hold everything. Left out:", MOST_REMARKS)
+        self._left_out = Note("This archive is incomplete. Left out:", MOST_REMARKS)
         self._renamed = Note(
-            "Not every system can have these names. In the notebook, and here:", MOST_REMARKS
+            "Some systems do not allow these names. In the notebook, and here:", MOST_REMARKS
         )
 
     async def run(self) -> None:
@@ -240,13 +240,13 @@ class _Packing:
         self._require_server()
         named = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not isinstance(named, str):
-            self._leave_out(f"{folder}/", "the server names something that is no file")
+            self._leave_out(f"{folder}/", "the server lists something that is not a file")
             return
         path, wanted = f"{folder}/{named}".lstrip("/"), f"{folder_name}/{named}"
         if not _can_be(named):
-            self._leave_out(f"{folder}/{named}", "no file can have this name")
+            self._leave_out(f"{folder}/{named}", "not a valid file name")
         elif len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
-            self._leave_out(path, "no file can have so long a path")
+            self._leave_out(path, "the path is too long")
         elif entry.get("type") == "directory":
             self._see_folder(path, wanted, depth + 1, entry)
         else:
@@ -254,7 +254,7 @@ class _Packing:
 
     def _see_folder(self, path: str, wanted: str, depth: int, entry: dict[str, Any]) -> None:
         if depth > DEEPEST:
-            self._leave_out(f"{path}/", f"more than {DEEPEST} folders in each other")
+            self._leave_out(f"{path}/", f"more than {DEEPEST} nested folders")
         elif self._seen_folders >= MOST_FOLDERS:
             self._leave_out(f"{path}/", f"more than {MOST_FOLDERS} folders")
         else:
@@ -289,7 +289,7 @@ class _Packing:
         start = self._bytes
         try:
             while piece := await content.read():
-                if self._too_large(path, len(piece), "only its beginning is there: "):
+                if self._too_large(path, len(piece), "only the beginning is included: "):
                     return
                 self._bytes += len(piece)
                 await self._do(self._zip.write, piece)
@@ -297,10 +297,10 @@ class _Packing:
             if content.length is None and (size is None or self._bytes - start < size):
                 self._in_doubt = True
                 if size is not None:
-                    self._leave_out(path, "shorter here than in the server's list")
+                    self._leave_out(path, "shorter than in the server's file list")
         except UnreachableError:
             self._in_doubt = True
-            self._leave_out(path, "only its beginning is there: the server stopped sending it")
+            self._leave_out(path, "only the beginning is included: the server stopped sending it")
         finally:
             self._zip.end()
 

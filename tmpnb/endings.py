@@ -13,18 +13,18 @@ from tmpnb.server import StopReason
 REMEMBERED = 10_000  # servers whose end is kept in memory; about 3 MB
 
 _WORDS = {
-    StopReason.IDLE: "Nobody had used it for {idle}, so it was closed.",
+    StopReason.IDLE: "It was closed because nobody had used it for {idle}.",
     StopReason.TOO_OLD: "It had reached the time limit for notebooks here, {age}.",
-    StopReason.BURNING: "It had kept a processor busy for a long time with nobody there, "
-    "so it was closed.",
+    StopReason.BURNING: "It was closed because it had kept a processor busy for a long time "
+    "with nobody there.",
     StopReason.CLOSED: "Its user stopped it.",
-    StopReason.STOPPED: "It was stopped by those who run the service.",
+    StopReason.STOPPED: "It was stopped by the operator of the service.",
     StopReason.EXITED: "It ended by itself: it crashed, ran out of memory, or was shut down "
     "from inside.",
     StopReason.UNROUTABLE: "The service could not connect you to it. This was not your fault.",
     StopReason.UNKNOWN: "The service lost track of it. This was not your fault.",
-    StopReason.ABANDONED: "Nobody was there any more when it was handed over.",
-    StopReason.SHUTDOWN: "The service was shut down by those who run it.",
+    StopReason.ABANDONED: "Nobody was waiting for it any more when it was ready.",
+    StopReason.SHUTDOWN: "The service was shut down by its operator.",
 }
 
 

@@ -80,7 +80,7 @@ class Examination:
             capacity: Servers that there may be in all.
         """
         del capacity
-        yield skip("engine", "it tells nothing of itself")
+        yield skip("engine", "it reports nothing about itself")
 
     async def server(self, server_id: str) -> ServerFacts:
         """Return what is known of a running server of the spawner's pool. Never raises."""

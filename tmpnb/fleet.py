@@ -226,7 +226,7 @@ class Fleet:
         self._stuck.add(server.id)
         if again and not self._health.problems.keys() & {"engine", "proxy"}:
             words = str(error).replace(server.id, "<id>")
-            self._health.report("stop", f"a server cannot be removed, and is tried again: {words}")
+            self._health.report("stop", f"cannot remove a server, retrying: {words}")
 
 
 async def _place_of(leaving: asyncio.Task[None] | None) -> None:

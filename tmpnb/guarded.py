@@ -113,7 +113,7 @@ class GuardedSpawner(Spawner):
 
     async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
         """See `Spawner`; what is no number is not known."""
-        what, ask = "reading who computes", partial(self._inner.cpu_seconds, server_ids)
+        what, ask = "reading which servers compute", partial(self._inner.cpu_seconds, server_ids)
         return await self._ask(EngineCall.CPU_SECONDS, what, ask, _numbers)
 
     async def used(self, server_ids: Collection[str]) -> Mapping[str, Used]:

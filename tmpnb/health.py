@@ -82,7 +82,7 @@ class Health:
             if caller.is_ended_by(error):
                 raise
             is_known = topic in self.problems
-            self.report(topic, f"it broke off, and is tried again: {error!r}")
+            self.report(topic, f"it failed and is retried: {error!r}")
             if not is_known:
                 raise
         else:

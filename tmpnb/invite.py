@@ -15,7 +15,7 @@ from tmpnb.places import place, reachable
 from tmpnb.service import Service
 from tmpnb.tokens import TokenMaker, load_key
 
-NOTE = "TMPNB_PASSPHRASE is not set here; a service without it lets everybody in anyway"
+NOTE = "TMPNB_PASSPHRASE is not set here; a service without a passphrase lets everyone in anyway"
 HOURS = 24.0  # that a link lets in unless told otherwise
 
 

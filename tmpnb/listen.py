@@ -23,7 +23,7 @@ MOST_UNFINISHED = 64  # requests of one client that are not whole yet
 
 _REASONS = {
     errno.EADDRINUSE: "the port is in use; stop what listens there, or choose another port",
-    errno.EACCES: "not allowed; ports below 1024 need root, choose a higher one",
+    errno.EACCES: "not permitted; ports below 1024 need root, choose a higher one",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 

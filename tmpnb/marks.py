@@ -90,7 +90,7 @@ class Marks:
         except SpawnerError as error:
             return error
         except TimeoutError:
-            return SpawnerError(f"the engine did not mark a claim within {WRITE_TIMEOUT:.0f} s")
+            return SpawnerError(f"the engine did not record a claim within {WRITE_TIMEOUT:.0f} s")
         return None
 
     def later(self, server: NotebookServer) -> None:

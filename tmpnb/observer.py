@@ -55,7 +55,7 @@ class Observer:
             async with asyncio.timeout(READ_TIMEOUT):
                 instances, routes = await asyncio.gather(self._instances(), self._routes())
         except TimeoutError:
-            message = f"engine and proxy could not be read within {READ_TIMEOUT:.0f} s"
+            message = f"could not read the engine and the proxy within {READ_TIMEOUT:.0f} s"
             self._health.report("engine", message)
             raise SpawnerError(message) from None
         down = (i.server_id for i in instances if not i.running)

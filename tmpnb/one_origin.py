@@ -11,16 +11,16 @@ from tmpnb.settings import is_loopback
 from tmpnb.trusted import host_of
 
 _HARM = (
-    "to a browser all its notebooks are one site: what a stranger's notebook shows can read and "
-    "run the visitor's own"
+    "to a browser all its notebooks are one site: content in a stranger's notebook can "
+    "read and run the visitor's own"
 )
 WORDS = f"the service is public, and {_HARM}"
 WORDS_IF = (
-    "another program's proxy leads visitors here, and nothing set here says from where; if others "
-    f"than this machine's users reach it, {_HARM}"
+    "an external proxy forwards visitors here, and no setting says from where; if "
+    f"anyone other than this machine's users can reach it, {_HARM}"
 )
-MEND = "give each server a host name of its own with --subdomains=DOMAIN (docs/subdomains.md)"
-MEND_IF = f"{MEND}; or say --public-url=http://localhost:PORT if nobody else does"
+MEND = "give each server its own host name with --subdomains=DOMAIN (docs/subdomains.md)"
+MEND_IF = f"{MEND}; or set --public-url=http://localhost:PORT if nobody else can"
 
 
 class Reach(enum.Enum):

@@ -36,7 +36,7 @@ def advice(limit: int, capacity: int) -> str | None:
     if limit >= wanted:
         return None
     return (
-        f"{limit} files may be open at once and a proxy needs {wanted} for {capacity} open"
-        f" notebooks; raise the limit with ulimit -n {wanted}, LimitNOFILE={wanted} in systemd,"
-        " or ulimits in Compose"
+        f"the limit is {limit} open files, but a proxy needs {wanted} for {capacity} "
+        f"open notebooks; raise the limit with ulimit -n {wanted}, LimitNOFILE={wanted} "
+        "in systemd, or ulimits in Compose"
     )

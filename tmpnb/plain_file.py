@@ -14,7 +14,8 @@ from tmpnb.plain_text import decoded
 
 # Root without the capability to read everything, as in a container of the Compose file.
 DENIED = (
-    "Permission denied; root has no special rights here, so it must belong to root or be for all"
+    "Permission denied; root has no special rights here, so the file must belong to "
+    "root or be readable by everyone"
 )
 
 

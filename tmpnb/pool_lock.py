@@ -76,6 +76,6 @@ def engine_held(engine_id: str, pool_name: str) -> Iterator[None]:
 
 def _refusal(pool_name: str, who: str) -> ConfigError:
     return ConfigError(
-        f"another tmpnb{who} runs the pool {pool_name} already; "
-        "stop it, or give this one a name of its own with --pool-name"
+        f"another tmpnb{who} already runs the pool {pool_name}; stop it, or choose "
+        "another name with --pool-name"
     )

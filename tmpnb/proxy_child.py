@@ -69,7 +69,7 @@ class ProxyChild:
         code = await self._running.wait()
         await asyncio.wait([self._reader], timeout=DRAIN)
         words = " | ".join(self._last_lines)
-        return f"with code {code}: {words}" if words else f"with code {code}, without a word"
+        return f"with code {code}: {words}" if words else f"with code {code}, without output"
 
     async def close(self) -> None:
         """Let go of it, once all of its processes have been ended."""

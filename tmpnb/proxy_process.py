@@ -314,8 +314,9 @@ class ManagedProxy:
                 raise ConfigError(f"--state-dir: cannot write {self._record}: {error}") from error
             self._unwritten = True
             self._on_trouble(
-                f"--state-dir: cannot write {self._record}: {error.strerror}; until that is "
-                "mended, a killed tmpnb leaves a proxy that has to be ended by hand"
+                f"--state-dir: cannot write {self._record}: {error.strerror}; until "
+                "that is fixed, a killed tmpnb leaves behind a proxy that must be "
+                "stopped by hand"
             )
         else:
             self._unwritten = False

@@ -124,7 +124,7 @@ class Rollout:
         except NoPlaceError as error:
             raise RolloutRefusedError(f"there is no room to test an image: {error}") from error
         except (ConfigError, SpawnerError) as error:
-            stays = f"; the pool stays on {self.image}" if self.image else ""
+            stays = f"; the pool keeps {self.image}" if self.image else ""
             raise ImageFailedError(f"{error}{stays}") from error
 
     async def _try(self, image: str) -> None:
@@ -140,10 +140,10 @@ class Rollout:
     def _why_no_room(self) -> str:
         if all(s.phase is Phase.CLAIMED for s in self._pool.servers.values()):
             return (
-                "every place is taken by a visitor, so there is no room to try an image; "
-                "try again later, or raise --pool-size"
+                "every place is taken by a visitor, so there is no room to test an "
+                "image; try again later, or raise --pool-size"
             )
-        return "no server is ready that could make room to try an image; try again in a minute"
+        return "no ready server can make room to test an image; try again in a minute"
 
 
 def _is_unclaimed(server: NotebookServer) -> bool:

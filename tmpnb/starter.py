@@ -162,7 +162,7 @@ class Starter:
                     tail = (await self._spawner.logs(server.id)).strip()
         except (TmpnbError, TimeoutError):
             tail = ""
-        said = f"; its last lines:\n{tail}" if tail else "; it printed nothing"
+        said = f"; last lines of its output:\n{tail}" if tail else "; it printed nothing"
         log.debug("server %s failed to start: %s", server.id, error)
         words = str(error).replace(server.id, "<id>").replace(server.address or "<address>", "")
         return f"a server failed to start: {words}{said}"

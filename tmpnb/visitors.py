@@ -22,7 +22,7 @@ COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it
 # in one article may ask at once, and less than half of those of an address.
 MOST_JOINED = 24
 RETRY_WHEN_JOINED = 5  # seconds
-TOO_MANY_PAGES = "Too many pages of yours wait for your notebook. Close the others."
+TOO_MANY_PAGES = "Too many of your pages are waiting for your notebook. Close the others."
 REMEMBERED = 10_000  # visitors whose latest server is kept in memory beside their cookie
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from tmpnb.service import Service
 from tmpnb.settings import is_loopback
 from tmpnb.trusted import host_of
 
-MEND = "make a longer one: openssl rand -hex 32"
+MEND = "generate a longer one: openssl rand -hex 32"
 
 
 def weak_tokens(service: Service) -> Iterator[tuple[str, str]]:
@@ -32,7 +32,7 @@ def weak_tokens(service: Service) -> Iterator[tuple[str, str]]:
     ):
         if token is not None and is_open and len(token) < SHORTEST:
             yield (
-                f"{given.source(name)} is shorter than {SHORTEST} characters, and {guards} is not "
-                "for this machine alone: it can be guessed",
+                f"{given.source(name)} is shorter than {SHORTEST} characters, and "
+                f"{guards} can be reached from other machines: it can be guessed",
                 MEND,
             )

@@ -135,7 +135,7 @@ async def test_with_the_filter_the_orchestrator_works_and_can_ask_for_no_more(
     assert ended.code == 204, ended.body
     await installation.until_stats(available=2, claimed=0, claims_total=1)
     assert "refused:" not in installation.compose("logs", "engine-filter")
-    assert "cannot be seen" not in installation.compose("logs", "orchestrator")
+    assert "cannot look up" not in installation.compose("logs", "orchestrator")
 
     orchestrator = installation.service("orchestrator")
     asked = ["GET /version", "POST /containers/x/exec", "GET /secrets", "POST /build"]

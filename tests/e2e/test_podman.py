@@ -167,7 +167,7 @@ async def test_podman_has_a_profile_of_system_calls_by_its_place_on_its_machine_
 
 async def test_a_runtime_that_podman_would_not_use_is_refused(engine: PodmanEngine) -> None:
     spawner = engine.new_spawner("runtime", stub_command("python3"), runtime="runsc")
-    with pytest.raises(ConfigError, match="--runtime=runsc: Podman runs all containers by runc"):
+    with pytest.raises(ConfigError, match="--runtime=runsc: Podman runs all containers with runc"):
         await spawner.setup()
     await spawner.close()
 

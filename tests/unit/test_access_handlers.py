@@ -324,7 +324,7 @@ async def test_a_wrong_one_is_said_and_asked_again(running: Running) -> None:
     wrong = urlencode({"passphrase": "<b>guess", "fresh": "1"})
     page = await fetch("/spawn", method="POST", headers=HTML | FORM, body=wrong)
     assert page.code == 403
-    assert b"That is not the passphrase. Please try again." in page.body
+    assert b"Wrong passphrase. Please try again." in page.body
     assert b"guess" not in page.body
     assert b'name="fresh" value="1"' in page.body
 
@@ -387,7 +387,7 @@ async def test_an_invite_that_is_none_or_over_is_said(running: Running, token: s
     fetch, _ = site(running, passphrase=WORDS)
     answer = await fetch(f"/invite?token={token}", headers=HTML)
     assert answer.code == 403
-    assert b"This invitation has ended" in answer.body
+    assert b"This invitation has expired" in answer.body
     assert "Set-Cookie" not in answer.headers
 
 

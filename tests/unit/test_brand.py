@@ -203,9 +203,9 @@ def test_wrong_announcement_is_one_clear_line() -> None:
     ("content", "said"),
     [
         (b"", "the file is empty"),
-        (b"\xff\xff", "no text in UTF-8"),
+        (b"\xff\xff", "not UTF-8 text"),
         ("Be kind.".encode("utf-16"), "it is in UTF-16; save it as UTF-8"),
-        (b"x" * 100_001, "too many; 100000 may be"),
+        (b"x" * 100_001, "too many; the limit is 100000"),
         (b"[a](javascript:b)", "the link 'javascript:b'"),
     ],
 )

@@ -68,7 +68,7 @@ def fails(*arguments: str) -> str:
         ("--spawner=nomad", "choose from"),
         ("--pool-name=a/b", "--pool-name=a/b"),
         ("--admin-ip=0.0.0.0", "ADMIN_AUTH_TOKEN"),
-        ("--admin-hosts=a.example,*.b.example", "--admin-hosts: '*.b.example' is not the name"),
+        ("--admin-hosts=a.example,*.b.example", "--admin-hosts: '*.b.example' is not a host name"),
         ("--admin-port=9999", "--port and --admin-port are both 9999"),
         ("--embed-origins=journal.example", "not an origin"),
         ("--embed-origins=https://a.example;script-src *", "not an origin"),

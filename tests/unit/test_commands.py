@@ -72,7 +72,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], said: str) -> None:
         (["check-image", "a", "b"], "unexpected argument 'b'"),
         (["check-image", "a", "--skip-image"], "unknown flag --skip-image"),
         (["doctor", "--pol-size=3"], "did you mean --pool-size?"),
-        (["check-image", "a", "--spawner=fake"], "this engine has no images"),
+        (["check-image", "a", "--spawner=fake"], "this spawner has no images"),
     ],
 )
 def test_flags_of_a_command_are_those_of_the_program(arguments: list[str], said: str) -> None:

@@ -98,7 +98,7 @@ def test_a_path_that_is_no_socket_is_named(
     else:
         path.write_text("")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    assert "that is no socket" in refusal()
+    assert "not a socket" in refusal()
 
 
 def test_a_link_to_a_socket_is_a_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_context_of_the_configuration_is_told_of_where_it_matters(
 ) -> None:
     add_context(configuration, "rootless")
     (configuration / "config.json").write_text('{"currentContext": "rootless"}')
-    said = f"the docker context rootless is not followed; set DOCKER_HOST={ROOTLESS}"
+    said = f"the docker context rootless is not supported; set DOCKER_HOST={ROOTLESS}"
     assert unfollowed() == said
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     assert unfollowed() == "", "as for Docker's own program"
     monkeypatch.setenv("DOCKER_CONTEXT", "rootless")
-    assert "DOCKER_HOST goes before DOCKER_CONTEXT=rootless" in unfollowed()
+    assert "DOCKER_HOST overrides DOCKER_CONTEXT=rootless" in unfollowed()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"currentContext": 7}', "[" * 100_000])
@@ -188,7 +188,7 @@ def test_it_is_said_at_the_start_and_by_doctor(
         await spawner.close()
 
     io_loop.run_sync(look)
-    assert caplog.text.count("DOCKER_HOST goes before DOCKER_CONTEXT=elsewhere") == 1
+    assert caplog.text.count("DOCKER_HOST overrides DOCKER_CONTEXT=elsewhere") == 1
 
 
 @pytest.mark.parametrize("said", ["0", "false", "No"])

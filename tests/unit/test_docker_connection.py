@@ -90,7 +90,7 @@ def test_a_missing_socket_of_podman_is_podmans_to_open(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/podman.sock")
     assert refusal(reach).endswith(
-        "no such socket; start podman.socket by systemctl, or set DOCKER_HOST"
+        "no such socket; start podman.socket with systemctl, or set DOCKER_HOST"
     )
 
 

@@ -132,9 +132,11 @@ def test_volumes_of_an_image_are_copies_that_nobody_writes_to(
 
 def test_no_server_has_what_is_not_copied_or_is_gone(engine: StandIn, copies: Copies) -> None:
     def refused() -> None:
-        with pytest.raises(NotCopiedError, match="lesson has in /home/jovyan is not copied"):
+        with pytest.raises(
+            NotCopiedError, match="the files of lesson in /home/jovyan are not copied"
+        ):
             copies.home(IMAGE, JOVYAN, ROOM)
-        with pytest.raises(NotCopiedError, match="lesson has in /data is not copied"):
+        with pytest.raises(NotCopiedError, match="the files of lesson in /data are not copied"):
             copies.volumes(IMAGE, ["/data"])
 
     refused()
@@ -155,7 +157,7 @@ def test_volumes_that_the_engine_refuses_keep_servers_from_starting(
     engine.refuse("POST /volumes/create", 403, "policy says no", times=1)
     wanted = Needed(("/data",))
     said = copies.fill(IMAGE, wanted)
-    assert said == "what lesson has in /data could not be copied: policy says no"
+    assert said == "the files of lesson in /data could not be copied: policy says no"
     with pytest.raises(NotCopiedError):
         copies.volumes(IMAGE, ["/data"])
     assert copies.lacks(IMAGE, wanted)
@@ -242,7 +244,7 @@ def test_a_copy_that_takes_too_long_leaves_nothing_behind(
     [removal] = engine.requests("DELETE .*/containers/")
     assert "v=True" in removal, "other volumes of the image are copied into anonymous ones"
     said = copies.fill(IMAGE, Needed(("/data",)))
-    assert said == "what lesson has in /data could not be copied: no response in time"
+    assert said == "the files of lesson in /data could not be copied: no response in time"
     assert (engine.containers, engine.volumes) == ({}, {})
 
 

@@ -61,10 +61,10 @@ def test_other_words_are_logged_and_the_begin_stays(
 def test_other_last_words_of_the_same_fault_are_kept_and_not_logged_again(
     health: Health, caplog: pytest.LogCaptureFixture
 ) -> None:
-    health.report("start", "it does not answer; its last lines:\nat noon")
-    health.report("start", "it does not answer; its last lines:\nat one")
+    health.report("start", "it does not answer; last lines of its output:\nat noon")
+    health.report("start", "it does not answer; last lines of its output:\nat one")
     assert health.problems["start"].message.endswith("at one")
-    assert caplog.messages == ["start: it does not answer; its last lines:\nat noon"]
+    assert caplog.messages == ["start: it does not answer; last lines of its output:\nat noon"]
 
 
 def test_topics_are_apart(health: Health) -> None:

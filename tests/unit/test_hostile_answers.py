@@ -115,7 +115,7 @@ async def test_a_server_that_hangs_shows_until_it_answers_again(*, for_long: boo
         await world.cull()
         assert not problems, "once may be chance"
         await world.cull()
-        assert problems["silent"].message.startswith("1 of the servers that visitors have")
+        assert problems["silent"].message.startswith("1 of the servers in use")
         assert server.id not in problems["silent"].message
         server.address = address
         await world.cull()

@@ -156,7 +156,7 @@ def test_this_machine_is_exempt_unless_told_otherwise() -> None:
 def test_a_network_that_is_none_is_one_line(flag: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--spawner=fake", f"--{flag}=somewhere"])
-    assert f"--{flag}: 'somewhere' is no network" in str(ended.value.code)
+    assert f"--{flag}: 'somewhere' is not a network" in str(ended.value.code)
 
 
 def test_show_config_shows_them_and_not_the_passphrase(capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,7 +138,7 @@ def test_without_a_file_there_is_a_small_notebook() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "this is not JSON"),
+        ("{", "not JSON, so not a notebook"),
         ("[]", "has no nbformat"),
         ("{}", "has no nbformat"),
         (document(nbformat=3), "nbformat 3 is too old"),
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         notebook.read(tmp_path / "none.ipynb")
     (tmp_path / "bytes").write_bytes(b"\xff\xff\xff")
-    with pytest.raises(ConfigError, match="it is no text in UTF-8"):
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
         notebook.read(tmp_path / "bytes")
 
 
@@ -238,7 +238,7 @@ def test_elsewhere_each_look_is_a_plain_line() -> None:
     out = io.StringIO()
     screen = Screen(out)
     screen.show(busy_tally(), 1.0)
-    assert out.getvalue() == "     1 s  3 of 4 came, 2 are here, 1 were served, 0 failed\n"
+    assert out.getvalue() == "     1 s  3 of 4 arrived, 2 active, 1 completed, 0 failed\n"
     screen.end(busy_tally(), 2.0)
     assert "\x1b" not in out.getvalue()
     assert "cell                 1    0.250    0.250" in out.getvalue()

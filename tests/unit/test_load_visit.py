@@ -209,7 +209,7 @@ async def test_what_is_none_of_the_three_is_refused_in_one_line(other: StandIn) 
 
 
 async def test_where_nobody_answers_is_said_in_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"http://127.0.0.1:9/: no answer \(Connection refused"):
+    with pytest.raises(ConfigError, match=r"http://127.0.0.1:9/: no response \(Connection refused"):
         await recognised(Target.parse("http://127.0.0.1:9"))
 
 

@@ -104,7 +104,7 @@ def test_links_are_followed_and_loops_named(given: Path, home: Path, tmp_path: P
     whys = left_out(found)
     assert whys["self"] == whys["ping"] == "a link to itself"
     assert whys["dangling"] == whys["through"] == "a link to nothing"
-    loop = "a link to a folder that it lies in"
+    loop = "a link to a folder that contains it"
     assert {whys[name] for name in ("here", "root", "sub/up", "folder/back")} == {loop}
 
 

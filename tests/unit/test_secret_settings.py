@@ -67,7 +67,7 @@ def test_secrets_do_not_print_themselves(tmp_path: Path) -> None:
 
 
 def holding(directory: Path, content: str | bytes) -> Path:
-    """Return a file of this user alone."""
+    """Return a file of only by this user."""
     file = directory / "file"
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     file.chmod(0o600)
@@ -102,7 +102,7 @@ def test_a_secret_and_a_file_with_one_are_one_too_many(tmp_path: Path, name: str
         (b" \n\n", "is empty"),
         (b"hush\nhush\n", "more than one line"),
         (b"hush\0hush", "cannot be typed"),
-        (b"hush\xff", "it is no text in UTF-8"),
+        (b"hush\xff", "not UTF-8 text"),
         ("hush".encode("utf-16"), "it is in UTF-16; save it as UTF-8"),
         (b"h" * (LARGEST + 1), f"is larger than {LARGEST} bytes"),
     ],

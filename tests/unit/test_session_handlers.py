@@ -326,7 +326,7 @@ class TestFiles:
         running.world.orchestrator.downloads = PretendDownloads(broken)  # type: ignore[assignment]  # as much of it as is used
         answer = await owner.post(fetch, "/files.zip")
         assert answer.code == 503
-        assert b"the notebook server does not answer" in answer.body
+        assert b"the notebook server does not respond" in answer.body
         assert "zip" not in answer.headers["Content-Type"]
         assert "Content-Disposition" not in answer.headers
 
@@ -399,7 +399,7 @@ class TestEnd:
         server_id = await self.end(running, StopReason.IDLE)
         answer = await fetch(f"/user/{server_id}/lab/tree/a.ipynb?x=1", headers=PERSON)
         assert answer.code == 404
-        assert b"Nobody had used it for 2 minutes" in answer.body
+        assert b"nobody had used it for 2 minutes" in answer.body
         assert b'<time datetime="1970-01-12T' in answer.body
         assert b'action="/spawn/lab/tree/a.ipynb?x=1"' in answer.body
 

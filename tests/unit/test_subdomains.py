@@ -63,8 +63,8 @@ def test_what_is_no_domain_is_refused_with_its_fault(given: str, fault: str) -> 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--public-url=https://other.example"], "is not at --subdomains"),
-        (["--public-url=https://a.notebooks.example"], "is not at --subdomains"),
+        (["--public-url=https://other.example"], "does not match --subdomains"),
+        (["--public-url=https://a.notebooks.example"], "does not match --subdomains"),
         (["--user-length=64"], "63 characters"),
         (["--embed-origins=https://*.notebooks.example"], "includes the servers"),
         (["--embed-origins=https://a.example,https://*.example:*"], "includes the servers"),

@@ -74,14 +74,14 @@ def test_a_token_that_nobody_could_send_is_refused(name: str, token: str, words:
 def test_so_is_one_in_a_file(tmp_path: Path, name: str) -> None:
     file = tmp_path / "token"
     file.write_text(f" {SECRET}ü \n")
-    with pytest.raises(ConfigError, match=rf"^{name}_FILE has .* that a header cannot carry"):
+    with pytest.raises(ConfigError, match=rf"^{name}_FILE contains .* that a header cannot carry"):
         Secrets.from_environment({f"{name}_FILE": str(file)})
 
 
 def test_blanks_inside_are_for_those_that_we_compare() -> None:
     given = Secrets.from_environment({API: "two words", ADMIN: "three more words ~!"})
     assert (given.api_token, given.admin_token) == ("two words", "three more words ~!")
-    with pytest.raises(ConfigError, match=rf"^{PROXY} has a blank"):
+    with pytest.raises(ConfigError, match=rf"^{PROXY} contains a space"):
         Secrets.from_environment({PROXY: "two words"})
 
 

@@ -49,7 +49,7 @@ async def doctor(
     await report.collect("ports", ports.findings(service, managed=managed), QUICK)
     blocker = next((finding for finding in engine if finding.blocks), None)
     if without_server:
-        say(skip("start", "no server is started, as --skip-image asks").line())
+        say(skip("start", "no server is started because of --skip-image").line())
     elif blocker is not None:
         for finding in trial.skipped(f"needs the {blocker.topic}"):
             say(finding.line())

@@ -13,5 +13,7 @@ TOPIC = "settings"
 async def findings(service: Service) -> AsyncGenerator[Finding, None]:
     """Yield each combination that does, or that there is none."""
     found = [warn(TOPIC, words, mend) for words, mend in service.cautions()]
-    for finding in found or [ok(TOPIC, "times, limits, trusted and banned networks go together")]:
+    for finding in found or [
+        ok(TOPIC, "times, limits, trusted and banned networks are consistent")
+    ]:
         yield finding

@@ -59,8 +59,8 @@ async def findings(
         if service.spawner.image:  # what a start does not wait for
             await service.spawner.prepare(service.spawner.image)
     except TmpnbError as error:
-        yield failure("setup", str(error), "see what the engine's own log says")
-        for finding in skipped("needs an engine that is set up"):
+        yield failure("setup", str(error), "check the engine's own log")
+        for finding in skipped("needs a working engine"):
             yield finding
         return
     async with _Removal(service.spawner, server.id) as removal, aclosing(trial.run()) as found:
@@ -113,7 +113,7 @@ class _Trial:
                     yield skip(network.TOPIC, "needs a server that starts")
                 return
             seconds = loop.time() - begin
-            yield ok(TOPIC, f"a server answers {seconds:.1f} s after its start was asked for")
+            yield ok(TOPIC, f"a server responds {seconds:.1f} s after its start was requested")
             server, facts = self._visited(), await self._facts()
             async with aclosing(
                 verify.findings(server, self._service.redirect_uri, facts)
@@ -208,7 +208,7 @@ def home_finding(printed: Sequence[str]) -> Finding | None:
     words = home_words(printed)
     if TOO_LARGE_WORDS in words:
         return warn("home", words, RAISE)
-    return warn("home", words, "see what cp says in the server's log") if words else None
+    return warn("home", words, "see the output of cp in the server's log") if words else None
 
 
 class _Removal:

@@ -18,8 +18,7 @@ from tmpnb.server import base_url
 
 LONGEST_WAIT = 60.0  # seconds
 FROM_A_FOREIGN_PAGE = (
-    "A page of this site may not take notebooks here, unless the operator names it in "
-    "--allow-origin."
+    "Pages of this site cannot start notebooks here unless the operator adds it to --allow-origin."
 )
 EXAMPLE = '{"image": "name:tag"}'
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")

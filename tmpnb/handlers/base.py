@@ -321,7 +321,7 @@ def _message(status: int, error: BaseException | None) -> str:
     if isinstance(error, SAID_TO_CLIENTS):
         return str(error)
     if isinstance(error, errors.TmpnbError):
-        return "The service cannot give out a notebook at the moment. Please try again soon."
+        return "The service cannot provide a notebook at the moment. Please try again soon."
     if isinstance(error, HTTPError) and error.reason:
         return str(error.reason)
     return _MESSAGES.get(status, "Something went wrong.")
@@ -330,6 +330,6 @@ def _message(status: int, error: BaseException | None) -> str:
 _MESSAGES = {
     400: "The request could not be understood.",
     404: "There is nothing at this address.",
-    405: "This address does not take this kind of request.",
+    405: "This address does not accept this kind of request.",
     500: "Something went wrong on our side. It has been logged.",
 }

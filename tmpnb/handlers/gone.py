@@ -17,7 +17,7 @@ NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
 LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none is kept
 SLOWEST_SAVE = 300.0  # seconds that it may take
-BROKEN = "This link is broken: it has a percent sign that does not encode a character."
+BROKEN = "This link is broken: it contains a percent sign that does not encode a character."
 CLEARED = '"storage"'
 MOST_COOKIES = 20  # of an ended server that are removed
 READ = ("document", "iframe", "frame", "embed", "object")  # Sec-Fetch-Dest of what a person reads
@@ -61,7 +61,7 @@ def reconnecting(handler: BaseHandler) -> None:
     """Finish with the page that loads itself again, or with JSON for a program."""
     handler.set_header("Retry-After", str(RETRY_AFTER))
     if handler.wants_json():
-        message = "The way to this notebook server is being restored."
+        message = "The connection to this notebook server is being restored."
         error = {"code": "route_lost", "message": message}
         handler.write_json({"error": error, "message": message}, 503)
     else:

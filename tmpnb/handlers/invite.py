@@ -9,7 +9,7 @@ from tmpnb.handlers.browser import BrowserHandler
 from tmpnb.passes import COOKIE
 from tmpnb.ties import PASS
 
-ENDED = "This invitation has ended, or is not from here. Ask for a new one."
+ENDED = "This invitation has expired or is not from this service. Ask for a new one."
 
 
 class InviteHandler(BrowserHandler):

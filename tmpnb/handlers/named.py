@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 LONGEST_NAME = 255  # characters of one that the log shows
 MOST_TOLD = 20  # names that the log tells of: anybody may make some up
-ELSEWHERE = "The service does not go by the name that was asked for. It is at {url}: ask there."
+ELSEWHERE = "The service does not go by this host name. It is at {url}: use that address."
 NOT_A_NAME = (
-    "The service does not go by this name, which a web page may have made to lead here. Ask for "
-    "127.0.0.1, or another address. Whoever runs it: set --public-url to where visitors find it, "
-    "or name this one in --public-hosts."
+    "The service does not go by this host name; a web page may have pointed it here. "
+    "Use 127.0.0.1 or another address. Operators: set --public-url to the public "
+    "address, or add this name to --public-hosts."
 )
 
 

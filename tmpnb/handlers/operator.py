@@ -8,10 +8,11 @@ from tmpnb import own_hosts, visit
 from tmpnb.errors import TooManyTriesError
 from tmpnb.handlers.base import BaseHandler
 
-FROM_A_PAGE = "A web page may not do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
+FROM_A_PAGE = "Web pages cannot do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
 ANOTHER_NAME = (
-    "The admin port does not go by this name, which a web page may have. Ask 127.0.0.1 or "
-    "another address, name it in --admin-hosts, or set ADMIN_AUTH_TOKEN and send it."
+    "The admin port does not go by this host name, which could belong to a web page. "
+    "Use 127.0.0.1 or another address, add the name to --admin-hosts, or set "
+    "ADMIN_AUTH_TOKEN and send it."
 )
 
 

@@ -18,11 +18,11 @@ from tmpnb.waiting import Place
 
 RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds
-FROM_ELSEWHERE = "A notebook is taken from this site's own page only."
-IN_A_SANDBOX = "The page around this frame keeps it in a sandbox. Open it in a tab of its own."
+FROM_ELSEWHERE = "Notebooks can only be started from this site's own page."
+IN_A_SANDBOX = "The page around this frame sandboxes it. Open it in a new tab."
 USER_REDIRECT = "/hub/user-redirect"
 SPAWN = "/spawn"
-NOT_AGREED = "Agree to the terms of use first: load this page again."
+NOT_AGREED = "Accept the terms of use first: reload this page."
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 

@@ -22,7 +22,7 @@ GO_ON, AFRESH = "go-on", "afresh"
 ASK = "X-Tmpnb-Ask"  # the header of a script that can show the question
 LASTS = 3600  # seconds that the question may be answered
 CODE = "which_notebook"
-WORDS = "A notebook was taken by this browser in another network. Load this page again to choose."
+WORDS = "This browser started a notebook on another network. Reload this page to choose."
 # A document without an origin: the page of a notebook can neither read it nor press its buttons.
 SANDBOX = "sandbox allow-forms allow-popups allow-popups-to-escape-sandbox"
 BETWEEN = "~"  # ids and keys in an offer; in none of them

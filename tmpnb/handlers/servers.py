@@ -9,7 +9,7 @@ from tmpnb.embedding import may_embed
 from tmpnb.handlers.base import BaseHandler
 from tmpnb.server import NotebookServer
 
-NOT_YET = "The service has just started and looks for its notebooks. Please try again soon."
+NOT_YET = "The service has just started and is looking for its notebooks. Please try again soon."
 
 
 class OwnedServerHandler(BaseHandler):

@@ -33,10 +33,10 @@ COOKIE = "tmpnb-session"
 KEPT = "kept=yes"  # in the query, once it was kept
 ARRIVAL = 60  # seconds in which a browser that keeps no cookie must follow the redirect
 SLOWEST = 60.0  # seconds in which a visitor must take one piece of an archive
-FROM_ELSEWHERE = "This is done from the page of the notebook only."
+FROM_ELSEWHERE = "This can only be done from the notebook's own page."
 NO_KEY = (
-    "This page is for the one who has the notebook. Open it from there: "
-    "the sign in the notebook's corner leads here."
+    "This page is for the person who has the notebook. Open it from there: the sign in "
+    "the notebook's corner leads here."
 )
 
 

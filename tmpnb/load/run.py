@@ -76,8 +76,8 @@ def check_files(visitors: int, limit: int, say: Say) -> None:
     """Warn if so many visitors at once need more open files than there may be."""
     needed = visitors * FILES_EACH + SPARE_FILES
     if limit < needed:
-        say(f"warning: with all visitors here at once it takes {needed} open files, and the limit")
-        say(f"is {limit}; more with: ulimit -n {needed}")
+        say(f"warning: with all visitors present at once it needs {needed} open files, but the")
+        say(f"limit is {limit}; raise it with: ulimit -n {needed}")
 
 
 def result(chosen: Options, system: str, tally: Tally, seconds: float) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def progress(tally: Tally, seconds: float) -> str:
 
 
 def _numbers(tally: Tally) -> Iterator[str]:
-    yield f"{tally.arrived} of {tally.visitors} came"
-    yield f"{tally.here} are here"
-    yield f"{tally.served} were served"
+    yield f"{tally.arrived} of {tally.visitors} arrived"
+    yield f"{tally.here} active"
+    yield f"{tally.served} completed"
     yield f"{tally.failed} failed"

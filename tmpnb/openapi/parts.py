@@ -75,6 +75,6 @@ UNAUTHORIZED = problem(
 UNAVAILABLE = problem(
     "Engine or proxy do not answer.",
     "proxy_unavailable",
-    "The service cannot give out a notebook at the moment. Please try again soon.",
+    "The service cannot provide a notebook at the moment. Please try again soon.",
     headers=RETRY_AFTER,
 )

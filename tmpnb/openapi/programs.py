@@ -28,10 +28,13 @@ _ENDED = {
     "reason": "idle",
     "ended_at": 1790003700.0,
 }
-_LOST = {"code": "route_lost", "message": "The way to this notebook server is being restored."}
+_LOST = {
+    "code": "route_lost",
+    "message": "The connection to this notebook server is being restored.",
+}
 _FULL = {"code": "pool_empty", "message": "no notebook was ready within 30 s"}
 _GONE = answer(
-    "There is no such server any more.", "Gone", {"error": _ENDED, "message": _ENDED["message"]}
+    "This server no longer exists.", "Gone", {"error": _ENDED, "message": _ENDED["message"]}
 )
 _SPAWNED = {
     "url": f"{_URL}?token={_TOKEN}",

@@ -117,17 +117,17 @@ class AdminPort:
         if code == HTTPStatus.UNAUTHORIZED:
             if self._token is not None and self.owner is Owner.UNKNOWN:
                 return (
-                    f"what answers at {self.url} wants a token, which is not sent: this machine "
-                    "does not tell which user listens there"
+                    f"the service at {self.url} requires a token, which is not sent: "
+                    "this machine does not say which user listens there"
                 )
             what = "a token" if self._token is None else "another token"
-            return f"the service at {self.url} wants {what}; set {TOKEN} to the service's"
+            return f"the service at {self.url} requires {what}; set {TOKEN} to the service's"
         error = (found or {}).get("error")
         said = error.get("message") if isinstance(error, dict) else None
         if not isinstance(said, str):
-            return f"what answers at {self.url} is no tmpnb of this version (HTTP {code})"
+            return f"the service at {self.url} is not a tmpnb of this version (HTTP {code})"
         if code == HTTPStatus.NOT_FOUND and said == NOTHING:
-            return f"what answers at {self.url} is no admin port of this version"
+            return f"the service at {self.url} is not an admin port of this version"
         return f"the service says: {on_one_line(redact(said[:LONGEST]))}"
 
 

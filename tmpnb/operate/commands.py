@@ -79,7 +79,7 @@ async def _rollout(port: AdminPort, order: Order, say: Say) -> bool:
     told = await port.ask("POST", "/api/pool", {"image": image}, seconds=PATIENCE)
     lines = [
         f"a server of {image} is ready; {_unclaimed(told)} will be replaced",
-        "also change --image, which applies again after a restart",
+        "change --image too, because it applies again after a restart",
     ]
     return _show(told, lines, order, say)
 
@@ -90,7 +90,7 @@ async def _announce(port: AdminPort, order: Order, say: Say) -> bool:
         raise ConfigError(f"{REMOVE} takes no text; leave out one of them")
     if order.operands:
         told = await port.ask("PUT", "/api/announcement", {"text": order.operands[0]})
-        lines = ["it is now shown above every page"]
+        lines = ["it is now shown at the top of every page"]
     elif remove:
         await port.ask("DELETE", "/api/announcement")
         told, lines = {"text": ""}, ["the announcement is removed"]
@@ -115,7 +115,7 @@ async def _ban(port: AdminPort, order: Order, say: Say) -> bool:
         has = tables.many(told.get("servers"), "server")
         lines.append(f"it keeps {has}; add {STOP} to stop those as well")
     if told.get("kept") is not True:
-        lines.append("it could not be written down, so it counts until a restart; see the log")
+        lines.append("it could not be saved, so it lasts until a restart; see the log")
     return _show(told, lines, order, say)
 
 
@@ -123,7 +123,7 @@ async def _unban(port: AdminPort, order: Order, say: Say) -> bool:
     network = bans.network(order.operands[0])
     await port.ask("DELETE", f"/api/bans/{network}")
     return _show(
-        {"network": str(network)}, [f"{bans.written(network)} may take servers again"], order, say
+        {"network": str(network)}, [f"{bans.written(network)} can get servers again"], order, say
     )
 
 

@@ -27,7 +27,7 @@ def servers(answer: Answer) -> list[str]:
     table = lined_up([COLUMNS, *(_server(row, now) for row in rows)]) if rows else []
     said = f"{many(len(rows), 'server')}, {claimed} with visitors"
     if answer.get("anonymized") is True:
-        said += "; networks in place of addresses, as --anonymize says"
+        said += "; networks instead of addresses because of --anonymize"
     return [*table, said]
 
 

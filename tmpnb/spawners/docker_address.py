@@ -79,11 +79,11 @@ def unfollowed() -> str:
     if os.environ.get("DOCKER_HOST", "").strip():
         if named in ("", "default"):
             return ""
-        return f"DOCKER_HOST goes before DOCKER_CONTEXT={on_one_line(named)}, which is not followed"
+        return f"DOCKER_HOST overrides DOCKER_CONTEXT={on_one_line(named)}, which is not supported"
     context = named or chosen
     if context in ("", "default"):
         return ""
-    return f"the docker context {on_one_line(context)} is not followed; {_instead_of(context)}"
+    return f"the docker context {on_one_line(context)} is not supported; {_instead_of(context)}"
 
 
 def _require_no_context(host: str) -> None:
@@ -176,4 +176,4 @@ def _meant_no() -> str:
     said = os.environ.get("DOCKER_TLS_VERIFY", "").strip()
     if said.lower() not in NO:
         return ""
-    return f"; DOCKER_TLS_VERIFY={said} means yes, as all text does: unset it to go without"
+    return f"; DOCKER_TLS_VERIFY={said} means yes, as any text does: unset it to disable TLS"

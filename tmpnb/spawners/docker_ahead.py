@@ -25,8 +25,8 @@ FIRST_PAUSE = 5.0  # seconds until the first new try after a failure; doubled by
 LONGEST_PAUSE = 60.0  # seconds; longer after tries that cost the engine more than a moment
 SHARE = 0.1  # of the time, at most, that tries which fail take
 SLOW = 5.0  # seconds; what takes longer is worth a line in the log
-COPYING = "what servers need of the image {image} is being copied; they start when it is there"
-FAILED = "{reason}; servers of that image start when it is there, which is tried again"
+COPYING = "the files servers need are being copied from the image {image}; then servers start"
+FAILED = "{reason}; retrying, and servers of that image start when it succeeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Ahead:
     async def _copy(self, image: str, before: _Outcome | None) -> None:
         """Have all that servers of an image need, or know why not; never raises."""
         begun = self._now()
-        what = f"copying what servers need of the image {image}"
+        what = f"copying the files servers need from the image {image}"
         try:
             reason, lacks = await self._lane.run(
                 what, lambda _: self._blocking(image), seconds=DEADLINE

@@ -31,7 +31,7 @@ TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker a
 AT_ONCE = ("already exists", "networks have same bridge name")
 PATIENCE = 5.0  # seconds until what another makes is there
 PAUSE = 0.1  # seconds between two looks at it
-ANEW = "while no server runs, docker network rm {}, and start tmpnb again, which makes it anew"
+ANEW = "while no server runs: docker network rm {}, then restart tmpnb, which recreates it"
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
 
 
@@ -69,9 +69,9 @@ class Room:
         strangers, others = self._company(client, network)
         room = room_in(network, strangers, others)
         if room is not None and room < self.servers:
-            counted = f"{strangers + others} containers of others, there or to come"
+            counted = f"{strangers + others} other containers, existing or to come"
             besides = f" besides {counted}" if strangers else ""
-            other = f"name another with --docker-network={name}-2, or " if self.named else ""
+            other = f"use another one with --docker-network={name}-2, or " if self.named else ""
             raise ConfigError(
                 f"--pool-size={self.servers}: the network {name} has addresses for {room}"
                 f" servers{besides}; {other}{ANEW.format(name)}"
@@ -222,7 +222,7 @@ def _ipam(subnet: IPv4Network | None) -> docker.types.IPAMConfig | None:
 def openness(network: Facts) -> str | None:
     """Return why a network is not closed; None if it is. Pure."""
     if not network.get("Internal"):
-        return "leads to the outside"
+        return "has access to the outside"
     if (network.get("Options") or {}).get(ICC) != "false":
         return "lets servers reach each other"
     return None
@@ -232,9 +232,9 @@ def unguarded(network: Facts, bridge: str) -> str | None:
     """Return why the firewall's rules do not hold for a network; None if they do. Pure."""
     options = network.get("Options") or {}
     if network.get("Internal"):
-        return "does not lead out"
+        return "has no access to the outside"
     if options.get(BRIDGE) != bridge:
-        return "its interface has not the name that the firewall's rules go by"
+        return "its interface does not have the name that the firewall rules match"
     return None if options.get(ICC) == "false" else "lets servers reach each other"
 
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 FIRST_ANSWER = 5.0  # seconds for the engine's first answer
 REMEDY = "start Docker, set DOCKER_HOST, or try --spawner=local"
-PODMANS_REMEDY = "start podman.socket by systemctl, or set DOCKER_HOST"
+PODMANS_REMEDY = "start podman.socket with systemctl, or set DOCKER_HOST"
 
 _REASONS = {
     errno.ENOENT: "there is no such socket",
@@ -154,8 +154,8 @@ def _reason(error: BaseException) -> str:
     cause = root_cause(error)
     if isinstance(cause, PermissionError):
         return (
-            "permission denied; add this user to the group docker and log in again,"
-            " or run as one who may use it"
+            "permission denied; add this user to the group docker and log in again, or "
+            "run as a user with access"
         )
     if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
         return f"no answer within {FIRST_ANSWER:g} s"

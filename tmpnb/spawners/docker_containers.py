@@ -274,8 +274,8 @@ class Containers:
         except NotFound:
             return SpawnerError(f"server {order.server_id} was removed during its start")
         return EndedError(
-            f"server {order.server_id} is not running right after its start:"
-            f" {state.get('Status')}, exit code {state.get('ExitCode')}",
+            f"server {order.server_id} is not running right after start: "
+            f"{state.get('Status')}, exit code {state.get('ExitCode')}",
             self._said(container, LAST_LINES).replace(order.token, "[redacted]"),
         )
 

@@ -127,7 +127,7 @@ class Copies:
             log.info("homes in memory start as in the image again image=%s", image)
         for place, reason in zip(needed.volumes, reasons, strict=True):
             if reason:
-                return f"what {image} has in {place} could not be copied: {reason}"
+                return f"the files of {image} in {place} could not be copied: {reason}"
         return ""
 
     def lacks(self, image: str, needed: Needed) -> bool:

@@ -103,33 +103,34 @@ def remarks(options: Options) -> list[Finding]:
                 "network",
                 f"--egress=internet: the rules of tmpnb firewall do not reach"
                 f" {'a rootless ' * kind.rootless}{kind.name}",
-                "use a Docker that runs as root, or --egress=none",
+                "use Docker running as root, or --egress=none",
             )
         )
     if kind.podman and kind.rootless and options.apart and not options.place:
         found.append(
             fail(
                 "network",
-                "--egress=none: nothing outside of a rootless Podman reaches such servers",
-                "add --own-networks and the --docker-network of tmpnb and the proxy in containers,"
-                " or use a Podman that runs as root",
+                "--egress=none: nothing outside a rootless Podman can reach such servers",
+                "add --own-networks and the --docker-network of tmpnb and the proxy in "
+                "containers, or use Podman running as root",
             )
         )
     elif kind.rootless and not options.published and not options.host_network:
         found.append(
             warn(
                 "network",
-                f"servers on a network of a rootless {kind.name} are reached from its own"
-                " containers only",
-                "leave --docker-network out, unless tmpnb and the proxy are containers there",
+                f"servers on a network of a rootless {kind.name} can only be reached "
+                "from its own containers",
+                "leave out --docker-network, unless tmpnb and the proxy are containers there",
             )
         )
     if options.egress == "none" and not options.apart and not kind.rootless:
         found.append(
             warn(
                 "reach",
-                "--egress=none without --own-networks: servers reach every service of the engine's"
-                " machine that is not on loopback, unless its firewall has the rules of tmpnb",
+                "--egress=none without --own-networks: servers can reach every service "
+                "of the engine's machine that is not on loopback, unless its firewall "
+                "has tmpnb's rules",
                 "tmpnb firewall --apply, as root on the engine's machine",
             )
         )
@@ -138,23 +139,22 @@ def remarks(options: Options) -> list[Finding]:
             warn(
                 "network",
                 "the host's network of a rootless Docker is its own and not this machine's",
-                "leave --host-network out",
+                "leave out --host-network",
             )
         )
     if kind.podman and options.mounts:
         found.append(
             warn(
                 "mounts",
-                "Podman makes directories of --host-directories that are missing",
-                f"see that they are there: {', '.join(one.source for one in options.mounts)}",
+                "Podman creates missing directories of --host-directories",
+                f"check that they exist: {', '.join(one.source for one in options.mounts)}",
             )
         )
     if kind.podman:
         found.append(
             warn(
                 "restart",
-                "Podman starts visitors' servers again after a restart of the machine only if"
-                " it is told to",
+                "Podman restarts visitors' servers after a reboot only if it is configured to",
                 f"systemctl{' --user' * kind.rootless} enable podman-restart.service",
             )
         )
@@ -171,5 +171,5 @@ def _weakened(options: Options) -> list[Finding]:
     found = weakened(ours, options.extra_host_config)
     if not found:
         return []
-    mend = "leave out of extra_host_config what servers can do without"
-    return [warn("walls", f"extra_host_config weakens {'; '.join(found)}", mend)]
+    mend = "remove from extra_host_config what servers do not need"
+    return [warn("walls", f"extra_host_config weakens isolation: {'; '.join(found)}", mend)]

@@ -79,11 +79,11 @@ for _ in range(int(sys.argv[1])):
 print(json.dumps(list(answers.values())))
 """
 FAULT = (
-    "--egress=internet: the firewall's rules are not in force on the engine's machine, as seen from"
-    " a container ({}); until they are, no server is started or given to a visitor. Run there, as"
-    " root: tmpnb firewall --apply"
+    "--egress=internet: the firewall rules are not in force on the engine's machine, "
+    "as seen from a container ({}); until they are, no server is started or given to a "
+    "visitor. Run there, as root: tmpnb firewall --apply"
 )
-UNSEEN = "not looked at yet"
+UNSEEN = "not checked yet"
 
 
 class Guard:
@@ -134,7 +134,7 @@ class Guard:
             signs = signs_for(sentry)
             answers = refusals(self._client, sentry["Id"], [gateway, *signs])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was seen to be in force
-            return FAULT.format(f"it cannot be tried: {explain(error)}")
+            return FAULT.format(f"cannot be tested: {explain(error)}")
         return fault_in(answers, gateway, signs)
 
     def _found(self) -> list[dict[str, Any]]:
@@ -257,10 +257,10 @@ def fault_in(answers: Sequence[Refusal | None] | None, gateway: str, signs: Sequ
         signs: Addresses that are refused in any case.
     """
     if answers is None:
-        return FAULT.format("it cannot be tried: the image has no python3")
+        return FAULT.format("cannot be tested: the image has no python3")
     for place, answer in zip(("the machine itself", *signs), answers, strict=True):
         if not is_refused(answer, gateway):
-            return FAULT.format(f"{place} is not refused")
+            return FAULT.format(f"{place} is not blocked")
     return ""
 
 

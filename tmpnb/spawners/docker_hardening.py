@@ -18,8 +18,8 @@ PAGE = 4096  # bytes: the least that a file in memory takes, so there is an inod
 FEWEST = 16  # inodes of a tmpfs
 OWN_KERNELS = ("runsc", "gvisor", "kata")  # in the names of runtimes
 SOCKETS = (
-    "memory of sockets is not bounded: cgroup v1 does not count it; have cgroup v2 on the engine's"
-    " machine (boot it with systemd.unified_cgroup_hierarchy=1)"
+    "socket memory is not limited: cgroup v1 does not count it; use cgroup v2 on the "
+    "engine's machine (boot it with systemd.unified_cgroup_hierarchy=1)"
 )
 PODMANS_OWNER = "U,notmpcopyup"  # who runs the container; and empty at the start, as in Docker
 
@@ -204,13 +204,13 @@ def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
         wanted: What the settings ask for.
     """
     asked = (
-        ("MemoryLimit", wanted.memory, "memory is not bounded: the kernel's memory cgroup is off"),
+        ("MemoryLimit", wanted.memory, "memory is not limited: the kernel's memory cgroup is off"),
         (
             "SwapLimit",
             wanted.memory,
-            "swap is not bounded: boot the engine's machine with swapaccount=1",
+            "swap is not limited: boot the engine's machine with swapaccount=1",
         ),
-        ("PidsLimit", wanted.processes, "processes are not bounded: the pids cgroup is off"),
+        ("PidsLimit", wanted.processes, "processes are not limited: the pids cgroup is off"),
         ("CpuCfsQuota", wanted.cpu_quota, "--cpu-quota has no effect: the kernel has no CFS quota"),
         ("CPUShares", wanted.cpu_shares, "--cpu-shares has no effect: the cpu cgroup is off"),
     )

@@ -48,11 +48,11 @@ def missing_runtime(about: Facts, runtime: str) -> str | None:
         usual = about.get("DefaultRuntime")
         if runtime == usual:
             return None
-        return f"Podman runs all containers by {usual}; set runtime in its containers.conf"
+        return f"Podman runs all containers with {usual}; set runtime in its containers.conf"
     known = about.get("Runtimes")
     if not known or runtime in known or runtime.startswith("io.containerd."):
         return None
-    return f"the engine has no runtime {runtime}, it has {', '.join(sorted(known))}"
+    return f"the engine has no runtime {runtime}, only {', '.join(sorted(known))}"
 
 
 def identity(about: Facts) -> str:

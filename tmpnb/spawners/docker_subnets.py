@@ -42,7 +42,7 @@ def room_in(network: Facts, strangers: int = 0, others: int = 0) -> int | None:
 
 
 def is_large(network: Facts, servers: int) -> bool:
-    """Return whether one server can fill the machine's table of neighbours for nothing."""
+    """Return whether one server can fill the machine's neighbour table for nothing."""
     most = max(LARGE, 4 * servers)
     return any(subnet.num_addresses >= most for subnet in subnets_of(network))
 

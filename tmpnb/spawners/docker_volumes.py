@@ -61,10 +61,10 @@ def in_words(placed: Placing) -> str:
     if placed.with_the_home:
         parts.append(f"{_named(placed.with_the_home)} in memory")
     if placed.in_memory:
-        parts.append(f"{_named(placed.in_memory)} in memory, empty at the start")
+        parts.append(f"{_named(placed.in_memory)} in memory, initially empty")
     if not parts:
         return ""
-    return f"the image's own volumes are bounded: {' and '.join(parts)}"
+    return f"the image's own volumes are limited: {' and '.join(parts)}"
 
 
 def _named(places: Iterable[str]) -> str:

@@ -17,9 +17,10 @@ from tmpnb.networks import Address, Network
 from tmpnb.spawners.docker_kind import Facts
 
 DOUBT = (
-    "%s publishes a port on addresses that servers reach, so who comes from %s gets no server: it"
-    " may be one; publish it on 127.0.0.1 alone (with Compose TMPNB_PORT=127.0.0.1:8000), so that a"
-    " front server and visitors on the machine get some"
+    "%s publishes a port on addresses that servers can reach, so requests from %s get "
+    "no server because they may come from one; publish it on 127.0.0.1 only (with "
+    "Compose TMPNB_PORT=127.0.0.1:8000), so that a reverse proxy and visitors on this "
+    "machine can get servers"
 )
 
 _V4, _V6 = ("IPAddress", "IPPrefixLen"), ("GlobalIPv6Address", "GlobalIPv6PrefixLen")

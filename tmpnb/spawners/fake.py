@@ -32,7 +32,7 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>Pretend notebook {server_id}</title>
 <h1>Pretend notebook</h1>
-<p>This stands where a notebook server would be. Its path is <code>{base_url}</code>.</p>
+<p>This is a placeholder for a notebook server. Its path is <code>{base_url}</code>.</p>
 </html>
 """
 

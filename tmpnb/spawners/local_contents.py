@@ -121,7 +121,7 @@ class _Walk:
                     continue
                 count += 1
                 if count > MOST:
-                    self._leave_out(target, f"and all else: more than {MOST} files")
+                    self._leave_out(target, f"and everything else: more than {MOST} files")
                     return
                 yield found
                 if found.is_folder:
@@ -153,7 +153,7 @@ class _Walk:
             return "not for visitors"
         if stat.S_ISDIR(mode):
             loops = any(_is_within(folder, real) for folder in way)
-            return "a link to a folder that it lies in" if loops else ""
+            return "a link to a folder that contains it" if loops else ""
         if not stat.S_ISREG(mode):
             return _KINDS.get(stat.S_IFMT(mode), "no file")
         return "" if os.access(real, os.R_OK, effective_ids=True) else "cannot be read"

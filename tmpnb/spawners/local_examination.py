@@ -42,8 +42,8 @@ class LocalExamination(Examination):
             return
         yield warn(
             "engine",
-            f"servers are processes of this user (id {os.geteuid()}), kept from nothing",
-            "to serve others, --spawner=docker",
+            f"servers are processes of this user (id {os.geteuid()}) without any isolation",
+            "to serve others, use --spawner=docker",
         )
         if words := self._left_out():
             yield warn("contents", f"of --notebook-dir are {words}")
@@ -54,8 +54,9 @@ class LocalExamination(Examination):
 def memory_finding(total: int, capacity: int) -> Finding:
     """Say whether `total` bytes are enough for usual servers. Pure."""
     words = (
-        f"{capacity} servers of some {sizes.in_words(USUAL_MEMORY)} take"
-        f" {sizes.in_words(capacity * USUAL_MEMORY)}, this machine has {sizes.in_words(total)}"
+        f"{capacity} servers at about {sizes.in_words(USUAL_MEMORY)} each take "
+        f"{sizes.in_words(capacity * USUAL_MEMORY)}, this machine has "
+        f"{sizes.in_words(total)}"
     )
     if capacity * USUAL_MEMORY > total:
         return warn("memory", words, "lower --pool-size")
@@ -67,8 +68,10 @@ def disk_finding(directory: Path) -> Finding:
     try:
         free = shutil.disk_usage(directory).free
     except OSError as error:
-        return skip("disk", f"{directory} cannot be seen: {error.strerror}")
+        return skip("disk", f"cannot see {directory}: {error.strerror}")
     words = f"{sizes.in_words(free)} free in {directory}"
     if free < LITTLE_DISK:
-        return warn("disk", words, "make room, or choose another --LocalProcessSpawner.directory")
+        return warn(
+            "disk", words, "free some space, or choose another --LocalProcessSpawner.directory"
+        )
     return ok("disk", words)
