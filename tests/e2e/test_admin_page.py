@@ -82,7 +82,7 @@ async def test_all_is_done_without_scripts(browser: Browser, site: AdminSite) ->
     await world.until_gone(server.id)
 
     await page.get_by_label("Address or network").fill("2001:db8::/32")
-    await page.get_by_label("Stop the servers that it has").check()
+    await page.get_by_label("Stop its servers too").check()
     await page.get_by_role("button", name="Ban it").click()
     await expect(page.get_by_role("button", name="Let 2001:db8::/32 in again")).to_be_visible()
     assert world.servers(Phase.CLAIMED) == []

@@ -297,7 +297,7 @@ async def test_another_image_is_asked_for_in_the_page_which_says_what_became_of_
         assert said(await browser.post(do="roll", image="good:2")) == "trying"
         await wait_until(lambda: rollout.image == "good:2")
         rollout.trying = "good:3"
-        assert b"One of <code>good:3</code> is being tried" in (await browser.open()).body
+        assert b"One of <code>good:3</code> is being tested" in (await browser.open()).body
         assert said(await browser.post(do="roll", image="good:4")) == "busy"
         rollout.trying, rollout.failure = "", Failure("bad:1", "<it> ended")
         page = (await browser.open("/admin/?said=busy")).body
@@ -322,7 +322,7 @@ async def test_many_servers_make_a_page_of_some(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("tmpnb.handlers.admin_page.SHOWN", 1)
     async with AsyncExitStack() as stack:
         browser = Browser(await started(stack, capacity=3))
-        assert b"There are 2 more" in (await browser.open()).body
+        assert b"2 more are not shown" in (await browser.open()).body
 
 
 def test_a_session_ends_with_time_and_with_the_token() -> None:

@@ -52,7 +52,7 @@ async def test_page_says_who_may_embed_and_warns_when_nobody_may(running: Runnin
 
 
 async def test_page_warns_when_it_is_not_on_https(running: Running) -> None:
-    warning = b"This service is not on https"
+    warning = b"This service does not use https"
     assert warning in (await running.public()("/embed", headers=HTML)).body
     fetch = running.public(public_url="https://tmp.test")
     assert warning not in (await fetch("/embed", headers=HTML)).body

@@ -1,4 +1,4 @@
-"""How a request stands before the gate: what it says of its sender, and the page that asks."""
+"""Bring a request to the gate: what it says about its sender, and the passphrase page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redirect after a POST, so that reload, Back and Forward send no form again."""
+"""Redirect after a POST, so that reload, Back and Forward never resend a form."""
 
 from __future__ import annotations
 

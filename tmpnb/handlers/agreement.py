@@ -1,4 +1,4 @@
-"""The terms of use stand before the first server: whether a visitor has agreed, and the asking."""
+"""The terms of use before the first server: whether a visitor agreed, and the page that asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs' side: take a server, read the numbers, drain the pool, change its image."""
+"""The API for programs: take a server, read the statistics, drain the pool, change the image."""
 
 from __future__ import annotations
 

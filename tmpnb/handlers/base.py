@@ -1,4 +1,4 @@
-"""What all handlers share: cross-origin headers, tokens, pages, and one shape of errors."""
+"""What all handlers share: cross-origin headers, tokens, pages, and the format of errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's picture and terms for visitors, and the announcement for the operator."""
+"""The operator's logo and terms for visitors, and the announcement for the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A browser that is known again: by cookies, as far as they count in the network it is in."""
+"""Recognise a returning browser by its cookies, if they are valid in its network."""
 
 from __future__ import annotations
 

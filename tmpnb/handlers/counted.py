@@ -1,4 +1,4 @@
-"""What counts requests that take long as their client's, while they are being answered."""
+"""Count slow requests towards their client's limit while they are being answered."""
 
 from __future__ import annotations
 

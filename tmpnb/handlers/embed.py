@@ -1,4 +1,4 @@
-"""What authors need to put a notebook into their page: how, a badge, and a script."""
+"""What authors need to embed a notebook: the instructions, a badge, and a script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said in place of a notebook server that the proxy cannot reach."""
+"""What to show when the proxy cannot reach a notebook server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/health` and `/health/ready`: whether the service lives, what troubles it, can it serve."""
+"""`/health` and `/health/ready`: is the service up, what is wrong, can it serve visitors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool in numbers: a page for people, and the body of `/stats` for programs."""
+"""Statistics of the pool: a page for people, and the body of `/stats` for programs."""
 
 from __future__ import annotations
 

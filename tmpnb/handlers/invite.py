@@ -1,4 +1,4 @@
-"""`/invite?token=…`: let in who was sent a signed link, and clear the address bar of it."""
+"""`/invite?token=…`: let in the holder of a signed link, and remove it from the address bar."""
 
 from __future__ import annotations
 

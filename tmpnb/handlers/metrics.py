@@ -1,4 +1,4 @@
-"""`/metrics`: the service in numbers, for Prometheus and what speaks its formats."""
+"""`/metrics`: the service's metrics in Prometheus's formats."""
 
 from __future__ import annotations
 

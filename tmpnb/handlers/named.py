@@ -1,4 +1,4 @@
-"""What gives out notebooks, or leads to them: under the service's own names alone."""
+"""Serve notebooks only under the service's own host names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may speak to the admin port: the operator, and no page in the operator's browser."""
+"""Who may use the admin port: the operator, but no page in the operator's browser."""
 
 from __future__ import annotations
 

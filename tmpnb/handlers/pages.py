@@ -1,4 +1,4 @@
-"""The pages a person meets on the way to a notebook, and the act of taking one."""
+"""The pages on the way to a notebook, and taking one."""
 
 from __future__ import annotations
 

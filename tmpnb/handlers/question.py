@@ -1,4 +1,4 @@
-"""Cookies from another network have something: ask the person whether to go on with it.
+"""A cookie from another network names a server: ask the person whether to continue with it.
 
 Whoever changes networks has such a cookie, and whoever was led here by a page that planted one.
 Only a person can tell. So the page that asks is read by no script: it stands in a sandbox of its

@@ -1,4 +1,4 @@
-"""What we answer at the hosts of servers: what their pages ask of us, and the way to our own host.
+"""What the servers' own host names serve: what their pages need, and redirects to our host.
 
 The proxy sends us all that comes to such a host and is not below `/user/<id>/` of a live
 server. No page that can do anything is here: a notebook at the same host could act on it.

@@ -1,4 +1,4 @@
-"""`/api/servers/<id>`: one server, for the one who has its token."""
+"""`/api/servers/<id>`: one server, for the holder of its token."""
 
 from __future__ import annotations
 

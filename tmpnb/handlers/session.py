@@ -1,4 +1,4 @@
-"""`/session/<id>`: the page beside a notebook, for the one who has its token.
+"""`/session/<id>`: the page beside a notebook, for the holder of its token.
 
 The token arrives in the query, as the notebook's own page links it, and leaves the
 address bar at once: into a cookie, and where no cookie is kept into the forms of the page.

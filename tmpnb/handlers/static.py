@@ -1,4 +1,4 @@
-"""The files of our pages: styles, scripts, pictures."""
+"""The static files of our pages: styles, scripts, images."""
 
 from __future__ import annotations
 

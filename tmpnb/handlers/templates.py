@@ -1,4 +1,4 @@
-"""Templates of the package, each of which an operator's directory may override."""
+"""The page templates, each of which the operator can override."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/wait/<ticket>`: tell one who waits in line how far it is, as server-sent events."""
+"""`/wait/<ticket>`: report a visitor's position in line as server-sent events."""
 
 from __future__ import annotations
 

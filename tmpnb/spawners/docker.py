@@ -79,8 +79,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
     extra_hosts = Union(
         [Unicode(), List(Unicode())],
         default_value="",
-        help="Additional host names for the servers, as name:address separated by commas, "
-        "or a list.",
+        help="Host names for the servers, as name:address separated by commas, or a list.",
     ).tag(config=True)
     container_ip = Unicode(
         docker_options.LOOPBACK,
@@ -115,12 +114,12 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
     labels = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
-        help="Additional labels for everything created in the engine.",
+        help="Extra labels for everything created in the engine.",
     ).tag(config=True)
     environment = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
-        help="Additional environment variables for the servers.",
+        help="Extra environment variables of servers.",
     ).tag(config=True)
     extra_host_config = Dict(
         key_trait=Unicode(),
