@@ -1,4 +1,4 @@
-"""Who may take servers, as values that were checked."""
+"""Who may take servers, as checked values."""
 
 from __future__ import annotations
 

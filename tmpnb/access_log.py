@@ -1,4 +1,4 @@
-"""The access log: a line for each request, and one for all the requests of a flood."""
+"""The access log: one line per request, and one line for a whole flood of similar ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of who may take servers, and how many."""
+"""The settings for who may take servers, and how many."""
 
 from __future__ import annotations
 

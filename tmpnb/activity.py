@@ -1,4 +1,4 @@
-"""Ask a notebook server when somebody last used it.
+"""Ask a notebook server when it was last used.
 
 Facts of jupyter_server, JupyterLab and Notebook 7: `api/status` carries the
 `last_activity` of API calls and kernel messages. An open page asks the API again and

@@ -1,4 +1,4 @@
-"""The settings of where visitors find the service, and the servers they are given."""
+"""The settings for the addresses of the service and of its servers."""
 
 from __future__ import annotations
 

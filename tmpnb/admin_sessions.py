@@ -1,4 +1,4 @@
-"""Who is logged in at the operator's page: a signed cookie, and the forms that belong to it.
+"""Logins at the operator's page: a signed cookie, and the forms that belong to it.
 
 Only the sessions that were ended by hand are kept, in memory. What is signed depends on
 ADMIN_AUTH_TOKEN, which a cookie does not hold: with another token, all sessions are over.

@@ -1,4 +1,4 @@
-"""Take in the servers that a former orchestrator gave to visitors."""
+"""Adopt the servers that a previous orchestrator gave to visitors."""
 
 from __future__ import annotations
 

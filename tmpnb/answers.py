@@ -1,4 +1,4 @@
-"""An HTTP client that stops reading an answer as soon as it is more than was agreed.
+"""An HTTP client that stops reading a response as soon as it exceeds its limit.
 
 Tornado bounds the bytes of a body only. Here the number of pieces is bounded as well, for each
 costs the loop time, however small it is; and who asks may not want a body at all.

@@ -1,4 +1,4 @@
-"""The networks that get nothing: a list of the command line, or a file that may change."""
+"""The networks that get no server: a list on the command line, or a file that may change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps servers from being started or given out, told to the operator while it lasts."""
+"""What blocks servers from being started or handed out, reported while it lasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn whatever an engine or a proxy raises into a failure that its callers expect."""
+"""Turn whatever an engine or a proxy raises into an error that callers expect."""
 
 from __future__ import annotations
 

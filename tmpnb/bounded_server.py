@@ -1,4 +1,4 @@
-"""A server with so many connections and no more: who does not end a request makes place."""
+"""An HTTP server with a limit on connections: requests that never complete make room for others."""
 
 from __future__ import annotations
 

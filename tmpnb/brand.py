@@ -1,4 +1,4 @@
-"""How a service presents itself on its own pages: values, and the checks that make them. Pure."""
+"""The branding of the service's own pages: values, and the checks that produce them. Pure."""
 
 from __future__ import annotations
 

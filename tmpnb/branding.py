@@ -1,4 +1,4 @@
-"""The operator's settings of how the service presents itself, and the files they name."""
+"""The operator's branding settings, and the files they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links that cannot be decoded: which ones, and what was probably meant. Pure."""
+"""Links that cannot be decoded, and what was probably meant. Pure."""
 
 from __future__ import annotations
 

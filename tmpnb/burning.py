@@ -1,4 +1,4 @@
-"""Tell servers that compute at full speed while nobody is there. Pure.
+"""Detect servers that compute at full speed while nobody is there. Pure.
 
 Whether somebody is there is what the proxy says: an open page, at work or forgotten, is
 traffic at least every half minute. So a server without any has no page.

@@ -1,4 +1,4 @@
-"""Call a driver that may never return: each call has a task of its own, and can be left behind.
+"""Call a driver that may never return: each call has its own task and can be abandoned.
 
 A deadline and a signal end what they cancel only if that lets itself be cancelled. A driver's
 call may hang in a shield, or wait for a thread that hangs. Whoever called goes on all the same.

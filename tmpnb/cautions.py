@@ -1,4 +1,4 @@
-"""Combinations of settings that are allowed and hurt: what each means, and what to do. Pure."""
+"""Combinations of settings that are allowed but harmful: what each means, what to do. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure claims: how long they take, how long visitors wait in line, and why they get none."""
+"""Measure claims: how long they take, how long visitors wait, and why some get no server."""
 
 from __future__ import annotations
 

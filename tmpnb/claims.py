@@ -1,4 +1,4 @@
-"""Give servers to visitors: only living ones, each once, and nobody before their turn."""
+"""Give servers to visitors: only running ones, each only once, in the order of the line."""
 
 from __future__ import annotations
 

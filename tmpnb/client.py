@@ -1,4 +1,4 @@
-"""Who a request comes from: the visitor's address, behind proxies that are trusted. Pure."""
+"""Who a request comes from: the visitor's address behind trusted proxies. Pure."""
 
 from __future__ import annotations
 

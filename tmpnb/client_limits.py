@@ -1,4 +1,4 @@
-"""What one client may take: so many servers at a time, and so many a minute. Synchronous."""
+"""Limits per client: servers at a time, servers per minute, requests at once. Synchronous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock that a jump of the system's clock does not move, and how the two are related."""
+"""A clock that ignores jumps of the system clock, and the difference between the two."""
 
 from __future__ import annotations
 

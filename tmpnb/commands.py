@@ -1,4 +1,4 @@
-"""The program's commands besides serving: their names, their words, and running one."""
+"""The program's other commands: their names and help, and running one."""
 
 from __future__ import annotations
 

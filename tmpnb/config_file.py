@@ -1,4 +1,4 @@
-"""Settings as Python files: read one, write one with every setting, print what is in force."""
+"""Settings as Python files: read one, write one with every setting, print the current ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pages of other origins may read our answers: the headers that tell browsers. Pure."""
+"""Which pages of other origins may read our responses: the CORS headers. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count what happens, and how long it takes: what the operator's graphs are made of. Pure."""
+"""Counters and histograms, from which the operator's graphs are drawn. Pure."""
 
 from __future__ import annotations
 

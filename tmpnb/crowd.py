@@ -1,4 +1,4 @@
-"""Know when visitors are being served, so that work which can wait does so until a pause."""
+"""Know when visitors are being served, so that work that can wait is done in a quiet moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When idle servers are judged: once they have been asked, beside the passes."""
+"""Decide which idle servers to stop, after asking them, outside the passes of the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of when servers end, and the checks of them that need no other."""
+"""The settings for when servers end, and their checks."""
 
 from __future__ import annotations
 

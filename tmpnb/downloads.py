@@ -1,4 +1,4 @@
-"""All files of a notebook server in one archive, read from it while the visitor takes it away.
+"""All files of a notebook server in one archive, streamed while they are being read.
 
 Nothing of it is kept: a file goes piece by piece from the server into the archive and on
 to the visitor. What cannot be read is named in a text file at the archive's end; when the

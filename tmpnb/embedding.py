@@ -1,4 +1,4 @@
-"""How a notebook is put into somebody's page: who may, and what the author pastes. Pure."""
+"""Embedding notebooks in other pages: who may, and what the author pastes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why and when the servers that visitors had have ended, and how a visitor is told. Pure."""
+"""Why and when visitors' servers ended, and how visitors are told. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long somebody in line will wait, from the starts under way and the pace of late. Pure."""
+"""Estimate the wait in line from the starts under way and the recent pace. Pure."""
 
 from __future__ import annotations
 

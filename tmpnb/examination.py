@@ -1,4 +1,4 @@
-"""What an engine tells about itself and about one server: the contract's optional part."""
+"""What an engine reports about itself and about one server: the contract's optional part."""
 
 from __future__ import annotations
 

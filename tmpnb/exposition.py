@@ -1,4 +1,4 @@
-"""Write metrics in the formats of Prometheus: plain text, or OpenMetrics for those who ask."""
+"""Write metrics in Prometheus's formats: plain text, or OpenMetrics for clients that accept it."""
 
 from __future__ import annotations
 

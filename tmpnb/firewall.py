@@ -1,4 +1,4 @@
-"""`tmpnb firewall`: print, set or remove the rules that wall servers in and bound them."""
+"""`tmpnb firewall`: print, set or remove the rules that isolate and limit servers."""
 
 from __future__ import annotations
 

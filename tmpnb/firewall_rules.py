@@ -1,4 +1,4 @@
-"""The firewall's rules: what servers reach, and how much of the machine one may take. Pure.
+"""The firewall rules: what servers can reach, and how much of the machine one may use. Pure.
 
 They go by the names of interfaces, so one small set of them covers all servers for ever,
 whatever networks come and go: those of one kind have bridges whose names begin alike. The table

@@ -1,4 +1,4 @@
-"""Ask a fresh server for its page once, so that no visitor waits for what it does only once."""
+"""Request a new server's page once, so that no visitor has to wait for one-time work."""
 
 from __future__ import annotations
 

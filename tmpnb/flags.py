@@ -1,4 +1,4 @@
-"""The command line's names: every flag in both spellings, and unknown ones refused."""
+"""The flags of the command line: both spellings of each, and errors for unknown ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read JSON that somebody else wrote, who may mean ill. Pure."""
+"""Read JSON from untrusted sources. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a form said, kept for a while for the page that its answer leads to. Synchronous."""
+"""Keep what a form said for the page that its response redirects to. Synchronous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate that everybody passes who takes a server: bans, passphrase, limits of each client."""
+"""The gate before every server: bans, the passphrase, and the limits per client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where this machine's packets go: networks, and the gateway that a container is reached from."""
+"""The routes of this machine: its networks, and the gateway that a container is reached from."""
 
 from __future__ import annotations
 

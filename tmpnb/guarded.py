@@ -1,4 +1,4 @@
-"""A spawner and a proxy behind a border: they raise and return what their contracts say, only."""
+"""Guard a spawner and a proxy: they raise and return only what their contracts say."""
 
 from __future__ import annotations
 

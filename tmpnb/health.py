@@ -1,4 +1,4 @@
-"""What is wrong right now, in words, each said once in the log."""
+"""What is wrong right now, in words, each logged once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds what, among the things there still are. Synchronous."""
+"""Who holds what, among what still exists. Synchronous."""
 
 from __future__ import annotations
 

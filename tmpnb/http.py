@@ -1,4 +1,4 @@
-"""Ask an address over HTTP, with a deadline and one kind of failure."""
+"""Make an HTTP request with a deadline and a single kind of failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of this machine's network interfaces lead to other machines, as Linux tells."""
+"""Which of this machine's network interfaces lead to other machines, according to Linux."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tmpnb invite`: a link that lets its holders in for a while, without the passphrase."""
+"""`tmpnb invite`: a link that works for a while without the passphrase."""
 
 from __future__ import annotations
 

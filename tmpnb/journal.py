@@ -1,4 +1,4 @@
-"""Keep claims over a restart until the engine knows them: a small file in the state directory.
+"""Keep claims across restarts until the engine has recorded them, in the state directory.
 
 To write a claim into an engine takes milliseconds of everybody's time, which visitors who
 come in a crowd would wait for. A line in a file takes microseconds, and outlives this process

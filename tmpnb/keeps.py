@@ -1,4 +1,4 @@
-"""Keep visitors' servers as asked: their idle clocks begin anew, over a restart as well."""
+"""Keep visitors' servers on request: reset their idle timeout, and remember it over restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the program and end it, also when a driver left something behind that does not end."""
+"""Run the program and exit, even if a driver left behind something that does not end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a claimed server has left: its age and its idleness, for the visitor who has it."""
+"""How much time a claimed server has left, for its visitor: by age and by idle time."""
 
 from __future__ import annotations
 

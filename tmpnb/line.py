@@ -1,4 +1,4 @@
-"""The line of visitors who wait for a server: who is next, and how long it takes. Synchronous."""
+"""The line of visitors waiting for a server: who is next, and how long it takes. Synchronous."""
 
 from __future__ import annotations
 

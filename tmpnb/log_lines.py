@@ -1,4 +1,4 @@
-"""Write a log record as text or as one JSON object, without secrets, whatever is in it."""
+"""Format a log record as text or as a JSON object, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of the log, and setting it up: where it goes and in which form."""
+"""Logging settings, and setting it up: where the log goes and in which format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs that hold no secrets: tokens and queries never reach them."""
+"""Keep secrets out of the logs: tokens and queries never reach them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write claims into the engine: after the crowd, and again until it knows them."""
+"""Record claims in the engine: when things are quiet, and again until it succeeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of the operator's as paragraphs with links: nothing in them is ever HTML. Pure."""
+"""The operator's texts as paragraphs with links: nothing in them is ever HTML. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure what the service does outside of itself: calls of engine and proxy, and passes."""
+"""Measure calls to the engine and the proxy, and passes of the loop."""
 
 from __future__ import annotations
 

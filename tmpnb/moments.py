@@ -1,4 +1,4 @@
-"""Say points and spans of time in words. Pure."""
+"""Points and spans of time in words. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks from inside a notebook server: such a client takes no other server."""
+"""Detect requests from inside a notebook server: such a client gets no other server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A text file in an archive that tells of the other files, of bounded size. Pure."""
+"""A text file of limited size in an archive, about the other files. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one look at the engine and the proxy found. Values only.
+"""What one observation of the engine and the proxy found. Values only.
 
 Spawners and the proxy client produce these, `reconcile` judges them.
 """

@@ -1,4 +1,4 @@
-"""Look at engine, proxy and servers: one full observation, or none."""
+"""Observe engine, proxy and servers: one complete observation, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the public is served at one origin: servers that have no hosts of their own."""
+"""Warn if a public service has all notebooks on one origin, without a host name for each server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many files may be open: raise the limit, and tell whether it is enough."""
+"""The limit of open files: raise it, and warn if it is too low."""
 
 from __future__ import annotations
 

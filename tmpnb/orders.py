@@ -1,4 +1,4 @@
-"""What a command line asks for, as values: the kinds of commands, and one order."""
+"""What a command line requests, as values: the kinds of commands, and one order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do work that holds the loop with pauses between, so that the loop serves others as well."""
+"""Split work that blocks the event loop, so that others are served in between."""
 
 from __future__ import annotations
 

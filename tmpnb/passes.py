@@ -1,4 +1,4 @@
-"""The event's passphrase, and the signed passes that stand for it: cookies and invite links."""
+"""The passphrase, and the signed passes that replace it: cookies and invitation links."""
 
 from __future__ import annotations
 

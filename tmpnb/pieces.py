@@ -1,4 +1,4 @@
-"""Read an answer over HTTP piece by piece, however large it is, with a deadline for each piece."""
+"""Read an HTTP response of any size piece by piece, with a deadline for each piece."""
 
 from __future__ import annotations
 

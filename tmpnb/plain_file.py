@@ -1,4 +1,4 @@
-"""Read a file that somebody has named or may have changed: at once, whatever is there, and bounded.
+"""Read a file named by someone else: without blocking, and up to a maximum size.
 
 Opening a pipe waits for who writes into it, and a device may never end. Neither is what is meant.
 """

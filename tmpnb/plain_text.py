@@ -1,4 +1,4 @@
-"""Take the bytes of a file for text in UTF-8, as editors save it, or say what they are. Pure."""
+"""Decode the bytes of a file as UTF-8 text, or say what they are instead. Pure."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class PoolStats:
     Attributes:
         capacity: Servers there may be, in all phases.
         available: Ready to be claimed.
-        starting: Asked of the engine, not ready yet.
+        starting: Being started, not ready yet.
         claimed: With a visitor.
         stopping: Being removed.
         claims_total: Servers handed to visitors since this process started.

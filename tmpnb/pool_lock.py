@@ -1,4 +1,4 @@
-"""Keep two orchestrators off one pool: each would take the other's servers for left-overs."""
+"""Keep two orchestrators from running one pool: each would remove the other's servers."""
 
 from __future__ import annotations
 

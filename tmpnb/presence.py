@@ -1,4 +1,4 @@
-"""Whether the one who sent a request still waits for the answer. Synchronous."""
+"""Whether the sender of a request is still waiting for the response. Synchronous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tmpnb proxy`: become the proxy, for those who keep it running apart from the orchestrator."""
+"""`tmpnb proxy`: become the proxy, to run it as a separate process."""
 
 from __future__ import annotations
 

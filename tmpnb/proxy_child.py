@@ -1,4 +1,4 @@
-"""One life of a proxy that runs as our child: its output, its exit, and what it complained of."""
+"""One run of the proxy as a child process: its output, its exit, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""See that nobody listens where the proxy is to: it would say so, and go on without. Blocks."""
+"""Check that the proxy's ports are free: it would run on without a port in use. Blocks."""
 
 from __future__ import annotations
 

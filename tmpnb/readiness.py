@@ -1,4 +1,4 @@
-"""Wait until a server that was just started answers."""
+"""Wait until a server that was just started responds."""
 
 from __future__ import annotations
 

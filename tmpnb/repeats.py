@@ -1,4 +1,4 @@
-"""Tell the first of a kind from its repeats, and count these. Pure, but for the clock."""
+"""Tell the first of a kind from its repeats, and count those. Pure, except for the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Change the image of a pool while it serves: one server tries it, then the rest follow."""
+"""Change the image of a running pool: one server tests it, then the rest follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is here: every server with who has it and what it uses, for the operator."""
+"""Every server with its visitor and its usage, for the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secrets that an operator gives: in the environment, or in files that it names."""
+"""The operator's secrets: in environment variables, or in files they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first ends the service in good order, the second at once."""
+"""SIGTERM and SIGINT: the first shuts the service down, the second quits immediately."""
 
 from __future__ import annotations
 

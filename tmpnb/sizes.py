@@ -1,4 +1,4 @@
-"""Say a number of bytes in words. Pure."""
+"""A number of bytes in words. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page for phones and frames: which images have Notebook 7, whose pages fit into them."""
+"""The page for phones and frames: which images have Notebook 7, whose pages fit there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long starts take, and how far those under way are. Synchronous."""
+"""How long starts take, and how far the current ones are. Synchronous."""
 
 from __future__ import annotations
 

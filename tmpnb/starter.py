@@ -1,4 +1,4 @@
-"""Start servers: at most so many at once, each with a deadline, broken ones ever more rarely."""
+"""Start servers: a limited number at once, each with a deadline, and back off after failures."""
 
 from __future__ import annotations
 

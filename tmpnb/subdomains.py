@@ -1,4 +1,4 @@
-"""A host name for each server, so that browsers keep visitors' servers apart. Pure.
+"""A host name for each server, so that browsers isolate visitors' servers. Pure.
 
 `--subdomains=notebooks.example` puts the server of id `k3v…` at `k3v….notebooks.example`.
 Its path stays `/user/<id>/`, so that whatever else comes to that host comes to us.

@@ -1,4 +1,4 @@
-"""Take a server or a place in line for a visitor: one of either, however many tabs ask."""
+"""Take a server or a place in line for a visitor: only one, however many tabs ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times as others write them, as Unix time in seconds. Pure."""
+"""Parse timestamps from other programs into Unix time in seconds. Pure."""
 
 from __future__ import annotations
 

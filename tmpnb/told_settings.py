@@ -1,4 +1,4 @@
-"""The settings in force as values that can be told: without secrets, and taken over elsewhere."""
+"""The current settings without secrets, to report them and to reuse them elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proxies whose word about a visitor's address is taken."""
+"""The proxies that are trusted to report a visitor's address."""
 
 from __future__ import annotations
 

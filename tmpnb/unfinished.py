@@ -1,4 +1,4 @@
-"""Whose requests are not whole yet, oldest first, and which of them has to go. Synchronous."""
+"""Connections with incomplete requests, oldest first, and which to close. Synchronous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the servers that visitors have say of their use: asked beside the passes, shared by all.
+"""What the servers in use report about their activity: asked outside the passes, shared by all.
 
 A server is asked by one look at a time, however many want to know, and what it said is good
 for a moment. A look has a deadline as a whole; what goes wrong in it costs nobody else.

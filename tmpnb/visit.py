@@ -1,4 +1,4 @@
-"""Tell a person's visit from a machine's look, by its request headers. Pure.
+"""Tell a person's visit from a machine's request, by its headers. Pure.
 
 Taking a server is an act of a person: crawlers, prefetching browsers, link previews
 and image tags must never take one.

@@ -1,4 +1,4 @@
-"""Know a visitor again: a reload or a second tab leads to the server they have already."""
+"""Recognise a returning visitor: a reload or a second tab leads to the same server."""
 
 from __future__ import annotations
 

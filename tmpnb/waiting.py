@@ -1,4 +1,4 @@
-"""The waiting room: visitors wait in line, and get their servers in the order they came."""
+"""The waiting room: visitors wait in line and get servers in the order they arrived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens that can be guessed, where others than this machine's users may try."""
+"""Tokens that can be guessed from other machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remove what has to go when the service ends, for as long as something still goes."""
+"""Remove what must go at shutdown, for as long as there is progress."""
 
 from __future__ import annotations
 

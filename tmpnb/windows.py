@@ -1,4 +1,4 @@
-"""How often something happened of late, by name, in bounded memory. Synchronous."""
+"""How often something happened recently, by name, in bounded memory. Synchronous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong tokens at the admin port: how many there may be, and who is told of them."""
+"""Wrong tokens at the admin port: limit and log them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether settings that are allowed hurt together."""
+"""Whether settings conflict although each is allowed."""
 
 from __future__ import annotations
 

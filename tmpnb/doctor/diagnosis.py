@@ -1,4 +1,4 @@
-"""Why a server that was started does not answer as it should, and what to do. Pure."""
+"""Why a started server does not respond as it should, and what to do. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server reaches, tried from inside one: for `tmpnb doctor --network`.
+"""What a server can reach, tested from inside one: for `tmpnb doctor --network`.
 
 What would not answer by itself is played: the doctor listens on the ports of the service
 while it looks, and on one of each address of this machine.

@@ -1,4 +1,4 @@
-"""Whether browsers keep visitors apart, and pages of others from taking notebooks."""
+"""Whether browsers isolate visitors from each other, and foreign pages from taking notebooks."""
 
 from __future__ import annotations
 

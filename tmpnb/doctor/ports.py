@@ -1,4 +1,4 @@
-"""Whether the ports are free, or taken by a tmpnb that runs already."""
+"""Whether the ports are free, or in use by a running tmpnb."""
 
 from __future__ import annotations
 

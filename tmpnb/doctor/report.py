@@ -1,4 +1,4 @@
-"""Say each finding as soon as there is one, and remember whether all is well."""
+"""Print each finding as soon as it is known, and remember whether any failed."""
 
 from __future__ import annotations
 

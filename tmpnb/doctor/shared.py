@@ -1,4 +1,4 @@
-"""What all servers share of the engine's machine, and one can use up or go past its bounds by."""
+"""Resources of the engine's machine that all servers share and one server could exhaust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the engine's machine that a server takes places in: connections and neighbours."""
+"""The kernel tables that servers fill on the engine's machine: connections and neighbours."""
 
 from __future__ import annotations
 

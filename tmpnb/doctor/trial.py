@@ -1,4 +1,4 @@
-"""Start one server as the pool would, look at it, and remove it whatever happens."""
+"""Start one server as the pool would, examine it, and remove it whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every server must do once it has started, checked on a live one."""
+"""What every started server must do, checked on a running one."""
 
 from __future__ import annotations
 

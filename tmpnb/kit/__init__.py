@@ -1,4 +1,4 @@
-"""What every notebook server is given besides its image: it fits into frames, and says its end.
+"""What every notebook server gets besides its image: it can be embedded and announces its end.
 
 share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages

@@ -1,4 +1,4 @@
-"""A visitor's cookies: kept as answers set them, sent where they belong. Synchronous."""
+"""A visitor's cookies: stored as responses set them, sent where they belong. Synchronous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find out which of the systems answers at a URL."""
+"""Detect which of the systems is at a URL."""
 
 from __future__ import annotations
 

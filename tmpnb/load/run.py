@@ -1,4 +1,4 @@
-"""The command: recognise the service, let the visitors come, show and write what they met."""
+"""The command: detect the service, run the visitors, show and write the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show how a run goes: a table that stays in place on a terminal, else a line now and then."""
+"""Show progress: a live table on a terminal, else a line now and then."""
 
 from __future__ import annotations
 

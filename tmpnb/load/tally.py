@@ -1,4 +1,4 @@
-"""What visitors met so far: how long each step took, and what went wrong. Synchronous."""
+"""Results so far: how long each step took, and what went wrong. Synchronous."""
 
 from __future__ import annotations
 

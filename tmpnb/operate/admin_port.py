@@ -1,4 +1,4 @@
-"""Ask the admin port of a running service; whatever goes wrong is one line for the operator."""
+"""Query the admin port of a running service; every failure is one line for the operator."""
 
 from __future__ import annotations
 

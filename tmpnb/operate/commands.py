@@ -1,4 +1,4 @@
-"""The commands that speak to the running service: their names, their words, and what each asks."""
+"""The commands for the running service: their names, their help, and what each requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take the settings of the service that runs already: for `tmpnb doctor`, which tests them."""
+"""Use the settings of a running service in `tmpnb doctor`, which tests them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the admin port tells, as lines for people. Pure."""
+"""Responses of the admin port, as lines for people. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read from the environment which engine is meant, and refuse what cannot work, in one line."""
+"""Read from the environment which engine to use, and reject what cannot work, in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of the Docker spawner that tells which addresses are servers'."""
+"""The part of the Docker spawner that knows which addresses belong to servers."""
 
 from __future__ import annotations
 

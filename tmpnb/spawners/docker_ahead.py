@@ -1,4 +1,4 @@
-"""Copy what servers need of an image before the first of them is started, and again if it is gone.
+"""Copy the files servers need from an image before the first start, and again if they are gone.
 
 A copy may take minutes, and a start has one. So copies have a thread and a deadline of their own,
 one at a time; meanwhile no server of that image is started, and everything else goes on.

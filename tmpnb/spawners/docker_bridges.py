@@ -1,4 +1,4 @@
-"""Make networks in Docker, and see whether one that is there closes what it shall. Blocks."""
+"""Create networks in Docker, and check whether an existing one isolates as it must. Blocks."""
 
 from __future__ import annotations
 

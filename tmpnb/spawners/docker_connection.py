@@ -1,4 +1,4 @@
-"""Reach the engine, and see that it has the image and the network.
+"""Connect to the engine, and check that it has the image and the network.
 
 All of it blocks: call it through the door.
 """

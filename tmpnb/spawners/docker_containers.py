@@ -1,4 +1,4 @@
-"""What the spawner asks of the engine about containers: find, make, remove, rename.
+"""The spawner's operations on containers: find, create, remove, rename.
 
 All of it blocks: call it through the door.
 """

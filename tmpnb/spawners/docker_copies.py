@@ -1,4 +1,4 @@
-"""What servers get of the places of an image that are mounted over: copies that all of them read.
+"""Copies of the files in an image that mounts would hide, shared by all servers.
 
 A home in memory would begin empty, and an engine mounts no volume read-only unless it has a name.
 So the engine copies what the image has there into volumes, once for each of our runs, before a

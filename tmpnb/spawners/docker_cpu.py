@@ -1,4 +1,4 @@
-"""How much CPU time and memory containers use, as the engine tells it."""
+"""How much CPU time and memory containers use, as reported by the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hear from the engine which servers ended by themselves, before it starts them again.
+"""Learn from the engine which servers exited by themselves, before it restarts them.
 
 Every container is started again by the engine when it ends, since an engine that restarts ends
 them all. A server that its visitor shut down ends with exit status 0, and nobody killed it:

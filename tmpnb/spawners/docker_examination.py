@@ -1,4 +1,4 @@
-"""What a Docker engine tells `tmpnb doctor`: itself, the image, the network, memory and disk."""
+"""What a Docker engine reports to `tmpnb doctor`: itself, image, network, memory and disk."""
 
 from __future__ import annotations
 

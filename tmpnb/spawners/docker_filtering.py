@@ -1,4 +1,4 @@
-"""Say which profile of system calls servers have, and what would be better. Pure."""
+"""Report which seccomp profile servers have, and what would be better. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit the settings to the engine that answers, and say once what of them does not hold there.
+"""Adapt the settings to the engine at hand, and warn once about what it does not enforce.
 
 All of it blocks: call it through the door.
 """

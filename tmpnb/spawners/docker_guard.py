@@ -1,4 +1,4 @@
-"""See from inside a container whether the firewall keeps servers with --egress=internet.
+"""Check from inside a container whether the firewall isolates servers with --egress=internet.
 
 A sentry, a container of our own on their network, sends a packet to the machine itself and to
 addresses that are refused in any case. In force are the rules if the machine says quickly of

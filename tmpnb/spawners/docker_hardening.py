@@ -1,4 +1,4 @@
-"""What bounds a visitor's container, as the engine's settings, and what of it holds here. Pure."""
+"""The limits of a visitor's container as engine settings, and which ones this engine has. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine is told of a server's container besides its image: bounds, mounts, network."""
+"""The engine settings of a server's container besides its image: limits, mounts, network."""
 
 from __future__ import annotations
 

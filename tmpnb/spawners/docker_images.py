@@ -1,4 +1,4 @@
-"""The part of the Docker spawner that has images at hand before servers of them are started.
+"""The part of the Docker spawner that provides images before servers are started from them.
 
 They are pulled, seen not to run as root, and copied from.
 """

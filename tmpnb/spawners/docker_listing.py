@@ -1,4 +1,4 @@
-"""What is written on a container, and how it is read back. Pure.
+"""Names and labels of containers: how they are written and read back. Pure.
 
 Labels say whose a container is; they are given when it is made and never change. The
 name says when it was claimed, for a name is all the engine lets us change afterwards.

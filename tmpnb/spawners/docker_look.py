@@ -1,4 +1,4 @@
-"""Look into an image before a server of it is made: who runs it, and is its disk bounded.
+"""Inspect an image before creating a server from it: its user, and whether its disk is limited.
 
 By way of containers that are never started. All of it blocks: call it through the door.
 """

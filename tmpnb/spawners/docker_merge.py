@@ -1,4 +1,4 @@
-"""Join the operator's own settings of a container with ours, and say what they weaken. Pure.
+"""Merge the operator's container settings with ours, and report what they weaken. Pure.
 
 What is a list in the engine's API is added to, entry by entry. A setting takes the place of
 ours only where it says something else about the same thing.

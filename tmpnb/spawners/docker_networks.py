@@ -1,4 +1,4 @@
-"""Where servers are put in the engine, so that they reach what they may and nobody else.
+"""The networks servers are on, so that they reach what they may and nothing else.
 
 Without egress there are two ways. An orchestrator and a proxy that run on the engine's own
 machine reach servers on one internal network whose members cannot reach each other. Those

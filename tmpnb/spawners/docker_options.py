@@ -1,4 +1,4 @@
-"""Read the operator's Docker settings, and refuse what cannot work. Pure."""
+"""Read the operator's Docker settings, and reject what cannot work. Pure."""
 
 from __future__ import annotations
 

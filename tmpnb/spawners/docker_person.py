@@ -1,4 +1,4 @@
-"""Who the servers of an image run as: user and group by number, and the home. Pure.
+"""The user that servers of an image run as: numeric user and group, and the home. Pure.
 
 A name means what the image's own /etc/passwd says.
 """

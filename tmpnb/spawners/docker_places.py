@@ -1,4 +1,4 @@
-"""Choose where the servers of a pool are put, and make the networks of all of them.
+"""Choose the networks for the servers of a pool, and create the shared ones.
 
 All of it blocks: call it through the door.
 """

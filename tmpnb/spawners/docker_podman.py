@@ -1,4 +1,4 @@
-"""Make networks in Podman that Docker's API has no words for. Blocks: call it through the door."""
+"""Create Podman networks that Docker's API cannot express. Blocks: call it through the door."""
 
 from __future__ import annotations
 

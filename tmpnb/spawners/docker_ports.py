@@ -1,4 +1,4 @@
-"""Choose where servers are found on this machine: free ports, addresses of their own."""
+"""Choose ports and addresses for servers on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a container reaches, tried from inside it. All of it blocks: call it through the door."""
+"""What a container can reach, tested from inside. All of it blocks: call it through the door."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which profile of seccomp servers have: ours, the engine's own, or one of the operator."""
+"""Which seccomp profile servers get: ours, the engine's own, or the operator's."""
 
 from __future__ import annotations
 

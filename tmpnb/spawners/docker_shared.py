@@ -1,4 +1,4 @@
-"""The networks of all servers: made if need be, again if one is gone, and removed when empty.
+"""The networks shared by servers: created if needed, recreated if gone, removed when empty.
 
 All of it blocks: call it through the door.
 """

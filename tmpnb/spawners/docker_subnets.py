@@ -1,4 +1,4 @@
-"""The addresses of networks that are made: as few as do, and nobody else's. Pure.
+"""Choose the subnets of new networks: as small as possible, and not used by others. Pure.
 
 A server may ask for the hardware address of each address of its network, and each question takes
 a place in the machine's table of neighbours. So a network is as small as its servers need.

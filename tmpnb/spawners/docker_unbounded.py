@@ -1,4 +1,4 @@
-"""What of a server nothing bounds, each in a line with what sets the bound. Pure."""
+"""What a server can use without limit, one line each with the flag that limits it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say which parts of an engine are so old that a container is known to get out of them. Pure."""
+"""Report engine components that are so old that they have known container escapes. Pure."""
 
 from __future__ import annotations
 

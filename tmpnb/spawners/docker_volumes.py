@@ -1,4 +1,4 @@
-"""Bound what is written to the volumes that an image declares: no bound of a container counts it.
+"""Limit writes to the volumes that an image declares: no container limit counts them.
 
 What lies in the home or /tmp is in memory then, as they are where the engine bounds no disk. Any
 other volume keeps what the image has there, and is read-only. Pure.

@@ -1,4 +1,4 @@
-"""Which walls and bounds the operator's own settings of a container take away, in words. Pure.
+"""Which isolation and limits the operator's container settings remove, in words. Pure.
 
 What is not known to be harmless is said: a setting that weakens nothing costs a line of the log.
 """

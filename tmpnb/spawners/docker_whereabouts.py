@@ -1,4 +1,4 @@
-"""Which addresses servers have in the engine, so that what they ask is known to be theirs.
+"""The addresses of servers in the engine, to recognise requests that come from them.
 
 A published server is reached at an address of the machine, and asks from its own ones on the
 networks it is on.

@@ -1,4 +1,4 @@
-"""Notebook servers as processes of this machine: for trying out, without isolation."""
+"""Notebook servers as processes on this machine: for trying things out, without isolation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each local home begins with: a copy of the operator's folder, links followed. Blocking.
+"""What each local home starts with: a copy of the operator's folder, following links. Blocking.
 
 So nothing in a home leads back to the originals. What cannot be copied, or should not be, is left
 out and named; it never keeps a server from starting.

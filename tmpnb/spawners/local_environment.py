@@ -1,4 +1,4 @@
-"""What a local server finds in its environment: nothing of ours but what is its own."""
+"""The environment of a local server: none of our variables except those meant for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine tells `tmpnb doctor` about servers that are its own processes."""
+"""What `tmpnb doctor` checks about servers that are processes of this machine."""
 
 from __future__ import annotations
 

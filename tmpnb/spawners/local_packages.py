@@ -1,4 +1,4 @@
-"""A Python environment for each local server: what its visitor installs goes with it. Blocking.
+"""A Python environment for each local server, removed with what its visitor installed. Blocking.
 
 The packages of the service's own Python are seen in it and cannot be changed from it: pip takes
 them for those of another environment, and leaves them alone.

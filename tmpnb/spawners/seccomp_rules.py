@@ -1,4 +1,4 @@
-"""Build the profile of seccomp that servers have by default, in the engine's words. Pure."""
+"""Build the default seccomp profile of servers, in the engine's format. Pure."""
 
 from __future__ import annotations
 
