@@ -11,7 +11,7 @@ from tmpnb.networks import Networks
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the operator says of clients. Without more, none is limited.
+    """The operator's settings for clients. By default, none is limited.
 
     Attributes:
         allowance: What each client may take.

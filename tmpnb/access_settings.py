@@ -78,7 +78,7 @@ class AccessSettings(Configurable):
 
 
 def _named(text: str, flag: str) -> Networks:
-    """Return the networks of a flag, in which `gateway` is a word for this network's own."""
+    """Return the networks of a flag, in which `gateway` stands for this network's gateway."""
     found = _by_address(text, flag)
     machine = gateway() if GATEWAY in _words(text) else None
     return found if machine is None else Networks([*found, IPv4Network(machine)])

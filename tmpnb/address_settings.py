@@ -14,7 +14,7 @@ from tmpnb.subdomains import Subdomains
 
 
 class AddressSettings(Configurable):
-    """Where visitors find the service and the servers, and where on these they land."""
+    """The addresses of the service and the servers, and the page where visitors land."""
 
     ip: str
     port: int
@@ -60,7 +60,7 @@ class AddressSettings(Configurable):
     ).tag(config=True)
 
     def landing(self) -> tuple[str, str, str]:
-        """Return the page that visitors land on, what of it to make ahead, and the small page.
+        """Return the page visitors land on, the part of it to prepare ahead, and the small page.
 
         That is the page for phones and frames, below the base URL; empty if the operator has
         chosen one page for all.
@@ -73,7 +73,7 @@ class AddressSettings(Configurable):
         return page, first_page(page), "" if is_chosen else TREE
 
     def listening(self) -> Listening:
-        """Return where the service listens, and what it shows there.
+        """Return where the service listens, and what it serves there.
 
         Raises:
             ConfigError: A further name of the admin port is none.
@@ -83,7 +83,7 @@ class AddressSettings(Configurable):
         return Listening(*ports, names, self.public_metrics)
 
     def names(self, public_url: str, domain: str, *, walls: bool) -> PublicHosts:
-        """Return the names under which notebooks are given out, but for the machine's own.
+        """Return the host names under which notebooks are served, except the machine's own.
 
         Args:
             public_url: As `addresses` returns it.

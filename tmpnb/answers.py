@@ -21,7 +21,7 @@ LONGEST_NUMBER = 18  # digits
 
 
 class Allowance:
-    """What one answer, or several together, may be: bytes of bodies, and pieces."""
+    """The limit of one response, or several together: bytes of bodies, and pieces."""
 
     def __init__(self, size: int, within: Allowance | None = None) -> None:
         """Begin with all of it.
@@ -51,7 +51,7 @@ class Allowance:
 
 
 class TooMuchError(HTTPInputError):
-    """An answer is more than was agreed."""
+    """A response exceeds its limit."""
 
 
 class Request(HTTPRequest):
@@ -105,7 +105,7 @@ class _Exchange(_HTTPConnection):
         return super().data_received(chunk) if allowed else None
 
     def _count_interim(self) -> None:
-        """See that the head that counts comes soon.
+        """Make sure that the final headers come soon.
 
         Raises:
             TooMuchError: It does not. Tornado would read on what has come already.
@@ -127,7 +127,7 @@ class _Exchange(_HTTPConnection):
         self.stream.read_until = read_and_count  # type: ignore[method-assign]  # of this one alone
 
     def _goes_on(self, refusal: str) -> bool:
-        """Return whether there is nothing to refuse; otherwise there is no answer."""
+        """Return whether there is nothing to reject; otherwise abort the response."""
         if refusal:
             self._handle_exception(TooMuchError, TooMuchError(refusal), None)
         return not refusal

@@ -148,7 +148,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         return 2 * (os.cpu_count() or 1)
 
     def _configure_logging(self) -> None:
-        """Leave logging to `logs.configure`; what traitlets says before that, we say better."""
+        """Leave logging to `logs.configure`; we report what traitlets would log before that."""
         self.log.addHandler(NullHandler())
 
     def initialize(self, argv: Sequence[str] | None = None) -> None:
@@ -188,7 +188,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         leaving.run(service.run())
 
     def start_show_config(self) -> None:
-        """Print the settings in force; called by traitlets in place of `start`."""
+        """Print the current settings; called by traitlets instead of `start`."""
         spawner = spawner_class(self.spawner)(parent=self)
         print(config_file.in_force(self, Branding(parent=self), spawner))  # noqa: T201 - the answer to the flag
 
@@ -304,7 +304,7 @@ def _known_spawners() -> list[type[Configurable]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the program; what the operator can mend is said in one line, with exit code 1."""
+    """Run the program; what the operator can fix is one line, with exit code 1."""
     with leaving.left_in_time(is_program=argv is None):
         _run(list(sys.argv[1:] if argv is None else argv))
 

@@ -23,7 +23,7 @@ MOST_LOOKS = 8  # such questions to one server; one that stalls holds no more re
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A server that was given to a visitor."""
+    """A server given to a visitor."""
 
     server_id: str
     token: str = field(repr=False)
@@ -31,7 +31,7 @@ class Arrival:
 
 
 class Arrivals:
-    """Takes servers for visitors and knows where on them they wanted to be."""
+    """Takes servers for visitors and knows which page they wanted."""
 
     def __init__(self, orchestrator: Orchestrator, redirect_uri: str, visitors: Visitors) -> None:
         self._orchestrator, self._visitors = orchestrator, visitors

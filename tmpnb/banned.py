@@ -19,7 +19,7 @@ LOOK_EVERY = 1.0  # seconds
 
 
 class Banned:
-    """Knows who is banned. A changed file counts within `LOOK_EVERY` seconds.
+    """Knows who is banned. A changed file takes effect within `LOOK_EVERY` seconds.
 
     A file that has become unreadable, or has a mistake, is said once in the log, and the
     list of before goes on.

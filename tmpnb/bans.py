@@ -53,7 +53,7 @@ class Bans:
         return self._since
 
     def add(self, network: Network) -> bool:
-        """Ban a network from now on; return whether that outlives a restart.
+        """Ban a network from now on; return whether that survives a restart.
 
         Raises:
             BansFullError: There are too many.
@@ -66,7 +66,7 @@ class Bans:
         return self._keep({**self._since, network: self._since.get(network, self._clock())})
 
     def remove(self, network: Network) -> bool:
-        """Ban a network no more; return whether that outlives a restart.
+        """Lift a ban; return whether that survives a restart.
 
         Raises:
             KeyError: It was not added here.
@@ -75,7 +75,7 @@ class Bans:
         return self._keep({n: since for n, since in self._since.items() if n != network})
 
     def _keep(self, bans: dict[Network, float]) -> bool:
-        """Let these count, and write them down; that the disk is full keeps nobody from it."""
+        """Apply these bans and save them; they apply even if the disk is full."""
         self._since, self._networks = bans, Networks(bans)
         if self._path is None:
             return False
@@ -94,7 +94,7 @@ class Bans:
         return True
 
     def _read(self) -> dict[Network, float]:
-        """Return what the file says; that it makes no sense is said, and costs no start."""
+        """Return what the file says; a malformed one is logged and ignored."""
         if self._path is None:
             return {}
         try:

@@ -34,7 +34,7 @@ class Logo:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a visitor has to agree to."""
+    """What a visitor must agree to."""
 
     text: Text = field(repr=False)
     version: str  # another for another text
@@ -42,7 +42,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Analytics:
-    """A script of somebody else's that counts visits of our pages."""
+    """A third-party script that counts views of our pages."""
 
     script: str  # URL
     origin: str  # of that URL, where it may report to
@@ -68,7 +68,7 @@ class Notice:
         self.put(source)
 
     def put(self, source: str) -> None:
-        """Show another from now on; empty: none.
+        """Change the announcement; empty removes it.
 
         Raises:
             BadMarkupError: It cannot be shown; the former stays.
@@ -154,7 +154,7 @@ def terms(path: str, content: bytes) -> Terms:
 
 
 def analytics(script: str, attributes: str) -> Analytics | None:
-    """Return whose script counts visits; None for nobody's.
+    """Return the script that counts page views; None for none.
 
     Args:
         script: `https://stats.example/script.js`

@@ -77,7 +77,7 @@ class Branding(Configurable):
 
 
 def _content(flag: str, path: str, largest: int) -> bytes:
-    """Return what is in a file, and of one that is too large more than may be."""
+    """Return the content of a file, or more than the limit if it is too large."""
     try:
         return plain_file.read(Path(path), largest)
     except FileTooLargeError:

@@ -12,7 +12,7 @@ _STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def is_broken(path: str) -> bool:
-    """Whether a path, as it stood in the request line, is not percent-encoded UTF-8."""
+    """Whether a path, as in the request line, is not percent-encoded UTF-8."""
     if _STRAY.search(path):
         return True
     try:

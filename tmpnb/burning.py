@@ -43,7 +43,7 @@ class _Streak:
 
 
 class Burners:
-    """Who has been at full speed, alone, and for how long. Synchronous."""
+    """Servers that have been computing at full speed unattended, and for how long. Synchronous."""
 
     def __init__(self) -> None:
         """Know nobody."""
@@ -86,7 +86,7 @@ def _at_full_speed(streak: _Streak, now: float, used: float, full: float) -> boo
 
 
 def alone_since(seen: Observation, servers: Iterable[NotebookServer]) -> dict[str, float]:
-    """Return the servers at which nobody is, and since when, Unix time in seconds by id.
+    """Return the servers without anyone there, and since when: Unix time in seconds by id.
 
     Those are claimed and run, and have a route without traffic. Without a route nothing
     says that nobody is there.

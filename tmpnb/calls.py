@@ -42,7 +42,7 @@ class Calls:
         secret: str = "",
         seconds: float | None = None,
     ) -> T:
-        """Return what `check` makes of the answer of `call`.
+        """Return what `check` makes of the result of `call`.
 
         Args:
             what: Words for the message, like "stopping server x".
@@ -80,7 +80,7 @@ class Calls:
             return check(await call())
 
     async def _end(self, task: asyncio.Task[T]) -> None:
-        """Cancel a call, and leave it behind if it does not end in a moment."""
+        """Cancel a call, and abandon it if it does not end quickly."""
         task.cancel()
         self._left.add(task)
         task.add_done_callback(self._forget)

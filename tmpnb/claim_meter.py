@@ -53,7 +53,7 @@ class ClaimMeter:
 
     @contextmanager
     def refusal(self) -> Iterator[None]:
-        """Count a refusal that the pool does not count itself."""
+        """Count a refusal that the pool itself does not count."""
         try:
             yield
         except LineFullError:

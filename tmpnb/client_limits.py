@@ -36,7 +36,7 @@ class Allowance:
 
 
 class ClientLimits:
-    """Knows what each client has and takes, and refuses what is too much.
+    """Tracks what each client has and takes, and refuses what exceeds the limits.
 
     Checks and counts in one step of memory without a wait. A claim under way counts, and
     so does a place in line. Servers of before a restart are nobody's until their visitor
@@ -67,7 +67,7 @@ class ClientLimits:
         self._asking: Counter[str] = Counter()
 
     def asks(self, client: Client) -> None:
-        """Note a request whose answer begins, and may take its time.
+        """Note the start of a request that may take long.
 
         Raises:
             ClientLimitError: They have as many under way as one may; it is not noted.
@@ -88,7 +88,7 @@ class ClientLimits:
             del self._asking[client.key]
 
     def require(self, client: Client, *, closing: str = "") -> None:
-        """Let pass who may take one more.
+        """Require that the client may take one more.
 
         Args:
             client: Who asks.
@@ -139,12 +139,12 @@ class ClientLimits:
             self._taken.add(client.key)
 
     def tried_not(self, client: Client) -> None:
-        """Forget an attempt that became a place in line, which counts in its stead."""
+        """Forget an attempt that became a place in line, which counts instead."""
         if self._allowance.a_minute:
             self._taken.take_back(client.key)
 
     def has(self, client: Client, server_id: str) -> None:
-        """Note whose a server is that nobody was known to hold, as after a restart."""
+        """Note who has a server that had no known holder, for example after a restart."""
         if server_id not in self._servers:
             self._servers.add(client.key, server_id)
 
@@ -162,7 +162,7 @@ class ClientLimits:
 
 
 class Admission:
-    """The leave to take one server, which every way to take one asks for."""
+    """The permission to take one server, required by every way to take one."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class Admission:
     async def take(
         self, claim: Callable[[], Awaitable[NotebookServer]], *, closing: str = ""
     ) -> NotebookServer:
-        """Return what `claim` returns, counted from now on; an attempt that fails counts too.
+        """Return what `claim` returns, counted from now on; a failed attempt counts too.
 
         The server `closing` ends for it.
 

@@ -41,7 +41,7 @@ def use(chosen: Tool, words: Sequence[str]) -> int:
 
 
 def description(order: Order, program: str) -> str:
-    """Return what `--help` begins with, given what the program says of itself."""
+    """Return the beginning of `--help`, given the program's own description."""
     if order.command is not None:
         return order.command.help
     listed = "\n".join(f"  tmpnb {c.usage:<29} {c.summary}" for c in _listed())

@@ -76,7 +76,7 @@ def write(path: Path, text: str) -> None:
 
 
 def in_force(*configurables: Configurable) -> str:
-    """Return all settings as a config file; of secrets only whether they are set."""
+    """Return all settings as a config file; for secrets only whether they are set."""
     lines = []
     for configurable in configurables:
         names = set(configurable.class_trait_names(config=True)) - NOT_SETTINGS

@@ -54,13 +54,13 @@ class Cors:
         return ANYBODY in self.origins or canonical(origin) in self.origins
 
     def and_origin(self, origin: str) -> Cors:
-        """Return the same for an answer that `origin` may read, whoever else may."""
+        """Return the same for a response that `origin` may read in addition to others."""
         always = {**self.always, "Vary": "Origin"}
         return Cors((origin,), always, _preflight(always))
 
 
 def cors(values: Mapping[str, str]) -> Cors:
-    """Return what the six flags of the original say together, with what they leave open.
+    """Return the combined meaning of the six CORS flags, with defaults.
 
     Args:
         values: By the flag's name with underscores; empty where it is not given.
@@ -82,7 +82,7 @@ def cors(values: Mapping[str, str]) -> Cors:
 
 
 def advice(allowed: Cors) -> str | None:
-    """Return what to tell an operator whose settings do less than they seem to."""
+    """Return advice for an operator whose settings have less effect than they seem to."""
     if ANYBODY in allowed.origins and "Access-Control-Allow-Credentials" in allowed.always:
         return (
             "--allow-credentials=true has no effect with --allow-origin=*: browsers "

@@ -19,7 +19,7 @@ class Crowd:
 
     @contextmanager
     def visitor(self) -> Iterator[None]:
-        """Within the block a visitor is given a server."""
+        """Within the block, a visitor is being given a server."""
         self._served += 1
         try:
             yield
@@ -28,7 +28,7 @@ class Crowd:
             self._last_at = asyncio.get_running_loop().time()
 
     async def pause(self, longest: float, hurry: Callable[[], bool] = lambda: False) -> None:
-        """Return when nobody is being served, nor was for `QUIET` seconds.
+        """Return once nobody has been served for `QUIET` seconds.
 
         Args:
             longest: Seconds to wait at most.

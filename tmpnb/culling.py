@@ -16,7 +16,7 @@ SILENT = "silent"  # topic of health: servers of visitors do not answer
 
 
 class Culling:
-    """Asks the servers that visitors have, and says when a pass is to judge them.
+    """Asks the servers in use, and says when a pass should judge them.
 
     No pass waits for what a visitor's server answers.
     """

@@ -26,7 +26,7 @@ class Seconds(Float[float, Any]):
 
 
 def seconds(value: float, help: str, *, least: float = 1.0) -> Any:
-    """Return a setting that is a number of seconds, `least` or more; its help goes on with `help`.
+    """Return a setting in seconds, `least` or more; its help is "Seconds" followed by `help`.
 
     Its default is `value`.
     """

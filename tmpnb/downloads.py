@@ -122,7 +122,7 @@ class Downloads:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The contents API of one server. Its questions do not count as use of it."""
+    """The contents API of one server. Requests to it do not count as use."""
 
     client: Client
     pace: Pace
@@ -203,7 +203,7 @@ class _Packing:
             raise DownloadBrokenError("the notebook server has stopped responding")
 
     async def _require_server_after_silence(self) -> None:
-        """See that what is left out is the fault of single files."""
+        """Make sure that only individual files are at fault for what is left out."""
         if not self._in_doubt:
             return
         try:
@@ -312,7 +312,7 @@ class _Packing:
         return not fits
 
     async def _do(self, act: Callable[..., None], *data: bytes) -> None:
-        """Compress in a thread, for the loop has others to serve; send what came of it."""
+        """Compress in a thread, so that the loop can serve others; send the result."""
         work = asyncio.ensure_future(asyncio.to_thread(act, *data))
         try:
             await asyncio.shield(work)
@@ -336,7 +336,7 @@ class _Packing:
 
 
 def _can_be(name: str) -> bool:
-    """Whether a file can have this name, and another folder cannot be meant by it."""
+    """Whether this is a valid file name that cannot point to another folder."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         return False
     with suppress(UnicodeEncodeError):

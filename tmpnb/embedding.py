@@ -28,7 +28,7 @@ _SAFE = "/%?&=+,;:@~!$*-._"
 
 
 class BadEmbeddingError(BadLinkError):
-    """What an author asks for cannot be embedded."""
+    """What an author requested cannot be embedded."""
 
 
 def origins(frame_ancestors: str) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class Embedding:
 
     @property
     def url(self) -> str:
-        """The page that takes a server when somebody wants it to."""
+        """The page that takes a server when a person asks for one."""
         return f"{self.site}/{self.link}"
 
     def allow(self) -> str:
@@ -100,7 +100,7 @@ class Embedding:
         )
 
     def frame(self) -> str:
-        """Return HTML for a frame, for pages that take no script from elsewhere."""
+        """Return HTML for a frame, for pages that allow no third-party scripts."""
         url, title = escape(self.url), escape(self.title)
         return (
             f'<iframe src="{url}" title="{title}" loading="lazy"\n'

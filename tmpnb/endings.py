@@ -49,20 +49,20 @@ class Endings:
         return len(self._endings)
 
     def note(self, server_id: str, ending: Ending) -> None:
-        """Keep how a server ended; the oldest is forgotten for it."""
+        """Remember how a server ended; the oldest entry is forgotten."""
         self._endings[server_id] = ending
         self._endings.move_to_end(server_id)
         while len(self._endings) > self._most:
             self._endings.popitem(last=False)
 
     def of(self, server_id: str) -> Ending | None:
-        """Return how a server ended; None if that is not known, or not any more."""
+        """Return how a server ended; None if that is not, or no longer, known."""
         return self._endings.get(server_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Farewell:
-    """What a visitor is told of a server that has ended.
+    """What to tell a visitor about a server that has ended.
 
     Attributes:
         why: One sentence; empty if it is not known.

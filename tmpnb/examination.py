@@ -51,7 +51,7 @@ class ServerNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What servers have of the engine's machine together."""
+    """What all servers together use of the engine's machine."""
 
     kernel: bool = False  # whether they take places in its tables of terminals and the like
     open_files: int = 0  # that a process of one may have; 0: there is no bound

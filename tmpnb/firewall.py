@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 async def firewall(words: Sequence[str], say: Say) -> bool:
-    """Do what the words after `firewall` ask for; return whether it is done.
+    """Carry out the arguments after `firewall`; return whether that succeeded.
 
     Raises:
         ConfigError: It cannot be done; in one line.
@@ -99,7 +99,7 @@ def past_the_rules(asked: resolvers.Resolvers) -> list[str]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what knows the words of the command line."""
+    """Return the parser of the command line."""
     made = _Parser(
         prog="tmpnb firewall",
         usage="tmpnb firewall [--apply | --remove] [flags]",

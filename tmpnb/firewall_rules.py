@@ -77,7 +77,7 @@ class Exceptions:
     proxies: tuple[Network, ...] = ()  # on these, who ask servers for all visitors
 
     def __post_init__(self) -> None:
-        """Refuse what would undo the rules.
+        """Reject what would defeat the rules.
 
         Raises:
             ConfigError: Names the flag and what to do.

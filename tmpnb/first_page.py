@@ -30,7 +30,7 @@ def first_page(redirect_uri: str) -> str:
 async def warm_up(
     client: Client, server: NotebookServer, path: str, token: str, timeout: float = TIMEOUT
 ) -> None:
-    """Let a server make its page; whether it can is not judged here.
+    """Make a server render its page; whether it can is not judged here.
 
     The first one takes JupyterLab 15 to 28 ms of computing, each further one about 5.
 

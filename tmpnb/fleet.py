@@ -24,7 +24,7 @@ PLACE_TIMEOUT = 30.0  # seconds that a start waits for the place of another serv
 
 
 class Fleet:
-    """Carries out what the orchestrator decides about single servers."""
+    """Carries out the orchestrator's decisions about individual servers."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Fleet:
     async def launch_on_trial(
         self, server_id: str, image: str, after: asyncio.Task[None] | None = None
     ) -> None:
-        """Start a server to see whether it can be done; return once it is ready for anybody.
+        """Start a server as a test; return once it is ready.
 
         Args:
             server_id: Its id.
@@ -104,13 +104,13 @@ class Fleet:
         await self._launch_awaited(server_id, image, self._make_ready, after, trial=True)
 
     def stop(self, server: NotebookServer, reason: StopReason) -> asyncio.Task[None]:
-        """Begin to remove a server; the task ends when it is gone."""
+        """Start removing a server; the task ends when it is gone."""
         self._pool.move(server, Phase.STOPPING, reason)
         self.changed()
         return self._tasks.spawn(self._finish_stop(server), f"stop of {server.id}")
 
     def cancel_starts(self) -> None:
-        """Give up all starts; what they made is removed."""
+        """Cancel all starts; what they created is removed."""
         for start in tuple(self._starts.values()):
             start.cancel()
 
@@ -153,7 +153,7 @@ class Fleet:
         *,
         trial: bool,
     ) -> None:
-        """Bring a server up, or on its way out: it leaves STARTING whatever happens."""
+        """Start a server or get rid of it: it leaves STARTING whatever happens."""
         reason = StopReason.START_FAILED
         failure = SpawnerError("the notebook did not start")
         try:
@@ -182,7 +182,7 @@ class Fleet:
         self._pool.move(server, Phase.READY)
 
     def _tell(self, server_id: str, failure: SpawnerError | None) -> None:
-        """Let whoever waits for a start go on."""
+        """Notify whoever waits for a start."""
         waiting = self._awaited.pop(server_id, None)
         if waiting is None or waiting.done():
             return
@@ -192,7 +192,7 @@ class Fleet:
             waiting.set_exception(failure)
 
     async def _finish_stop(self, server: NotebookServer) -> None:
-        """Remove route and instance, again and again until both are gone."""
+        """Remove route and instance, retrying until both are gone."""
         left: list[Callable[[str], Coroutine[None, None, None]]]
         left = [self._proxy.delete_route, self._spawner.stop]
         again = False
@@ -217,7 +217,7 @@ class Fleet:
         self.changed()
 
     def _report(self, server: NotebookServer, error: TmpnbError, *, again: bool) -> None:
-        """Say once that servers cannot be removed.
+        """Report once that servers cannot be removed.
 
         Not at the first failure: an engine or a proxy that is down is told of meanwhile,
         and this follows from it.

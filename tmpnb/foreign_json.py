@@ -13,7 +13,7 @@ _LONG = re.compile(r"(?<![0-9])[0-9]{1000,}")  # Python refuses to read what is 
 
 
 class TooManyValuesError(ValueError):
-    """A text would take too long to read."""
+    """A text would take too long to parse."""
 
 
 def loads(

@@ -52,7 +52,7 @@ class Knock:
 
 
 class Gate:
-    """Lets in who may take a server. The check and what it counts belong to one step of memory."""
+    """Admits those who may take a server. Check and count happen in one step without await."""
 
     def __init__(
         self,
@@ -90,12 +90,12 @@ class Gate:
         self._refusals = Tally(Refusal)
 
     def refusals(self) -> Iterator[tuple[Refusal, int]]:
-        """Yield why somebody was not let in, and how often since the start."""
+        """Yield why visitors were not admitted, and how often since the start."""
         for why, count in self._refusals:
             yield why, count + (self.limits.refused if why is Refusal.CLIENT_LIMIT else 0)
 
     async def admit(self, knock: Knock) -> Admission:
-        """Return the leave to take a server.
+        """Return the permission to take a server.
 
         Raises:
             BannedError: Their network gets nothing.

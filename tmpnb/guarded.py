@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class GuardedSpawner(Spawner):
-    """Any spawner, whose every failure is a `SpawnerError` or a `ConfigError`."""
+    """Any spawner; every failure is a `SpawnerError` or a `ConfigError`."""
 
     def __init__(self, inner: Spawner, meters: Meters | None = None) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ async def let_go(spawner: Spawner) -> None:
 
 
 class GuardedProxy:
-    """Any proxy, whose every failure is a `ProxyError` or a `ConfigError`. A `Proxy`."""
+    """Any proxy; every failure is a `ProxyError` or a `ConfigError`. A `Proxy`."""
 
     def __init__(self, inner: Proxy, meters: Meters | None = None) -> None:
         """Keep whom to ask, and what measures it."""
@@ -217,7 +217,7 @@ class GuardedProxy:
 
 
 def _nothing(answer: object) -> None:
-    """Take any answer where none is due."""
+    """Accept any result where none is expected."""
 
 
 def _numbers(used: Mapping[str, float]) -> Mapping[str, float]:

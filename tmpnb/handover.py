@@ -20,7 +20,7 @@ QUESTION_TIMEOUT = 5.0  # seconds for one question in a visitor's path
 
 
 class HandOver:
-    """The part of a claim that reaches outside. A few milliseconds when all is well."""
+    """The part of a claim that calls engine and proxy. Normally takes a few milliseconds."""
 
     def __init__(
         self,

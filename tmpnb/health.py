@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault that lasts."""
+    """One ongoing problem."""
 
     message: str
     since: float  # Unix time in seconds
@@ -51,7 +51,7 @@ class Health:
             self.solved(topic)
 
     def require_starts(self, *, has_room: bool) -> None:
-        """Refuse before a ready server makes place for one that will not start.
+        """Refuse before a ready server makes room for one that will not start.
 
         Raises:
             SpawnerError: The engine does not answer, or there is no room and starts fail.
@@ -66,7 +66,7 @@ class Health:
             log.info("%s: recovered after %.0f s", topic, self._clock() - known.since)
 
     async def watch(self, work: Callable[[], Awaitable[None]], topic: str) -> None:
-        """Do `work`; if it dies of what nobody foresaw, that is the problem of a topic.
+        """Do `work`; an unexpected error becomes the problem of a topic.
 
         Raises:
             TmpnbError: As `work` does, which has reported it.

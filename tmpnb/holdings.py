@@ -9,7 +9,7 @@ SPARE = 64  # things that may be gone and are still remembered
 
 
 class Holdings:
-    """Counts by name what each holds; what is gone is forgotten when it is looked at."""
+    """Counts what each name holds; what is gone is forgotten when counted."""
 
     def __init__(self, still: Callable[[Collection[str]], Collection[str]]) -> None:
         """Begin with nobody.

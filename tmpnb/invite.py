@@ -20,7 +20,7 @@ HOURS = 24.0  # that a link lets in unless told otherwise
 
 
 def invite(service: Service, options: Mapping[str, str], say: Callable[[str], None]) -> bool:
-    """Say the link; whether it will be of use.
+    """Print the link; return whether it is useful.
 
     Args:
         service: The settings; the key in them signs the link.

@@ -40,7 +40,7 @@ def run(work: Coroutine[None, None, T]) -> T:
 
 @contextmanager
 def left_in_time(*, is_program: bool) -> Iterator[None]:
-    """Within the block the program runs; what it leaves behind does not keep it from ending.
+    """Within the block, the program runs; what it leaves behind does not keep it from exiting.
 
     Args:
         is_program: Whether this process ends after the block; if not, nothing is done.

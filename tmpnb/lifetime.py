@@ -34,7 +34,7 @@ class Lifetime:
 
 
 class Lifetimes:
-    """Tells visitors how long they have."""
+    """Tells visitors how much time they have left."""
 
     def __init__(self, *, usage: Usage, clock: Clock, max_idle: float, max_age: float) -> None:
         """Keep the limits.
@@ -49,12 +49,12 @@ class Lifetimes:
         self._max_idle, self._max_age = max_idle, max_age
 
     def expires_at(self, server: NotebookServer) -> float:
-        """Return when a claimed server ends whatever it does, Unix time in seconds."""
+        """Return when a claimed server ends even if in use, Unix time in seconds."""
         claimed_at = server.since if server.claimed_at is None else server.claimed_at
         return self._clock.to_system(claimed_at + self._max_age)
 
     def farewell(self, ending: Ending | None, *, stopping: bool) -> Farewell:
-        """Return what is told of a server that has ended, or is being stopped."""
+        """Return what to say about a server that has ended or is being stopped."""
         return farewell(
             ending,
             stopping=stopping,

@@ -33,7 +33,7 @@ class Ticket:
 
 
 class Line:
-    """First come, first served; who is gone for longer than `GRACE` loses the place.
+    """First come, first served; visitors gone for longer than `GRACE` lose their place.
 
     Whoever has hung up keeps the place for as long, but those behind do not wait for them.
     """
@@ -58,7 +58,7 @@ class Line:
 
     @property
     def present(self) -> int:
-        """How many wait, or are about to come back: all but those who have hung up."""
+        """How many wait or may still come back: all except those who have hung up."""
         return sum(_counts(ticket) for ticket in self._tickets.values())
 
     def find(self, ticket_id: str) -> Ticket | None:
@@ -92,7 +92,7 @@ class Line:
         self._tickets = {t.id: t for t in swapped}
 
     def set_aside(self, ticket: Ticket) -> None:
-        """Let a place count no more, unless its holder comes back to it in time."""
+        """Stop counting a place, unless its holder returns in time."""
         ticket.aside = True
 
     def return_to(self, ticket_id: str) -> Ticket | None:
@@ -109,7 +109,7 @@ class Line:
         ticket.left = False
 
     def depart(self, ticket: Ticket, *, left: bool = False) -> None:
-        """Note that somebody waits no more; the place is kept for a while.
+        """Note that someone has left; the place is kept for a while.
 
         Args:
             ticket: Theirs.
@@ -129,7 +129,7 @@ class Line:
         self._tickets.pop(ticket_id, None)
 
     def put_back(self, ticket: Ticket, *, left: bool = False) -> None:
-        """Give one who was admitted in vain the first place.
+        """Return a visitor who was admitted in vain to the first place.
 
         Args:
             ticket: Theirs.
@@ -178,7 +178,7 @@ class Line:
         return first > 0
 
     def pace(self) -> float | None:
-        """Return the seconds between two who were served of late; None before there were two."""
+        """Return the recent interval in seconds between two served; None before there were two."""
         if len(self._admitted) < 2:
             return None
         return (self._clock() - self._admitted[0]) / len(self._admitted)

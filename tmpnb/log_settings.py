@@ -57,7 +57,7 @@ class LogSettings(Configurable):
 
 
 def is_worth_saying(record: logging.LogRecord) -> bool:
-    """Whether a record concerns anybody.
+    """Whether a record is relevant to anyone.
 
     Tornado logs, as an error with a traceback, what befell a request after it was given up; that
     is how all of them end whose connection is closed at the same time.
@@ -66,7 +66,7 @@ def is_worth_saying(record: logging.LogRecord) -> bool:
 
 
 def configure(log_format: str = TEXT, **options: object) -> None:
-    """Set up the root logger as Tornado's options of the same names do.
+    """Set up the root logger like Tornado's options of the same names.
 
     With `logging="none"` nothing is logged, not even by Python's last resort.
 

@@ -24,7 +24,7 @@ _SECRET = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return `text` without the tokens in it; words after `token` stay."""
+    """Return `text` without the tokens in it; ordinary words after `token` stay."""
     return _SECRET.sub(lambda found: f"{found[found.lastindex or 0]}[redacted]", text)
 
 

@@ -10,11 +10,11 @@ _URL = re.compile(r"(https?://|mailto:|/(?!/))[A-Za-z0-9/._~!$&'*+,;=:@%?#\[\]-]
 
 
 class BadMarkupError(ValueError):
-    """A text that cannot be shown; in words."""
+    """A text that cannot be shown; the message says why."""
 
 
 class TooLongError(BadMarkupError):
-    """It has more characters than there may be."""
+    """It exceeds the maximum length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ Text = tuple[Paragraph, ...]
 
 
 def parse(source: str, longest: int) -> Text:
-    """Return the paragraphs of a text, which empty lines part; `[words](https://…)` is a link.
+    """Return the paragraphs of a text, separated by blank lines; `[words](https://…)` is a link.
 
     Args:
         source: As the operator wrote it; any markup other than links is shown as it stands.

@@ -27,7 +27,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look at the service, all in memory: neither engine nor proxy are asked."""
+    """A snapshot of the service from memory: neither the engine nor the proxy is asked."""
 
     stats: PoolStats
     orchestrator: Orchestrator

@@ -32,7 +32,7 @@ _WITH_PORT = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
 def address(text: str) -> Address | None:
-    """Return the address that `text` is, an IPv4-mapped one as IPv4; None if it is none.
+    """Return the address in `text`, an IPv4-mapped one as IPv4; None if it is not an address.
 
     A port behind it is left out, and so is the zone of a link-local address.
     """
@@ -72,7 +72,7 @@ def host_address(url: str) -> Address | None:
 
 
 def host_addresses(urls: Iterable[str]) -> set[Address]:
-    """Return the addresses of the hosts in URLs, but for names and this machine's own."""
+    """Return the addresses of the hosts in URLs, except names and this machine's own."""
     found = {host_address(url) for url in urls}
     return {a for a in found if a is not None and not a.is_loopback}
 
@@ -87,7 +87,7 @@ def _network_of(version: int, bits: int, prefix: int) -> Network:
 
 
 class Networks:
-    """A set of networks that can be asked quickly, however many they are."""
+    """A set of networks with fast lookup, however many they are."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._prefixes: dict[tuple[int, int], set[int]] = defaultdict(set)  # (version, bits)

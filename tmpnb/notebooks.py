@@ -18,10 +18,10 @@ LOOK_TIMEOUT = 5.0  # seconds in a visitor's path
 
 
 class Notebooks:
-    """The addresses that notebook servers have, in the engine and to the proxy."""
+    """The addresses of notebook servers, in the engine and as the proxy sees them."""
 
     def __init__(self, spawner: Spawner, servers: Callable[[], Iterable[NotebookServer]]) -> None:
-        """Keep whom to ask.
+        """Store whom to ask.
 
         Args:
             spawner: Knows what addresses its servers have in the engine.

@@ -24,7 +24,7 @@ CPU_TIMEOUT = 15.0  # seconds to find out who computes
 
 
 class Observer:
-    """Reads what `reconcile` judges, and reports what cannot be read."""
+    """Reads the input for `reconcile`, and reports what cannot be read."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Observer:
         self._burners = Burners()
 
     async def observe(self, servers: Iterable[NotebookServer]) -> Observation:
-        """Read engine and proxy in full: unknown is not empty.
+        """Read engine and proxy completely: unknown does not mean empty.
 
         Args:
             servers: Those of the pool, to note which of them the engine has launched by now.
@@ -71,7 +71,7 @@ class Observer:
     async def with_burning(
         self, seen: Observation, servers: Collection[NotebookServer], most: float
     ) -> Observation:
-        """Add which servers have computed for longer than `most` seconds with nobody there.
+        """Add the servers that have computed unattended for longer than `most` seconds.
 
         The engine is asked only about those that nobody is at, and about none if `most` is
         infinite. What cannot be read is not known, and ends nobody.

@@ -24,7 +24,7 @@ MEND_IF = f"{MEND}; or set --public-url=http://localhost:PORT if nobody else can
 
 
 class Reach(enum.Enum):
-    """Who may come, as far as addresses in the settings tell."""
+    """Who can reach the service, according to the addresses in the settings."""
 
     PUBLIC = "public"
     UNKNOWN = "unknown"  # a proxy that is not ours may listen anywhere
@@ -37,22 +37,22 @@ def is_shared(service: Service) -> bool:
 
 
 def is_public(service: Service) -> bool:
-    """Whether visitors come from elsewhere, or may, for all that the settings tell."""
+    """Whether visitors come, or may come, from other machines, according to the settings."""
     return reach(service) is not Reach.HERE
 
 
 def words(service: Service) -> tuple[str, str]:
-    """Return what is so, and what to do about it, where servers share a host name."""
+    """Return the problem and the fix if servers share a host name."""
     return (WORDS_IF, MEND_IF) if reach(service) is Reach.UNKNOWN else (WORDS, MEND)
 
 
 def advice(service: Service) -> str:
-    """Return what the log says of that at the start; empty where it does not matter."""
+    """Return the warning to log at the start; empty if it does not matter."""
     return "; ".join(words(service)) if is_shared(service) else ""
 
 
 def reach(service: Service) -> Reach:
-    """Return from where visitors come."""
+    """Return where visitors come from."""
     host = urlsplit(service.public_url).hostname or ""
     if host and not _is_here(host):
         return Reach.PUBLIC

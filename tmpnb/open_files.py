@@ -12,7 +12,7 @@ SIDES = 2  # of a websocket: one towards the browser, one towards the server
 
 
 def raise_limit() -> int:
-    """Allow this process and its later children as many open files as the system lets it.
+    """Raise the limit of open files for this process and later children as far as allowed.
 
     Returns:
         The limit that holds now.
@@ -26,7 +26,7 @@ def raise_limit() -> int:
 
 
 def needed(capacity: int) -> int:
-    """Return how many a proxy opens when `capacity` notebooks are open. Pure."""
+    """Return how many files a proxy opens for `capacity` open notebooks. Pure."""
     return BASE + capacity * (PAGES + SIDES * WEBSOCKETS)
 
 

@@ -171,16 +171,16 @@ class Orchestrator:
 
     @property
     def name(self) -> str:
-        """The name of the pool, which no other has in the same engine."""
+        """The name of the pool, unique within its engine."""
         return self._spawner.pool_name
 
     @property
     def adopted(self) -> bool:
-        """Whether it knows by now which servers a former orchestrator gave out."""
+        """Whether it knows which servers a previous orchestrator handed out."""
         return self._adopted
 
     def farewell(self, server_id: str) -> Farewell:
-        """Return what a visitor is told of a server that they have not any more."""
+        """Return what to tell a visitor about a server that they no longer have."""
         server = self.pool.servers.get(server_id)
         stopping = server is not None and server.phase is Phase.STOPPING
         return self.lifetimes.farewell(self.pool.endings.of(server_id), stopping=stopping)
@@ -190,19 +190,19 @@ class Orchestrator:
         return self._bars.readiness(self.pool, adopted=self._adopted)
 
     def small_page(self, server: NotebookServer) -> str:
-        """Return where phones and frames land on a server; empty: where all others do."""
+        """Return where phones and frames land on a server; empty: same as others."""
         return self._starter.small_pages.of(server.image)
 
     def token_for(self, server_id: str) -> str:
-        """Return the secret that a server asks for."""
+        """Return the secret token of a server."""
         return self.tokens.token_for(server_id)
 
     def is_id(self, text: str) -> bool:
-        """Whether a text has the form of the ids that are made here, no more and no less."""
+        """Whether a text has exactly the format of ids generated here."""
         return self._timing.is_id(text)
 
     def cull(self) -> None:
-        """Ask servers whether they are in use, and end idle ones in passes that follow.
+        """Ask servers whether they are in use, and stop idle ones in later passes.
 
         Called on a periodic callback; does nothing while servers are still being asked.
         """
@@ -210,7 +210,7 @@ class Orchestrator:
             self.culling.begin()
 
     def wake(self) -> None:
-        """Begin the next pass now instead of at the end of the interval."""
+        """Start the next pass now instead of at the end of the interval."""
         self._woken.set()
 
     def shutdown(self, *, stop_claimed: bool) -> None:
@@ -221,12 +221,12 @@ class Orchestrator:
         self.wake()
 
     def _changed(self) -> None:
-        """Look again, and serve who waits: a server has entered another phase."""
+        """Run another pass and serve the line: a server has entered another phase."""
         self.claims.look_again()
         self.wake()
 
     def _came_up(self) -> None:
-        """Serve who waits for a ready server; while others start, passes come soon anyway.
+        """Serve those waiting for a ready server; while others start, a pass comes soon anyway.
 
         A pass for each of many that come up would take from the engine what it needs to start
         the next.
@@ -238,7 +238,7 @@ class Orchestrator:
     # The loop
 
     async def run(self) -> None:
-        """Reconcile until `shutdown`, then remove what has to go within a deadline."""
+        """Reconcile until `shutdown`, then remove what must go, within a deadline."""
         async with self._tasks:
             while not self._closing:
                 begun = asyncio.get_running_loop().time()
@@ -283,7 +283,7 @@ class Orchestrator:
             self.claims.look_again()
 
     def _policy_after_adopting(self, seen: Observation) -> Policy:
-        """Take in what a former orchestrator left; at first nothing is too young to judge."""
+        """Adopt what a previous orchestrator left; at first nothing is too young to judge."""
         if self._adopted:
             return self._policy
         take_over(seen, self.pool, self._marks, self._keeps)

@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 
 
 class Program(Protocol):
-    """What commands need of the program: settings that were read, of which no service is made yet.
+    """What commands need from the program: its settings, before a service is built from them.
 
     Attributes:
         admin_ip: Where the admin port is.
@@ -33,7 +33,7 @@ class Program(Protocol):
         ...
 
     def update_config(self, config: Any) -> None:
-        """Have these settings, beside those that there are."""
+        """Add these settings to the existing ones."""
         ...
 
 
@@ -50,7 +50,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """How one command is asked for."""
+    """How one command is called."""
 
     usage: str
     summary: str
@@ -64,7 +64,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Command(Asked):
-    """One command that works with the settings; `run` returns whether all is well."""
+    """One command that works with the settings; `run` returns whether it succeeded."""
 
     run: Callable[[Service, Order, Say], Awaitable[bool]]
     as_served: bool = False  # whether a service that runs already says its settings
@@ -72,7 +72,7 @@ class Command(Asked):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A command that needs no settings of the service: all words after its name are its own.
+    """A command without the service's settings: all arguments after its name are its own.
 
     `run` gets those words, and returns whether all is well.
     """

@@ -19,7 +19,7 @@ LONGEST_INVITE = 366 * 24.0  # hours
 
 
 class Passes:
-    """Makes passes and reads them. Nothing is stored: the key signs, the pass says until when.
+    """Creates and checks passes. Nothing is stored: the key signs, the pass has its expiry.
 
     A pass by passphrase ends when the passphrase is changed, an invite only with its time
     or with the key.
@@ -51,7 +51,7 @@ class Passes:
         return self.needed and same(*signed)
 
     def by_passphrase(self) -> str:
-        """Return the pass of one who knew it."""
+        """Return the pass of a visitor who knew it."""
         return self._made(BY_PASSPHRASE, int(self._now()) + DAY)
 
     def invite(self, hours: float) -> str:
@@ -67,7 +67,7 @@ class Passes:
         return self._made(BY_INVITE, int(self._now() + hours * 3600) + 1)
 
     def seconds_left(self, given: str) -> int:
-        """Return how long a pass lets its holder in; 0 if it does not, or is none."""
+        """Return how long a pass is still valid; 0 if it is invalid."""
         kind, _, rest = given.partition(".")
         until, _, signature = rest.partition(".")
         if kind not in (BY_PASSPHRASE, BY_INVITE) or not (until.isascii() and until.isdigit()):
@@ -119,5 +119,5 @@ def given_passphrase(value: str | None, source: str = "TMPNB_PASSPHRASE") -> str
 
 
 def _folded(text: str) -> str:
-    """Return text so that the same letters, typed on any keyboard, are the same."""
+    """Normalise text so that the same letters from any keyboard compare equal."""
     return unicodedata.normalize("NFKC", text).strip()

@@ -18,7 +18,7 @@ _FAILURES = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, Va
 
 
 class Pieces:
-    """The body of one answer.
+    """The body of one response.
 
     Attributes:
         status: HTTP status of the answer.
@@ -54,7 +54,7 @@ class Pieces:
 
 @asynccontextmanager
 async def opened(url: str, headers: Mapping[str, str], *, patience: float) -> AsyncIterator[Pieces]:
-    """Ask for `url`, an address that begins with `http://`, and yield its answer.
+    """Request `url`, which starts with `http://`, and yield its response.
 
     It is asked in HTTP/1.0: the body comes as it is, and the connection ends with it.
 

@@ -24,7 +24,7 @@ class NoPlainFileError(OSError):
 
 
 class FileTooLargeError(OSError):
-    """It is larger than may be."""
+    """It exceeds the maximum size."""
 
 
 def text(path: Path, most: int) -> str:
@@ -41,7 +41,7 @@ def text(path: Path, most: int) -> str:
 
 
 def read(path: Path, most: int) -> bytes:
-    """Return what is in a file.
+    """Return the content of a file.
 
     Args:
         path: Of the file; links are followed.
@@ -64,7 +64,7 @@ def read(path: Path, most: int) -> bytes:
 
 
 def denied(error: PermissionError) -> str:
-    """Return why something cannot be read, in words that help root as well."""
+    """Return why something cannot be read, with a hint for root."""
     return DENIED if os.geteuid() == 0 else str(error.strerror)
 
 

@@ -19,7 +19,7 @@ class NoTextError(OSError):
 
 
 def refuse_others(content: bytes) -> None:
-    """Refuse text that begins with the mark of another encoding.
+    """Reject text that starts with the byte order mark of another encoding.
 
     Raises:
         NoTextError: It does.

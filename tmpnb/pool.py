@@ -71,7 +71,7 @@ class Pool:
         self.servers[server.id] = server
 
     def move(self, server: NotebookServer, to: Phase, reason: StopReason | None = None) -> None:
-        """Move a server on and say so in the log; a server that is gone leaves the pool.
+        """Move a server to another phase and log it; a server that is gone leaves the pool.
 
         Raises:
             IllegalMoveError: The lifecycle has no such move.
@@ -101,7 +101,7 @@ class Pool:
         return frozenset(self._gone)
 
     def claim(self) -> NotebookServer:
-        """Give out the oldest ready server, undrained if there is one; it is never given again.
+        """Hand out the oldest ready server, undrained if possible; it is never handed out again.
 
         Raises:
             PoolEmptyError: None is ready.
@@ -114,13 +114,13 @@ class Pool:
         return server
 
     def claim_this(self, server: NotebookServer) -> None:
-        """Give out one server that was started for one visitor."""
+        """Hand out a server that was started for one visitor."""
         self.move(server, Phase.READY)
         self.move(server, Phase.CLAIMED)
         self._claims += 1
 
     def refuse(self, why: Refusal = Refusal.POOL_EMPTY) -> NoReturn:
-        """Count a visitor that had to be turned away.
+        """Count a visitor who had to be turned away.
 
         Raises:
             PoolEmptyError: Always.

@@ -33,20 +33,20 @@ class Proxy(Protocol):
     """
 
     async def setup(self) -> None:
-        """Check that the proxy answers and takes our token. Called once at the start.
+        """Check that the proxy responds and accepts our token. Called once at the start.
 
         Raises:
             ProxyAuthError: It refused the token.
         """
 
     async def list_routes(self) -> list[Route]:
-        """Return all routes of this pool, never a part of them. Called once each pass."""
+        """Return all routes of this pool, never only some. Called once each pass."""
 
     async def route_exists(self, server_id: str) -> bool:
         """Return whether anybody has a route at `/user/<id>`. Called before an id is reused."""
 
     async def add_route(self, server_id: str, target: str) -> None:
-        """Lead `/user/<id>/` to `target`, `http://host:port`. Called once for each claim.
+        """Route `/user/<id>/` to `target`, `http://host:port`. Called once for each claim.
 
         A route that is there already is replaced, and its last activity is now.
         """
@@ -55,7 +55,7 @@ class Proxy(Protocol):
         """Remove the route at `/user/<id>/`; returns when it is gone or never was."""
 
     async def close(self) -> None:
-        """Let go of connections. Leaves routes as they are."""
+        """Close connections. Leaves routes as they are."""
 
 
 class ConfigurableHTTPProxy:
@@ -88,7 +88,7 @@ class ConfigurableHTTPProxy:
         self._pool_name, self._timeout = pool_name, timeout
 
     async def setup(self) -> None:
-        """See `Proxy`; with a domain, check as well that the proxy goes by hosts.
+        """See `Proxy`; with a domain, also check that the proxy routes by host name.
 
         Raises:
             ConfigError: It does not.
@@ -167,7 +167,7 @@ class ConfigurableHTTPProxy:
         return Route(server_id, last_activity=seen, target=target)
 
     async def _require_host_routing(self) -> None:
-        """Add a route that leads nowhere: a proxy that goes by hosts notes its host."""
+        """Add a dummy route: a proxy that routes by host name stores its host."""
         path = self._path(PROBE)
         await self._ask("POST", f"{path}/", expected=(201,), body=json.dumps({"target": NOWHERE}))
         answer = await self._ask("GET", path, expected=(200,))

@@ -16,7 +16,7 @@ Replace = Callable[[str, list[str], dict[str, str]], object]
 
 
 def become_the_proxy(service: Service, replace: Replace = os.execvpe) -> None:
-    """Put the proxy in the place of this process, just as tmpnb itself would start it.
+    """Replace this process with the proxy, started exactly as tmpnb itself would.
 
     Args:
         service: The settings of the orchestrator that it is for.

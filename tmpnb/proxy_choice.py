@@ -105,7 +105,7 @@ def token_of(given: Secrets) -> str | None:
 
 
 def _made(file: Path) -> str:
-    """Return the token that was written into a file just now, by us or by who was faster.
+    """Return the token that was just written into a file, by us or by a faster process.
 
     Raises:
         ConfigError: There is none.

@@ -10,7 +10,7 @@ from tmpnb.errors import ConfigError
 
 
 def require_free(places: Iterable[tuple[str, int, str]]) -> None:
-    """Return if all of the places are free: address, port, and the flag that chooses the port.
+    """Check that all places are free: address, port, and the flag that sets the port.
 
     Raises:
         ConfigError: Somebody listens there; in one line.

@@ -145,7 +145,7 @@ class ManagedProxy:
         self._has_served = True
 
     async def run(self) -> None:
-        """Keep it alive until cancelled, then end it. Starts it, if `start` has not.
+        """Keep it running until cancelled, then stop it. Starts it, if `start` has not.
 
         Raises:
             ConfigError: As `start` does.
@@ -162,13 +162,13 @@ class ManagedProxy:
             await self.close()
 
     async def close(self) -> None:
-        """End it, if it runs. All of its routes are lost."""
+        """Stop it, if it is running. All of its routes are lost."""
         child, self._child = self._child, None
         if child is not None:
             await self._end(child)
 
     async def _live(self, child: ProxyChild) -> None:
-        """Return when it has ended by itself, or hangs."""
+        """Return when it has exited by itself, or hangs."""
         loop = asyncio.get_running_loop()
         born = loop.time()
         ends = asyncio.create_task(child.ended())
@@ -187,7 +187,7 @@ class ManagedProxy:
             self._backoff.succeeded()
 
     async def _until_it_hangs(self, child: ProxyChild) -> None:
-        """Return when its API has left all questions of `SILENCE` seconds unanswered.
+        """Return when its API has not responded for `SILENCE` seconds.
 
         Questions are counted, not seconds: if it was us who stood still, it is not to blame.
         """
@@ -201,7 +201,7 @@ class ManagedProxy:
             await asyncio.sleep(next_question - loop.time())
 
     async def _answers(self, timeout: float) -> bool:
-        """Whether its API says anything at all."""
+        """Whether its API responds at all."""
         headers = {"Authorization": f"token {self._settings.token}"}
         url = f"{self._settings.endpoint}/api/routes"
         try:
@@ -242,7 +242,7 @@ class ManagedProxy:
             ) from error
 
     async def _until_it_serves(self, child: ProxyChild) -> None:
-        """Return when its API and its own port answer."""
+        """Return once its API and its own port respond."""
         settings, problem = self._settings, "no answer"
         api = ConfigurableHTTPProxy(self._client, settings.endpoint, settings.token, "")
         with suppress(TimeoutError):
@@ -280,7 +280,7 @@ class ManagedProxy:
             log.error("these proxy processes do not end: %s", sorted(p.pid for p in left))
 
     async def _end_left_over(self) -> None:
-        """End the proxy of an orchestrator that was killed; one that lives keeps its own."""
+        """Stop the proxy of a killed orchestrator; a running orchestrator keeps its own."""
         try:
             record = json.loads(plain_file.read(self._record, LARGEST_RECORD))
             owner, child = Process(**record["owner"]), Process(**record["child"])
@@ -300,7 +300,7 @@ class ManagedProxy:
         await self._end_processes(child)
 
     def _remember(self, child: Process) -> None:
-        """Write down who started which proxy, for `_end_left_over` of a later run.
+        """Record who started which proxy, for `_end_left_over` in a later run.
 
         A full disk keeps no proxy from running; neither does any other, once one has run.
         """

@@ -17,7 +17,7 @@ PROBE_TIMEOUT = 5.0  # seconds for one question
 async def wait_until_ready(
     client: Client, url: str, deadline: float, *, has_exited: Callable[[], bool] = lambda: False
 ) -> None:
-    """Return once GET `url` answers 200; a redirect or an error page does not count.
+    """Return once GET `url` returns 200; a redirect or an error page does not count.
 
     What else it answers is not read: it may be a page of any size.
     An open port proves nothing: Docker's port proxy accepts before the server listens.

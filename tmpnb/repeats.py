@@ -20,7 +20,7 @@ class _Window(Generic[T]):
 
 
 class Repeats(Generic[T]):
-    """The kinds that have come of late: each with its first, and how many more there were."""
+    """The recent kinds: each with its first entry and the number of repeats."""
 
     def __init__(self, clock: Callable[[], float], span: float = SPAN, most: int = MOST) -> None:
         """Begin with nothing.
@@ -75,7 +75,7 @@ class Repeats(Generic[T]):
         return found
 
     def seconds_until_due(self) -> float | None:
-        """Return how long until `take_due` has something to do; None: nothing is known."""
+        """Return how long until `take_due` has something to do; None if there is nothing."""
         for window in self._windows.values():
             return max(0.0, window.ends - self._clock())
         return None

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The latest rollout, where the pool stayed as it was.
+    """The latest rollout that failed.
 
     Attributes:
         image: Which could not be used.
@@ -36,7 +36,7 @@ class Failure:
 
 
 class Rollout:
-    """Knows the image that new servers are started from, and changes it only to one that works.
+    """Knows the image for new servers, and changes it only to one that works.
 
     Attributes:
         image: It; empty where engines have no images.

@@ -32,7 +32,7 @@ GUARDED = frozenset({PurePosixPath("/run/secrets"), PurePosixPath("/run/credenti
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What comes by no flag, so that it is in no process list.
+    """Secrets, which have no flags, so that they appear in no process list.
 
     Attributes:
         proxy_token_file: Where the proxy's token is, or will be once somebody has made one.
@@ -83,7 +83,7 @@ class Secrets:
         return name if file is None else f"{name}{BY_FILE}={file}"
 
     def open_to_others(self) -> Iterator[Path]:
-        """Yield the files that other users of the machine can read."""
+        """Yield the files that other users of this machine can read."""
         for name, file in self.files.items():
             try:
                 mode = stat.S_IMODE(file.stat().st_mode)
@@ -111,7 +111,7 @@ def proxy_token_in(path: Path) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is something by this name, which may be of no use; a link to nothing is."""
+    """Whether something with this name exists, even if unusable; a broken link counts."""
     try:
         path.lstat()
     except FileNotFoundError:
@@ -143,7 +143,7 @@ def _check_token(name: str, where: str, token: str | None) -> None:
 
 
 def read(name: str, path: Path) -> str:
-    """Return the secret in a file, without blanks and newlines around it.
+    """Return the secret in a file, without surrounding whitespace.
 
     Raises:
         ConfigError: It holds none. The message says nothing of what it holds.
@@ -165,7 +165,7 @@ def read(name: str, path: Path) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """Return the bytes of a file, at once, whatever it is.
+    """Return the bytes of a file without blocking, whatever it is.
 
     Raises:
         OSError: It cannot be read.

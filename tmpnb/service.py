@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything one orchestrator needs, checked and not running yet."""
+    """Everything one orchestrator needs, checked but not running yet."""
 
     spawner: Spawner
     policy: Policy
@@ -79,7 +79,7 @@ class Service:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def cautions(self) -> Iterator[Caution]:
-        """Yield what of the settings hurts, and what to do about it."""
+        """Yield which settings are harmful, and what to do about it."""
         yield from cautions(
             self.policy,
             self.access,
@@ -143,7 +143,7 @@ class Service:
             await orchestrator.run()
 
     def _secrets(self) -> tuple[TokenMaker, str]:
-        """Return what signs, and the passphrase; name the files that are open to others."""
+        """Return the signer and the passphrase; warn about files that others can read."""
         given = self.secrets
         for file in given.open_to_others():
             log.warning("%s can be read by other users of this machine: chmod 600 %s", file, file)
@@ -218,7 +218,7 @@ class Service:
 
 
 class _Later:
-    """A call that can be handed out before there is somebody to take it."""
+    """A call that can be handed out before its receiver exists."""
 
     target: Callable[..., None] | None = None
 
@@ -228,7 +228,7 @@ class _Later:
 
 
 async def _again_and_again(act: Callable[[], None], period: float) -> None:
-    """Act each `period` seconds until cancelled, whatever the system's clock does.
+    """Act every `period` seconds until cancelled, whatever the system clock does.
 
     Tornado's PeriodicCallback goes by that clock, and pauses for the hour it is put back.
     """
@@ -238,7 +238,7 @@ async def _again_and_again(act: Callable[[], None], period: float) -> None:
 
 
 async def _first_contact(proxy: Proxy, orchestrator: Orchestrator) -> None:
-    """Refuse to run with a wrong token; wait for a proxy that comes up after us."""
+    """Refuse to run with a wrong token; wait for a proxy that starts after us."""
     try:
         await proxy.setup()
     except ProxyAuthError:

@@ -54,7 +54,7 @@ def check_policy(policy: Policy) -> None:
 
 
 def check_listening(where: Listening, admin_token: str | None) -> None:
-    """Check the ports against each other and the admin port against strangers.
+    """Check that the ports differ and that the admin port is not exposed.
 
     Raises:
         ConfigError: One port for both, or an admin port open to others without a token.
@@ -69,7 +69,7 @@ def check_listening(where: Listening, admin_token: str | None) -> None:
 
 
 def is_loopback(ip: str) -> bool:
-    """Whether only this machine reaches the address."""
+    """Whether only this machine can reach the address."""
     if ip == "localhost":
         return True
     try:
@@ -79,7 +79,7 @@ def is_loopback(ip: str) -> bool:
 
 
 def pool_name(given: str, image: str) -> str:
-    """Return the pool's name: as given, else made from the image's name.
+    """Return the pool's name: as given, else derived from the image's name.
 
     Raises:
         ConfigError: It cannot be part of a container's name.
@@ -116,7 +116,7 @@ def frame_ancestors(origins: str) -> str:
 
 
 def script_origins(frame_ancestors: str, allow_origin: str) -> str:
-    """Return whose scripts may ask a notebook server, as a regular expression; empty: nobody's.
+    """Return whose scripts may use a notebook server, as a regular expression; empty: none.
 
     `*` counts for neither: a notebook runs code, so its sites are named one by one.
 

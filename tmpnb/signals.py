@@ -22,7 +22,7 @@ class Ending:
 
 @contextmanager
 def handled(ending: Ending) -> Iterator[None]:
-    """Within the block, do `ending.action` at the first signal and leave at the second.
+    """Within the block, do `ending.action` at the first signal and quit at the second.
 
     Must be entered in a running event loop.
     """

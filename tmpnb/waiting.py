@@ -77,7 +77,7 @@ class WaitingRoom:
             _wake(waiting)
 
     def place(self, ticket: Ticket) -> Place:
-        """Return what the one who waits with a ticket is told.
+        """Return what to tell the holder of a ticket.
 
         Raises:
             TicketError: The place is lost.

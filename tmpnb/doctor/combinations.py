@@ -11,7 +11,7 @@ TOPIC = "settings"
 
 
 async def findings(service: Service) -> AsyncGenerator[Finding, None]:
-    """Yield each combination that does, or that there is none."""
+    """Yield a finding for each conflict, or that there is none."""
     found = [warn(TOPIC, words, mend) for words, mend in service.cautions()]
     for finding in found or [
         ok(TOPIC, "times, limits, trusted and banned networks are consistent")

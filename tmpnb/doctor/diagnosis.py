@@ -12,7 +12,7 @@ TOPIC = "start"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is seen of a server whose start failed. HTTP statuses; None: no answer."""
+    """What is known about a server whose start failed. HTTP statuses; None: no response."""
 
     error: str  # what the start said
     timed_out: bool  # as opposed to: it ended, or the engine refused it

@@ -115,7 +115,7 @@ def target(at: str, *, filtered: bool) -> Place:
 
 
 def opening_finding(opened: Mapping[str, bool] | None, profile: str) -> Finding:
-    """Say whether a server opens what leads past the walls of its container. Pure.
+    """Report whether a server can open ways around its container's isolation. Pure.
 
     Args:
         opened: Whether it does, by the name of the way; None: cannot be tested.
@@ -133,7 +133,7 @@ def opening_finding(opened: Mapping[str, bool] | None, profile: str) -> Finding:
 
 
 def ranges_finding(refused: Sequence[bool | None] | None) -> Finding:
-    """Say whether the firewall refuses what is no internet. Pure.
+    """Report whether the firewall blocks what is not the internet. Pure.
 
     Args:
         refused: For each of `RANGES` whether it does; None: cannot be tested, as where the
@@ -152,7 +152,7 @@ def ranges_finding(refused: Sequence[bool | None] | None) -> Finding:
 
 
 def judged(place: Place, answer: Sequence[bool] | None, *, closed: bool) -> Finding:
-    """Say whether it is well that a place was reached or not. Pure.
+    """Judge whether a place should have been reached or not. Pure.
 
     Args:
         place: The place.

@@ -34,7 +34,7 @@ def origin_finding(service: Service) -> Finding:
 
 
 def names_finding(service: Service) -> Finding:
-    """Say whether a page can take notebooks by a name of its own that leads here."""
+    """Report whether a page can take notebooks by pointing its own name here."""
     if not service.hosts.any_name:
         return ok(NAMES, "notebooks are served only under the service's own host names")
     return warn(

@@ -96,7 +96,7 @@ async def _lets_anybody_in(endpoint: str) -> bool:
 
 
 async def _program(command: tuple[str, ...]) -> Finding:
-    """Say whether the proxy's program is there, and its version."""
+    """Report whether the proxy's program is installed, and its version."""
     path = shutil.which(command[0])
     if path is None:
         return fail("proxy", f"{command[0]} is not installed", INSTALL)
@@ -144,7 +144,7 @@ def files_finding(limit: int, capacity: int) -> Finding:
 
 
 def other_files_finding(limit: int, capacity: int) -> Finding:
-    """Say what a proxy that somebody else starts needs. Pure."""
+    """Report what an externally started proxy needs. Pure."""
     wanted = open_files.needed(capacity)
     words = f"the proxy needs {wanted} open files for {capacity} open notebooks; here the limit is"
     words += f" {limit}"

@@ -20,7 +20,7 @@ FEW = 8  # inotify instances that a notebook with some kernels and terminals may
 
 
 async def findings(examination: Examination, capacity: int) -> AsyncGenerator[Finding, None]:
-    """Yield what of it a full pool could use up, and who is asked for names.
+    """Yield what a full pool could exhaust, and which name servers are used.
 
     Args:
         examination: Of the engine.
@@ -103,7 +103,7 @@ def processes_finding(
 
 
 def resolver_finding(asked: resolvers.Resolvers) -> Finding | None:
-    """Say who is asked for names in the servers' place; None if nobody is. Pure."""
+    """Report name servers that the engine queries for servers; None if there are none. Pure."""
     if not asked.by_engine:
         return None
     words = f"the machine's name server is on loopback ({', '.join(asked.by_engine)}), so the"

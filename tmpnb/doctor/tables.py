@@ -27,7 +27,7 @@ ANEW = "while no server runs: docker network rm {}, then restart tmpnb"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the firewall's rules hold one server to.
+    """The limits that the firewall rules set for one server.
 
     Attributes:
         connections: Of one server; 0: there is no bound.

@@ -158,7 +158,7 @@ class _Trial:
         return None
 
     async def _give_up_when_it_ends(self) -> None:
-        """Tell the starter when the server runs no more; cancelled when the start is over."""
+        """Tell the starter when the server stops running; cancelled when the start is over."""
         spawner, server = self._service.spawner, self._server
         while True:
             await asyncio.sleep(LOOK)
@@ -204,7 +204,7 @@ class _Trial:
 
 
 def home_finding(printed: Sequence[str]) -> Finding | None:
-    """Say what a server's home lacks of the image's; None if it says nothing of that. Pure."""
+    """Report what a server's home lacks of the image's; None if it reports nothing. Pure."""
     words = home_words(printed)
     if TOO_LARGE_WORDS in words:
         return warn("home", words, RAISE)
@@ -243,7 +243,7 @@ class _Removal:
 
 
 async def _remove_left_over(service: Service) -> None:
-    """Remove the servers of earlier runs that were killed before they could do so."""
+    """Remove servers left by earlier runs that were killed."""
     oldest = time.time() - max(LEFT_OVER, 2 * service.starts.timeout)
     for instance in await service.spawner.list():
         if instance.created_at < oldest:

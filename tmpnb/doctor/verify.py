@@ -22,7 +22,7 @@ TOPICS = ("path", "access", "page", "user", "port", "idle")  # of these checks, 
 
 @dataclass(frozen=True, slots=True)
 class Visited:
-    """A server that runs, and the key to it."""
+    """A running server and its token."""
 
     client: Client
     address: str  # http://host:port
@@ -80,7 +80,7 @@ async def path_finding(server: Visited) -> Finding:
 
 
 async def access_finding(server: Visited) -> Finding:
-    """Say whether its own token opens it, and nothing else."""
+    """Report whether only its own token opens it."""
     path = f"{server.base_url}api/status"
     without, with_token = await server.status(path), await server.status(path, with_token=True)
     if without == 200:
@@ -102,7 +102,7 @@ async def access_finding(server: Visited) -> Finding:
 
 
 async def page_finding(server: Visited, redirect_uri: str) -> Finding:
-    """Say whether the page is there that visitors land on."""
+    """Report whether the page that visitors land on exists."""
     first = path = f"{server.base_url.rstrip('/')}{redirect_uri}"
     mend = "set --redirect-uri to a page of this image, like /lab or /tree"
     for _ in range(HOPS):
@@ -120,7 +120,7 @@ async def page_finding(server: Visited, redirect_uri: str) -> Finding:
 
 
 def user_finding(facts: ServerFacts) -> Finding:
-    """Say as whom it runs. Pure."""
+    """Report which user it runs as. Pure."""
     users = {one.user_id for one in facts.at_port}
     if not users:
         return skip("user", "the engine does not report which user it runs as")
@@ -136,21 +136,21 @@ def user_finding(facts: ServerFacts) -> Finding:
 
 
 def port_finding(facts: ServerFacts) -> Finding:
-    """Say where it listens. Pure."""
+    """Report where it listens. Pure."""
     if not facts.listeners:
         return skip("port", "the engine does not report where it listens")
     return ok("port", f"it listens at {', '.join(map(str, facts.at_port))}")
 
 
 def idle_finding(facts: ServerFacts) -> Finding:
-    """Say what it takes before anybody uses it. Pure."""
+    """Report how much memory it uses when idle. Pure."""
     if facts.memory is None:
         return skip("idle", "the engine does not report how much memory it uses")
     return ok("idle", f"it uses {sizes.in_words(facts.memory)} of memory when idle")
 
 
 def route_finding(facts: ServerFacts) -> Finding | None:
-    """Say that it can fill a table of the machine; None if it cannot, as far as known. Pure."""
+    """Warn that it can fill a kernel table; None if it cannot, as far as known. Pure."""
     if not facts.routeless:
         return None
     words = f"{facts.routeless} has no default route; by binding to its interface, a server can"

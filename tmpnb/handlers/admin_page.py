@@ -66,7 +66,7 @@ FAULTS: Mapping[str, str] = {
 
 
 class OperatorPageHandler(BaseHandler):
-    """A request of the operator's browser, by itself and not for a page of somebody else."""
+    """A request by the operator's browser, not caused by another site's page."""
 
     session = ""  # of the browser; empty for none
 
@@ -122,7 +122,7 @@ class OperatorPageHandler(BaseHandler):
         )
 
     def keep_session(self, value: str, age: int) -> None:
-        """Have the browser send a session with each request to these pages, and with no other."""
+        """Set the session cookie for these pages only."""
         secure = "; Secure" if self.is_https else ""
         self.add_header(
             "Set-Cookie",

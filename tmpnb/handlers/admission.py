@@ -29,7 +29,7 @@ def knock(
 
 
 async def admit(handler: QuestionHandler, action: str, *, is_known: bool) -> Admission | None:
-    """Return the leave to take a server; None if the page that asks for the passphrase was sent.
+    """Return the permission to take a server; None if the passphrase page was sent instead.
 
     Args:
         handler: Of the request.

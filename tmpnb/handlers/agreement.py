@@ -31,7 +31,7 @@ class AgreementHandler(AfterPostHandler):
         return agreed if terms is not None and agreed == terms.version else ""
 
     def note_agreement(self) -> None:
-        """Let the browser say next time that its visitor has agreed."""
+        """Remember in the browser that its visitor has agreed."""
         if self.agreed_now:
             value = self.seal(COOKIE, TERMS, self.agreed_now)
             self.set_lasting_cookie(COOKIE, value, path="/", age=REMEMBERED)

@@ -65,7 +65,7 @@ class SpawnAPIHandler(BrowserHandler):
         )
 
     def _is_welcome(self) -> bool:
-        """Whether a program sends this, our own page, or one of a site that the operator named."""
+        """Whether a program, our own page, or a page of a site the operator named sent this."""
         origin = self.request.headers.get("Origin", "")
         return self.is_own_page() or self.site.cors.names(origin)
 
@@ -78,7 +78,7 @@ class StatsHandler(BaseHandler):
         return True
 
     async def get(self) -> None:
-        """Answer with the pool in numbers."""
+        """Respond with the statistics of the pool."""
         self.require_token(self.site.api_token)
         self.write_json(stats(self.site))
 
@@ -98,7 +98,7 @@ class PoolHandler(OperatorHandler):
         self.write_json({"drained": self.site.orchestrator.rollout.drain()})
 
     async def post(self) -> None:
-        """Roll to another image, `{"image"}`: `{"image", "drained": n}` once it has proved itself.
+        """Roll to another image, `{"image"}`: `{"image", "drained": n}` once it has been tested.
 
         One server of it is started first. If that does not become ready, the answer is
         409 with its last words, and the pool stays as it is.

@@ -15,12 +15,12 @@ EXAMPLE = '{"text": "Down on Friday from 9 to 10."}'
 
 
 class LogoHandler(BaseHandler):
-    """`GET /logo`: the operator's picture."""
+    """`GET /logo`: the operator's logo."""
 
     for_pages_of = "cross-origin"
 
     async def get(self) -> None:
-        """Answer with the picture; 404 where there is none."""
+        """Respond with the logo; 404 if there is none."""
         logo = self.site.brand.logo
         if logo is None:
             raise HTTPError(404)
@@ -57,7 +57,7 @@ class TermsHandler(BaseHandler):
 
 
 class AnnouncementHandler(OperatorHandler):
-    """`/api/announcement`, on the admin port: what stands above every page."""
+    """`/api/announcement`, on the admin port: the text at the top of every page."""
 
     async def get(self) -> None:
         """Answer with what is shown now: `{"text"}`, empty for nothing."""

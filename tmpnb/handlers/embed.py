@@ -68,7 +68,7 @@ class EmbeddableHandler(BaseHandler):
 
 
 class AssetHandler(BaseHandler):
-    """A file that pages of other sites load from us: `/badge.svg` and `/embed.js`."""
+    """A file for pages of other sites: `/badge.svg` and `/embed.js`."""
 
     for_pages_of = "cross-origin"
 

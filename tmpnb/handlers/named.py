@@ -34,7 +34,7 @@ class NamedHandler(BaseHandler):
     by_any_name = False
 
     def prepare(self) -> Awaitable[None] | None:
-        """Send those on who ask for another name, if it is known where to.
+        """Redirect requests under another host name, if the right one is known.
 
         Raises:
             HTTPError: 421, such a request would change something; 403, we have no address.
@@ -59,7 +59,7 @@ class NamedHandler(BaseHandler):
         raise Finish
 
     def _tell(self) -> None:
-        """Tell the operator once: a front server that asks so leads its visitors in a circle."""
+        """Warn the operator once: a reverse proxy using this name sends visitors in circles."""
         asked = on_one_line(self.request.headers.get("Host", ""))[:LONGEST_NAME]
         told = self.settings.setdefault("told_names", set())
         if asked not in told and len(told) < MOST_TOLD:

@@ -17,7 +17,7 @@ ANOTHER_NAME = (
 
 
 class AdminHandler(BaseHandler):
-    """A request to the admin port, which no page may send, nor read the answer to.
+    """A request to the admin port, which no page may send or read the response of.
 
     Without a token whoever reaches the port may ask, and any page that the operator looks at
     can send requests to loopback, also under a name of its own that leads there. So what a
@@ -30,7 +30,7 @@ class AdminHandler(BaseHandler):
         return self.has_token(self.site.admin_token)
 
     def prepare(self) -> None:
-        """Let no page in."""
+        """Reject requests from pages."""
         super().prepare()
         if self.request.method == "OPTIONS" or self._has_token():
             return
@@ -76,10 +76,10 @@ def count_wrong(handler: BaseHandler) -> None:
 
 
 class OperatorHandler(AdminHandler):
-    """A request that changes the service, or tells of its inside; the token is needed, if set."""
+    """A request that changes the service or reveals internals; needs the token, if set."""
 
     def prepare(self) -> None:
-        """Let only the operator in."""
+        """Allow only the operator."""
         if self.request.method != "OPTIONS":
             self._site_headers()
             self.require_token(self.site.admin_token)

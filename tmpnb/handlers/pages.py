@@ -71,7 +71,7 @@ class PageHandler(QuestionHandler):
 
 
 class LoadingHandler(PageHandler):
-    """`/` and the deep links: a page, never a server."""
+    """`/` and the deep links: a page that never takes a server."""
 
     async def get(self, *_: str) -> None:
         """Show the loading page for a path as it stands in the address bar."""
@@ -84,7 +84,7 @@ class UserRedirectHandler(LoadingHandler):
     """`/hub/user-redirect/…`, as links made for JupyterHub: the page of the same path here."""
 
     def link(self) -> Link:
-        """Return what stands behind the prefix."""
+        """Return the part after the prefix."""
         path = self.request.path.removeprefix(USER_REDIRECT)
         return links.parse(path, self.request.query)
 
@@ -97,7 +97,7 @@ class SpawnHandler(PageHandler):
     server_id = ""  # that the server shall have; empty: any
 
     async def prepare(self) -> None:
-        """Take the proof of a form that starts fresh in place of a server."""
+        """Take the proof of a form that replaces a server with a fresh one."""
         await super().prepare()
         server_id, token = self.from_form("server"), self.from_form("token")
         orchestrator = self.site.orchestrator
@@ -151,7 +151,7 @@ class SpawnHandler(PageHandler):
         return by_link and not self.is_led_astray()
 
     def goes_on(self) -> bool:
-        """Whether the visitor has pressed a button before: a form led here, or they wait."""
+        """Whether the visitor has pressed a button before: a form led here, or they are in line."""
         if not visit.is_page(self.request.headers):
             return False
         if self.is_led_astray():
@@ -211,7 +211,7 @@ class SpawnHandler(PageHandler):
             self.redirect(address, status=status)
 
     def _is_surely_theirs(self, visitor: Visitor) -> bool:
-        """Whether a ticket was given to their network, and no address alone has it."""
+        """Whether a ticket belongs to their network and did not come from the address alone."""
         if self.request.method == "GET" and not visit.is_led_by_own_page(self.request.headers):
             return False
         return self.site.visitors.was_given_to(self.network, visitor, self._ticket_id())
@@ -242,7 +242,7 @@ class SpawnHandler(PageHandler):
         return True
 
     def asker(self) -> Visitor:
-        """Return whose browser asks; who starts fresh in place of a server shows its token."""
+        """Return the visitor of this browser; to replace a server, they show its token."""
         visitor = self.visitor()
         is_theirs = self.site.arrivals.taking.has(visitor, self.proof_of)
         if is_theirs or not (self.proof_of and self.get_body_argument("fresh", "")):

@@ -29,7 +29,7 @@ class PackageFileHandler(BaseHandler, StaticFileHandler):
         return super().get_absolute_path(root, path)
 
     def set_extra_headers(self, path: str) -> None:
-        """Let browsers keep a file: for years under its version, else until they have asked."""
+        """Let browsers cache a file: for years with its version, else with revalidation."""
         del path
         if "v" not in self.request.arguments:
             self.set_header("Cache-Control", "no-cache")

@@ -28,7 +28,7 @@ class OverridingLoader(Loader):
 
 
 def check(own: Path, override: Path) -> None:
-    """See that the operator's templates can be read, before a visitor asks for one.
+    """Check that the operator's templates can be read, before a visitor requests one.
 
     Args:
         own: Where those of the package are.

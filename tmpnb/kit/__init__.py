@@ -36,7 +36,7 @@ def environment(
     siblings: bool = False,
     offline: bool = False,
 ) -> dict[str, str]:
-    """Return the variables by which a server finds the kit, after what it has already.
+    """Return the variables that lead a server to the kit, appended to existing ones.
 
     Args:
         directory: Where the kit is, as the server sees it.
@@ -84,7 +84,7 @@ def archive() -> bytes:
 
 @cache
 def version() -> str:
-    """Return a name for these very contents."""
+    """Return a name for exactly these contents."""
     return hashlib.sha256(archive()).hexdigest()[:12]
 
 

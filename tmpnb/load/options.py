@@ -28,7 +28,7 @@ code is 0 if every visitor completed, else 1. On Ctrl-C all visitors leave first
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be done. Times in seconds."""
+    """The options of a run. Times in seconds."""
 
     target: Target
     visitors: int
@@ -40,12 +40,12 @@ class Options:
 
     @property
     def arrivals(self) -> str:
-        """How often visitors come, in words."""
+        """The arrival rate, in words."""
         return f"{1 / self.every:g} a second" if self.every else "all at once"
 
 
 def parse(words: Sequence[str]) -> Options:
-    """Return the options that the words after `load` ask for.
+    """Return the options given by the arguments after `load`.
 
     Raises:
         ConfigError: In one line.
@@ -69,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what knows the words of the command line."""
+    """Return the parser of the command line."""
     made = _Parser(
         prog="tmpnb load",
         usage="tmpnb load URL [flags]",

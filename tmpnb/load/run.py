@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 async def load(words: Sequence[str], say: Say) -> bool:
-    """Do what the words after `load` ask for; return whether every visitor was served.
+    """Run the load test given by the arguments after `load`; return whether all were served.
 
     Raises:
         ConfigError: It cannot be done; in one line.
@@ -55,7 +55,7 @@ async def load(words: Sequence[str], say: Say) -> bool:
 
 
 async def arrive(plan: Plan, tally: Tally, every: float) -> None:
-    """Let all visitors come, and return when all are gone.
+    """Start all visitors, and return when all have left.
 
     Args:
         plan: What each does.

@@ -33,7 +33,7 @@ RETRY_AFTER: Part = {
 
 
 def operation(name: str, tag: str, summary: str, responses: Responses, **more: Any) -> Part:
-    """Return an operation; any may be asked for badly, or meet a bug of ours."""
+    """Return an operation; any may get a bad request, or hit a bug."""
     bad = problem("The form, path or query is malformed or not UTF-8.", "bad_request")
     bug = problem("A bug in the service; see its log.", "internal_server_error")
     return {
@@ -46,24 +46,24 @@ def operation(name: str, tag: str, summary: str, responses: Responses, **more: A
 
 
 def answer(description: str, schema: str, example: Mapping[str, Any], **more: Any) -> Part:
-    """Return an answer with a JSON body."""
+    """Return a response with a JSON body."""
     reference = {"$ref": f"#/components/schemas/{schema}"}
     body = {"schema": reference, "example": dict(example)}
     return {"description": description, "content": {"application/json": body}, **more}
 
 
 def problem(description: str, code: str, message: str = "…", **more: Any) -> Part:
-    """Return an answer with an error as its body."""
+    """Return a response with an error as its body."""
     return answer(description, "Error", {"error": {"code": code, "message": message}}, **more)
 
 
 def file(description: str, kind: str) -> Part:
-    """Return an answer of another type than JSON."""
+    """Return a response of a type other than JSON."""
     return {"description": description, "content": {kind: {"schema": {"type": "string"}}}}
 
 
 def empty(description: str) -> Part:
-    """Return an answer without a body."""
+    """Return a response without a body."""
     return {"description": description}
 
 

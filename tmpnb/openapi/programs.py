@@ -223,7 +223,7 @@ def _logo() -> Part:
 
 
 def _lost(method: str) -> Part:
-    """Return what is said in place of a notebook server that has no route."""
+    """Return the response for a notebook server that has no route."""
     return operation(
         f"{method}Notebook",
         "servers",

@@ -31,10 +31,10 @@ _URL = re.compile(r"https?://[^\s/@?#]+(?:/[^\s@?#]*)?")
 
 
 class AdminPort:
-    """The admin port of one service. Close it in the end."""
+    """The admin port of one service. Close it after use."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        """Keep where it is; nothing is asked yet.
+        """Store where it is; nothing is sent yet.
 
         Args:
             url: `http://127.0.0.1:10000`.
@@ -53,7 +53,7 @@ class AdminPort:
         *,
         seconds: float = QUICK,
     ) -> dict[str, Any]:
-        """Return the answer; empty if it has no content.
+        """Return the response; empty if it has no content.
 
         Args:
             method: HTTP method.
@@ -91,7 +91,7 @@ class AdminPort:
         raise AdminPortError(self._refusal(answer.code, found))
 
     async def look(self) -> None:
-        """Keep whose port it is now.
+        """Determine whose port it is now.
 
         Raises:
             AdminPortError: That of another user of this machine.

@@ -29,7 +29,7 @@ ANYWHERE = """Finds the service by the same --admin-port, --admin-ip, config fil
 
 @dataclass(frozen=True, kw_only=True)
 class Remote(Asked):
-    """One command that asks the running service; `run` returns whether all is well."""
+    """One command for the running service; `run` returns whether it succeeded."""
 
     run: Callable[[AdminPort, Order, Say], Awaitable[bool]]
 
@@ -132,7 +132,7 @@ def _unclaimed(told: Mapping[str, object]) -> str:
 
 
 def _show(told: Mapping[str, object], lines: list[str], order: Order, say: Say) -> bool:
-    """Print an answer as it was asked for; all is well.
+    """Print a response in the requested form; return success.
 
     Raises:
         AdminPortError: It cannot be written.

@@ -17,7 +17,7 @@ PATIENCE = 5.0  # seconds for a running service to tell its settings
 
 
 async def as_served(program: Program, say: Say) -> None:
-    """Let a program have the settings of the service at its admin port, if one answers there.
+    """Give a program the settings of the service at its admin port, if one responds there.
 
     Flags of its own go before them. Settings name what is run and what servers see of the machine,
     so they are taken only from our own user and from root; of others it is said what differs.
