@@ -134,7 +134,7 @@ class ManagedProxy:
         self._unwritten = False  # whether the record of the child that runs is missing
 
     async def start(self) -> None:
-        """Start it, and return when it serves. What a killed orchestrator left is ended first.
+        """Start it, and return once it serves. A proxy left by a killed orchestrator goes first.
 
         Raises:
             ConfigError: It does not start; the message says why and what to do.

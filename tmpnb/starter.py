@@ -62,7 +62,7 @@ class Starter:
         self._looked_at: set[str] = set()  # images whose first server was asked for its home
 
     async def start(self, server: NotebookServer, *, trial: bool = False) -> None:
-        """Return when the server answers at its own address, which is then set.
+        """Return once the server responds at its own address, which is then set.
 
         Args:
             server: It.
@@ -124,7 +124,7 @@ class Starter:
                 await self.small_pages.look(server, token)
 
     async def look_at_home(self, server: NotebookServer) -> None:
-        """Warn once for each image of what its servers say of their homes.
+        """Warn once per image about what its servers report about their homes.
 
         A server that a visitor has is not asked, for a visitor may print anything.
         """
@@ -147,15 +147,15 @@ class Starter:
             log.warning("servers are missing files image=%s: %s%s", image or "-", words, mend)
 
     def give_up(self, server_id: str) -> None:
-        """Wait no longer for a server whose instance was seen to have ended."""
+        """Stop waiting for a server whose instance has ended."""
         self._exited.add(server_id)
 
     def ready_url(self, server: NotebookServer) -> str:
-        """Return the URL that answers 200 while the server is alive."""
+        """Return the URL that returns 200 while the server is running."""
         return f"{server.address}{server.base_url}{self._settings.ready_path}"
 
     async def _in_words(self, server: NotebookServer, error: TmpnbError) -> str:
-        """Say what failed without what differs each time, so that a lasting fault is said once."""
+        """Describe a failure without variable parts, so that a lasting one is logged once."""
         try:
             async with asyncio.timeout(LOGS_TIMEOUT):
                 with self._border.crossing("reading what it printed"):

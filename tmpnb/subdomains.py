@@ -22,7 +22,7 @@ _WRITE = "write the name alone, as in --subdomains=notebooks.example"
 
 @dataclass(frozen=True, slots=True)
 class Subdomains:
-    """The domain of a service whose servers have names of their own below it."""
+    """The domain of a service whose servers have their own names under it."""
 
     domain: str  # our own pages are at this very name
 

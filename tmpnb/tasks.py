@@ -71,7 +71,7 @@ def supervised(
 
 
 async def supervise(work: Coroutine[None, None, None], what: str) -> None:
-    """Await `work`; log what it could not help. See also `border`.
+    """Await `work`; log unexpected errors. See also `border`.
 
     A bug in one start or one pass must not end the service for all visitors.
 

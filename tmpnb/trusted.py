@@ -20,7 +20,7 @@ Resolve = Callable[[str], Awaitable[Iterable[str]]]
 
 
 async def addresses_of(name: str) -> list[str]:
-    """Return what a host name stands for now.
+    """Return the addresses of a host name.
 
     Raises:
         OSError: Nothing, or nobody can tell.

@@ -10,7 +10,7 @@ One = TypeVar("One")
 
 
 class Unfinished(Generic[One]):
-    """Connections that a request is awaited from, in the order in which they began to wait.
+    """Connections waiting for a request, in the order in which they started to wait.
 
     Between two requests a connection is one of them. So the oldest is first whichever kind it
     is: who is honest sends a request at once and is in the list for the blink of an eye.
@@ -30,7 +30,7 @@ class Unfinished(Generic[One]):
         return len(self._clients)
 
     def begin(self, one: One, client: str | None) -> One | None:
-        """Note one that waits from now on.
+        """Add one that starts to wait.
 
         Args:
             one: The connection.
@@ -52,7 +52,7 @@ class Unfinished(Generic[One]):
         return self._surplus(one, client)
 
     def end(self, one: One) -> None:
-        """Forget one whose request is whole, or that is gone."""
+        """Forget one whose request is complete, or that is gone."""
         self._leave(one)
         self._clients.pop(one, None)
 

@@ -50,7 +50,7 @@ class Visitor:
 
 
 class Visitors:
-    """Reads and writes the cookie, and makes sure that one visitor takes one server.
+    """Reads and writes the cookie, and ensures that one visitor takes one server.
 
     The cookie alone is enough after a restart. While we run, memory knows better: two
     tabs that were opened at once send the same old cookie.
@@ -74,7 +74,7 @@ class Visitors:
         self._unseen: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def read(self, cookie: str | None) -> Visitor:
-        """Return whom a cookie names, also one that does not count in the network it came from.
+        """Return the visitor in a cookie, even one that is not valid in its current network.
 
         Somebody new if it is absent or not ours.
         """

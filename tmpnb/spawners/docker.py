@@ -151,7 +151,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         self._command(ServerSpec("x", "/user/x/", "x"), options.container_port)
 
     async def setup(self) -> None:
-        """Reach the engine; see that it has the image and the network.
+        """Connect to the engine; make sure that it has the image and the network.
 
         Raises:
             ConfigError: A setting cannot work; the message names it.
@@ -272,7 +272,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         )
 
     async def close(self) -> None:
-        """Let go of threads and connections; a thread that hangs is left to end by itself."""
+        """Release threads and connections; a thread that hangs is left to end by itself."""
         if self._ends is not None:
             self._ends.close()
         if self._kit is not None:

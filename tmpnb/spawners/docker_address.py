@@ -27,7 +27,7 @@ LARGEST = 1024**2  # bytes of a file of Docker's that is read
 
 
 def address() -> str:
-    """Return where the engine is, as DOCKER_HOST has it."""
+    """Return the engine's address, as in DOCKER_HOST."""
     return os.environ.get("DOCKER_HOST", "").strip() or DEFAULT_ADDRESS
 
 
@@ -42,7 +42,7 @@ def is_on_this_linux() -> bool:
 
 
 def environment() -> dict[str, Any]:
-    """Return docker-py's arguments for the engine that is meant.
+    """Return docker-py's arguments for the selected engine.
 
     Raises:
         ConfigError: A variable is wrong; the message names it and what to do.
@@ -69,7 +69,7 @@ def environment() -> dict[str, Any]:
 
 
 def unfollowed() -> str:
-    """Return in one line that Docker's own program would ask another engine; "" if not.
+    """Return a warning if Docker's own command would use another engine; "" if not.
 
     Contexts are Docker's way to name engines. They are not followed here, as they may mean
     another engine tomorrow.
@@ -87,7 +87,7 @@ def unfollowed() -> str:
 
 
 def _require_no_context(host: str) -> None:
-    """Refuse what somebody asked for by name; what a file says is told of by `unfollowed`."""
+    """Reject an explicitly named context; for one from a file `unfollowed` only warns."""
     named = os.environ.get("DOCKER_CONTEXT", "").strip()
     if named not in ("", "default") and not host:
         raise ConfigError(
@@ -106,7 +106,7 @@ def _instead_of(context: str) -> str:
 
 
 def _configuration(name: str) -> dict[str, Any]:
-    """Return a file of Docker's own program; empty if there is none that can be read."""
+    """Return a configuration file of Docker's own command; empty if none is readable."""
     folder = os.environ.get("DOCKER_CONFIG") or "~/.docker"
     try:
         path = Path(folder).expanduser() / name

@@ -31,7 +31,7 @@ FAILED = "{reason}; retrying, and servers of that image start when it succeeds"
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How the latest try for an image ended."""
+    """The outcome of the latest attempt for an image."""
 
     reason: str = ""  # why its servers cannot start
     failures: int = 0  # in a row, those of homes included, without which servers start
@@ -39,7 +39,7 @@ class _Outcome:
 
 
 class Ahead:
-    """The copies of one pool, by image. Used on the loop; what blocks is done elsewhere."""
+    """The copies of one pool, by image. Used on the loop; blocking work is done elsewhere."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Ahead:
         return COPYING.format(image=image) if known is None else known.reason
 
     async def made(self, image: str, *, again: bool = False) -> None:
-        """Return when servers of an image can be started.
+        """Return once servers of an image can be started.
 
         Args:
             image: It.
@@ -97,7 +97,7 @@ class Ahead:
             raise SpawnerError(known.reason)
 
     def close(self) -> None:
-        """Copy no more; what the engine copies at the moment is left for the next run to remove."""
+        """Stop copying; what the engine is copying now is left for the next run to remove."""
         self._lane.close()
         for task in self._tasks.values():
             task.cancel()
@@ -112,7 +112,7 @@ class Ahead:
         return task
 
     async def _copy_and_tell(self, image: str) -> None:
-        """Copy; who is told of the end can have it tried again at once."""
+        """Copy; whoever is notified of the end can retry immediately."""
         before = self._outcomes.get(image)
         try:
             await self._copy(image, before)
@@ -122,7 +122,7 @@ class Ahead:
             self._news()
 
     async def _copy(self, image: str, before: _Outcome | None) -> None:
-        """Have all that servers of an image need, or know why not; never raises."""
+        """Copy everything servers of an image need, or record why not; never raises."""
         begun = self._now()
         what = f"copying the files servers need from the image {image}"
         try:

@@ -107,7 +107,7 @@ class Bounds(HasTraits):
 
     @classmethod
     def class_own_traits(cls, **metadata: Any) -> dict[str, Any]:
-        """Count these as the spawner's own, in config files and documents."""
+        """Treat these as the spawner's own, in config files and documents."""
         return super().class_own_traits(**metadata) | Bounds.class_traits(**metadata)
 
     @property

@@ -37,7 +37,7 @@ NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no addr
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The addresses of a network that is made.
+    """The addresses of a new network.
 
     Attributes:
         within: The range that they are taken from.
@@ -54,14 +54,14 @@ class Room:
     named: bool = True
 
     def subnets(self, client: docker.APIClient) -> Iterable[IPv4Network]:
-        """Yield subnets of the right size that are free, as far as engine and machine tell."""
+        """Yield free subnets of the right size, as far as engine and machine report."""
         taken = [net for network in client.networks() for net in subnets_of(network)]
         # A route of far more than that, as a VPN for all traffic sets, tells of no network there.
         taken += [route for route in routed() if not self.within.subnet_of(route)]
         return free(self.within, prefix_for(self.servers), taken)
 
     def check(self, client: docker.APIClient, name: str, network: Facts) -> None:
-        """See whether a network that is there has room; say once what is wrong with it.
+        """Check whether an existing network has room; warn once about what is wrong with it.
 
         Raises:
             ConfigError: There is none.
@@ -85,7 +85,7 @@ class Room:
             )
 
     def _company(self, client: docker.APIClient, network: Facts) -> tuple[int, int]:
-        """Return how many servers of other pools a network has to hold, and how many others.
+        """Return how many servers of other pools a network must hold, and how many others.
 
         A pool that is on it may yet have as many as its capacity. Doctor's pool, which no operator
         can name, has a server or two in the place of those of the operator's: to it these are no
@@ -111,7 +111,7 @@ def ensure(
     bridge: str = "",
     room: Room | None = None,
 ) -> bool:
-    """Make the network `name` unless it is there; return whether it was made just now.
+    """Create the network `name` unless it exists; return whether it was created.
 
     Args:
         client: Of the engine.
@@ -147,7 +147,7 @@ def _check(
     bridge: str,
     room: Room | None,
 ) -> None:
-    """Raise ConfigError unless a network that is there will do."""
+    """Raise ConfigError unless an existing network is suitable."""
     if closed and (reason := openness(found)):
         raise ConfigError(
             f"--docker-network={name}: the network exists, but {reason}; for "
@@ -171,7 +171,7 @@ def _make(
     bridge: str,
     room: Room | None,
 ) -> Facts | None:
-    """Make a network; return None, or what another service has made at the same time."""
+    """Create a network; return None, or the one another service created at the same time."""
     settings: dict[str, Any] = {"driver": "bridge", "labels": dict(labels), "check_duplicate": True}
     options = {ICC: "false"} if closed or bridge else {}
     if bridge or (room is not None and room.bounded):
@@ -203,7 +203,7 @@ def _says(error: APIError, words: Iterable[str]) -> bool:
 
 
 def _made_by_another(client: docker.APIClient, name: str) -> Facts | None:
-    """Return a network that another service makes just now; None: it does not come to be."""
+    """Return the network that another service is creating; None if it never appears."""
     deadline = time.monotonic() + PATIENCE
     while True:
         with suppress(NotFound):
@@ -229,7 +229,7 @@ def openness(network: Facts) -> str | None:
 
 
 def unguarded(network: Facts, bridge: str) -> str | None:
-    """Return why the firewall's rules do not hold for a network; None if they do. Pure."""
+    """Return why the firewall rules do not apply to a network; None if they do. Pure."""
     options = network.get("Options") or {}
     if network.get("Internal"):
         return "has no access to the outside"
@@ -241,7 +241,7 @@ def unguarded(network: Facts, bridge: str) -> str | None:
 def make_network(
     client: docker.APIClient, name: str, subnet: IPv4Network, labels: Mapping[str, str]
 ) -> None:
-    """Make a network that leads nowhere, not even to the engine's machine.
+    """Create a network without a way out, not even to the engine's machine.
 
     Raises:
         APIError: The engine refused.

@@ -38,7 +38,7 @@ _REASONS = {
 def connect(
     version: str, *, timeout: float, connections: int, assert_hostname: bool
 ) -> docker.APIClient:
-    """Return a client of the engine that DOCKER_HOST names, after a first answer.
+    """Return a client of the engine in DOCKER_HOST, after a first response.
 
     Args:
         version: Of the API, like "1.41"; "auto" takes the engine's.
@@ -84,7 +84,7 @@ def connect(
 
 
 def check_version(version: str) -> None:
-    """Refuse what is no version of the engine's API.
+    """Reject what is not a version of the engine's API.
 
     Raises:
         ConfigError: It is none.
@@ -94,7 +94,7 @@ def check_version(version: str) -> None:
 
 
 def about(client: docker.APIClient) -> Mapping[str, Any]:
-    """Return what the engine says of itself; nothing if it does not say."""
+    """Return what the engine reports about itself; empty if it does not."""
     try:
         return dict(client.info())
     except APIError:  # a filter in front of the engine may keep this from us
@@ -178,7 +178,7 @@ def _no_image(image: str, reason: str) -> ConfigError:
 
 
 class _Adapter(HTTPAdapter):
-    """Keeps a connection for each thread, and may skip the host name of a certificate."""
+    """Keeps a connection per thread, and can skip the check of a certificate's host name."""
 
     def __init__(self, connections: int, *, assert_hostname: bool) -> None:
         self._assert_hostname = assert_hostname

@@ -41,7 +41,7 @@ LAST_LINES = 20  # kept of a server that ended during its start
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One server to make."""
+    """One server to create."""
 
     server_id: str
     command: Sequence[str] = field(repr=False)
@@ -51,7 +51,7 @@ class Order:
 
 
 class EndedError(SpawnerError):
-    """A server ended during its start; its container is gone, and this is what is left.
+    """A server ended during its start; its container is gone, and this is its output.
 
     Attributes:
         printed: The last lines it printed.
@@ -93,7 +93,7 @@ class Containers:
         return self.networks.fault
 
     def check(self) -> None:
-        """See that the operator's own settings of a container can be told to the engine.
+        """Check that the operator's container settings can be sent to the engine.
 
         Raises:
             ConfigError: They cannot.
@@ -126,7 +126,7 @@ class Containers:
         return instances
 
     def start(self, order: Order, given_up: threading.Event) -> str:
-        """Make a server; return its address. Whatever fails, nothing is left behind.
+        """Create a server; return its address. Whatever fails, nothing is left behind.
 
         Raises:
             EndedError: The new one ended at once.

@@ -31,7 +31,7 @@ LONGEST = 1024 * 1024  # bytes of one event; it tells all labels of its containe
 
 
 class EndWatch:
-    """Those that ended by themselves with status 0. One thread listens."""
+    """Servers that exited by themselves with status 0. One thread listens."""
 
     def __init__(self, client: docker.APIClient, pool: str, told: Callable[[], None]) -> None:
         """Keep what is needed; `start` begins.
@@ -57,7 +57,7 @@ class EndWatch:
         threading.Thread(target=self._listen, name="docker-events", daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._closed.set()
         self._forget_doubtful()
         self._hang_up()
@@ -95,7 +95,7 @@ class EndWatch:
                 stream.close()
 
     def hear(self, event: object) -> None:
-        """Take in one event, as the engine's API has it; what is none of ours is left alone."""
+        """Process one event of the engine's API; foreign ones are ignored."""
         if not isinstance(event, dict) or not isinstance(actor := event.get("Actor"), dict):
             return
         if not isinstance(facts := actor.get("Attributes"), dict):
@@ -113,7 +113,7 @@ class EndWatch:
                     self._doubt(container, server_id)
 
     def _doubt(self, container: str, server_id: str) -> None:
-        """Take a server as ended unless the engine says in a moment that it killed it."""
+        """Treat a server as exited unless the engine reports shortly that it killed it."""
         self._cancel(container)
         timer = threading.Timer(PATIENCE, self._believe, (container, server_id))
         timer.daemon = True
@@ -137,7 +137,7 @@ class EndWatch:
             self._killed.discard(container)  # its end was here before its kill
 
     def _forget_doubtful(self) -> None:
-        """Believe no end that came just before the engine went away: it ends them all."""
+        """Distrust exits just before the engine went away: it stops all containers."""
         with self._lock:
             for container in tuple(self._timers):
                 self._cancel(container)

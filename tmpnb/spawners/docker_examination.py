@@ -49,7 +49,7 @@ F = TypeVar("F", Finding, Finding | None)
 
 
 class DockerExamination(Examination):
-    """Asks a Docker engine, over a connection of its own for each question."""
+    """Queries a Docker engine, with a separate connection for each query."""
 
     has_images = True
 
@@ -174,7 +174,7 @@ class DockerExamination(Examination):
 
 
 def image_finding(client: docker.APIClient, image: str) -> Finding:
-    """Say whether the engine has the image, or could fetch it; nothing is fetched."""
+    """Report whether the engine has the image or could pull it; nothing is pulled."""
     with suppress(NotFound):
         found = client.inspect_image(image)
         return ok("image", f"{image} is there, {sizes.in_words(found.get('Size') or 0)}")
@@ -202,7 +202,7 @@ def _not_there(image: str) -> Finding:
 
 
 def volumes_finding(client: docker.APIClient, options: Options) -> Finding | None:
-    """Say what becomes of the volumes that the image declares; None if it is as it would be."""
+    """Report what happens to the volumes that the image declares; None if nothing does."""
     try:
         config = client.inspect_image(options.image).get("Config") or {}
     except NotFound:
@@ -300,13 +300,13 @@ def disk_finding(about: Facts, where: str) -> Finding:
 
 
 def _introduction(client: docker.APIClient) -> tuple[Facts, str, Facts]:
-    """Return what the engine says of its parts, of those in short, and of itself."""
+    """Return what the engine reports about its parts, a summary, and itself."""
     said = dict(client.version())
     return said, _version(client, said), dict(client.info())
 
 
 def _is_here(about: Facts, where: str) -> bool:
-    """Return whether the engine runs on this machine, and we in no container."""
+    """Return whether the engine runs on this machine and we are not in a container."""
     return where.startswith("unix:") and about.get("Name") == socket.gethostname()
 
 

@@ -14,7 +14,7 @@ UNCONFINED = "unconfined"  # and for none
 
 
 def finding(options: Options) -> Finding:
-    """Return which profile is in force, by the settings as this engine can keep them.
+    """Report which profile is in force, given what this engine supports.
 
     Args:
         options: Adapted to the engine.

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> Options:
-    """Return the options as this engine can keep them; log what it cannot.
+    """Return the options that this engine can enforce; log those it cannot.
 
     Args:
         client: Of the engine.
@@ -95,7 +95,7 @@ def memory_limit(options: Options) -> int:
 
 
 def remarks(options: Options) -> list[Finding]:
-    """Return what an operator of this kind of engine should know. Pure."""
+    """Return notes for operators of this kind of engine. Pure."""
     kind, found = options.kind, []
     if options.egress == "internet" and (kind.podman or kind.rootless):
         found.append(

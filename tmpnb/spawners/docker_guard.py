@@ -104,7 +104,7 @@ class Guard:
         self.fault = FAULT.format(UNSEEN)  # in words, with the mend; empty: they are in force
 
     def look(self) -> None:
-        """Look, unless that was done less than `INTERVAL` ago. Never fails: see `fault`."""
+        """Check, unless that was done less than `INTERVAL` ago. Never fails: see `fault`."""
         with self._lock:
             now = self._now()
             if self._looked is not None and now - self._looked < INTERVAL:
@@ -113,7 +113,7 @@ class Guard:
             self._looked = self._now()
 
     def require(self) -> None:
-        """Look, and go on only if the rules are in force.
+        """Check, and require that the rules are in force.
 
         Raises:
             SpawnerError: They are not; in words, with the mend.
@@ -195,7 +195,7 @@ Refusal = tuple[int, int, str]  # ICMP's type and code, and who says so
 def refusals(
     client: docker.APIClient, container: str, places: Sequence[str], tries: int = 3
 ) -> list[Refusal | None] | None:
-    """Return for each address who refuses packets to it, and why; None if it cannot be tried."""
+    """Return for each address who refuses packets to it, and why; None if untestable."""
     order = client.exec_create(container, ["python3", "-c", PROBE, str(tries), *places])
     try:
         answers = json.loads(client.exec_start(order))
@@ -210,7 +210,7 @@ def refusals(
 def refused(
     client: docker.APIClient, wanted: Mapping[str, Any], network: str, ranges: Sequence[IPv4Network]
 ) -> list[bool | None] | None:
-    """Return for each range whether the firewall refuses it; None if it cannot be tried.
+    """Return for each range whether the firewall blocks it; None if untestable.
 
     None of them can if no such container runs, and none that is its own network.
 
@@ -237,7 +237,7 @@ def refused(
 
 
 def signs_for(container: Facts) -> list[str]:
-    """Return the signs that a container asks the machine for: those not on its own networks."""
+    """Return the test addresses for a container: those not on its own networks."""
     near = place_of(container).subnets
     far = [sign for sign in SIGNS if not any(sign in network for network in near)]
     return list(map(str, far or SIGNS))
@@ -249,7 +249,7 @@ def is_refused(answer: Refusal | None, gateway: str) -> bool:
 
 
 def fault_in(answers: Sequence[Refusal | None] | None, gateway: str, signs: Sequence[str]) -> str:
-    """Return what is wrong, in words with the mend; empty if the rules are in force. Pure.
+    """Return the problem and its fix in words; empty if the rules are in force. Pure.
 
     Args:
         answers: First of the machine itself, then of the signs.
@@ -289,7 +289,7 @@ def gateway_of(network: Facts, container: Facts) -> str:
 
 
 def _within(facts: object, *names: object) -> object:
-    """Return what stands under these names, one in the other; None if there is no such thing."""
+    """Return the value under these nested names; None if there is none."""
     for name in names:
         facts = facts.get(name) if isinstance(facts, Mapping) else None
     return facts

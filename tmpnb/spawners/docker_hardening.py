@@ -26,7 +26,7 @@ PODMANS_OWNER = "U,notmpcopyup"  # who runs the container; and empty at the star
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a container may, beyond memory and CPU."""
+    """The limits of a container, besides memory and CPU."""
 
     capabilities: tuple[str, ...] = ()  # kept; (DEFAULT,): those the engine gives
     new_privileges: bool = False  # whether setuid programs work
@@ -44,7 +44,7 @@ class Limits:
 
     @property
     def home_in_memory(self) -> bool:
-        """Whether the home is a tmpfs, for want of another bound on the disk."""
+        """Whether the home is a tmpfs, for lack of another disk limit."""
         return bool(self.disk) and not (self.disk_by_engine and not self.read_only)
 
     @property
@@ -124,7 +124,7 @@ def _disk(limits: Limits, person: Person, *, podman: bool) -> dict[str, Any]:
 
 
 def places_in_memory(limits: Limits, person: Person) -> tuple[str, ...]:
-    """Return what of a server is in memory so that what it writes is bounded, in order.
+    """Return the places of a server kept in memory to limit what it writes, in order.
 
     Volumes that the image declares are bounded by nothing else.
     """
@@ -152,7 +152,7 @@ def share(limits: Limits, person: Person) -> int:
 
 
 def tmpfs_options(limits: Limits, person: Person, place: str, *, podman: bool = False) -> str:
-    """Return the options of one of the `places_in_memory`: bounded in bytes and in inodes.
+    """Return the options of one of the `places_in_memory`: limited in bytes and inodes.
 
     Podman takes no number of inodes; what they need counts as the server's memory.
     """
@@ -182,7 +182,7 @@ def _owner(person: Person) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a setting asks of the engine. Sizes in bytes."""
+    """What the settings require from the engine. Sizes in bytes."""
 
     memory: int = 0
     cpu_quota: int | None = None
@@ -192,12 +192,12 @@ class Wanted:
 
 
 def has_own_kernel(runtime: str) -> bool:
-    """Whether servers of a runtime share the machine's kernel for nothing that they do."""
+    """Whether servers of a runtime do not use the machine's kernel directly."""
     return any(name in runtime for name in OWN_KERNELS)
 
 
 def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
-    """Return what the engine cannot enforce, each in one line. Nothing said is no gap.
+    """Return what the engine cannot enforce, one line each. Unknown counts as enforced.
 
     Args:
         about: What the engine says of itself.
@@ -222,7 +222,7 @@ def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
 
 
 def may_bound_disk(about: Mapping[str, Any]) -> bool:
-    """Whether the engine's storage could bound what one container writes, as far as it tells.
+    """Whether the engine's storage could limit what one container writes, as far as it reports.
 
     On btrfs and devicemapper its bound counts the image as well, so it is none for what is written.
     """

@@ -70,7 +70,7 @@ def _mounts(
     read_only: Sequence[str],
     more: Sequence[Any],
 ) -> list[Any]:
-    """Return what is mounted besides a tmpfs; the operator's own goes before ours."""
+    """Return what is mounted besides a tmpfs; the operator's mounts override ours."""
     mounts = [
         docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
         for m in options.mounts

@@ -62,7 +62,7 @@ def labels(
 
 
 def most_of_each_pool(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return how many servers each pool has among these, or may yet have by its newest one.
+    """Return how many servers each pool has among these, or may have according to its newest.
 
     Doctor's pool has those that are there: the capacity it knows is the operator's.
     """
@@ -142,7 +142,7 @@ def claimed_at(entry: Entry) -> float | None:
 
 
 def names_of(entry: Entry) -> list[str]:
-    """Return the container's names; the engine may leave them out while it removes one."""
+    """Return the container's names; the engine may omit them while removing one."""
     return [str(name).removeprefix("/") for name in entry.get("Names") or []]
 
 

@@ -34,7 +34,7 @@ LEFT_OVER = 60.0  # seconds after which nobody looks any more
 
 
 class People:
-    """Who servers run as, by image; each image is looked into once.
+    """The users that servers run as, by image; each image is inspected once.
 
     The check is of the very image that is used: a tag may mean another one tomorrow.
     """
@@ -105,7 +105,7 @@ class People:
 def looking(
     client: docker.APIClient, pool: str, image: str, labels: Mapping[str, str], **settings: Any
 ) -> Iterator[str]:
-    """Make a container of `image`, and remove it at the end; yield its id.
+    """Create a container of `image`, yield its id, and remove it at the end.
 
     Raises:
         APIError: The engine will not have it.
@@ -133,7 +133,7 @@ def _remove(client: docker.APIClient, container: str) -> None:
 
 
 def bounds_disk(client: docker.APIClient, pool: str, options: Options) -> bool:
-    """Return whether the engine makes a container whose disk is bounded as the options say."""
+    """Return whether the engine creates a container with the disk limit of the options."""
     bound = {"size": str(options.limits.disk)}
     try:
         with looking(client, pool, options.image, options.labels, storage_opt=bound):

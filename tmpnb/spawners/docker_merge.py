@@ -102,7 +102,7 @@ def mounted_places(mounts: Iterable[Mount], theirs: Settings) -> set[str]:
 
 
 def weakened(ours: Settings, theirs: Settings) -> list[str]:
-    """Return which walls and bounds the operator's settings take away, each in a few words.
+    """Return which isolation and limits the operator's settings remove, in a few words each.
 
     Args:
         ours: Without them.

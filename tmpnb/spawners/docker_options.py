@@ -36,7 +36,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How every server of a pool is made."""
+    """How every server of a pool is created."""
 
     image: str
     memory: int = 0  # bytes; 0: no limit
@@ -62,7 +62,7 @@ class Options:
     kind: Kind = field(default_factory=Kind)  # of the engine, once it has answered
 
     def __post_init__(self) -> None:
-        """Refuse settings that contradict each other.
+        """Reject settings that contradict each other.
 
         Raises:
             ConfigError: Names the flag and what to do.
@@ -212,7 +212,7 @@ def _mount(entry: str, index: int) -> Mount:
 
 
 def subnets(text: str) -> IPv4Network:
-    """Return the range that servers' own networks are taken from.
+    """Return the range for the servers' own networks.
 
     Raises:
         ConfigError: It is none, or too small.

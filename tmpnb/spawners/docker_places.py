@@ -19,7 +19,7 @@ from tmpnb.spawners.docker_shared import SharedNetworks
 
 
 def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
-    """Return where the servers of a pool are put, made if need be.
+    """Return the networks of a pool, created if necessary.
 
     Raises:
         ConfigError: They cannot be put there; the message says what to do.

@@ -36,7 +36,7 @@ class Ports:
         self._taken: dict[str, int] = {}  # by server id
 
     def check(self) -> None:
-        """See that the address is this machine's.
+        """Check that the address belongs to this machine.
 
         Raises:
             ConfigError: It is not, so that no server could listen there.
@@ -62,7 +62,7 @@ class Ports:
         raise SpawnerError(f"no free port on {self._ip} from {self._first} to {last}")
 
     def give_back(self, server_id: str) -> None:
-        """Let others have the server's port, if it has one."""
+        """Release the server's port, if it has one."""
         self._taken.pop(server_id, None)
 
 

@@ -20,7 +20,7 @@ LARGEST = 64 * 1024  # bytes of a profile; it goes to the engine with each new c
 
 @dataclass(frozen=True, slots=True)
 class Seccomp:
-    """A profile that was asked for."""
+    """The requested profile."""
 
     name: str = ENGINES  # or OURS, or the file it is from
     text: str = field(default="", repr=False)  # JSON on one line; "": the engine's own profile
@@ -40,7 +40,7 @@ class Seccomp:
 
 
 def chosen(wish: str) -> Seccomp:
-    """Return what `--seccomp` asks for; a file is read now and never again.
+    """Return what `--seccomp` requests; a file is read only once.
 
     Raises:
         ConfigError: There is no such profile; the message says why.

@@ -38,14 +38,14 @@ class SharedNetworks:
         self._made: set[str] = set()
 
     def add(self, name: str, *about: Any, **settings: Any) -> None:
-        """Make one unless it is there; arguments and errors as of `ensure`."""
+        """Create one unless it exists; arguments and errors as for `ensure`."""
         make = partial(ensure, self._client, name, *about, **settings)
         if make():
             self._made.add(name)
         self._makers[name] = make
 
     def restore(self) -> None:
-        """Make those again that are gone.
+        """Recreate those that are gone.
 
         Raises:
             SpawnerError: One cannot be made now.

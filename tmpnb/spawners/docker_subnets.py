@@ -28,7 +28,7 @@ def prefix_for(capacity: int) -> int:
 
 
 def room_in(network: Facts, strangers: int = 0, others: int = 0) -> int | None:
-    """Return how many servers a network has addresses for; None if it tells none.
+    """Return how many servers a network has addresses for; None if unknown.
 
     Args:
         network: As the engine describes it.

@@ -29,7 +29,7 @@ _REBUILT = re.compile(r"\+ds|\+dfsg|~ds|~deb|\+deb|ubuntu|\.el\d|\.fc\d|suse|amz
 
 
 def findings(said: Facts) -> Iterator[Finding]:
-    """Yield what is too old; nothing is said of what the engine does not tell.
+    """Yield what is too old, as far as the engine reports versions.
 
     Args:
         said: The engine's answer to who it is and what it consists of.

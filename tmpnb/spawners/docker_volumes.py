@@ -17,7 +17,7 @@ from tmpnb.spawners.docker_person import Person
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """What becomes of an image's volumes."""
+    """What happens to an image's volumes."""
 
     read_only: tuple[str, ...] = ()  # with what the image has there
     in_memory: tuple[str, ...] = ()  # empty at the start
@@ -33,7 +33,7 @@ def declared(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def placing(limits: Limits, person: Person, *, fills: bool = True) -> Placing:
-    """Return what has to be mounted so that limits hold in the volumes of an image.
+    """Return what must be mounted so that limits apply to the volumes of an image.
 
     Args:
         limits: In force.
@@ -54,7 +54,7 @@ def placing(limits: Limits, person: Person, *, fills: bool = True) -> Placing:
 
 
 def in_words(placed: Placing) -> str:
-    """Return in one line what becomes of an image's volumes; "" if nothing does."""
+    """Return in one line what happens to an image's volumes; "" if nothing does."""
     parts = []
     if placed.read_only:
         parts.append(f"{_named(placed.read_only)} read-only")

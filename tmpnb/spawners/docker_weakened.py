@@ -94,7 +94,7 @@ def _kind(mount: Mapping[str, Any]) -> str:
 
 
 def cut(text: str) -> str:
-    """Return a setting on one line, and no more of it than tells which it is."""
+    """Return a setting on one line, shortened."""
     line = on_one_line(text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
@@ -180,7 +180,7 @@ def _number(value: object) -> float:
 
 
 def _is_looser(theirs: object, ours: object) -> bool:
-    """Whether a bound lets more through; none, 0 and -1 are no bound."""
+    """Whether a limit is looser; none, 0 and -1 mean no limit."""
     if isinstance(theirs, str):
         try:
             theirs = size("", theirs)

@@ -35,7 +35,7 @@ class Place:
 
 
 def place_of(entry: Facts) -> Place:
-    """Return what a listed container says; what cannot be read is left out."""
+    """Return what a listed container reports; what cannot be read is left out."""
     told = (entry.get("NetworkSettings") or {}).get("Networks") or {}
     found = [
         (address, network.get(length))
@@ -85,7 +85,7 @@ def doors_of(entry: Facts) -> Doors:
 
 
 def _is_reached(entry: Facts) -> bool:
-    """Return whether servers reach a port that it publishes: not on loopback addresses alone."""
+    """Return whether servers can reach a port that it publishes: not only on loopback."""
     published = (p for p in entry.get("Ports") or () if p.get("PublicPort"))
     places = [networks.address(str(port.get("IP") or "0.0.0.0")) for port in published]  # noqa: S104 - read, not bound
     return not all(place is not None and place.is_loopback for place in places)
@@ -128,7 +128,7 @@ class Whereabouts:
             self._removed[server_id] = self._turn, place
 
     def listed(self, turn: int, entries: Iterable[tuple[str, Facts]]) -> None:
-        """Keep what a listing says, but for servers that were seen, or removed, after it began.
+        """Store a listing, except for servers that were seen or removed after it started.
 
         Args:
             turn: Of `begin`.

@@ -53,7 +53,7 @@ class FakeServer:
 
 
 class FakeEngine:
-    """What outlives a spawner: the servers of every pool, and the port they answer on.
+    """What outlives a spawner: the servers of every pool, and the port they respond on.
 
     Give one engine to several spawners to play a restart, or two pools side by side.
     """
@@ -81,7 +81,7 @@ class FakeEngine:
         self._http.add_sockets(sockets)
 
     async def close(self) -> None:
-        """Answer no more."""
+        """Stop responding."""
         if self._http is not None:
             self._http.stop()
             await self._http.close_all_connections()
@@ -96,7 +96,7 @@ class FakeEngine:
 
 
 class FakeSpawner(Spawner):
-    """Pretend servers; each start succeeds at once."""
+    """Pretend servers; each start succeeds immediately."""
 
     engine: FakeEngine | None = None  # set before `setup` to share one; its owner closes it
     _own_engine: FakeEngine | None = None
@@ -170,7 +170,7 @@ class FakeSpawner(Spawner):
         return {i: Used(used, PRETENDED_MEMORY) for i, used in seconds.items()}
 
     async def close(self) -> None:
-        """Close the port, unless the engine belongs to somebody else."""
+        """Close the port, unless the engine belongs to someone else."""
         if self._own_engine is not None:
             await self._own_engine.close()
 

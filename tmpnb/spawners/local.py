@@ -52,7 +52,7 @@ PORT_TRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """A server that this process started itself, so must reap."""
+    """A server that this process started itself, so it must reap it."""
 
     popen: subprocess.Popen[bytes]
     token: str
@@ -184,7 +184,7 @@ class LocalProcessSpawner(Spawner):
         return ServerDirectory(self._root, server_id)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Run blocking `work`; its end is waited for even when cancelled, so nothing is half done.
+        """Run blocking `work`; even when cancelled, wait for its end, so nothing is half done.
 
         Raises:
             SpawnerError: The system refused, or the spawner is closed.
@@ -211,7 +211,7 @@ class LocalProcessSpawner(Spawner):
         self._check_contents()
 
     def _check_contents(self) -> None:
-        """Refuse a folder that no home can begin with."""
+        """Reject a folder that no home can start with."""
         if not self.notebook_dir:
             return
         given, where = (
@@ -232,11 +232,11 @@ class LocalProcessSpawner(Spawner):
         self._contents()
 
     def _private(self) -> Sequence[Path]:
-        """Return what no home begins with: the homes themselves, and the service's secrets."""
+        """Return what must never be copied into a home: the homes and the service's secrets."""
         return [self._root, *([self.state_dir] if self.state_dir else [])]
 
     def _contents(self) -> Contents | None:
-        """Return what a home begins with now; what is left out of it is told of once."""
+        """Return what a home starts with; what is left out is logged once."""
         if not self.notebook_dir:
             return None
         found = survey(Path(self.notebook_dir), self._private())

@@ -44,7 +44,7 @@ _COSTS_ITSELF = frozenset({*_WORDS, errno.EAGAIN, errno.ENAMETOOLONG, errno.EIO,
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file or folder to make. `target` is below the home."""
+    """One file or folder to create. `target` is below the home."""
 
     source: str
     target: str
@@ -53,14 +53,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is copied, folders before what is in them, and what is not, in words."""
+    """What is copied, folders before their contents, and what is not, in words."""
 
     entries: tuple[Entry, ...]
     left_out: tuple[str, ...]
 
 
 def survey(source: Path, private: Collection[Path] = ()) -> Contents:
-    """Return what of `source` is copied.
+    """Return which parts of `source` are copied.
 
     Args:
         source: A directory.
@@ -135,7 +135,7 @@ class _Walk:
             return []
 
     def _look(self, path: str, target: str, way: Collection[str]) -> Entry | None:
-        """Return what is to be made of one name; None if it is left out."""
+        """Return what to create for one name; None if it is left out."""
         try:
             real = os.path.realpath(path, strict=True)
             mode = os.stat(real).st_mode

@@ -10,7 +10,7 @@ from tmpnb.spawners.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
 
 
 def _scmp(kind: str, name: str) -> str:
-    """Return a word of the format."""
+    """Return a name in the format's spelling."""
     return f"SCMP_{kind}_{name}".upper()
 
 
