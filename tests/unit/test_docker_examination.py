@@ -171,7 +171,7 @@ async def test_a_question_without_an_answer_fails_after_its_deadline(
 
 async def test_a_network_is_there_or_will_be_made(docker: StandIn) -> None:
     docker.rule("GET /networks/.*", lambda: (200, {"Driver": "bridge"}), times=1)
-    assert "lesson is there (bridge)" in (await found(docker_network="lesson"))["network"].words
+    assert "lesson exists (bridge)" in (await found(docker_network="lesson"))["network"].words
     network = (await found(docker_network="lesson"))["network"]
     assert (network.level, "is created when tmpnb starts" in network.words) == (Level.OK, True)
     assert docker.requests("^POST") == []

@@ -177,7 +177,7 @@ def image_finding(client: docker.APIClient, image: str) -> Finding:
     """Report whether the engine has the image or could pull it; nothing is pulled."""
     with suppress(NotFound):
         found = client.inspect_image(image)
-        return ok("image", f"{image} is there, {sizes.in_words(found.get('Size') or 0)}")
+        return ok("image", f"{image} is available, {sizes.in_words(found.get('Size') or 0)}")
     try:
         client.inspect_distribution(image)
     except APIError as error:
@@ -228,7 +228,7 @@ def network_finding(client: docker.APIClient, options: Options, where: str) -> F
         driver = client.inspect_network(options.place).get("Driver")
     except NotFound:
         return ok("network", f"{options.place} does not exist yet; it is created when tmpnb starts")
-    return ok("network", f"{options.place} is there ({driver})")
+    return ok("network", f"{options.place} exists ({driver})")
 
 
 def published_finding(ip: str, where: str) -> Finding:
