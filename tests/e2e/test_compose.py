@@ -96,7 +96,7 @@ async def test_doctor_tests_what_is_served_and_leaves_nothing(installation: Inst
     before = everything(installation.engine)
     answer = installation.compose("exec", "-T", "orchestrator", "tmpnb", "doctor")
     first, *lines = answer.splitlines()
-    assert first.startswith("with the settings of the tmpnb at http://127.0.0.1:10000")
+    assert first.startswith("using the settings of the tmpnb at http://127.0.0.1:10000")
     assert [line for line in lines if line.startswith("FAIL")] == []
     assert [line for line in lines if line.startswith("ok   start ")], answer
     assert [line for line in lines if line.startswith("ok   image ") and TEST_IMAGE in line]

@@ -395,7 +395,7 @@ async def test_a_name_server_on_loopback_is_asked_past_the_rules_unless_servers_
     del filtered
     own = {"dns": [played_world.RESOLVER], "dns_opt": ["timeout:1", "attempts:1"]}
     with machine_asks_itself(engine, tmp_path):
-        assert "The name server 127.0.0.1 is this machine's own" in firewall(engine)
+        assert "The name server 127.0.0.1 is on this machine" in firewall(engine)
         async with two_servers(engine, egress="internet"):
             await all_listen(engine)
             assert named(engine.client, next(iter(servers(engine)))) == INSIDE
