@@ -74,7 +74,7 @@ class AccessLog:
         *,
         anonymize: bool = False,
     ) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             seen: Returns who sends a request, given the peer's address and `X-Forwarded-For`.

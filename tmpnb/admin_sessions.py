@@ -55,7 +55,7 @@ class AdminSessions:
         clock: Callable[[], float],
         ended: EndedSessions | None = None,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             tokens: Signs.

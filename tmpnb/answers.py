@@ -1,6 +1,6 @@
 """An HTTP client that stops reading a response as soon as it exceeds its limit.
 
-Tornado bounds the bytes of a body only. Here the number of pieces is bounded as well, for each
+Tornado bounds the bytes of a body only. Here the number of pieces is limited as well, for each
 costs the loop time, however small it is; and who asks may not want a body at all.
 """
 

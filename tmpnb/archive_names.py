@@ -47,7 +47,7 @@ class Names:
     """The paths used in an archive; a second file with the same name gets a number."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start empty."""
         self._taken: set[str] = set()
         self._last: dict[str, int] = {}  # number that was given to a name
 

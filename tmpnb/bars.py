@@ -48,7 +48,7 @@ class Bars:
 
         Args:
             pool: That servers are taken from.
-            adopted: Whether the servers of a former orchestrator are known by now.
+            adopted: Whether the servers of a previous orchestrator are known by now.
         """
         problems, stats = self._health.problems, pool.stats()
         can_start = (

@@ -71,7 +71,7 @@ class Notice:
         """Change the announcement; empty removes it.
 
         Raises:
-            BadMarkupError: It cannot be shown; the former stays.
+            BadMarkupError: It cannot be shown; the previous one stays.
         """
         self.text: Text = markup.parse(source, LONGEST_NOTICE)
         self.source = source

@@ -1,6 +1,6 @@
 """Detect servers that compute at full speed while nobody is there. Pure.
 
-Whether somebody is there is what the proxy says: an open page, at work or forgotten, is
+Whether someone is there is what the proxy says: an open page, at work or forgotten, is
 traffic at least every half minute. So a server without any has no page.
 """
 
@@ -73,7 +73,7 @@ class Burners:
                 at_full = _at_full_speed(streak, reading.told_at, used, full)
                 streak = replace(streak, asked_at=reading.asked_at, used=used) if at_full else begun
             if streak.since < alone_since[server_id]:
-                streak = begun  # somebody came by
+                streak = begun  # someone came by
             self._streaks[server_id] = streak
             if streak.asked_at - streak.since > most:
                 burning.add(server_id)

@@ -24,7 +24,7 @@ class Calls:
     """The calls of one driver."""
 
     def __init__(self, kind: type[TmpnbError]) -> None:
-        """Begin without any.
+        """Start empty.
 
         Args:
             kind: What every failure is turned into, see `Border`.

@@ -26,7 +26,7 @@ class ClaimMeter:
     """What is noted of the claims of one service."""
 
     def __init__(self, clock: Callable[[], float], refusals: Tally[Refusal]) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             clock: Unix time in seconds, the same as that of the line.

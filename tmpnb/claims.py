@@ -49,7 +49,7 @@ class Claims:
         coming: Callable[[], Coming],
         serving: Callable[[], bool],
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             pool: The servers there are.
@@ -62,7 +62,7 @@ class Claims:
             image: What a new server is started from.
             coming: The starts under way.
             serving: Whether visitors are served at all: not before the servers of a
-                former orchestrator are known, and not while we end.
+                previous orchestrator are known, and not while we end.
         """
         self._pool, self._fleet, self._handover = pool, fleet, handover
         self._proxy, self._health, self._keeps = proxy, health, keeps
@@ -219,7 +219,7 @@ class Claims:
     async def claim_as(self, server_id: str, ticket: Ticket | None = None) -> NotebookServer:
         """Start a new, empty server under an earlier id, and hand it out.
 
-        When the pool has no room, one ready server makes place for it. The line is the same as
+        When the pool has no room, one ready server makes room for it. The line is the same as
         for those: whoever comes now goes behind it.
 
         Args:
@@ -227,7 +227,7 @@ class Claims:
             ticket: Of one whose turn it is; None for one who comes now.
 
         Raises:
-            ServerExistsError: The id is in use, here or by somebody else.
+            ServerExistsError: The id is in use, here or by someone else.
             PoolEmptyError: There is neither room nor a ready server, or others come first.
             SpawnerError: It did not start, or nothing does for now. One that was tried costs
                 the place in line.

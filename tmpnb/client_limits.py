@@ -51,7 +51,7 @@ class ClientLimits:
         claimed: Callable[[Collection[str]], Collection[str]],
         waiting: Callable[[Collection[str]], Collection[str]],
     ) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             allowance: What each may take.
@@ -95,7 +95,7 @@ class ClientLimits:
             closing: The server that ends for it; it counts only for the client who has it.
 
         Raises:
-            ClientLimitError: They have, or took of late, as many as one may.
+            ClientLimitError: They have, or took recently, as many as one may.
         """
         key, allowed = client.key, self._allowance
         coming = self._under_way[key] + self._places.count(key)

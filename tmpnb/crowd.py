@@ -15,7 +15,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self._served = 0
-        self._last_at = float("-inf")  # loop time, when somebody was served last
+        self._last_at = float("-inf")  # loop time, when someone was served last
 
     @contextmanager
     def visitor(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ class Culling:
     def __init__(
         self, usage: Usage, pool: Pool, tasks: Tasks, health: Health, wake: Callable[[], None]
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             usage: Asks servers.

@@ -64,7 +64,7 @@ class Downloads:
         live: Callable[[str], NotebookServer | None],
         use: Callable[[NotebookServer], None] = lambda _: None,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             client: Asks servers for their lists of files.

@@ -20,7 +20,7 @@
   + SpawnerError          the engine refused or did not answer        (HTTP 503)
     - StartTimeoutError   started, but never answered HTTP
     - NoInstanceError     the engine answered: it has no such server
-    - NoPlaceError        another server was to make place, and could not be removed
+    - NoPlaceError        another server was to make room, and could not be removed
   + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
     - ProxyAuthError      the proxy's API refused our token
   + UnreachableError      an address gave no HTTP answer; always translated by the caller
@@ -122,7 +122,7 @@ class NoInstanceError(SpawnerError):
 
 
 class NoPlaceError(SpawnerError):
-    """The server that was to make place for another could not be removed in time."""
+    """The server that was to make room for another could not be removed in time."""
 
 
 class ProxyError(TmpnbError):

@@ -39,7 +39,7 @@ def until_served(
         position: 1 for who is next.
         ready: Servers that are ready, and kept for the first in line.
         coming: The starts under way.
-        pace: Seconds between two who were served of late; None: there were none.
+        pace: Seconds between two who were served recently; None: there were none.
     """
     if position <= ready:
         return 0.0

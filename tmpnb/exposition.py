@@ -27,7 +27,7 @@ class Exposition:
         fresh: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep how to look; nothing is read before somebody asks.
+        """Keep how to look; nothing is read before someone asks.
 
         Args:
             look: Returns what there is to tell.

@@ -12,7 +12,7 @@ class Level(enum.StrEnum):
     """The severity; the value starts the line."""
 
     OK = "ok"
-    WARN = "warn"  # works, and somebody should know
+    WARN = "warn"  # works, and someone should know
     FAIL = "FAIL"  # does not work until it is mended
     SKIP = "skip"  # could not be looked at, or need not be
 

@@ -39,7 +39,7 @@ class Fleet:
         changed: Callable[[], None],
         came_up: Callable[[], None],
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             pool: The servers there are.
@@ -57,7 +57,7 @@ class Fleet:
         self._health, self.changed, self._came_up = health, changed, came_up
         self._stuck: set[str] = set()  # servers whose removal has failed and goes on
         self._starts: dict[str, asyncio.Task[None]] = {}
-        self._awaited: dict[str, asyncio.Future[None]] = {}  # starts that somebody waits for
+        self._awaited: dict[str, asyncio.Future[None]] = {}  # starts that someone waits for
 
     @property
     def starting(self) -> int:
@@ -76,7 +76,7 @@ class Fleet:
         Args:
             server_id: Its id.
             image: What it is started from.
-            after: The stop that makes place for it, if one has to.
+            after: The stop that makes room for it, if one has to.
 
         Raises:
             NoPlaceError: The place did not become free in time.
@@ -94,7 +94,7 @@ class Fleet:
         Args:
             server_id: Its id.
             image: What it is started from.
-            after: The stop that makes place for it, if one has to.
+            after: The stop that makes room for it, if one has to.
 
         Raises:
             NoPlaceError: The place did not become free in time.
@@ -219,7 +219,7 @@ class Fleet:
     def _report(self, server: NotebookServer, error: TmpnbError, *, again: bool) -> None:
         """Report once that servers cannot be removed.
 
-        Not at the first failure: an engine or a proxy that is down is told of meanwhile,
+        Not at the first failure: an engine or a proxy that is down is reported meanwhile,
         and this follows from it.
         """
         log.debug("stopping %s failed, retrying later: %s", server.id, error)
@@ -230,10 +230,10 @@ class Fleet:
 
 
 async def _place_of(leaving: asyncio.Task[None] | None) -> None:
-    """Wait until a server that makes place is gone, however its removal goes.
+    """Wait until a server that makes room is gone, however its removal goes.
 
     Raises:
-        NoPlaceError: It was not, for as long as somebody may be kept waiting; its removal
+        NoPlaceError: It was not, for as long as someone may be kept waiting; its removal
             goes on.
     """
     if leaving is None:

@@ -38,7 +38,7 @@ class Forms:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             clock: Returns seconds that no change of the system's time moves.

@@ -66,7 +66,7 @@ class Gate:
         exempt: Networks | None = None,
         is_notebook: IsNotebook = no_notebook,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             limits: Of each client.

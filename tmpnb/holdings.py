@@ -12,7 +12,7 @@ class Holdings:
     """Counts what each name holds; what is gone is forgotten when counted."""
 
     def __init__(self, still: Callable[[Collection[str]], Collection[str]]) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             still: Returns those of some ids that there still are.

@@ -17,7 +17,7 @@ from tmpnb import plain_file
 log = logging.getLogger(__name__)
 
 LARGEST = 100 * 1024 * 1024  # bytes: lines of 100,000 servers, many times over
-LONGEST = 10_000  # lines, after which the file is written anew
+LONGEST = 10_000  # lines, after which the file is rewritten
 _MOMENT = re.compile(r"\d{1,12}")  # seconds
 
 

@@ -14,7 +14,7 @@ class Keeps:
     """When each server was last kept. Synchronous."""
 
     def __init__(self, pool: Pool, clock: Clock, journal: Journal | None) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             pool: The servers there are.

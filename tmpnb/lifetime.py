@@ -18,7 +18,7 @@ class Lifetime:
         now: When this was found out.
         claimed_at: When the visitor got the server.
         expires_at: When it ends, whatever it does.
-        idle_at: When it ends unless somebody uses it; None if the server does not say.
+        idle_at: When it ends unless someone uses it; None if the server does not say.
         answers: Whether the server answers.
     """
 

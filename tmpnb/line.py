@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tmpnb.errors import LineFullError, TicketError
 
-GRACE = 30.0  # seconds a place is kept for somebody who reloads or polls
+GRACE = 30.0  # seconds a place is kept for someone who reloads or polls
 LOOK_EVERY = 0.5  # seconds between looks for places whose time is over
 REMEMBERED = 20  # admissions the pace is taken from
 MOST_WAITS = 8  # requests that are held with one ticket, of the 64 or more of an address
@@ -39,7 +39,7 @@ class Line:
     """
 
     def __init__(self, clock: Callable[[], float], longest: int) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             clock: Unix time in seconds.
@@ -104,7 +104,7 @@ class Line:
         return ticket
 
     def arrive(self, ticket: Ticket) -> None:
-        """Note that somebody waits with a ticket."""
+        """Note that someone waits with a ticket."""
         ticket.waits += 1
         ticket.left = False
 

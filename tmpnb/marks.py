@@ -34,7 +34,7 @@ class Marks:
         journal: Journal | None,
         crowd: Crowd,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             spawner: Keeps marks.

@@ -74,7 +74,7 @@ class Meters:
     """All meters of one service."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self.engine = {call: Meter() for call in EngineCall}
         self.proxy = {call: Meter() for call in ProxyCall}
         self.passes = Meter()

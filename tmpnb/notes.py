@@ -9,7 +9,7 @@ class Note:
     """A heading and lines below it; nothing without lines."""
 
     def __init__(self, heading: str, most: int) -> None:
-        """Begin without lines.
+        """Start empty.
 
         Args:
             heading: The first line.

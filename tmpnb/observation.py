@@ -19,7 +19,7 @@ class Instance:
     created_at: float  # Unix time in seconds
     claimed_at: float | None = None  # Unix time in seconds of `mark_claimed`; None: never
     address: str | None = None  # http://host:port where it serves; None: not known
-    paused: bool = False  # not running: held by somebody, and serves on once resumed
+    paused: bool = False  # not running: held by someone, and serves on once resumed
     returning: bool = False  # not running: the engine may start it again by itself
     ended: bool = False  # by itself, with exit status 0; the engine may have started it again
 

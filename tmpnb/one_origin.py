@@ -28,7 +28,7 @@ class Reach(enum.Enum):
 
     PUBLIC = "public"
     UNKNOWN = "unknown"  # a proxy that is not ours may listen anywhere
-    HERE = "here"  # this machine alone, but for a front server on it that nobody has told of
+    HERE = "here"  # this machine only, except for a reverse proxy on it that nobody mentioned
 
 
 def is_shared(service: Service) -> bool:

@@ -28,7 +28,7 @@ class Passes:
     def __init__(
         self, tokens: TokenMaker, passphrase: str = "", now: Callable[[], float] = time.time
     ) -> None:
-        """Begin without memory.
+        """Start empty.
 
         Args:
             tokens: Signs the passes.

@@ -78,7 +78,7 @@ class Pool:
         """
         was, since = server.phase, server.since
         server.move(to, self._clock(), reason)
-        # A former orchestrator may have given it out; what we know ourselves says more.
+        # A previous orchestrator may have given it out; what we know ourselves says more.
         lost = server.reason is StopReason.UNKNOWN and self.endings.of(server.id) is None
         if to is Phase.STOPPING and server.reason and (was is Phase.CLAIMED or lost):
             self.endings.note(server.id, Ending(server.reason, server.since))

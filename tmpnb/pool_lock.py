@@ -22,7 +22,7 @@ def state_held(state_dir: Path, pool_name: str) -> Iterator[None]:
     The system lets go of the lock when the process ends, however it ends.
 
     Raises:
-        ConfigError: Somebody else is, or the directory cannot be used.
+        ConfigError: Someone else is, or the directory cannot be used.
     """
     path = state_dir / f"{pool_name}.lock"
     try:
@@ -58,7 +58,7 @@ def engine_held(engine_id: str, pool_name: str) -> Iterator[None]:
         pool_name: Names the pool.
 
     Raises:
-        ConfigError: Somebody else is.
+        ConfigError: Someone else is.
     """
     if not engine_id:
         yield

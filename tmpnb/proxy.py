@@ -1,7 +1,7 @@
 """Speak the REST API of configurable-http-proxy (CHP).
 
 Facts of CHP that callers must know: routes live in its memory, so a restart loses
-them; a POST sets `last_activity` anew; fields it does not know come back as sent,
+them; a POST resets `last_activity`; fields it does not know come back as sent,
 which is how a route says whose it is.
 """
 

@@ -13,7 +13,7 @@ def require_free(places: Iterable[tuple[str, int, str]]) -> None:
     """Check that all places are free: address, port, and the flag that sets the port.
 
     Raises:
-        ConfigError: Somebody listens there; in one line.
+        ConfigError: Someone listens there; in one line.
     """
     for ip, port, flag in places:
         family = socket.AF_INET6 if ":" in ip else socket.AF_INET

@@ -129,7 +129,7 @@ def _is_lost(server: NotebookServer, seen: Observation, policy: Policy) -> bool:
     instance = seen.instances.get(server.id)
     if instance is None or instance.ended:
         return True
-    if server.phase is Phase.READY:  # at another address: the engine has started it anew
+    if server.phase is Phase.READY:  # at another address: the engine has restarted it
         return not instance.running or instance.address != server.address
     if instance.running or instance.paused:
         return False

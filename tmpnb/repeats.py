@@ -23,7 +23,7 @@ class Repeats(Generic[T]):
     """The recent kinds: each with its first entry and the number of repeats."""
 
     def __init__(self, clock: Callable[[], float], span: float = SPAN, most: int = MOST) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             clock: Time in seconds that never goes back.
@@ -58,7 +58,7 @@ class Repeats(Generic[T]):
     def take_due(self, *, all_of_them: bool = False) -> list[tuple[T, int]]:
         """Return the first of each kind whose time is over, with the number of its repeats.
 
-        What was repeated is counted anew from now on, and is not first when it comes again;
+        What was repeated is counted again from now on, and is not first when it comes again;
         what was not is forgotten.
 
         Args:

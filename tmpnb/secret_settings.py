@@ -35,7 +35,7 @@ class Secrets:
     """Secrets, which have no flags, so that they appear in no process list.
 
     Attributes:
-        proxy_token_file: Where the proxy's token is, or will be once somebody has made one.
+        proxy_token_file: Where the proxy's token is, or will be once someone has made one.
         files: Which of them came from a file, by the names of their variables.
     """
 

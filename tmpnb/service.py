@@ -94,7 +94,7 @@ class Service:
         sees the pool fill instead of an error.
 
         Raises:
-            ConfigError: Something the operator has to mend before this can run.
+            ConfigError: Something the operator must fix before this can run.
             SpawnerError: The engine cannot be used.
             ProxyError: The proxy refuses us.
         """

@@ -21,7 +21,7 @@ class SmallPages:
     """Asks the first ready server of each image, and remembers what it says."""
 
     def __init__(self, client: Client, path: str) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             client: Who asks.

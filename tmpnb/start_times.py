@@ -17,7 +17,7 @@ class StartTimes:
     """Watches the starts of servers that are for anyone."""
 
     def __init__(self, clock: Callable[[], float], slots: int) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             clock: Unix time in seconds.

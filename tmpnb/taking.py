@@ -49,7 +49,7 @@ class Taking:
 
     def __init__(self, claims: Claims, visitors: Visitors) -> None:
         self._claims, self._visitors = claims, visitors
-        self._redeemed: dict[str, Ticket] = {}  # by the id of a server that nobody was told of
+        self._redeemed: dict[str, Ticket] = {}  # by the id of a server that nobody was told about
 
     def who(self, visitor: Visitor, ticket_id: str) -> Visitor:
         """Return the visitor who holds a ticket.
@@ -214,7 +214,7 @@ class Taking:
         except PoolEmptyError:
             pass  # the server died on the way; the place is kept
         if wish.presence.left and wish.visitor.is_new:
-            self._claims.leave(ticket.id)  # nobody was told of it, nobody can come back to it
+            self._claims.leave(ticket.id)  # nobody was told about it, nobody can come back to it
             raise VisitorLeftError("the visitor hung up")
         return self._claims.place(ticket)
 

@@ -41,7 +41,7 @@ class TrustedProxies:
     """Loopback, networks that the operator names, and hosts by name, which may move.
 
     The host that runs the proxy may come back with another address, as a container does.
-    So its name is looked up again when somebody asks who is not known to be a proxy.
+    So its name is looked up again when someone asks who is not known to be a proxy.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ class Unfinished(Generic[One]):
     """
 
     def __init__(self, most_of_one: int) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             most_of_one: How many one client may have.

@@ -57,7 +57,7 @@ class Usage:
         max_idle: float,
         live: Callable[[str], NotebookServer | None],
     ) -> None:
-        """Begin with knowing nothing.
+        """Start empty.
 
         Args:
             client: Asks servers.

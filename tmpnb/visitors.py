@@ -57,7 +57,7 @@ class Visitors:
     """
 
     def __init__(self, tokens: TokenMaker, live: Callable[[str], NotebookServer | None]) -> None:
-        """Begin without memory.
+        """Start empty.
 
         Args:
             tokens: Signs the cookie.
@@ -70,13 +70,13 @@ class Visitors:
         self._joined_from: OrderedDict[str, str] = OrderedDict()  # ticket in line -> network
         self._taking: dict[str, asyncio.Future[None]] = {}  # by key, while a claim is under way
         self._asking: dict[str, list[Presence]] = {}  # by key, requests without an answer yet
-        # Servers by id that nobody was told of, and the keys of all who will be.
+        # Servers by id that nobody was told about, and the keys of all who will be.
         self._unseen: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def read(self, cookie: str | None) -> Visitor:
         """Return the visitor in a cookie, even one that is not valid in its current network.
 
-        Somebody new if it is absent or not ours.
+        Someone new if it is absent or not ours.
         """
         return self._known(cookie or "") or Visitor(_new_key(), is_new=True)
 
@@ -87,7 +87,7 @@ class Visitors:
     def is_at_home(self, visitor: Visitor, network: str) -> bool:
         """Whether whom a cookie names has been in a network before, by the word of the cookie.
 
-        Else somebody may have planted it: all servers of one host can set cookies for it.
+        Else someone may have planted it: all servers of one host can set cookies for it.
         """
         return self._ties.counts(VISITOR, visitor.ties, network)
 
@@ -176,7 +176,7 @@ class Visitors:
                 del self._asking[visitor.key]
 
     def is_left(self, server_id: str, presence: Presence) -> bool:
-        """Whether a server was taken and all who could be told of it have hung up.
+        """Whether a server was taken and all who could be told about it have hung up.
 
         Args:
             server_id: The server that a request is answered with now.
@@ -200,7 +200,7 @@ class Visitors:
         return server_id in self._unseen
 
     def mark_told(self, server_id: str) -> None:
-        """Keep that somebody knows of a server, or will come back to it."""
+        """Keep that someone knows of a server, or will come back to it."""
         self._unseen.pop(server_id, None)
 
     def untold(self, visitor: Visitor) -> list[str]:

@@ -43,8 +43,8 @@ class Place:
 class WaitingRoom:
     """Tells those in line when it is their turn.
 
-    For each place in line one ready server is kept, so that neither somebody who comes
-    anew nor somebody further behind can take it; but none for those who have hung up.
+    For each place in line one ready server is kept, so that neither someone who comes
+    anew nor someone further behind can take it; but none for those who have hung up.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WaitingRoom:
         serving: Callable[[], bool],
         coming: Callable[[], Coming],
     ) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             line: Who is next.
@@ -134,7 +134,7 @@ class WaitingRoom:
         return server
 
     def make_place(self, ticket: Ticket | None) -> NotebookServer | None:
-        """Return the server that has to make place for one of its own, if one has to.
+        """Return the server that has to make room for one of its own, if one has to.
 
         Args:
             ticket: Of the one whom the place is for, who has waited for a ready server as all

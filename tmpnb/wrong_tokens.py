@@ -32,7 +32,7 @@ class WrongTokens:
         anonymize: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             trusted: Proxies that the operator has named; none if absent.

@@ -184,7 +184,7 @@ async def _of_the_service(
     for port in ports.listed(service, managed=managed):
         if port.flag == "proxy-port":
             continue  # which is for all the world
-        with suppress(ConfigError):  # it is in use, so somebody listens already
+        with suppress(ConfigError):  # it is in use, so someone listens already
             for listening in listen.bind(port.flag, port.ip, port.number):
                 stack.callback(listening.close)
         at = tuple(place(ip, port.number) for ip in here)

@@ -93,7 +93,7 @@ class OperatorPageHandler(BaseHandler):
         return False
 
     def prepare(self) -> None:
-        """Refuse what another page has sent, and what comes under a name of somebody else.
+        """Refuse what another page has sent, and what comes under a name of someone else.
 
         Raises:
             HTTPError: 403.

@@ -78,7 +78,7 @@ class BrowserHandler(NamedHandler):
     def is_told_all(self) -> bool:
         """Whether a browser sends every cookie that identifies a visitor to this address.
 
-        To others it sends none of ours, but all that somebody has set for them.
+        To others it sends none of ours, but all that someone has set for them.
         """
         path, asked = self._visitor_cookie[1], self.request.path
         return path in ("/", asked) or asked.startswith(f"{path}/")

@@ -161,7 +161,7 @@ class SpawnHandler(PageHandler):
     def _is_known_by_cookie(self) -> bool:
         """Whether the place of a form is that of the cookie, so that the address needs no key.
 
-        An address that somebody hands on has the place of nobody then.
+        An address that someone hands on has the place of nobody then.
         """
         ticket, visitor = self.kept("ticket"), self.visitor()
         if self.kept("token") and not self.site.visitors.had(visitor, self.server_id):
@@ -223,7 +223,7 @@ class SpawnHandler(PageHandler):
     def _has_asked(self, *, by_any: bool) -> bool:
         """Whether the person was asked which notebook they want, instead of being given one.
 
-        A script that can show the question says so; any other is somebody new.
+        A script that can show the question says so; any other is someone new.
 
         Args:
             by_any: Whether any script is told that there is something to ask.

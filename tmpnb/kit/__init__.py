@@ -2,7 +2,7 @@
 
 share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages
-look/    a theme that follows the system's, unless somebody has chosen one
+look/    a theme that follows the system's, unless someone has chosen one
 use/     notes when a person used a page that is not Jupyter's own
 https/   cookies for frames of other sites; only where visitors come by https
 origins/ leave for scripts of other sites to ask the server; only where sites are named

@@ -206,7 +206,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         await self._ahead.made(image)
         try:
             return await self._start(containers, order)
-        except NotCopiedError:  # somebody removed it, or the tag means another image by now
+        except NotCopiedError:  # someone removed it, or the tag means another image by now
             await self._ahead.made(image, again=True)
             return await self._start(containers, order)
 

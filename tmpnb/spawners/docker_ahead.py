@@ -80,7 +80,7 @@ class Ahead:
 
         Args:
             image: It.
-            again: See to it anew, whatever is known: something was not there, or somebody asks.
+            again: See to it anew, whatever is known: something was not there, or someone asks.
 
         Raises:
             SpawnerError: What they need could not be copied.

@@ -169,7 +169,7 @@ class Containers:
             SpawnerError: There is no such server.
         """
         name = listing.container_name(self._pool, server_id, claimed_at)
-        known = self._ids.get(server_id)  # by a name alone it could be somebody else's
+        known = self._ids.get(server_id)  # by a name alone it could be someone else's
         if known is not None:
             with suppress(APIError):  # renamed already, or gone
                 self._client.rename(known, name)

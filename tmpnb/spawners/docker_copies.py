@@ -109,7 +109,7 @@ class Copies:
     def fill(self, image: str, needed: Needed) -> str:
         """Have the engine copy what is missing; return why servers cannot start, "" if they can.
 
-        One call at a time. A home that cannot be copied is told of; servers start without. The
+        One call at a time. A home that cannot be copied is reported; servers start without. The
         images that are gone lose their copies.
 
         Raises:

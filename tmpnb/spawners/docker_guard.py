@@ -101,7 +101,7 @@ class Guard:
         self._options, self._now = options, now
         self._lock = threading.Lock()
         self._looked: float | None = None
-        self.fault = FAULT.format(UNSEEN)  # in words, with the mend; empty: they are in force
+        self.fault = FAULT.format(UNSEEN)  # in words, with the fix; empty: they are in force
 
     def look(self) -> None:
         """Check, unless that was done less than `INTERVAL` ago. Never fails: see `fault`."""

@@ -49,7 +49,7 @@ class Limits:
 
     @property
     def files(self) -> int:
-        """Bytes of files that may be in memory together, if the disk is bounded.
+        """Bytes of files that may be in memory together, if the disk is limited.
 
         Half of the memory at most: more, and files would end the kernels, which could not
         remove them any more.
@@ -126,7 +126,7 @@ def _disk(limits: Limits, person: Person, *, podman: bool) -> dict[str, Any]:
 def places_in_memory(limits: Limits, person: Person) -> tuple[str, ...]:
     """Return the places of a server kept in memory to limit what it writes, in order.
 
-    Volumes that the image declares are bounded by nothing else.
+    Volumes that the image declares are limited by nothing else.
     """
     if not limits.disk:
         return ()

@@ -91,7 +91,7 @@ class KitVolume:
                         self._client.remove_volume(volume["Name"])
 
     def _ensure(self, image: str) -> None:
-        """Fill the volume once for each of our runs, and again if somebody removed it.
+        """Fill the volume once for each of our runs, and again if someone removed it.
 
         The engine itself makes an empty one in its place, which lacks our label.
         """

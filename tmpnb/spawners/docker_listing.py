@@ -29,7 +29,7 @@ Entry = Mapping[str, Any]  # one container, as the engine lists it
 SERVES = {
     "running": True,
     "created": False,  # being started, or its start failed
-    "paused": False,  # answers nobody until somebody resumes it
+    "paused": False,  # answers nobody until someone resumes it
     "restarting": False,
     "removing": False,
     "exited": False,

@@ -15,10 +15,10 @@ LAST = 65535
 def own_loopback(server_id: str) -> str:
     """Return the address in 127.0.0.0/8 at which this server alone is published.
 
-    An engine that restarts chooses published ports anew, in any order. On an address of
+    An engine that restarts chooses new published ports, in any order. On an address of
     its own a server cannot come to be found where the route of another still leads. There
     are 16 million of them: of a thousand servers, two meet once in 30 times, and then the
-    engine refuses the second, which is started anew under another id.
+    engine refuses the second, which is restarted under another id.
     """
     first, second, third = hashlib.sha256(server_id.encode()).digest()[:3]
     return f"127.{1 + first % 254}.{second}.{1 + third % 254}"  # neither 127.0 nor a broadcast

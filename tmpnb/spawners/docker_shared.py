@@ -27,7 +27,7 @@ class SharedNetworks:
     """Those of one pool. Another pool may be on them as well, and remove what it finds empty."""
 
     def __init__(self, client: docker.APIClient, *, fleeting: bool = False) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             client: Of the engine.

@@ -15,7 +15,7 @@ OLDEST = f"{SUPPORTED}.0"
 OLDEST_REBUILT = "20.10"  # and by any distribution
 UPDATE = "update the engine on this machine and restart it"
 
-# runc: first mended release of each line, and what mends it. Later lines came with the fix.
+# runc: first fixed release of each line, and what it fixes. Later lines came with the fix.
 RUNC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("CVE-2024-21626", ("1.1.12",)),
     ("CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881", ("1.2.8", "1.3.3", "1.4.0-rc.3")),

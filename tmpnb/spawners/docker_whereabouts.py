@@ -58,7 +58,7 @@ class Company:
         addresses: Theirs there.
         gateways: Who asks by a port that they publish on the machine comes from there, be it the
             machine or a server: the engine takes the connection, and makes another one.
-        perhaps: The gateways of all networks they are on. One of them may have been made anew,
+        perhaps: The gateways of all networks they are on. One of them may have been recreated,
             and publish a port now.
     """
 
@@ -95,7 +95,7 @@ class Whereabouts:
     """Where the servers of one pool are, as last seen. For any thread."""
 
     def __init__(self, leads_outside: Callable[[str], bool] = leads_outside) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             leads_outside: Returns whether an interface leads to other machines.
@@ -146,7 +146,7 @@ class Whereabouts:
 
         None: none had it when they were seen, and it is on a network of theirs, stands for the
         machine, or was that of one that is removed since. It may be another container's, or a
-        server's that was started anew since.
+        server's that was restarted since.
         """
         with self._lock:
             places = [place for _, place in self._places.values()]
@@ -158,7 +158,7 @@ class Whereabouts:
             return False
         if address in company.perhaps:
             return None
-        # No listing tells these. A visitor has one where they come by a network card.
+        # No listing tells these. A visitor has one where they come by a network interface.
         if isinstance(address, IPv6Address) and address.is_link_local:
             return bool(places) and not self._leads_outside(address.scope_id or "")
         near = any(address in subnet for place in places for subnet in place.subnets)

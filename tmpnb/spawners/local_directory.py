@@ -45,7 +45,7 @@ def prepare_root(root: Path) -> None:
     """Make the directory of all servers of a pool, for this user alone.
 
     Raises:
-        ConfigError: It cannot be made, or somebody else made it.
+        ConfigError: It cannot be made, or someone else made it.
     """
     try:
         root.mkdir(mode=0o700, exist_ok=True)

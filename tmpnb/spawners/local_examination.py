@@ -22,7 +22,7 @@ class LocalExamination(Examination):
     def __init__(
         self, check: Callable[[], Awaitable[None]], directory: Path, left_out: Callable[[], str]
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             check: Raises ConfigError or SpawnerError if no server can be started.
