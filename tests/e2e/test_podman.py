@@ -181,7 +181,7 @@ async def test_doctor_and_check_image_know_podman(
     assert first.startswith("ok   engine   Podman 4.")
     assert any("each server is on its own network" in line for line in answer.of("ok"))
     assert any("enable podman-restart.service" in line for line in answer.of("warn"))
-    assert any(line.startswith("warn seccomp  Podman takes no") for line in answer.of("warn"))
+    assert any(line.startswith("warn seccomp  Podman accepts no") for line in answer.of("warn"))
     checked = await run("check-image", TEST_IMAGE, config, *image_flags(engine))
     assert checked.code == 0, checked.text
     assert leavings(engine) == []
