@@ -229,7 +229,7 @@ OPERATING: Mapping[str, Remote] = {
     ),
     "unban": _remote(
         "unban NET",
-        "lift the ban of a network",
+        "lift the ban on a network",
         _unban,
         "Write NET as tmpnb bans shows it. Networks in --banned-networks stay banned.",
         operand="NET",

@@ -43,7 +43,7 @@ class LocalExamination(Examination):
         yield warn(
             "engine",
             f"servers are processes of this user (id {os.geteuid()}) without any isolation",
-            "to serve others, use --spawner=docker",
+            "use --spawner=docker to serve others",
         )
         if words := self._left_out():
             yield warn("contents", f"of --notebook-dir are {words}")
