@@ -13,7 +13,7 @@ from tmpnb.server import StopReason
 REMEMBERED = 10_000  # servers whose end is kept in memory; about 3 MB
 
 _WORDS = {
-    StopReason.IDLE: "It was closed because nobody had used it for {idle}.",
+    StopReason.IDLE: "It was idle for {idle}, so it was closed.",
     StopReason.TOO_OLD: "It had reached the time limit for notebooks here, {age}.",
     StopReason.BURNING: "It was closed because it had kept a processor busy for a long time "
     "with nobody there.",

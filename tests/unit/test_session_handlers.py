@@ -399,7 +399,7 @@ class TestEnd:
         server_id = await self.end(running, StopReason.IDLE)
         answer = await fetch(f"/user/{server_id}/lab/tree/a.ipynb?x=1", headers=PERSON)
         assert answer.code == 404
-        assert b"nobody had used it for 2 minutes" in answer.body
+        assert b"It was idle for 2 minutes" in answer.body
         assert b'<time datetime="1970-01-12T' in answer.body
         assert b'action="/spawn/lab/tree/a.ipynb?x=1"' in answer.body
 

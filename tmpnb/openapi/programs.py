@@ -23,8 +23,8 @@ _URL = "https://tmpnb.example/user/JtJ5bXTt4N1e/"
 _TOKEN = "9f0c5a7e"  # noqa: S105 - an example, which opens nothing
 _ENDED = {
     "code": "server_ended",
-    "message": "This notebook server has ended at 14:05 UTC. Nobody had used it for a while. "
-    "Its files are gone.",
+    "message": "This notebook server has ended at 14:05 UTC. It was idle for a while, "
+    "so it was closed. Its files are gone.",
     "reason": "idle",
     "ended_at": 1790003700.0,
 }
