@@ -20,7 +20,7 @@
   + SpawnerError          the engine refused or did not answer        (HTTP 503)
     - StartTimeoutError   started, but never answered HTTP
     - NoInstanceError     the engine answered: it has no such server
-    - NoPlaceError        another server was to make place, and could not be removed
+    - NoPlaceError        another server was to make room, and could not be removed
   + ProxyError            the proxy's API refused or did not answer   (HTTP 503)
     - ProxyAuthError      the proxy's API refused our token
   + UnreachableError      an address gave no HTTP answer; always translated by the caller
@@ -54,15 +54,15 @@ class TicketError(PoolEmptyError):
 
 
 class VisitorLeftError(TmpnbError):
-    """Whoever asks has hung up, and would never see what is taken for them."""
+    """The requester has hung up and would never see what is taken for them."""
 
 
 class BannedError(TmpnbError):
-    """The network of who asks is banned."""
+    """The requester's network is banned."""
 
 
 class PassphraseError(TmpnbError):
-    """The passphrase is wanted, and was not given or is wrong."""
+    """The passphrase is missing or wrong."""
 
     def __init__(self, message: str, *, was_wrong: bool = False) -> None:
         super().__init__(message)
@@ -70,7 +70,7 @@ class PassphraseError(TmpnbError):
 
 
 class ClientLimitError(TmpnbError):
-    """One client asks for more than one may take."""
+    """A client exceeds its limit."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -78,27 +78,27 @@ class ClientLimitError(TmpnbError):
 
 
 class TooManyTriesError(ClientLimitError):
-    """One client has said too many wrong passphrases."""
+    """A client has tried too many wrong passphrases."""
 
 
 class ServerExistsError(TmpnbError):
-    """A server of this id is alive, or its path belongs to somebody else."""
+    """A server with this id is running, or its path is in use."""
 
 
 class ServerStartsError(TmpnbError):
-    """A server whose start is under way cannot be stopped."""
+    """A server that is still starting cannot be stopped."""
 
 
 class BansFullError(TmpnbError):
-    """As many networks are banned as may be by the admin port."""
+    """The limit of networks banned through the admin port is reached."""
 
 
 class TooManyDownloadsError(TmpnbError):
-    """The files of this server are being downloaded as often as they may be at once."""
+    """A server has reached its limit of concurrent downloads."""
 
 
 class DownloadBrokenError(TmpnbError):
-    """A server ended, or answers no more, before its files were out."""
+    """A server ended or stopped responding before its files were sent."""
 
 
 class RolloutRefusedError(TmpnbError):
@@ -106,55 +106,55 @@ class RolloutRefusedError(TmpnbError):
 
 
 class ImageFailedError(TmpnbError):
-    """An image cannot be had, or its first server did not become ready."""
+    """An image is unavailable, or its first server did not become ready."""
 
 
 class SpawnerError(TmpnbError):
-    """The engine refused a request or did not answer."""
+    """The engine refused a request or did not respond."""
 
 
 class StartTimeoutError(SpawnerError):
-    """A server was started and did not answer HTTP before its deadline."""
+    """A server was started but did not respond over HTTP before its deadline."""
 
 
 class NoInstanceError(SpawnerError):
-    """The engine answered, and has no server of this id."""
+    """The engine responded, but has no server with this id."""
 
 
 class NoPlaceError(SpawnerError):
-    """The server that was to make place for another could not be removed in time."""
+    """The server that was to make room for another could not be removed in time."""
 
 
 class ProxyError(TmpnbError):
-    """The proxy's API refused a request or did not answer."""
+    """The proxy's API refused a request or did not respond."""
 
 
 class ProxyAuthError(ProxyError):
-    """The proxy's API refused our token."""
+    """The proxy's API rejected our token."""
 
 
 class UnreachableError(TmpnbError):
-    """No HTTP answer came back: refused, reset, timed out, or not HTTP."""
+    """No HTTP response: refused, reset, timed out, or not HTTP."""
 
 
 class AdminPortError(TmpnbError):
-    """The running service did not do what an operator's command asked for. In one line."""
+    """The running service did not do what an operator's command requested. In one line."""
 
 
 class NobodyThereError(AdminPortError):
-    """Nothing answers where the admin port should be."""
+    """Nothing responds where the admin port should be."""
 
 
 class AnswerTooLargeError(UnreachableError):
-    """An HTTP answer came back that was more than is read."""
+    """An HTTP response was larger than the limit."""
 
 
 class VisitError(TmpnbError):
-    """A visitor of `tmpnb load` met a fault. The message is the same for all who meet it."""
+    """A visitor of `tmpnb load` hit an error. The message is the same for all who hit it."""
 
 
 class IllegalMoveError(RuntimeError):
-    """A server was moved between phases that the lifecycle does not join."""
+    """A server was moved between phases that the lifecycle does not connect."""
 
     def __init__(self, server_id: str, old: str, new: str) -> None:
         super().__init__(f"server {server_id}: no move {old} -> {new}")

@@ -90,7 +90,7 @@ async def test_none_of_them_gives_a_server_to_the_banned(
     answer = await take(fetch, method, path, **at("203.0.113.9"))
     assert answer.code == 403
     if method == "GET":
-        assert b"Your network may not take notebooks here." in answer.body
+        assert b"Your network is banned from starting notebooks here." in answer.body
     else:
         assert body(answer)["error"]["code"] == "banned"
     assert running.taken == 0
@@ -216,7 +216,7 @@ async def test_a_notebook_takes_no_notebooks(running: Running, method: str, path
     for seen in ("172.18.0.7", "::ffff:172.18.0.7"):
         answer = await take(fetch, method, path, **at(seen))
         assert answer.code == 403
-        assert b"A notebook takes no other notebooks." in answer.body
+        assert b"A notebook cannot start other notebooks." in answer.body
     assert running.taken == 0
     assert running.world.orchestrator.claims.waiting == 0
     assert (await take(fetch, method, path, **at("172.18.0.8"))).code in (200, 302, 303)
@@ -325,7 +325,7 @@ async def test_a_wrong_one_is_said_and_asked_again(running: Running) -> None:
     wrong = urlencode({"passphrase": "<b>guess", "fresh": "1"})
     page = await fetch("/spawn", method="POST", headers=HTML | FORM, body=wrong)
     assert page.code == 403
-    assert b"That is not the passphrase. Please try again." in page.body
+    assert b"Wrong passphrase. Please try again." in page.body
     assert b"guess" not in page.body
     assert b'name="fresh" value="1"' in page.body
 
@@ -388,7 +388,7 @@ async def test_an_invite_that_is_none_or_over_is_said(running: Running, token: s
     fetch, _ = site(running, passphrase=WORDS)
     answer = await fetch(f"/invite?token={token}", headers=HTML)
     assert answer.code == 403
-    assert b"This invitation has ended" in answer.body
+    assert b"This invitation has expired" in answer.body
     assert "Set-Cookie" not in answer.headers
 
 

@@ -403,14 +403,14 @@ async def test_drain_is_on_the_admin_port_only_and_needs_its_token(running: Runn
     [
         (b"", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
-        (b"[]", "the key image alone"),
-        (b"{}", "the key image alone"),
-        (b'{"image": "a", "more": 1}', "the key image alone"),
-        (b'{"image": 5}', "not the name of an image"),
-        (b'{"image": ""}', "not the name of an image"),
-        (b'{"image": "a b"}', "not the name of an image"),
-        (b'{"image": "--flag"}', "not the name of an image"),
-        (b'{"image": "a\\u000d\\u000aX: y"}', "not the name of an image"),
+        (b"[]", "only the key image"),
+        (b"{}", "only the key image"),
+        (b'{"image": "a", "more": 1}', "only the key image"),
+        (b'{"image": 5}', "not an image name"),
+        (b'{"image": ""}', "not an image name"),
+        (b'{"image": "a b"}', "not an image name"),
+        (b'{"image": "--flag"}', "not an image name"),
+        (b'{"image": "a\\u000d\\u000aX: y"}', "not an image name"),
     ],
 )
 async def test_rollout_refuses_a_body_it_cannot_read(
@@ -435,7 +435,7 @@ async def test_rollout_is_on_the_admin_port_only_and_needs_its_token(running: Ru
 
 async def test_rollout_of_an_engine_without_images_says_so(running: Running) -> None:
     async def no_images(image: str) -> None:
-        raise ConfigError(f"servers of this engine have no image, so {image} cannot be used")
+        raise ConfigError(f"servers of this spawner have no image, so {image} cannot be used")
 
     running.world.spawner.prepare = no_images  # type: ignore[method-assign]  # as the local one
     answer = await running.admin()("/api/pool", method="POST", body=b'{"image": "other:2"}')

@@ -130,9 +130,9 @@ async def test_announcement_is_on_the_admin_port_only_and_needs_its_token(runnin
     [
         (b"", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
-        (b"[]", "the key text alone"),
-        (b'{"text": 5}', "the key text alone"),
-        (b'{"text": "a", "more": 1}', "the key text alone"),
+        (b"[]", "only the key text"),
+        (b'{"text": 5}', "only the key text"),
+        (b'{"text": "a", "more": 1}', "only the key text"),
         (b'{"text": "[a](javascript:b)"}', "cannot be shown: the link 'javascript:b'"),
         (json.dumps({"text": "x" * 1001}).encode(), "1001 characters are too many"),
     ],

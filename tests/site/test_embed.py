@@ -38,7 +38,7 @@ async def test_what_was_typed_stays_and_what_is_wrong_is_said(running: Running) 
     assert answer.code == 400
     assert b'value="&lt;b&gt;x"' in answer.body
     assert b'value="A B"' in answer.body
-    assert b"Path: begin with one of" in answer.body
+    assert b"Path: start with one of" in answer.body
 
 
 async def test_page_says_who_may_embed_and_warns_when_nobody_may(running: Running) -> None:
@@ -53,7 +53,7 @@ async def test_page_says_who_may_embed_and_warns_when_nobody_may(running: Runnin
 
 
 async def test_page_warns_when_it_is_not_on_https(running: Running) -> None:
-    warning = b"This service is not on https"
+    warning = b"This service does not use https"
     assert warning in (await running.public()("/embed", headers=HTML)).body
     fetch = running.public(public_url="https://tmp.test")
     assert warning not in (await fetch("/embed", headers=HTML)).body

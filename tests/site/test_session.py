@@ -322,11 +322,11 @@ class TestFiles:
 
     async def test_a_download_that_cannot_begin_says_so(self, running: Running) -> None:
         fetch, owner = running.public(), await owner_in(running)
-        broken = DownloadBrokenError("the notebook server does not answer")
+        broken = DownloadBrokenError("the notebook server does not respond")
         running.pretend_downloads(PretendDownloads(broken))
         answer = await owner.post(fetch, "/files.zip")
         assert answer.code == 503
-        assert b"the notebook server does not answer" in answer.body
+        assert b"the notebook server does not respond" in answer.body
         assert "zip" not in answer.headers["Content-Type"]
         assert "Content-Disposition" not in answer.headers
 
@@ -399,7 +399,7 @@ class TestEnd:
         server_id = await self.end(running, StopReason.IDLE)
         answer = await fetch(f"/user/{server_id}/lab/tree/a.ipynb?x=1", headers=PERSON)
         assert answer.code == 404
-        assert b"Nobody had used it for 2 minutes" in answer.body
+        assert b"It was idle for 2 minutes" in answer.body
         assert b'<time datetime="1970-01-12T' in answer.body
         assert b'action="/spawn/lab/tree/a.ipynb?x=1"' in answer.body
 

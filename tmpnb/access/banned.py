@@ -1,4 +1,4 @@
-"""The networks that get nothing: a list of the command line, or a file that may change."""
+"""The networks that get no server: a list on the command line, or a file that may change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_EVERY = 1.0  # seconds
 
 
 class Banned:
-    """Knows who is banned. A changed file counts within `LOOK_EVERY` seconds.
+    """Knows who is banned. A changed file takes effect within `LOOK_EVERY` seconds.
 
     A file that has become unreadable, or has a mistake, is said once in the log, and the
     list of before goes on.
@@ -66,7 +66,7 @@ class Banned:
             self._networks = self._read()
             log.info("%s: %d networks in %s", FLAG, len(self._networks), self._file)
         except ConfigError as error:
-            log.warning("%s; the list of before stays in force", error)
+            log.warning("%s; keeping the previous list", error)
 
     def _read(self) -> Networks:
         assert self._file is not None  # noqa: S101 - asked by those who have one

@@ -54,20 +54,20 @@ class Bans:
         return self._since
 
     def add(self, network: Network) -> bool:
-        """Ban a network from now on; return whether that outlives a restart.
+        """Ban a network from now on; return whether that survives a restart.
 
         Raises:
             BansFullError: There are too many.
         """
         if network not in self._since and len(self._since) >= MOST:
             raise BansFullError(
-                f"{MOST} networks are banned already; write long lists into a file of "
-                "--banned-networks=@file"
+                f"{MOST} networks are banned already; put long lists into a file and "
+                "use --banned-networks=@file"
             )
         return self._keep({**self._since, network: self._since.get(network, self._clock())})
 
     def remove(self, network: Network) -> bool:
-        """Ban a network no more; return whether that outlives a restart.
+        """Lift a ban; return whether that survives a restart.
 
         Raises:
             KeyError: It was not added here.
@@ -76,7 +76,7 @@ class Bans:
         return self._keep({n: since for n, since in self._since.items() if n != network})
 
     def _keep(self, bans: dict[Network, float]) -> bool:
-        """Let these count, and write them down; that the disk is full keeps nobody from it."""
+        """Apply these bans and save them; they apply even if the disk is full."""
         self._since, self._networks = bans, Networks(bans)
         if self._path is None:
             return False
@@ -87,13 +87,15 @@ class Bans:
             os.replace(draft, self._path)
         except OSError as error:
             log.warning(
-                "cannot write %s: %s; the bans count until a restart", self._path, error.strerror
+                "cannot write %s: %s; the bans last only until the next restart",
+                self._path,
+                error.strerror,
             )
             return False
         return True
 
     def _read(self) -> dict[Network, float]:
-        """Return what the file says; that it makes no sense is said, and costs no start."""
+        """Return what the file says; a malformed one is logged and ignored."""
         if self._path is None:
             return {}
         try:
@@ -109,7 +111,7 @@ class Bans:
             ConfigError,
             RecursionError,
         ) as error:
-            log.warning("no bans are read from %s: %s", self._path, error)
+            log.warning("cannot read the bans in %s: %s", self._path, error)
             return {}
 
 
@@ -126,5 +128,5 @@ def network(text: str) -> Network:
     """
     found = networks.parse(text[: networks.LONGEST], "a ban")
     if len(found) != 1:
-        raise ConfigError("a ban is for one network; write 192.0.2.0/24 or 2001:db8::/32")
+        raise ConfigError("a ban takes a single network; write 192.0.2.0/24 or 2001:db8::/32")
     return found[0]

@@ -1,4 +1,4 @@
-"""Who a request comes from: the visitor's address, behind proxies that are trusted. Pure."""
+"""Who a request comes from: the visitor's address behind trusted proxies. Pure."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Client:
 
     @property
     def key(self) -> str:
-        """What is counted as one: an IPv4 address, or the /64 of an IPv6 address."""
+        """What counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
         if isinstance(self.address, IPv6Address):
             return str(IPv6Network((self.address, SITE), strict=False))
         return str(self.address)
 
 
 def anonymized(address: Address) -> Network:
-    """Return what may be shown and logged of an address with --anonymize: its network alone.
+    """Return what may be shown and logged of an address with --anonymize: only its network.
 
     That is 256 addresses in IPv4, and in IPv6 what one organization has as a rule.
     """
@@ -43,7 +43,7 @@ def anonymized(address: Address) -> Network:
 
 
 def shown(address: Address | None, *, anonymize: bool) -> str:
-    """Return how a client's address is written wherever somebody may read it; empty for none."""
+    """Return how a client's address is shown in pages and logs; empty for none."""
     if address is None:
         return ""
     return str(anonymized(address) if anonymize else address)

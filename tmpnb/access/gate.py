@@ -1,4 +1,4 @@
-"""The gate that everybody passes who takes a server: bans, passphrase, limits of each client."""
+"""The gate before every server: bans, the passphrase, and the limits per client."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Knock:
 
 
 class Gate:
-    """Lets in who may take a server. The check and what it counts belong to one step of memory."""
+    """Admits those who may take a server. Check and count happen in one step without await."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Gate:
         exempt: Networks | None = None,
         is_notebook: IsNotebook = no_notebook,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             limits: Of each client.
@@ -90,12 +90,12 @@ class Gate:
         self._refusals = Tally(Refusal)
 
     def refusals(self) -> Iterator[tuple[Refusal, int]]:
-        """Yield why somebody was not let in, and how often since the start."""
+        """Yield why visitors were not admitted, and how often since the start."""
         for why, count in self._refusals:
             yield why, count + (self.limits.refused if why is Refusal.CLIENT_LIMIT else 0)
 
     async def admit(self, knock: Knock) -> Admission:
-        """Return the leave to take a server.
+        """Return the permission to take a server.
 
         Raises:
             BannedError: Their network gets nothing.
@@ -112,9 +112,9 @@ class Gate:
         client = await self.client(knock)
         is_notebook = await self._came_by_a_notebook(knock)
         if client.address in self._banned:
-            raise BannedError("Your network may not take notebooks here.")
+            raise BannedError("Your network is banned from starting notebooks here.")
         if is_notebook:
-            raise BannedError("A notebook takes no other notebooks.")
+            raise BannedError("A notebook cannot start other notebooks.")
         return Admission(
             self.limits,
             client,
@@ -150,8 +150,8 @@ class Gate:
         if knock.forwarded and alone.address not in self._trusted and not self._told:
             self._told.add(knock.peer)
             log.warning(
-                "X-Forwarded-For of %s is not believed, all its visitors count as one; "
-                "if it is your proxy, name it in --trusted-proxies",
+                "ignoring X-Forwarded-For from %s, so all its visitors count as one; "
+                "if it is your proxy, add it to --trusted-proxies",
                 shown(alone.address, anonymize=self._anonymize) or knock.peer,
             )
         return client_of(knock.peer, knock.forwarded, self._trusted)
@@ -170,7 +170,7 @@ class Gate:
         if self.passes.seconds_left(knock.held):
             return False
         if not knock.passphrase:
-            raise PassphraseError("This service asks for a passphrase.")
+            raise PassphraseError("This service requires a passphrase.")
         if self._wrong.count(client.key) >= MOST_TRIES:
             seconds = 1 + int(self._wrong.seconds_until_fewer(client.key))
             raise TooManyTriesError(
@@ -178,7 +178,7 @@ class Gate:
             )
         if not self.passes.is_right(knock.passphrase):
             self._wrong.add(client.key)
-            raise PassphraseError("That is not the passphrase.", was_wrong=True)
+            raise PassphraseError("Wrong passphrase.", was_wrong=True)
         return True
 
 

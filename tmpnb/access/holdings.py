@@ -1,4 +1,4 @@
-"""Who holds what, among the things there still are. Synchronous."""
+"""Who holds what, among what still exists. Synchronous."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ SPARE = 64  # things that may be gone and are still remembered
 
 
 class Holdings:
-    """Counts by name what each holds; what is gone is forgotten when it is looked at."""
+    """Counts what each name holds; what is gone is forgotten when counted."""
 
     def __init__(self, still: Callable[[Collection[str]], Collection[str]]) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             still: Returns those of some ids that there still are.

@@ -1,4 +1,4 @@
-"""What one client may take: so many servers at a time, and so many a minute. Synchronous."""
+"""Limits per client: servers at a time, servers per minute, requests at once. Synchronous."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST_AT_ONCE = 64  # requests that a client may have under way, however few ser
 TIMES_SERVERS = 4  # as many for each server that a client may have: pages, and those in line
 RETRY_WHEN_ASKING = 5  # seconds
 RETRY_WHEN_HOLDING = 60  # seconds
-SHARED = "If a class or a company shares the address, those who run this service can raise"
+SHARED = "If a class or a company shares the address, the operator can raise"
 
 
 class Ticket(Protocol):
@@ -49,7 +49,7 @@ class Allowance:
 
 
 class ClientLimits:
-    """Knows what each client has and takes, and refuses what is too much.
+    """Tracks what each client has and takes, and refuses what exceeds the limits.
 
     Checks and counts in one step of memory without a wait. A claim under way counts, and
     so does a place in line. Servers of before a restart are nobody's until their visitor
@@ -64,7 +64,7 @@ class ClientLimits:
         claimed: Callable[[Collection[str]], Collection[str]],
         waiting: Callable[[Collection[str]], Collection[str]],
     ) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             allowance: What each may take.
@@ -80,16 +80,16 @@ class ClientLimits:
         self._asking: Counter[str] = Counter()
 
     def asks(self, client: Client) -> None:
-        """Note a request whose answer begins, and may take its time.
+        """Note the start of a request that may take long.
 
         Raises:
             ClientLimitError: They have as many under way as one may; it is not noted.
         """
         if self._allowance.requests and self._asking[client.key] >= self._allowance.requests:
             raise self._refusal(
-                f"Your address has the {self._allowance.requests} requests under way that one "
-                f"address may have at a time. Close other pages of this service. {SHARED} "
-                "--client-servers.",
+                f"Your address has the {self._allowance.requests} concurrent requests "
+                "that one address may have. Close other pages of this service. "
+                f"{SHARED} --client-servers.",
                 RETRY_WHEN_ASKING,
             )
         self._asking[client.key] += 1
@@ -101,30 +101,31 @@ class ClientLimits:
             del self._asking[client.key]
 
     def require(self, client: Client, *, closing: str = "") -> None:
-        """Let pass who may take one more.
+        """Require that the client may take one more.
 
         Args:
             client: Who asks.
             closing: The server that ends for it; it counts only for the client who has it.
 
         Raises:
-            ClientLimitError: They have, or took of late, as many as one may.
+            ClientLimitError: They have, or took recently, as many as one may.
         """
         key, allowed = client.key, self._allowance
         coming = self._under_way[key] + self._places.count(key)
         has = self._servers.count(key) + coming - (self._servers.holder(closing) == key)
         if allowed.servers and has >= allowed.servers:
             raise self._refusal(
-                f"Your address has {has} of the {allowed.servers} notebooks that one address may "
-                "have or wait for at a time. Use one of them, or come back when one has ended. "
-                f"{SHARED} --client-servers.",
+                f"Your address has {has} of the {allowed.servers} notebooks that one "
+                "address may have or wait for at a time. Use one of them, or come back "
+                f"when one has closed. {SHARED} --client-servers.",
                 RETRY_WHEN_HOLDING,
             )
         if allowed.a_minute and self._taken.count(key) + coming >= allowed.a_minute:
             seconds = 1 + int(self._taken.seconds_until_fewer(key))
             raise self._refusal(
-                f"Your address has taken, or tried to take, the {allowed.a_minute} notebooks that "
-                f"one address may take a minute. Try again in {seconds} s. {SHARED} --client-rate.",
+                f"Your address has requested the {allowed.a_minute} notebooks per "
+                f"minute that one address may request. Try again in {seconds} s. "
+                f"{SHARED} --client-rate.",
                 seconds,
             )
 
@@ -151,12 +152,12 @@ class ClientLimits:
             self._taken.add(client.key)
 
     def tried_not(self, client: Client) -> None:
-        """Forget an attempt that became a place in line, which counts in its stead."""
+        """Forget an attempt that became a place in line, which counts instead."""
         if self._allowance.a_minute:
             self._taken.take_back(client.key)
 
     def has(self, client: Client, server_id: str) -> None:
-        """Note whose a server is that nobody was known to hold, as after a restart."""
+        """Note who has a server that had no known holder, for example after a restart."""
         if server_id not in self._servers:
             self._servers.add(client.key, server_id)
 
@@ -174,7 +175,7 @@ class ClientLimits:
 
 
 class Admission:
-    """The leave to take one server, which every way to take one asks for."""
+    """The permission to take one server, required by every way to take one."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Which hosts a request may name that is meant for this machine's own port. Pure.
+"""Which host names requests to this machine's own port may use. Pure.
 
 A page whose name is made to lead to this machine (DNS rebinding) reaches loopback as if it were
 its own site: only the `Host` that the browser sends tells. It is the page's name, never one of
@@ -79,7 +79,7 @@ def _name(word: str, flag: str) -> str:
     name = name.lower().removesuffix(".")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{flag}: {word!r} is not the name of a host; write each in full and without "
-            "a port: tmpnb.ops.example"
+            f"{flag}: {word!r} is not a host name; write each in full, without a port: "
+            "tmpnb.ops.example"
         )
     return name

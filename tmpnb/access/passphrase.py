@@ -1,4 +1,4 @@
-"""The event's passphrase, and the signed passes that stand for it: cookies and invite links."""
+"""The passphrase, and the signed passes that replace it: cookies and invitation links."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST_INVITE = 366 * 24.0  # hours
 
 
 class Passes:
-    """Makes passes and reads them. Nothing is stored: the key signs, the pass says until when.
+    """Creates and checks passes. Nothing is stored: the key signs, the pass has its expiry.
 
     A pass by passphrase ends when the passphrase is changed, an invite only with its time
     or with the key.
@@ -28,7 +28,7 @@ class Passes:
     def __init__(
         self, tokens: TokenMaker, passphrase: str = "", now: Callable[[], float] = time.time
     ) -> None:
-        """Begin without memory.
+        """Start empty.
 
         Args:
             tokens: Signs the passes.
@@ -51,7 +51,7 @@ class Passes:
         return self.needed and same(*signed)
 
     def by_passphrase(self) -> str:
-        """Return the pass of one who knew it."""
+        """Return the pass of a visitor who knew it."""
         return self._made(BY_PASSPHRASE, int(self._now()) + DAY)
 
     def invite(self, hours: float) -> str:
@@ -61,11 +61,13 @@ class Passes:
             ConfigError: That is no time to invite for.
         """
         if not 0 < hours <= LONGEST_INVITE:
-            raise ConfigError(f"--hours={hours:g}: an invite lasts up to {LONGEST_INVITE:g} hours")
+            raise ConfigError(
+                f"--hours={hours:g}: an invitation lasts at most {LONGEST_INVITE:g} hours"
+            )
         return self._made(BY_INVITE, int(self._now() + hours * 3600) + 1)
 
     def seconds_left(self, given: str) -> int:
-        """Return how long a pass lets its holder in; 0 if it does not, or is none."""
+        """Return how long a pass is still valid; 0 if it is invalid."""
         kind, _, rest = given.partition(".")
         until, _, signature = rest.partition(".")
         if kind not in (BY_PASSPHRASE, BY_INVITE) or not (until.isascii() and until.isdigit()):
@@ -104,7 +106,9 @@ def given_passphrase(value: str | None, source: str = "TMPNB_PASSPHRASE") -> str
         raise ConfigError(f"{source} is not UTF-8") from error
     text = value.strip()
     if _NOT_TYPED.search(text):
-        raise ConfigError(f"{source} has a line break, or what cannot be typed; use a few words")
+        raise ConfigError(
+            f"{source} contains a line break or characters that cannot be typed; use a few words"
+        )
     if len(text) > LONGEST:
         raise ConfigError(f"{source} is longer than {LONGEST} characters; use three or four words")
     if len(_folded(text)) < SHORTEST:
@@ -115,5 +119,5 @@ def given_passphrase(value: str | None, source: str = "TMPNB_PASSPHRASE") -> str
 
 
 def _folded(text: str) -> str:
-    """Return text so that the same letters, typed on any keyboard, are the same."""
+    """Normalise text so that the same letters from any keyboard compare equal."""
     return unicodedata.normalize("NFKC", text).strip()

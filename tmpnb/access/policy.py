@@ -1,4 +1,4 @@
-"""Who may take servers, as values that were checked."""
+"""Who may take servers, as checked values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tmpnb.system.net.networks import Networks
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the operator says of clients. Without more, none is limited.
+    """The operator's settings for clients. By default, none is limited.
 
     Attributes:
         allowance: What each client may take.

@@ -1,4 +1,4 @@
-"""Under which names the public port gives out notebooks. Pure.
+"""The host names under which the public port serves notebooks. Pure.
 
 A page whose name is made to lead here (DNS rebinding) is of this very site to a browser: it may
 send what our own pages send, and read the answer. Over plain http nothing but the name tells it

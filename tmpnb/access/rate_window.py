@@ -1,4 +1,4 @@
-"""How often something happened of late, by name, in bounded memory. Synchronous."""
+"""How often something happened recently, by name, in bounded memory. Synchronous."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Windows:
     """Counts what happened to each name within the last `span` seconds."""
 
     def __init__(self, clock: Callable[[], float], span: float, most: int) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             clock: Time in seconds.
@@ -39,7 +39,7 @@ class Windows:
             self._moments[name].pop()
 
     def count(self, name: str) -> int:
-        """Return how often it happened of late."""
+        """Return how often it happened recently."""
         moments = self._moments.get(name)
         if moments is None:
             return 0

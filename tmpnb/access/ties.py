@@ -1,4 +1,4 @@
-"""Tie a cookie to the networks of its browser: elsewhere it stands for nobody. Pure.
+"""Tie a cookie to the networks of its browser: it is worthless elsewhere. Pure.
 
 All servers and our own pages may share one origin, so any of them can set any cookie. What it
 cannot choose is the network that a request comes from. Nor does it learn from a cookie that it sees

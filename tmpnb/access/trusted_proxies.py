@@ -1,4 +1,4 @@
-"""The proxies whose word about a visitor's address is taken."""
+"""The proxies that are trusted to report a visitor's address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Resolve = Callable[[str], Awaitable[Iterable[str]]]
 
 
 async def addresses_of(name: str) -> list[str]:
-    """Return what a host name stands for now.
+    """Return the addresses of a host name.
 
     Raises:
         OSError: Nothing, or nobody can tell.
@@ -41,7 +41,7 @@ class TrustedProxies:
     """Loopback, networks that the operator names, and hosts by name, which may move.
 
     The host that runs the proxy may come back with another address, as a container does.
-    So its name is looked up again when somebody asks who is not known to be a proxy.
+    So its name is looked up again when someone asks who is not known to be a proxy.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class TrustedProxies:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 await asyncio.gather(*(self._look_for(name) for name in self._names))
         except TimeoutError:
-            log.warning("cannot look up %s in %g s", ", ".join(self._names), LOOK_TIMEOUT)
+            log.warning("could not look up %s within %g s", ", ".join(self._names), LOOK_TIMEOUT)
         finally:
             self._looking = None
             self._due = asyncio.get_running_loop().time() + LOOK_EVERY

@@ -1,4 +1,4 @@
-"""Wrong tokens at the admin port: how many there may be, and who is told of them."""
+"""Wrong tokens at the admin port: limit and log them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WrongTokens:
         anonymize: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             trusted: Proxies that the operator has named; none if absent.
@@ -63,7 +63,9 @@ class WrongTokens:
         if not self._told.count(_ALL):
             self._told.add(_ALL)
             who = shown(client.address, anonymize=self._anonymize) or "a socket"
-            log.warning("somebody guesses the token of the admin port, the latest from %s", who)
+            log.warning(
+                "someone is guessing the token of the admin port, most recently from %s", who
+            )
         raise TooManyTriesError(
             f"Too many wrong tokens. Try again in {seconds} s; the right one works at once.",
             seconds,

@@ -1,4 +1,4 @@
-"""The program's commands besides serving: their names, their words, and running one."""
+"""The program's other commands: their names and help, and running one."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def use(chosen: Tool, words: Sequence[str]) -> int:
 
 
 def description(order: Order, program: str) -> str:
-    """Return what `--help` begins with, given what the program says of itself."""
+    """Return the beginning of `--help`, given the program's own description."""
     if order.command is not None:
         return order.command.help
     listed = "\n".join(f"  tmpnb {c.usage:<29} {c.summary}" for c in _listed())
-    return f"{program}\n\nCommands besides serving, each with --help:\n{listed}"
+    return f"{program}\n\nOther commands, each with --help:\n{listed}"
 
 
 def parse(arguments: Sequence[str]) -> Order:
@@ -68,7 +68,7 @@ def parse(arguments: Sequence[str]) -> Order:
     if HELP & set(rest):
         operands, count = (), 0
     elif len(operands) < count or any(not word or word.startswith("-") for word in operands):
-        raise ConfigError(f"write: tmpnb {command.usage}, and flags after that")
+        raise ConfigError(f"usage: tmpnb {command.usage}, followed by flags")
     own = frozenset(w for w in rest[count:] if w.partition("=")[0] in command.switches)
     words = [word for word in rest[count:] if word not in own]
     options = _take_options(command, words)
@@ -143,7 +143,7 @@ async def _doctor(service: Service, order: Order, say: Say) -> bool:
     if unknown := {s for s in asked if "=" in s and not s.startswith(f"{TARGET}=")}:
         raise ConfigError(f"{min(unknown).partition('=')[0]} takes no value")
     if wanted and SKIP_IMAGE in asked:
-        raise ConfigError(f"{NETWORK} tries from inside a server; leave {SKIP_IMAGE} out")
+        raise ConfigError(f"{NETWORK} tests from inside a server; leave out {SKIP_IMAGE}")
     return await doctor(
         service, say, without_server=SKIP_IMAGE in asked, places=places if wanted else None
     )
@@ -176,57 +176,56 @@ def _nearest(name: str) -> str:
     found = difflib.get_close_matches(name, (*COMMANDS, *TOOLS), n=1)
     if found:
         return f"; did you mean tmpnb {found[0]}?"
-    return "; flags begin with --, and tmpnb --help has the commands"
+    return "; flags begin with --, and tmpnb --help lists the commands"
 
 
 COMMANDS: Mapping[str, Command | Remote] = {
     "doctor": Command(
         usage="doctor [--network]",
-        summary="see whether everything is there to serve",
+        summary="check whether everything is ready to serve",
         help="""tmpnb doctor [--network] [--skip-image] [flags of tmpnb]
 
-        Looks at everything that serving needs: engine, image, network, memory, disk, state
-        directory, secret key, proxy, open files and ports. Then starts one server, sees that it
-        does what it must, and removes it; --skip-image leaves that out. Nothing is fetched.
+        Checks everything the service needs: engine, image, network, memory, disk, state directory,
+        secret key, proxy, open files and ports. Then starts one server, checks that it works, and
+        removes it; --skip-image skips that. Nothing is downloaded.
 
-        --network starts a second one and tries, from inside the first, whether it reaches the ports
-        of the service, the engine, the second server and this machine. Nothing outside is tried but
-        what --network-target=host:port names, which may be given several times.
+        --network starts a second server and tests, from inside the first, whether it can reach the
+        ports of the service, the engine, the second server and this machine. No outside address is
+        tried except those given with --network-target=host:port, which may be repeated.
 
-        Give it the flags, the config file and the environment that tmpnb will have. Where one runs
-        already at the admin port that these name, as root or as you, its settings are taken, and
-        flags go before them. One line for each check: ok, warn, FAIL with what to do, or skip. The
-        exit code is 1 if one fails, else 0. The flags below are those of tmpnb.""",
+        Use the same flags, config file and environment as for tmpnb. If tmpnb already runs at the
+        admin port they name, as root or as you, its settings are used, and flags override them.
+        Prints one line per check: ok, warn, FAIL with what to do, or skip. The exit code is 1 if a
+        check fails, else 0. The flags below are those of tmpnb.""",
         run=_doctor,
         switches=frozenset({SKIP_IMAGE, NETWORK, TARGET}),
         as_served=True,
     ),
     "check-image": Command(
         usage="check-image IMAGE",
-        summary="see whether an image can be served",
+        summary="check whether an image works as a notebook server",
         help="""tmpnb check-image IMAGE [flags of tmpnb]
 
-        Starts one server of IMAGE just as the pool would, sees that it does what it must, and
-        removes it. The image is fetched if the engine does not have it. IMAGE takes the place of
-        the one in the settings.
+        Starts one server of IMAGE exactly as the pool would, checks that it works, and removes it.
+        The image is pulled if it is missing. IMAGE replaces the one in the settings.
 
-        One line for each check: ok, warn, FAIL with what to do, or skip. The exit code is 1 if
-        one fails, else 0. The flags below are those of tmpnb.""",
+        Prints one line per check: ok, warn, FAIL with what to do, or skip. The exit code is 1 if a
+        check fails, else 0. The flags below are those of tmpnb.""",
         run=_check_image,
         operands=("IMAGE",),
     ),
     "invite": Command(
         usage="invite [--hours N] [--url U]",
-        summary="print a link that lets in without the passphrase",
+        summary="print a link that works without the passphrase",
         help="""tmpnb invite [--hours N] [--url U] [flags of tmpnb]
 
-        Prints a link that opens the service for N hours, 24 unless given, to those who have it,
-        where TMPNB_PASSPHRASE keeps others out. U is the address where visitors find the service,
-        with the path of a page if you like: https://notebooks.example/lab/tree/first.ipynb.
-        Without it, --public-url counts, or this machine.
+        Prints a link that lets anyone who has it into the service without the passphrase
+        (TMPNB_PASSPHRASE), for N hours (default 24). U is the public address of the service,
+        optionally with the path of a page: https://notebooks.example/lab/tree/first.ipynb. Default:
+        --public-url, or this machine.
 
-        The secret key signs the link, so give it the flags and the environment of the service.
-        Nothing is stored: a link cannot be taken back before its time but with the key. The flags
+        The link is signed with the secret key, so use the flags and the environment of the service.
+        Nothing is stored: the only way to revoke a link early is to replace the key. The flags
         below are those of tmpnb.""",
         run=_invite,
         options=frozenset({"--hours", "--url"}),
@@ -234,29 +233,30 @@ COMMANDS: Mapping[str, Command | Remote] = {
     **OPERATING,
     "proxy": Command(
         usage="proxy",
-        summary="run the proxy apart from the orchestrator",
+        summary="run the proxy as a separate process",
         help="""tmpnb proxy [flags of tmpnb]
 
-        Runs configurable-http-proxy as tmpnb itself would: with the addresses of the flags and
-        with all that tmpnb loads into it. With the proxy a process of its own, the orchestrator
-        can be started anew and no websocket of a visitor is cut.
+        Runs configurable-http-proxy exactly as tmpnb would: with the addresses from the flags and
+        everything tmpnb loads into it. With the proxy in its own process, you can restart the
+        orchestrator without closing any visitor's websocket.
 
-        Set CONFIGPROXY_AUTH_TOKEN_FILE for both, to one file, which is made if it is not there, or
-        CONFIGPROXY_AUTH_TOKEN. Give both the same flags. The flags below are those of tmpnb.""",
+        Set CONFIGPROXY_AUTH_TOKEN_FILE for both to the same file, which is created if it is
+        missing, or set CONFIGPROXY_AUTH_TOKEN. Give both the same flags. The flags below are those
+        of tmpnb.""",
         run=_proxy,
     ),
 }
 TOOLS: Mapping[str, Tool] = {
     "load": Tool(
         usage="load URL [flags]",
-        summary="let visitors come, and see how long they wait",
+        summary="simulate visitors and measure how long they wait",
         run=load,
         when_interrupted="all visitors have left",
     ),
     "firewall": Tool(
         usage="firewall [flags]",
-        summary="print or set the rules that --egress=internet needs",
+        summary="print or set the firewall rules that --egress=internet needs",
         run=firewall,
-        when_interrupted="the rules are the old ones or the new ones, not a part of them",
+        when_interrupted="either the old rules or the new ones are in force, never a mix",
     ),
 }

@@ -1,4 +1,4 @@
-"""`tmpnb firewall`: print, set or remove the rules that wall servers in and bound them."""
+"""`tmpnb firewall`: print, set or remove the rules that isolate and limit servers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ NFT = "nft"
 DEADLINE = 30.0  # seconds for nft
 Say = Callable[[str], None]
 LONGEST = 300  # characters of what nft complained of
-HELP = """Rules for the firewall of the engine's machine. With --egress=internet notebooks reach
-the internet, and by these rules nothing nearer: no private, carrier's, link-local, multicast or
-reserved address, so no metadata service of a cloud either, no port of the machine, and not each
-other. With --egress=none they do not reach the machine. With any egress each has at most so many
-connections, so that none fills the machine's table of them. They go by the names of the bridges
-that servers are on, so they are set once, and touch nothing else. Without --apply and --remove
-they are printed, for nft."""
-EPILOG = """Setting them needs root on the engine's machine, and nft there (Debian: apt-get
-install nftables). Set them again after each boot, as docs/operations.md says; tmpnb starts no
-server with --egress=internet until it has seen them in force."""
-KEEP = """# What tmpnb needs of the firewall. Set it:    nft -f THIS-FILE
-# Keep it over a reboot with a unit of systemd, /etc/systemd/system/tmpnb-firewall.service:
+HELP = """Firewall rules for the engine's machine. With --egress=internet, notebooks reach the
+internet and, because of these rules, nothing closer: no private, carrier-grade NAT, link-local,
+multicast or reserved address (so no cloud metadata service either), no port of the machine, and not
+each other. With --egress=none they cannot reach the machine. With any egress the number of
+connections per server is limited, so that no server can fill the machine's connection table. The
+rules match the names of the servers' bridges, so they are set once and affect nothing else. Without
+--apply or --remove they are printed, for nft."""
+EPILOG = """Setting them needs root and nft on the engine's machine (Debian: apt-get install
+nftables). Set them again after each boot, as described in docs/operations.md; with
+--egress=internet tmpnb starts no server until it has verified that they are in force."""
+KEEP = """# The firewall rules tmpnb needs. Set them:    nft -f THIS-FILE
+# Restore them at each boot with a systemd unit, /etc/systemd/system/tmpnb-firewall.service:
 #   [Unit]
 #   Before=docker.service
 #   After=nftables.service
@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 async def firewall(words: Sequence[str], say: Say) -> bool:
-    """Do what the words after `firewall` ask for; return whether it is done.
+    """Carry out the arguments after `firewall`; return whether that succeeded.
 
     Raises:
         ConfigError: It cannot be done; in one line.
@@ -64,7 +64,7 @@ async def firewall(words: Sequence[str], say: Say) -> bool:
     )
     if found.remove:
         await _set(REMOVED)
-        say("the rules are removed; servers with --egress=internet are not started any more")
+        say("the rules are removed; servers with --egress=internet can no longer start")
         return True
     asked = resolvers.found()
     hints = [*advice(asked.asked, exceptions), *past_the_rules(asked)]
@@ -72,7 +72,7 @@ async def firewall(words: Sequence[str], say: Say) -> bool:
         say(KEEP + "".join(f"# {hint}\n" for hint in hints) + table(exceptions))
         return True
     await _set(table(exceptions))
-    say("the rules are in force, until this machine is booted anew: see tmpnb firewall --help")
+    say("the rules are in force until the next reboot: see tmpnb firewall --help")
     for hint in hints:
         say(hint)
     return True
@@ -82,7 +82,7 @@ def advice(resolvers: Iterable[str], exceptions: Exceptions) -> list[str]:
     """Say which name servers of a machine its servers could not ask. Pure."""
     asked = [networks.address(text) for text in resolvers]
     return [
-        f"The name server {one} is refused too: add --dns={one} if servers are to ask it."
+        f"The name server {one} is blocked too: add --dns={one} if servers should use it."
         for one in asked
         if one is not None
         and not one.is_loopback  # which servers do not ask themselves
@@ -94,14 +94,14 @@ def advice(resolvers: Iterable[str], exceptions: Exceptions) -> list[str]:
 def past_the_rules(asked: resolvers.Resolvers) -> list[str]:
     """Say which name servers of a machine the engine asks in the servers' place. Pure."""
     return [
-        f"The name server {one} is this machine's own: the engine asks it for servers, as the"
-        f" machine and past these rules. Give it another: {resolvers.MEND}."
+        f"The name server {one} is on this machine: the engine queries it on behalf of "
+        f"servers, bypassing these rules. Use another one: {resolvers.MEND}."
         for one in asked.by_engine
     ]
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what knows the words of the command line."""
+    """Return the parser of the command line."""
     made = _Parser(
         prog="tmpnb firewall",
         usage="tmpnb firewall [--apply | --remove] [flags]",
@@ -110,14 +110,14 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = made.add_mutually_exclusive_group()
-    what.add_argument("--apply", action="store_true", help="set them, in place of older ones")
-    what.add_argument("--remove", action="store_true", help="remove them")
+    what.add_argument("--apply", action="store_true", help="set the rules, replacing older ones")
+    what.add_argument("--remove", action="store_true", help="remove the rules")
     for flag, help_ in {
-        "--also": "refuse these networks too: 198.51.100.0/24,2001:db8::/32",
-        "--allow": "do not refuse these, though they are private: 10.1.2.3,10.9.0.0/16",
-        "--dns": "name servers that may be asked, on port 53 alone, though they are private",
-        "--bridges": "bound servers on these interfaces too, which tmpnb did not name: br-0a1b2c",
-        "--proxies": "addresses of the proxy and tmpnb on these, to which no bound applies",
+        "--also": "also block these networks: 198.51.100.0/24,2001:db8::/32",
+        "--allow": "allow these although they are private: 10.1.2.3,10.9.0.0/16",
+        "--dns": "private name servers to allow, on port 53 only",
+        "--bridges": "also limit servers on these interfaces, which tmpnb did not name: br-0a1b2c",
+        "--proxies": "addresses of the proxy and tmpnb on those interfaces, exempt from the limit",
     }.items():
         made.add_argument(flag, metavar="LIST", action="append", default=[], help=help_)
     made.add_argument(
@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=connections.DEFAULT,
-        help="connections that one server may have at a time (%(default)s)",
+        help="maximum number of concurrent connections per server (%(default)s)",
     )
     return made
 
@@ -155,18 +155,19 @@ async def _set(script: str) -> None:
         )
     except OSError as error:
         raise ConfigError(
-            f"firewall: nft cannot be run ({error.strerror}); install it (Debian: apt-get install"
-            " nftables), or print the rules here and let nft -f set them on the engine's machine"
+            f"firewall: nft cannot be run ({error.strerror}); install it (Debian: "
+            "apt-get install nftables), or print the rules here and load them with nft "
+            "-f on the engine's machine"
         ) from error
     try:
         async with asyncio.timeout(DEADLINE):
             printed, _ = await process.communicate(script.encode())
     except TimeoutError as error:
-        raise ConfigError(f"firewall: nft did not end within {DEADLINE:g} s") from error
+        raise ConfigError(f"firewall: nft did not finish within {DEADLINE:g} s") from error
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
         said = " ".join(printed.decode(errors="replace").split())[:LONGEST]
-        raise ConfigError(f"firewall: nft refused the rules; is this root? It said: {said}")
+        raise ConfigError(f"firewall: nft rejected the rules; are you root? It said: {said}")

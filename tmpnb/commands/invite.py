@@ -1,4 +1,4 @@
-"""`tmpnb invite`: a link that lets its holders in for a while, without the passphrase."""
+"""`tmpnb invite`: a link that works for a while without the passphrase."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tmpnb.settings.service import Service
 from tmpnb.system.net.host_port import place, reachable
 from tmpnb.system.signing import TokenMaker, load_key
 
-NOTE = "TMPNB_PASSPHRASE is not set here; a service without it lets everybody in anyway"
+NOTE = "TMPNB_PASSPHRASE is not set here; a service without a passphrase lets everyone in anyway"
 HOURS = 24.0  # that a link lets in unless told otherwise
 
 
 def invite(service: Service, options: Mapping[str, str], say: Callable[[str], None]) -> bool:
-    """Say the link; whether it will be of use.
+    """Print the link; return whether it is useful.
 
     Args:
         service: The settings; the key in them signs the link.
@@ -33,8 +33,8 @@ def invite(service: Service, options: Mapping[str, str], say: Callable[[str], No
     """
     if service.secrets.secret_key is None and not (service.state_dir / "secret_key").exists():
         raise ConfigError(
-            f"there is no secret key in {service.state_dir}: give tmpnb invite the flags and the "
-            "environment of the service, after its first start"
+            f"there is no secret key in {service.state_dir}: run tmpnb invite with the "
+            "flags and the environment of the service, after its first start"
         )
     site, path = _place(options.get("--url") or _default_url(service))
     given = service.secrets
@@ -68,9 +68,9 @@ def _place(url: str) -> tuple[str, str]:
         path = links.parse(parts.path, "").path
     except (ValueError, BadLinkError, ConfigError) as error:
         raise ConfigError(
-            f"--url={url} is not an address; write https://notebooks.example, with the path of a "
-            "page behind it if you like"
+            f"--url={url} is not an address; write https://notebooks.example, "
+            "optionally followed by the path of a page"
         ) from error
     if parts.query or parts.fragment:
-        raise ConfigError(f"--url={url}: leave out what stands behind the path")
+        raise ConfigError(f"--url={url}: leave out everything after the path")
     return site, f"/{path}" if path else ""

@@ -17,7 +17,7 @@ from tmpnb.system import leaving
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the program; what the operator can mend is said in one line, with exit code 1."""
+    """Run the program; what the operator can fix is one line, with exit code 1."""
     with leaving.left_in_time(is_program=argv is None):
         _run(list(sys.argv[1:] if argv is None else argv))
 

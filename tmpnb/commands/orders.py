@@ -1,4 +1,4 @@
-"""What a command line asks for, as values: the kinds of commands, and one order."""
+"""What a command line requests, as values: the kinds of commands, and one order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """How one command is asked for."""
+    """How one command is called."""
 
     usage: str
     summary: str
@@ -37,7 +37,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Command(Asked):
-    """One command that works with the settings; `run` returns whether all is well."""
+    """One command that works with the settings; `run` returns whether it succeeded."""
 
     run: Callable[[Service, Order, Say], Awaitable[bool]]
     as_served: bool = False  # whether a service that runs already says its settings
@@ -45,7 +45,7 @@ class Command(Asked):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A command that needs no settings of the service: all words after its name are its own.
+    """A command without the service's settings: all arguments after its name are its own.
 
     `run` gets those words, and returns whether all is well.
     """

@@ -1,4 +1,4 @@
-"""`tmpnb proxy`: become the proxy, for those who keep it running apart from the orchestrator."""
+"""`tmpnb proxy`: become the proxy, to run it as a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Replace = Callable[[str, list[str], dict[str, str]], object]
 
 
 def become_the_proxy(service: Service, replace: Replace = os.execvpe) -> None:
-    """Put the proxy in the place of this process, just as tmpnb itself would start it.
+    """Replace this process with the proxy, started exactly as tmpnb itself would.
 
     Args:
         service: The settings of the orchestrator that it is for.
@@ -30,12 +30,15 @@ def become_the_proxy(service: Service, replace: Replace = os.execvpe) -> None:
     token = token_of(service.secrets)
     if token is None:
         raise ConfigError(
-            "the proxy and tmpnb share a token: set CONFIGPROXY_AUTH_TOKEN_FILE for both, to one "
-            "file, which is made if it is not there, or CONFIGPROXY_AUTH_TOKEN"
+            "the proxy and tmpnb share a token: set CONFIGPROXY_AUTH_TOKEN_FILE for "
+            "both to the same file, which is created if it is missing, or set "
+            "CONFIGPROXY_AUTH_TOKEN"
         )
     listening = service.listening
     if not listening.port:
-        raise ConfigError("--port=0: the proxy has to know the port; choose one for both")
+        raise ConfigError(
+            "--port=0: the proxy needs to know the port; choose a fixed port for both"
+        )
     target = listen.url_of(listening.ip, listening.port)
     settings = settings_of(service.proxy, target, token)
     require_free(settings.places)

@@ -58,7 +58,7 @@ async def serve(service: Service) -> None:
     sees the pool fill instead of an error.
 
     Raises:
-        ConfigError: Something the operator has to mend before this can run.
+        ConfigError: Something the operator must fix before this can run.
         SpawnerError: The engine cannot be used.
         ProxyError: The proxy refuses us.
     """
@@ -122,7 +122,7 @@ def _open(
 
 
 def _signing(service: Service) -> tuple[TokenMaker, str]:
-    """Return what signs, and the passphrase; name the files that are open to others."""
+    """Return the signer and the passphrase; warn about files that others can read."""
     given = service.secrets
     for file in given.open_to_others():
         log.warning("%s can be read by other users of this machine: chmod 600 %s", file, file)
@@ -259,7 +259,7 @@ def roster_of(orchestrator: Orchestrator, lifetimes: Lifetimes) -> Roster:
 
 
 async def _again_and_again(act: Callable[[], None], period: float) -> None:
-    """Act each `period` seconds until cancelled, whatever the system's clock does.
+    """Act every `period` seconds until cancelled, whatever the system clock does.
 
     Tornado's PeriodicCallback goes by that clock, and pauses for the hour it is put back.
     """
@@ -269,7 +269,7 @@ async def _again_and_again(act: Callable[[], None], period: float) -> None:
 
 
 async def _first_contact(proxy: Proxy, health: Health) -> None:
-    """Refuse to run with a wrong token; wait for a proxy that comes up after us."""
+    """Refuse to run with a wrong token; wait for a proxy that starts after us."""
     try:
         await proxy.setup()
     except ProxyAuthError:

@@ -1,6 +1,6 @@
-"""Tell servers that compute at full speed while nobody is there. Pure.
+"""Detect servers that compute at full speed while nobody is there. Pure.
 
-Whether somebody is there is what the proxy says: an open page, at work or forgotten, is
+Whether someone is there is what the proxy says: an open page, at work or forgotten, is
 traffic at least every half minute. So a server without any has no page.
 """
 
@@ -43,7 +43,7 @@ class _Streak:
 
 
 class Burners:
-    """Who has been at full speed, alone, and for how long. Synchronous."""
+    """Servers that have been computing at full speed unattended, and for how long. Synchronous."""
 
     def __init__(self) -> None:
         """Know nobody."""
@@ -73,7 +73,7 @@ class Burners:
                 at_full = _at_full_speed(streak, reading.told_at, used, full)
                 streak = replace(streak, asked_at=reading.asked_at, used=used) if at_full else begun
             if streak.since < alone_since[server_id]:
-                streak = begun  # somebody came by
+                streak = begun  # someone came by
             self._streaks[server_id] = streak
             if streak.asked_at - streak.since > most:
                 burning.add(server_id)
@@ -86,7 +86,7 @@ def _at_full_speed(streak: _Streak, now: float, used: float, full: float) -> boo
 
 
 def alone_since(seen: Observation, servers: Iterable[NotebookServer]) -> dict[str, float]:
-    """Return the servers at which nobody is, and since when, Unix time in seconds by id.
+    """Return the servers without anyone there, and since when: Unix time in seconds by id.
 
     Those are claimed and run, and have a route without traffic. Without a route nothing
     says that nobody is there.

@@ -1,4 +1,4 @@
-"""Count what happens, and how long it takes: what the operator's graphs are made of. Pure."""
+"""Counters and histograms, from which the operator's graphs are drawn. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Durations:
         self._buckets = [0] * len(self._bounds)
 
     def note(self, seconds: float) -> None:
-        """Add one; what a clock says that was put back counts as 0."""
+        """Add one; a negative duration, from a clock set back, counts as 0."""
         seconds = max(0.0, seconds)
         self.seconds += seconds
         self._buckets[bisect_left(self._bounds, seconds)] += 1

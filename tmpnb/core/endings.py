@@ -1,4 +1,4 @@
-"""Why and when the servers that visitors had have ended, and how a visitor is told. Pure."""
+"""Why and when visitors' servers ended, and how visitors are told. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tmpnb.system.units import Moment, duration
 REMEMBERED = 10_000  # servers whose end is kept in memory; about 3 MB
 
 _WORDS = {
-    StopReason.IDLE: "Nobody had used it for {idle}, so it was closed.",
+    StopReason.IDLE: "It was idle for {idle}, so it was closed.",
     StopReason.TOO_OLD: "It had reached the time limit for notebooks here, {age}.",
-    StopReason.BURNING: "It had kept a processor busy for a long time with nobody there, "
-    "so it was closed.",
+    StopReason.BURNING: "It was closed because it had kept a processor busy for a long time "
+    "with nobody there.",
     StopReason.CLOSED: "Its user stopped it.",
-    StopReason.STOPPED: "It was stopped by those who run the service.",
+    StopReason.STOPPED: "It was stopped by the operator of the service.",
     StopReason.EXITED: "It ended by itself: it crashed, ran out of memory, or was shut down "
     "from inside.",
     StopReason.UNROUTABLE: "The service could not connect you to it. This was not your fault.",
     StopReason.UNKNOWN: "The service lost track of it. This was not your fault.",
-    StopReason.ABANDONED: "Nobody was there any more when it was handed over.",
-    StopReason.SHUTDOWN: "The service was shut down by those who run it.",
+    StopReason.ABANDONED: "Nobody was waiting for it any more when it was ready.",
+    StopReason.SHUTDOWN: "The service was shut down by its operator.",
 }
 
 
@@ -49,20 +49,20 @@ class Endings:
         return len(self._endings)
 
     def note(self, server_id: str, ending: Ending) -> None:
-        """Keep how a server ended; the oldest is forgotten for it."""
+        """Remember how a server ended; the oldest entry is forgotten."""
         self._endings[server_id] = ending
         self._endings.move_to_end(server_id)
         while len(self._endings) > self._most:
             self._endings.popitem(last=False)
 
     def of(self, server_id: str) -> Ending | None:
-        """Return how a server ended; None if that is not known, or not any more."""
+        """Return how a server ended; None if that is not, or no longer, known."""
         return self._endings.get(server_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Farewell:
-    """What a visitor is told of a server that has ended.
+    """What to tell a visitor about a server that has ended.
 
     Attributes:
         why: One sentence; empty if it is not known.

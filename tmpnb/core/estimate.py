@@ -1,4 +1,4 @@
-"""How long somebody in line will wait, from the starts under way and the pace of late. Pure."""
+"""Estimate the wait in line from the starts under way and the recent pace. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Coming:
 def until_served(
     position: int, ready: int, coming: Coming, pace: float | None = None
 ) -> float | None:
-    """Return the seconds until a place in line has its server; None if nobody can tell.
+    """Return the seconds until a place in line gets its server; None if unknown.
 
     Never negative, never less for those further behind. It falls as time goes by, and while a
     start is late it grows by a quarter of that time and no faster.
@@ -39,7 +39,7 @@ def until_served(
         position: 1 for who is next.
         ready: Servers that are ready, and kept for the first in line.
         coming: The starts under way.
-        pace: Seconds between two who were served of late; None: there were none.
+        pace: Seconds between two who were served recently; None: there were none.
     """
     if position <= ready:
         return 0.0
@@ -53,7 +53,7 @@ def until_served(
 
 
 def coarse(seconds: float | None) -> int | None:
-    """Return an estimate in steps that one can believe: 5, 10, 30 or 60 seconds; rounded up."""
+    """Return an estimate in plausible steps of 5, 10, 30 or 60 seconds; rounded up."""
     if seconds is None:
         return None
     step = next(step for below, step in STEPS if seconds < below or below == math.inf)
@@ -61,7 +61,7 @@ def coarse(seconds: float | None) -> int | None:
 
 
 def words(seconds: float | None) -> str:
-    """Return how long it takes, as a sentence; empty if nobody can tell."""
+    """Return how long it takes, as a sentence; empty if unknown."""
     if seconds is None:
         return ""
     minutes = max(1, round(seconds / 60))

@@ -1,4 +1,4 @@
-"""What is wrong right now, in words, each said once in the log."""
+"""What is wrong right now, in words, each logged once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault that lasts."""
+    """One ongoing problem."""
 
     message: str
     since: float  # Unix time in seconds
@@ -50,19 +50,19 @@ class Health:
             self.solved(topic)
 
     def require_starts(self, *, has_room: bool) -> None:
-        """Refuse before a ready server makes place for one that will not start.
+        """Refuse before a ready server makes room for one that will not start.
 
         Raises:
             SpawnerError: The engine does not answer, or there is no room and starts fail.
         """
         if "engine" in self.problems or ("start" in self.problems and not has_room):
-            raise SpawnerError("no server can be started for now")
+            raise SpawnerError("no server can be started at the moment")
 
     def solved(self, topic: str) -> None:
         """Close the problem of a topic, if it is open."""
         known = self.problems.pop(topic, None)
         if known is not None:
-            log.info("%s: well again after %.0f s", topic, self._clock() - known.since)
+            log.info("%s: recovered after %.0f s", topic, self._clock() - known.since)
 
     def passed(self) -> None:
         """Note a pass of the reconcile loop that could read everything."""

@@ -23,7 +23,7 @@ _SAFE_QUERY = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@%\[\]|^?{}`\\-]*\Z")
 
 
 class BadLinkError(TmpnbError):
-    """A path or query that no notebook can be opened at."""
+    """A path or query that cannot open a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Link:
 
 
 def parse(path: str, query: str) -> Link:
-    """Check a path and a query as they stood in the request line.
+    """Check a path and a query as they were in the request line.
 
     A `token` in the query is left out, as the server's own takes its place, and what is for us.
 
@@ -118,7 +118,7 @@ _STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def is_broken(path: str) -> bool:
-    """Whether a path, as it stood in the request line, is not percent-encoded UTF-8."""
+    """Whether a path, as in the request line, is not percent-encoded UTF-8."""
     if _STRAY.search(path):
         return True
     try:

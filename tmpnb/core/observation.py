@@ -1,4 +1,4 @@
-"""What one look at the engine and the proxy found. Values only.
+"""What one observation of the engine and the proxy found. Values only.
 
 Spawners and the proxy client produce these, `reconcile` judges them.
 """
@@ -19,7 +19,7 @@ class Instance:
     created_at: float  # Unix time in seconds
     claimed_at: float | None = None  # Unix time in seconds of `mark_claimed`; None: never
     address: str | None = None  # http://host:port where it serves; None: not known
-    paused: bool = False  # not running: held by somebody, and serves on once resumed
+    paused: bool = False  # not running: held by someone, and serves on once resumed
     returning: bool = False  # not running: the engine may start it again by itself
     ended: bool = False  # by itself, with exit status 0; the engine may have started it again
 
@@ -43,7 +43,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything seen in one pass. All of it was read in full, or there is none."""
+    """Everything seen in one pass. Either all of it was read, or there is none."""
 
     taken_at: float  # Unix time in seconds, from just before the first read
     instances: Mapping[str, Instance]
@@ -62,7 +62,7 @@ class Observation:
     culling: bool = False  # whether idleness is judged in this pass
 
     def without(self, server_ids: Collection[str]) -> Self:
-        """Return it without some servers: they have left since it was taken."""
+        """Return it without some servers, which have left since it was taken."""
         if not server_ids:
             return self
         return replace(
@@ -72,7 +72,7 @@ class Observation:
         )
 
     def with_claims(self, claims: Mapping[str, float]) -> Self:
-        """Return it with claims that the engine does not know yet, Unix time in seconds by id."""
+        """Return it with claims that the engine lacks, Unix time in seconds by id."""
         instances = {
             i: replace(instance, claimed_at=claims[i])
             if i in claims and instance.claimed_at is None

@@ -20,7 +20,7 @@ LEAVING = frozenset({Phase.STOPPING, Phase.GONE})
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Limits an operator sets. Times in seconds."""
+    """Limits set by the operator. Times in seconds."""
 
     capacity: int  # servers in all phases but GONE
     min_ready: int  # unclaimed servers to keep while there is room
@@ -45,7 +45,7 @@ class Plan:
 
 
 def plan(seen: Observation, servers: Mapping[str, NotebookServer], policy: Policy) -> Plan:
-    """Compare `seen` with `servers` and return what brings them together.
+    """Compare `seen` with `servers` and return the actions that reconcile them.
 
     A server that changed after the observation began is left for the next pass:
     the observation cannot speak about it.
@@ -74,7 +74,7 @@ def plan(seen: Observation, servers: Mapping[str, NotebookServer], policy: Polic
 
 
 def adopt(seen: Observation) -> list[NotebookServer]:
-    """Return the claimed servers a former orchestrator left behind.
+    """Return the claimed servers that a previous orchestrator left behind.
 
     Claimed means: its instance carries the claim's mark, or the proxy still routes
     to it; and it runs, or may do so again by itself. Everything else of this pool
@@ -100,7 +100,7 @@ def adopt(seen: Observation) -> list[NotebookServer]:
 
 
 def _start_is_lost(server: NotebookServer, seen: Observation) -> bool:
-    """Whether a start waits for an instance that was there and runs no more."""
+    """Whether a start waits for an instance that has stopped running."""
     if server.phase is not Phase.STARTING or server.id not in seen.launched:
         return False
     instance = seen.instances.get(server.id)
@@ -125,11 +125,11 @@ def _stop_reason(server: NotebookServer, seen: Observation, policy: Policy) -> S
 
 
 def _is_lost(server: NotebookServer, seen: Observation, policy: Policy) -> bool:
-    """Whether a ready server is not to be handed out, or a visitor's will not come back."""
+    """Whether a ready server must not be handed out, or a visitor's server will not come back."""
     instance = seen.instances.get(server.id)
     if instance is None or instance.ended:
         return True
-    if server.phase is Phase.READY:  # at another address: the engine has started it anew
+    if server.phase is Phase.READY:  # at another address: the engine has restarted it
         return not instance.running or instance.address != server.address
     if instance.running or instance.paused:
         return False
@@ -138,7 +138,7 @@ def _is_lost(server: NotebookServer, seen: Observation, policy: Policy) -> bool:
 
 
 def _last_alive(server: NotebookServer, seen: Observation) -> float:
-    """Return the last sign of life: the server's own word; the proxy's clock if it never tells."""
+    """Return the last activity as the server reports it, or else as the proxy saw it."""
     known = max(server.claimed_at or server.since, server.kept_at or 0.0)
     if server.id in seen.activity:
         return max(known, seen.activity[server.id])
@@ -154,7 +154,7 @@ def _surplus(
     stop: Mapping[str, StopReason],
     policy: Policy,
 ) -> dict[str, StopReason]:
-    """Return ready servers above the capacity, oldest first; those that leave make room."""
+    """Return ready servers in excess of the capacity, oldest first, to make room."""
     staying = [s for s in servers.values() if s.phase not in LEAVING and s.id not in stop]
     ready = [s for s in settled if s.phase is Phase.READY and s.id not in stop]
     ready.sort(key=lambda s: s.since)
@@ -165,7 +165,7 @@ def _surplus(
 def _missing_routes(
     settled: Iterable[NotebookServer], seen: Observation, stop: Mapping[str, StopReason]
 ) -> dict[str, str]:
-    """Return routes that are absent or lead elsewhere; others are not posted again.
+    """Return routes that are missing or wrong; others are not posted again.
 
     The proxy resets a route's last activity at each POST, so a repeat would make
     its server immortal.
@@ -192,7 +192,7 @@ def _outdated(
     seen: Observation,
     policy: Policy,
 ) -> dict[str, StopReason]:
-    """Return the ready servers that others are to replace, and why."""
+    """Return the ready servers to replace, and why."""
     found = {}
     for server in settled:
         reason = why_replaced(server, seen.taken_at, policy.ready_max_age)
@@ -207,7 +207,7 @@ def _unclaimed(
     stop: Mapping[str, StopReason],
     policy: Policy,
 ) -> Unclaimed:
-    """Count what there is; what stops now keeps its place until it is gone."""
+    """Count the servers; one that is stopping keeps its place until it is gone."""
     taken = {s.id for s in servers.values() if s.phase is not Phase.GONE} | set(stop)
     phases = Counter(s.phase for s in servers.values() if s.id not in stop)
     return Unclaimed(

@@ -26,7 +26,7 @@ class PoolStats:
     Attributes:
         capacity: Servers there may be, in all phases.
         available: Ready to be claimed.
-        starting: Asked of the engine, not ready yet.
+        starting: Being started, not ready yet.
         claimed: With a visitor.
         stopping: Being removed.
         claims_total: Servers handed to visitors since this process started.
@@ -67,18 +67,18 @@ class Pool:
             ServerExistsError: Its id is in the pool.
         """
         if server.id in self.servers:
-            raise ServerExistsError(f"a server {server.id} exists")
+            raise ServerExistsError(f"server {server.id} exists already")
         self.servers[server.id] = server
 
     def move(self, server: NotebookServer, to: Phase, reason: StopReason | None = None) -> None:
-        """Move a server on and say so in the log; a server that is gone leaves the pool.
+        """Move a server to another phase and log it; a server that is gone leaves the pool.
 
         Raises:
             IllegalMoveError: The lifecycle has no such move.
         """
         was, since = server.phase, server.since
         server.move(to, self._clock(), reason)
-        # A former orchestrator may have given it out; what we know ourselves says more.
+        # A previous orchestrator may have given it out; what we know ourselves says more.
         lost = server.reason is StopReason.UNKNOWN and self.endings.of(server.id) is None
         if to is Phase.STOPPING and server.reason and (was is Phase.CLAIMED or lost):
             self.endings.note(server.id, Ending(server.reason, server.since))
@@ -101,7 +101,7 @@ class Pool:
         return frozenset(self._gone)
 
     def claim(self) -> NotebookServer:
-        """Give out the oldest ready server, undrained if there is one; it is never given again.
+        """Hand out the oldest ready server, undrained if possible; it is never handed out again.
 
         Raises:
             PoolEmptyError: None is ready.
@@ -114,13 +114,13 @@ class Pool:
         return server
 
     def claim_this(self, server: NotebookServer) -> None:
-        """Give out one server that was started for one visitor."""
+        """Hand out a server that was started for one visitor."""
         self.move(server, Phase.READY)
         self.move(server, Phase.CLAIMED)
         self._claims += 1
 
     def refuse(self, why: Refusal = Refusal.POOL_EMPTY) -> NoReturn:
-        """Count a visitor that had to be turned away.
+        """Count a visitor who had to be turned away.
 
         Raises:
             PoolEmptyError: Always.

@@ -1,4 +1,4 @@
-"""Why a visitor is refused a server, in the words of the API where it has one. Pure."""
+"""Why a visitor is refused a server, as the API's error code where there is one. Pure."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Unclaimed:
         return self.old[: max(0, exchange)]
 
     def to_launch(self, at_once: int) -> int:
-        """Return how many to start: what is wanted and not there, and replacements."""
+        """Return how many to start: missing ones and replacements."""
         unclaimed = self.ready + self.starting
         missing = self.wanted - unclaimed
         unreplaced = self.wanted - (unclaimed - len(self.old))
@@ -50,7 +50,7 @@ class Unclaimed:
 
 
 def why_replaced(server: NotebookServer, now: float, max_age: float) -> StopReason | None:
-    """Return why a ready server is to be replaced; None if it is not.
+    """Return why a ready server should be replaced; None if it should not.
 
     Args:
         server: It; only a ready one is ever replaced.
@@ -65,5 +65,5 @@ def why_replaced(server: NotebookServer, now: float, max_age: float) -> StopReas
 
 
 def oldest_first(servers: Iterable[NotebookServer]) -> tuple[NotebookServer, ...]:
-    """Return servers in the order in which they are to be replaced."""
+    """Return servers in the order in which to replace them."""
     return tuple(sorted(servers, key=lambda s: (not s.drained, s.created_at)))

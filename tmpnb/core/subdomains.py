@@ -1,4 +1,4 @@
-"""A host name for each server, so that browsers keep visitors' servers apart. Pure.
+"""A host name for each server, so that browsers isolate visitors' servers. Pure.
 
 `--subdomains=notebooks.example` puts the server of id `k3v…` at `k3v….notebooks.example`.
 Its path stays `/user/<id>/`, so that whatever else comes to that host comes to us.
@@ -22,7 +22,7 @@ _WRITE = "write the name alone, as in --subdomains=notebooks.example"
 
 @dataclass(frozen=True, slots=True)
 class Subdomains:
-    """The domain of a service whose servers have names of their own below it."""
+    """The domain of a service whose servers have their own names under it."""
 
     domain: str  # our own pages are at this very name
 
@@ -86,21 +86,22 @@ def check(
     domain = chosen.domain
     if public_url and _host_in(public_url) != domain:
         raise ConfigError(
-            f"--public-url={public_url} is not at --subdomains={domain}; "
-            f"write https://{domain}, or leave it out"
+            f"--public-url={public_url} does not match --subdomains={domain}; write "
+            f"https://{domain}, or leave it out"
         )
     if user_length > LONGEST_LABEL:
         raise ConfigError(
-            f"--user-length={user_length}: the name of a host has {LONGEST_LABEL} characters at "
-            "most; lower it, or leave out --subdomains"
+            f"--user-length={user_length}: a host name label has at most "
+            f"{LONGEST_LABEL} characters; lower it, or leave out --subdomains"
         )
     for source in trusted_sites:
         host = _host_in(source)
         below = host.endswith(f".{domain}")
         if below or (host.startswith("*.") and f"x.{domain}".endswith(host[1:])):
             raise ConfigError(
-                f"{source} covers the servers of --subdomains={domain}: one visitor's could act "
-                "on another's; name other sites in --embed-origins and --allow-origin"
+                f"{source} includes the servers under --subdomains={domain}: one "
+                "visitor's server could act on another's; use other sites in "
+                "--embed-origins and --allow-origin"
             )
 
 

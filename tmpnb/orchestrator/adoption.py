@@ -1,4 +1,4 @@
-"""Take in the servers that a former orchestrator gave to visitors."""
+"""Adopt the servers that a previous orchestrator gave to visitors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def take_over(seen: Observation, pool: Pool, marks: Marks, keeps: Keeps) -> None:
-    """Add to an empty pool what visitors have, by the word of engine, proxy and journal."""
+    """Fill an empty pool with visitors' servers, as known from engine, proxy and journal."""
     adopted = {s.id: s for s in adopt(seen.with_claims(marks.read()))}
     for server in adopted.values():
         pool.add(server)

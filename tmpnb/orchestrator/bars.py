@@ -1,4 +1,4 @@
-"""What keeps servers from being started or given out, told to the operator while it lasts."""
+"""What blocks servers from being started or handed out, reported while it lasts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Bars:
 
         Args:
             pool: That servers are taken from.
-            adopted: Whether the servers of a former orchestrator are known by now.
+            adopted: Whether the servers of a previous orchestrator are known by now.
         """
         problems, stats = self._health.problems, pool.stats()
         can_start = (

@@ -1,4 +1,4 @@
-"""A spawner and a proxy behind a border: they raise and return what their contracts say, only."""
+"""Guard a spawner and a proxy: they raise and return only what their contracts say."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class GuardedSpawner(Spawner):
-    """Any spawner, whose every failure is a `SpawnerError` or a `ConfigError`."""
+    """Any spawner; every failure is a `SpawnerError` or a `ConfigError`."""
 
     def __init__(self, inner: Spawner, meters: Meters | None = None) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class GuardedSpawner(Spawner):
 
     async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
         """See `Spawner`; what is no number is not known."""
-        what, ask = "reading who computes", partial(self._inner.cpu_seconds, server_ids)
+        what, ask = "reading which servers compute", partial(self._inner.cpu_seconds, server_ids)
         return await self._ask(EngineCall.CPU_SECONDS, what, ask, _numbers)
 
     async def used(self, server_ids: Collection[str]) -> Mapping[str, Used]:
@@ -162,7 +162,7 @@ async def let_go(spawner: Spawner) -> None:
 
 
 class GuardedProxy:
-    """Any proxy, whose every failure is a `ProxyError` or a `ConfigError`. A `Proxy`."""
+    """Any proxy; every failure is a `ProxyError` or a `ConfigError`. A `Proxy`."""
 
     def __init__(self, inner: Proxy, meters: Meters | None = None) -> None:
         """Keep whom to ask, and what measures it."""
@@ -217,7 +217,7 @@ class GuardedProxy:
 
 
 def _nothing(answer: object) -> None:
-    """Take any answer where none is due."""
+    """Accept any result where none is expected."""
 
 
 def _numbers(used: Mapping[str, float]) -> Mapping[str, float]:

@@ -33,12 +33,12 @@ class Purpose(Enum):
 
 
 class Fleet:
-    """Carries out what the orchestrator decides about single servers."""
+    """Carries out the orchestrator's decisions about individual servers."""
 
     def __init__(
         self, shared: Shared, pool: Pool, starter: Starter, tasks: Tasks, changes: Changes
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             shared: The engine and the proxy, which forget servers; and what is wrong.
@@ -70,7 +70,7 @@ class Fleet:
         Args:
             server_id: Its id.
             image: What it is started from.
-            after: The stop that makes place for it, if one has to.
+            after: The stop that makes room for it, if one has to.
 
         Raises:
             NoPlaceError: The place did not become free in time.
@@ -82,12 +82,12 @@ class Fleet:
     async def launch_on_trial(
         self, server_id: str, image: str, after: asyncio.Task[None] | None = None
     ) -> None:
-        """Start a server to see whether it can be done; return once it is ready for anybody.
+        """Start a server as a test; return once it is ready.
 
         Args:
             server_id: Its id.
             image: What it is started from.
-            after: The stop that makes place for it, if one has to.
+            after: The stop that makes room for it, if one has to.
 
         Raises:
             NoPlaceError: The place did not become free in time.
@@ -97,13 +97,13 @@ class Fleet:
         await _outcome(self._begin(server_id, image, Purpose.TRIAL, after))
 
     def stop(self, server: NotebookServer, reason: StopReason) -> asyncio.Task[None]:
-        """Begin to remove a server; the task ends when it is gone."""
+        """Start removing a server; the task ends when it is gone."""
         self._pool.move(server, Phase.STOPPING, reason)
         self._changes.tell()
         return self._tasks.spawn(self._finish_stop(server), f"stop of {server.id}")
 
     def cancel_starts(self) -> None:
-        """Give up all starts; what they made is removed."""
+        """Cancel all starts; what they created is removed."""
         for start in tuple(self._starts.values()):
             start.cancel()
 
@@ -124,7 +124,7 @@ class Fleet:
     async def _launch(
         self, server: NotebookServer, purpose: Purpose, after: asyncio.Task[None] | None
     ) -> NotebookServer | SpawnerError:
-        """Bring a server up, or on its way out: it leaves STARTING whatever happens.
+        """Start a server or get rid of it: it leaves STARTING whatever happens.
 
         Returns:
             It, or why it did not start.
@@ -168,7 +168,7 @@ class Fleet:
         self._changes.tell(pass_now=not self.starting or drains)
 
     async def _finish_stop(self, server: NotebookServer) -> None:
-        """Remove route and instance, again and again until both are gone."""
+        """Remove route and instance, retrying until both are gone."""
         left: list[Callable[[str], Coroutine[None, None, None]]]
         left = [self._proxy.delete_route, self._spawner.stop]
         again = False
@@ -193,23 +193,23 @@ class Fleet:
         self._changes.tell()
 
     def _report(self, server: NotebookServer, error: TmpnbError, *, again: bool) -> None:
-        """Say once that servers cannot be removed.
+        """Report once that servers cannot be removed.
 
-        Not at the first failure: an engine or a proxy that is down is told of meanwhile,
+        Not at the first failure: an engine or a proxy that is down is reported meanwhile,
         and this follows from it.
         """
-        log.debug("stop of %s will be tried again: %s", server.id, error)
+        log.debug("stopping %s failed, retrying later: %s", server.id, error)
         self._stuck.add(server.id)
         if again and not self._health.problems.keys() & {"engine", "proxy"}:
             words = str(error).replace(server.id, "<id>")
-            self._health.report("stop", f"a server cannot be removed, and is tried again: {words}")
+            self._health.report("stop", f"cannot remove a server, retrying: {words}")
 
 
 async def _place_of(leaving: asyncio.Task[None] | None) -> None:
-    """Wait until a server that makes place is gone, however its removal goes.
+    """Wait until a server that makes room is gone, however its removal goes.
 
     Raises:
-        NoPlaceError: It was not, for as long as somebody may be kept waiting; its removal
+        NoPlaceError: It was not, for as long as someone may be kept waiting; its removal
             goes on.
     """
     if leaving is None:
@@ -217,7 +217,7 @@ async def _place_of(leaving: asyncio.Task[None] | None) -> None:
     done, _ = await asyncio.wait({leaving}, timeout=PLACE_TIMEOUT)
     if not done:
         raise NoPlaceError(
-            f"the server that was to make place could not be removed within {PLACE_TIMEOUT:.0f} s"
+            f"the server that was to make room could not be removed within {PLACE_TIMEOUT:.0f} s"
         )
 
 

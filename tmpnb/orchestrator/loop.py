@@ -51,12 +51,12 @@ class Orchestrator:
 
     @property
     def name(self) -> str:
-        """The name of the pool, which no other has in the same engine."""
+        """The name of the pool, unique within its engine."""
         return self.parts.shared.spawner.pool_name
 
     @property
     def adopted(self) -> bool:
-        """Whether it knows by now which servers a former orchestrator gave out."""
+        """Whether it knows which servers a previous orchestrator handed out."""
         return self._stage.adopted
 
     def readiness(self) -> dict[str, bool]:
@@ -64,19 +64,19 @@ class Orchestrator:
         return self.parts.bars.readiness(self.pool, adopted=self._stage.adopted)
 
     def small_page(self, server: NotebookServer) -> str:
-        """Return where phones and frames land on a server; empty: where all others do."""
+        """Return where phones and frames land on a server; empty: same as others."""
         return self._starter.small_pages.of(server.image)
 
     def token_for(self, server_id: str) -> str:
-        """Return the secret that a server asks for."""
+        """Return the secret token of a server."""
         return self.tokens.token_for(server_id)
 
     def is_id(self, text: str) -> bool:
-        """Whether a text has the form of the ids that are made here, no more and no less."""
+        """Whether a text has exactly the format of ids generated here."""
         return self._timing.is_id(text)
 
     def cull(self) -> None:
-        """Ask servers whether they are in use, and end idle ones in passes that follow.
+        """Ask servers whether they are in use, and stop idle ones in later passes.
 
         Called on a periodic callback; does nothing while servers are still being asked.
         """
@@ -84,7 +84,7 @@ class Orchestrator:
             self.parts.culling.begin()
 
     def wake(self) -> None:
-        """Begin the next pass now instead of at the end of the interval."""
+        """Start the next pass now instead of at the end of the interval."""
         self._changes.tell()
 
     def shutdown(self, *, stop_claimed: bool) -> None:
@@ -97,7 +97,7 @@ class Orchestrator:
     # The loop
 
     async def run(self) -> None:
-        """Reconcile until `shutdown`, then remove what has to go within a deadline."""
+        """Reconcile until `shutdown`, then remove what must go, within a deadline."""
         async with self._tasks:
             while not self._stage.closing:
                 begun = asyncio.get_running_loop().time()
@@ -145,7 +145,7 @@ class Orchestrator:
             self._changes.tell(pass_now=False)
 
     def _policy_after_adopting(self, seen: Observation) -> Policy:
-        """Take in what a former orchestrator left; at first nothing is too young to judge."""
+        """Adopt what a previous orchestrator left; at first nothing is too young to judge."""
         if self._stage.adopted:
             return self._policy
         take_over(seen, self.pool, self.parts.marks, self.parts.keeps)

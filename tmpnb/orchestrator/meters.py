@@ -1,4 +1,4 @@
-"""Measure what the service does outside of itself: calls of engine and proxy, and passes."""
+"""Measure calls to the engine and the proxy, and passes of the loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class EngineCall(enum.StrEnum):
-    """What an engine is asked for, by the methods of `Spawner`. A label of metrics."""
+    """Operations of an engine, named after the methods of `Spawner`. A label of metrics."""
 
     PREPARE = "prepare"
     START = "start"
@@ -29,7 +29,7 @@ class EngineCall(enum.StrEnum):
 
 
 class ProxyCall(enum.StrEnum):
-    """What a proxy is asked for, by the methods of `Proxy`. A label of metrics."""
+    """Operations of a proxy, named after the methods of `Proxy`. A label of metrics."""
 
     LIST_ROUTES = "list_routes"
     ROUTE_EXISTS = "route_exists"
@@ -54,7 +54,7 @@ class Meter:
         self._clock = clock
 
     async def of(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work`, note how it goes, and return or raise what it does."""
+        """Do `work`, record its outcome, and return or raise what it does."""
         begun, caller, outcome = self._clock(), Caller(), Outcome.FAILED
         try:
             result = await work()
@@ -74,7 +74,7 @@ class Meters:
     """All meters of one service."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self.engine = {call: Meter() for call in EngineCall}
         self.proxy = {call: Meter() for call in ProxyCall}
         self.passes = Meter()

@@ -1,4 +1,4 @@
-"""Who asks from inside a notebook server: such a client takes no other server."""
+"""Detect requests from inside a notebook server: such a client gets no other server."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LOOK_TIMEOUT = 5.0  # seconds in a visitor's path
 
 
 class Notebooks:
-    """The addresses that notebook servers have, in the engine and to the proxy."""
+    """The addresses of notebook servers, in the engine and as the proxy sees them."""
 
     def __init__(self, spawner: Spawner, servers: Callable[[], Iterable[NotebookServer]]) -> None:
-        """Keep whom to ask.
+        """Store whom to ask.
 
         Args:
             spawner: Knows what addresses its servers have in the engine.
@@ -65,8 +65,8 @@ class Notebooks:
                     self._answered = latest
         except (TmpnbError, TimeoutError) as error:
             log.warning(
-                "%s is on a network of servers and gets none: the engine does not tell whose"
-                " address it is (%s)",
+                "%s is on a network of servers and is refused one: the engine does not "
+                "say whose address it is (%s)",
                 address,
                 str(error) or f"no answer in {LOOK_TIMEOUT:g} s",
             )

@@ -1,4 +1,4 @@
-"""Look at engine, proxy and servers: one full observation, or none."""
+"""Observe engine, proxy and servers: one complete observation, or none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CPU_TIMEOUT = 15.0  # seconds to find out who computes
 
 
 class Observer:
-    """Reads what `reconcile` judges, and reports what cannot be read."""
+    """Reads the input for `reconcile`, and reports what cannot be read."""
 
     def __init__(self, shared: Shared) -> None:
         self._spawner, self._proxy = shared.spawner, shared.proxy
@@ -30,7 +30,7 @@ class Observer:
         self._burners = Burners()
 
     async def observe(self, servers: Iterable[NotebookServer]) -> Observation:
-        """Read engine and proxy in full: unknown is not empty.
+        """Read engine and proxy completely: unknown does not mean empty.
 
         Args:
             servers: Those of the pool, to note which of them the engine has launched by now.
@@ -45,7 +45,7 @@ class Observer:
             async with asyncio.timeout(READ_TIMEOUT):
                 instances, routes = await asyncio.gather(self._instances(), self._routes())
         except TimeoutError:
-            message = f"engine and proxy could not be read within {READ_TIMEOUT:.0f} s"
+            message = f"could not read the engine and the proxy within {READ_TIMEOUT:.0f} s"
             self._health.report("engine", message)
             raise SpawnerError(message) from None
         down = (i.server_id for i in instances if not i.running)
@@ -61,7 +61,7 @@ class Observer:
     async def with_burning(
         self, seen: Observation, servers: Collection[NotebookServer], most: float
     ) -> Observation:
-        """Add which servers have computed for longer than `most` seconds with nobody there.
+        """Add the servers that have computed unattended for longer than `most` seconds.
 
         The engine is asked only about those that nobody is at, and about none if `most` is
         infinite. What cannot be read is not known, and ends nobody.
@@ -87,7 +87,9 @@ class Observer:
             async with asyncio.timeout_at(deadline):
                 used = dict(await self._spawner.cpu_seconds(server_ids)) if server_ids else {}
         except (SpawnerError, TimeoutError) as error:
-            log.warning("who computes could not be read: %s", str(error) or "no answer in time")
+            log.warning(
+                "cannot read which servers are computing: %s", str(error) or "no response in time"
+            )
         return Reading(asked_at, self._clock(), used)
 
     async def _instances(self) -> list[Instance]:

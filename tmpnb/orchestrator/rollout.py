@@ -1,4 +1,4 @@
-"""Change the image of a pool while it serves: one server tries it, then the rest follow."""
+"""Change the image of a running pool: one server tests it, then the rest follow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The latest rollout, where the pool stayed as it was.
+    """The latest rollout that failed.
 
     Attributes:
         image: Which could not be used.
@@ -37,7 +37,7 @@ class Failure:
 
 
 class Rollout:
-    """Knows the image that new servers are started from, and changes it only to one that works.
+    """Knows the image for new servers, and changes it only to one that works.
 
     Attributes:
         image: It; empty where engines have no images.
@@ -98,7 +98,9 @@ class Rollout:
 
     def _begin(self, image: str) -> None:
         if self.trying:
-            raise RolloutRefusedError(f"the image {self.trying} is being tried; wait for that")
+            raise RolloutRefusedError(
+                f"the image {self.trying} is being tested; wait for that to finish"
+            )
         self.trying, self.failure = image, None
 
     async def _go(self, image: str) -> int:
@@ -121,9 +123,9 @@ class Rollout:
         try:
             await self._try(image)
         except NoPlaceError as error:
-            raise RolloutRefusedError(f"there is no room to try an image: {error}") from error
+            raise RolloutRefusedError(f"there is no room to test an image: {error}") from error
         except (ConfigError, SpawnerError) as error:
-            stays = f"; the pool stays on {self.image}" if self.image else ""
+            stays = f"; the pool keeps {self.image}" if self.image else ""
             raise ImageFailedError(f"{error}{stays}") from error
 
     async def _try(self, image: str) -> None:
@@ -139,10 +141,10 @@ class Rollout:
     def _why_no_room(self) -> str:
         if all(s.phase is Phase.CLAIMED for s in self._pool.servers.values()):
             return (
-                "every place is taken by a visitor, so there is no room to try an image; "
-                "try again later, or raise --pool-size"
+                "every place is taken by a visitor, so there is no room to test an "
+                "image; try again later, or raise --pool-size"
             )
-        return "no server is ready that could make room to try an image; try again in a minute"
+        return "no ready server can make room to test an image; try again in a minute"
 
 
 def _is_unclaimed(server: NotebookServer) -> bool:

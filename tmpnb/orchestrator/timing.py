@@ -1,4 +1,4 @@
-"""How the loop of an orchestrator runs, and the form of the ids it gives its servers. Values."""
+"""Timing of the orchestrator's loop, and the format of server ids. Values."""
 
 from __future__ import annotations
 

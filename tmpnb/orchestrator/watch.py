@@ -10,7 +10,7 @@ from tmpnb.system.border import Caller
 
 
 async def watch(health: Health, work: Callable[[], Awaitable[None]], topic: str) -> None:
-    """Do `work`; if it dies of what nobody foresaw, that is the problem of a topic.
+    """Do `work`; an unexpected error becomes the problem of a topic.
 
     Raises:
         TmpnbError: As `work` does, which has reported it.
@@ -26,7 +26,7 @@ async def watch(health: Health, work: Callable[[], Awaitable[None]], topic: str)
         if caller.is_ended_by(error):
             raise
         is_known = topic in health.problems
-        health.report(topic, f"it broke off, and is tried again: {error!r}")
+        health.report(topic, f"it failed and is retried: {error!r}")
         if not is_known:
             raise
     else:

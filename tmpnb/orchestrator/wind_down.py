@@ -1,4 +1,4 @@
-"""Remove what has to go when the service ends, for as long as something still goes."""
+"""Remove what must go at shutdown, for as long as there is progress."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def wind_down(
                     await changes.wait()
     except TimeoutError:
         left = ", ".join(_unclaimed(pool))
-        log.warning("could not remove in time: %s; the next start will", left)
+        log.warning("could not remove in time: %s; the next start removes them", left)
 
 
 def _unclaimed(pool: Pool) -> list[str]:

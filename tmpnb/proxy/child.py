@@ -1,4 +1,4 @@
-"""One life of a proxy that runs as our child: its output, its exit, and what it complained of."""
+"""One run of the proxy as a child process: its output, its exit, and its errors."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ class ProxyChild:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is no more."""
+        """Whether it has exited."""
         return self._running.returncode is not None
 
     async def ended(self) -> str:
-        """Wait until it is no more; return its exit code and last words, on one line."""
+        """Wait until it has exited; return its exit code and last output, on one line."""
         code = await self._running.wait()
         await asyncio.wait([self._reader], timeout=DRAIN)
         words = " | ".join(self._last_lines)
-        return f"with code {code}: {words}" if words else f"with code {code}, without a word"
+        return f"with code {code}: {words}" if words else f"with code {code}, without output"
 
     async def close(self) -> None:
-        """Let go of it, once all of its processes have been ended."""
+        """Release it, once all of its processes have ended."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
                 await self._running.wait()

@@ -1,4 +1,4 @@
-"""Use the proxy that runs, or start one: which, and with what token."""
+"""Use a running proxy or start one: which, and with what token."""
 
 from __future__ import annotations
 

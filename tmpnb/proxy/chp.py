@@ -1,7 +1,7 @@
 """Speak the REST API of configurable-http-proxy (CHP).
 
 Facts of CHP that callers must know: routes live in its memory, so a restart loses
-them; a POST sets `last_activity` anew; fields it does not know come back as sent,
+them; a POST resets `last_activity`; fields it does not know come back as sent,
 which is how a route says whose it is.
 """
 
@@ -55,7 +55,7 @@ class ConfigurableHTTPProxy:
         self._pool_name, self._timeout = pool_name, timeout
 
     async def setup(self) -> None:
-        """See `Proxy`; with a domain, check as well that the proxy goes by hosts.
+        """See `Proxy`; with a domain, also check that the proxy routes by host name.
 
         Raises:
             ConfigError: It does not.
@@ -110,8 +110,9 @@ class ConfigurableHTTPProxy:
             raise ProxyError(f"the proxy's API does not answer: {error}") from error
         if answer.code in (401, 403):
             raise ProxyAuthError(
-                f"the proxy's API at {self._endpoint} refused our token (HTTP {answer.code}); "
-                "set the same CONFIGPROXY_AUTH_TOKEN for tmpnb and for the proxy"
+                f"the proxy's API at {self._endpoint} rejected our token (HTTP "
+                f"{answer.code}); set the same CONFIGPROXY_AUTH_TOKEN for tmpnb and the "
+                "proxy"
             )
         if answer.code not in expected:
             raise ProxyError(
@@ -133,14 +134,14 @@ class ConfigurableHTTPProxy:
         return Route(server_id, last_activity=seen, target=target)
 
     async def _require_host_routing(self) -> None:
-        """Add a route that leads nowhere: a proxy that goes by hosts notes its host."""
+        """Add a dummy route: a proxy that routes by host name stores its host."""
         path = self._path(PROBE)
         await self._ask("POST", f"{path}/", expected=(201,), body=json.dumps({"target": NOWHERE}))
         answer = await self._ask("GET", path, expected=(200,))
         await self._ask("DELETE", f"{path}/", expected=(204, 404))
         if b'"host"' not in answer.body:
             raise ConfigError(
-                f"--subdomains={self._domain} needs a proxy that goes by host names; "
+                f"--subdomains={self._domain} needs a proxy that routes by host name; "
                 f"start the one whose API is at {self._endpoint} with --host-routing"
             )
 

@@ -15,20 +15,20 @@ class Proxy(Protocol):
     """
 
     async def setup(self) -> None:
-        """Check that the proxy answers and takes our token. Called once at the start.
+        """Check that the proxy responds and accepts our token. Called once at the start.
 
         Raises:
             ProxyAuthError: It refused the token.
         """
 
     async def list_routes(self) -> list[Route]:
-        """Return all routes of this pool, never a part of them. Called once each pass."""
+        """Return all routes of this pool, never only some. Called once each pass."""
 
     async def route_exists(self, server_id: str) -> bool:
         """Return whether anybody has a route at `/user/<id>`. Called before an id is reused."""
 
     async def add_route(self, server_id: str, target: str) -> None:
-        """Lead `/user/<id>/` to `target`, `http://host:port`. Called once for each claim.
+        """Route `/user/<id>/` to `target`, `http://host:port`. Called once for each claim.
 
         A route that is there already is replaced, and its last activity is now.
         """
@@ -37,4 +37,4 @@ class Proxy(Protocol):
         """Remove the route at `/user/<id>/`; returns when it is gone or never was."""
 
     async def close(self) -> None:
-        """Let go of connections. Leaves routes as they are."""
+        """Close connections. Leaves routes as they are."""

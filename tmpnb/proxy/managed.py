@@ -136,7 +136,7 @@ class ManagedProxy:
         self._unwritten = False  # whether the record of the child that runs is missing
 
     async def start(self) -> None:
-        """Start it, and return when it serves. What a killed orchestrator left is ended first.
+        """Start it, and return once it serves. A proxy left by a killed orchestrator goes first.
 
         Raises:
             ConfigError: It does not start; the message says why and what to do.
@@ -147,7 +147,7 @@ class ManagedProxy:
         self._has_served = True
 
     async def run(self) -> None:
-        """Keep it alive until cancelled, then end it. Starts it, if `start` has not.
+        """Keep it running until cancelled, then stop it. Starts it, if `start` has not.
 
         Raises:
             ConfigError: As `start` does.
@@ -164,13 +164,13 @@ class ManagedProxy:
             await self.close()
 
     async def close(self) -> None:
-        """End it, if it runs. All of its routes are lost."""
+        """Stop it, if it is running. All of its routes are lost."""
         child, self._child = self._child, None
         if child is not None:
             await self._end(child)
 
     async def _live(self, child: ProxyChild) -> None:
-        """Return when it has ended by itself, or hangs."""
+        """Return when it has exited by itself, or hangs."""
         loop = asyncio.get_running_loop()
         born = loop.time()
         ends = asyncio.create_task(child.ended())
@@ -178,9 +178,9 @@ class ManagedProxy:
         try:
             await asyncio.wait({ends, hangs}, return_when=asyncio.FIRST_COMPLETED)
             if ends.done():
-                log.warning("the proxy ended %s; it will be started again", ends.result())
+                log.warning("the proxy exited %s; restarting it", ends.result())
             else:
-                log.warning("the proxy has not answered for %g s; it is started anew", SILENCE)
+                log.warning("the proxy has not responded for %g s; restarting it", SILENCE)
         finally:
             ends.cancel()
             hangs.cancel()
@@ -189,7 +189,7 @@ class ManagedProxy:
             self._backoff.succeeded()
 
     async def _until_it_hangs(self, child: ProxyChild) -> None:
-        """Return when its API has left all questions of `SILENCE` seconds unanswered.
+        """Return when its API has not responded for `SILENCE` seconds.
 
         Questions are counted, not seconds: if it was us who stood still, it is not to blame.
         """
@@ -203,7 +203,7 @@ class ManagedProxy:
             await asyncio.sleep(next_question - loop.time())
 
     async def _answers(self, timeout: float) -> bool:
-        """Whether its API says anything at all."""
+        """Whether its API responds at all."""
         headers = {"Authorization": f"token {self._settings.token}"}
         url = f"{self._settings.endpoint}/api/routes"
         try:
@@ -220,7 +220,7 @@ class ManagedProxy:
             try:
                 return await self._launch()
             except ConfigError as error:
-                log.error("the proxy does not start again: %s", error)  # noqa: TRY400 - one line
+                log.error("cannot restart the proxy: %s", error)  # noqa: TRY400 - one line
 
     async def _launch(self) -> ProxyChild:
         await asyncio.to_thread(require_free, self._settings.places)
@@ -240,11 +240,11 @@ class ManagedProxy:
         except OSError as error:
             raise ConfigError(
                 f"{cannot_run(arguments[0], error)}, or set CONFIGPROXY_ENDPOINT and "
-                "CONFIGPROXY_AUTH_TOKEN to use one that runs already"
+                "CONFIGPROXY_AUTH_TOKEN to use a running one"
             ) from error
 
     async def _until_it_serves(self, child: ProxyChild) -> None:
-        """Return when its API and its own port answer."""
+        """Return once its API and its own port respond."""
         settings, problem = self._settings, "no answer"
         api = ConfigurableHTTPProxy(self._client, settings.endpoint, settings.token, "")
         with suppress(TimeoutError):
@@ -259,10 +259,10 @@ class ManagedProxy:
                         return
                     await asyncio.sleep(BOOT_PAUSE)
         if not child.has_ended:
-            raise ConfigError(f"the proxy does not serve {BOOT:g} s after its start: {problem}")
+            raise ConfigError(f"the proxy does not respond {BOOT:g} s after its start: {problem}")
         words = await child.ended()
         if child.refused is None:
-            raise ConfigError(f"the proxy does not start; it ended {words}")
+            raise ConfigError(f"the proxy does not start; it exited {words}")
         code, port = child.refused
         flag = settings.listens.get(port, "its port")
         raise ConfigError(f"{flag}={port}: the proxy cannot listen there ({code})")
@@ -279,10 +279,10 @@ class ManagedProxy:
 
         left = await process.end(roots, grace=GRACE, patience=PATIENCE)
         if left:
-            log.error("these processes of the proxy do not end: %s", sorted(p.pid for p in left))
+            log.error("these proxy processes do not end: %s", sorted(p.pid for p in left))
 
     async def _end_left_over(self) -> None:
-        """End the proxy of an orchestrator that was killed; one that lives keeps its own."""
+        """Stop the proxy of a killed orchestrator; a running orchestrator keeps its own."""
         try:
             record = json.loads(plain_file.read(self._record, LARGEST_RECORD))
             owner, child = Process(**record["owner"]), Process(**record["child"])
@@ -298,11 +298,11 @@ class ManagedProxy:
                 f"--state-dir={self._settings.state_dir}; stop it, or choose another directory"
             )
         if process.is_running(child):
-            log.warning("ending process %d, the proxy of a former run", child.pid)
+            log.warning("stopping process %d, the proxy of a previous run", child.pid)
         await self._end_processes(child)
 
     def _remember(self, child: Process) -> None:
-        """Write down who started which proxy, for `_end_left_over` of a later run.
+        """Record who started which proxy, for `_end_left_over` in a later run.
 
         A full disk keeps no proxy from running; neither does any other, once one has run.
         """
@@ -316,8 +316,9 @@ class ManagedProxy:
                 raise ConfigError(f"--state-dir: cannot write {self._record}: {error}") from error
             self._unwritten = True
             self._on_trouble(
-                f"--state-dir: cannot write {self._record}: {error.strerror}; until that is "
-                "mended, a killed tmpnb leaves a proxy that has to be ended by hand"
+                f"--state-dir: cannot write {self._record}: {error.strerror}; until "
+                "that is fixed, a killed tmpnb leaves behind a proxy that must be "
+                "stopped by hand"
             )
         else:
             self._unwritten = False

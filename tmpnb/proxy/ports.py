@@ -1,4 +1,4 @@
-"""See that nobody listens where the proxy is to: it would say so, and go on without. Blocks."""
+"""Check that the proxy's ports are free: it would run on without a port in use. Blocks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tmpnb.errors import ConfigError
 
 
 def require_free(places: Iterable[tuple[str, int, str]]) -> None:
-    """Return if all of the places are free: address, port, and the flag that chooses the port.
+    """Check that all places are free: address, port, and the flag that sets the port.
 
     Raises:
-        ConfigError: Somebody listens there; in one line.
+        ConfigError: Someone listens there; in one line.
     """
     for ip, port, flag in places:
         family = socket.AF_INET6 if ":" in ip else socket.AF_INET

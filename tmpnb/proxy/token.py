@@ -38,7 +38,7 @@ def proxy_token_in(path: Path) -> str:
     if len(token) < SHORTEST:
         raise ConfigError(
             f"{PROXY_TOKEN}{BY_FILE}={path} is shorter than {SHORTEST} characters; "
-            "remove the file, and one is made, or write a longer one into it"
+            "remove the file to have a new one generated, or write a longer one into it"
         )
     return token
 
@@ -55,7 +55,7 @@ def token_of(given: GivenToken) -> str | None:
 
 
 def _made(file: Path) -> str:
-    """Return the token that was written into a file just now, by us or by who was faster.
+    """Return the token that was just written into a file, by us or by a faster process.
 
     Raises:
         ConfigError: There is none.

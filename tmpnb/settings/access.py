@@ -1,4 +1,4 @@
-"""The settings of who may take servers, and how many."""
+"""The settings for who may take servers, and how many."""
 
 from __future__ import annotations
 
@@ -27,29 +27,30 @@ class AccessSettings(Configurable):
 
     client_servers = Int(
         min=0,
-        help="""Servers that one address (in IPv6 one /64) may have or wait for at a time; 0: no
-        limit. Raise it for a class behind one address.""",
+        help="""Servers that one address (one /64 in IPv6) may have or wait for at a time; 0 means
+        no limit. Raise it for a class that shares one address.""",
     ).tag(config=True)
     client_rate = Int(
-        min=0, help="Servers that one address may take, or try to take, a minute; 0: no limit."
+        min=0, help="Servers that one address may request per minute; 0 means no limit."
     ).tag(config=True)
     exempt_networks = Unicode(
         LOOPBACK,
-        help="""Networks without these limits, as a school's: 192.0.2.0/24,2001:db8::/32. In a
-        container, gateway means the machine that it is on.""",
+        help="""Networks exempt from these limits, such as a school's: 192.0.2.0/24,2001:db8::/32.
+        In a container, gateway stands for the host machine.""",
     ).tag(config=True)
     banned_networks = Unicode(
-        "", help="Networks that get no server; or @file with them, read again when it changes."
+        "",
+        help="Networks that get no server, or @file to read them from; the file is reread "
+        "when it changes.",
     ).tag(config=True)
     anonymize = Bool(
         False,
-        help="""Show and log the networks of clients in place of their addresses: the /24 in IPv4,
-        the /48 in IPv6.""",
+        help="Show and log client networks instead of addresses: IPv4 /24, IPv6 /48.",
     ).tag(config=True)
     trusted_proxies = Unicode(
         "",
-        help="""Networks of proxies before ours whose X-Forwarded-For is believed. Loopback and the
-        proxy itself are in any case. In a container, gateway means the machine that it is on.""",
+        help="""Networks of upstream proxies whose X-Forwarded-For is trusted. Loopback and the
+        proxy itself always are. In a container, gateway stands for the host machine.""",
     ).tag(config=True)
 
     @default("client_servers")
@@ -77,7 +78,7 @@ class AccessSettings(Configurable):
 
 
 def _named(text: str, flag: str) -> Networks:
-    """Return the networks of a flag, in which `gateway` is a word for this network's own."""
+    """Return the networks of a flag, in which `gateway` stands for this network's gateway."""
     found = _by_address(text, flag)
     machine = gateway() if GATEWAY in _words(text) else None
     return found if machine is None else Networks([*found, IPv4Network(machine)])

@@ -1,4 +1,4 @@
-"""The settings of where visitors find the service, and the servers they are given."""
+"""The settings for the addresses of the service and of its servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tmpnb.settings.checks import Listening
 
 
 class AddressSettings(Configurable):
-    """Where visitors find the service and the servers, and where on these they land."""
+    """The addresses of the service and the servers, and the page where visitors land."""
 
     ip: str
     port: int
@@ -28,39 +28,41 @@ class AddressSettings(Configurable):
 
     public_url = Unicode(
         "",
-        help="""Where visitors find the service: https://notebooks.example. With https, notebooks
-        set cookies that work in frames of other sites. Pages there are ours, and who
-        asks by a name that is not is sent there. Empty: as each visitor's request says.""",
+        help="""Public address of the service: https://notebooks.example. With https, notebooks set
+        cookies that work in frames on other sites. Requests under any other name are redirected
+        here. Empty: taken from each visitor's request.""",
     ).tag(config=True)
     redirect_uri = Unicode(
         "/lab",
-        help="""Page of the notebook server that a visitor of / lands on. Unless it is set, phones
-        and frames land on /tree, Notebook 7's list of files, where the image has it.""",
+        help="""Page of the notebook server that visitors of / land on. Unless it is set, phones and
+        frames land on /tree, Notebook 7's file list, if the image has it.""",
     ).tag(config=True)
     subdomains = Unicode(
         "",
-        help="""Domain below which each server gets a host name of its own, which keeps visitors
-        apart: notebooks.example. Needs wildcard DNS, and a wildcard certificate for https.""",
+        help="""Domain under which each server gets its own host name, to isolate visitors from each
+        other: notebooks.example. Needs wildcard DNS, and a wildcard certificate for https.""",
     ).tag(config=True)
 
     public_hosts = Unicode(
         "",
-        help="""Further names under which notebooks are given out, as a front server that does not
-        pass the Host header asks by; beside those of --public-url and --subdomains, addresses,
-        names of the local network and the machine's own: notebooks.internal.example,…""",
+        help="""More host names to serve notebooks under, for example behind a reverse proxy that
+        does not pass on the Host header: notebooks.internal.example,… Those of --public-url and
+        --subdomains, IP addresses, local network names and the machine's own name are always
+        accepted.""",
     ).tag(config=True)
     admin_hosts = Unicode(
         "",
-        help="""Further names by which the admin port is asked without ADMIN_AUTH_TOKEN, beside
-        addresses, names of the local network and the machine's own: tmpnb.ops.example,…""",
+        help="""More host names under which the admin port answers without ADMIN_AUTH_TOKEN:
+        tmpnb.ops.example,… IP addresses, local network names and the machine's own name are always
+        accepted.""",
     ).tag(config=True)
 
     public_metrics = Bool(
-        False, help="Show /metrics on the public port as well, and not on the admin port alone."
+        False, help="Serve /metrics on the public port too, not only on the admin port."
     ).tag(config=True)
 
     def landing(self) -> tuple[str, str, str]:
-        """Return the page that visitors land on, what of it to make ahead, and the small page.
+        """Return the page visitors land on, the part of it to prepare ahead, and the small page.
 
         That is the page for phones and frames, below the base URL; empty if the operator has
         chosen one page for all.
@@ -73,7 +75,7 @@ class AddressSettings(Configurable):
         return page, first_page(page), "" if is_chosen else TREE
 
     def listening(self) -> Listening:
-        """Return where the service listens, and what it shows there.
+        """Return where the service listens, and what it serves there.
 
         Raises:
             ConfigError: A further name of the admin port is none.
@@ -83,7 +85,7 @@ class AddressSettings(Configurable):
         return Listening(*ports, names, self.public_metrics)
 
     def names(self, public_url: str, domain: str, *, walls: bool) -> PublicHosts:
-        """Return the names under which notebooks are given out, but for the machine's own.
+        """Return the host names under which notebooks are served, except the machine's own.
 
         Args:
             public_url: As `addresses` returns it.

@@ -54,82 +54,90 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
     raise_config_file_errors = True
     service: Service | None = None  # that is to run, once `start` has made it
 
-    config_file = Unicode(CONFIG_FILE, help="Python file with settings, read if present.").tag(
+    config_file = Unicode(CONFIG_FILE, help="Python file with settings, read if it exists.").tag(
         config=True
     )
-    generate_config = Bool(False, help="Write a config file and end.").tag(config=True)
+    generate_config = Bool(False, help="Write a config file and exit.").tag(config=True)
     spawner = Unicode(
-        "docker", help="Engine of the notebook servers: docker, local (no isolation), or fake."
+        "docker", help="What runs the notebook servers: docker, local (no isolation), or fake."
     ).tag(config=True)
     pool_size = Int(
-        10, min=1, max=100_000, help="Capacity: servers in all, claimed ones included."
+        10, min=1, max=100_000, help="Maximum number of servers, including those in use."
     ).tag(config=True)
-    min_ready = Int(
-        0, min=0, help="Unclaimed servers to keep ready while there is room; 0: all the room."
-    ).tag(config=True)
+    min_ready = Int(0, min=0, help="Unclaimed servers to keep ready; 0 fills the pool.").tag(
+        config=True
+    )
     pool_name = Unicode(
-        "", help="Name that tells this pool's containers from others; from the image if empty."
+        "",
+        help="Name that distinguishes this pool's containers from others. Default: derived "
+        "from the image.",
     ).tag(config=True)
-    ip = Unicode("127.0.0.1", help="Address that the orchestrator listens on.").tag(config=True)
-    port = _port(9999, "Port that the orchestrator listens on, for the proxy.")
+    ip = Unicode("127.0.0.1", help="Address the orchestrator listens on.").tag(config=True)
+    port = _port(9999, "Port the orchestrator listens on, for the proxy.")
     admin_ip = Unicode(
-        "127.0.0.1", help="Address of the admin API; others than loopback need ADMIN_AUTH_TOKEN."
+        "127.0.0.1",
+        help="Address of the admin API; any address other than loopback requires ADMIN_AUTH_TOKEN.",
     ).tag(config=True)
     admin_port = _port(10000, "Port of the admin API.")
     user_length = Int(12, min=8, max=64, help="Length of the random id in /user/<id>/.").tag(
         config=True
     )
     use_tokens = Bool(
-        True, help="Kept from the original: every server has a secret token, always."
+        True, help="No effect, accepted for compatibility: every server has a secret token."
     ).tag(config=True)
     static_files = Unicode(
-        "", help="Kept from the original, without effect: servers serve their own files."
+        "", help="No effect, accepted for compatibility: servers serve their own files."
     ).tag(config=True)
     allow_origin = Unicode(
-        "", help="Origins whose pages may read every answer: https://a.example,https://… or *."
+        "", help="Origins whose pages may read every response: https://a.example,https://… or *."
     ).tag(config=True)
-    expose_headers = Unicode("", help="Access-Control-Expose-Headers of every answer.").tag(
+    expose_headers = Unicode("", help="Access-Control-Expose-Headers of every response.").tag(
         config=True
     )
-    max_age = Unicode("", help="Access-Control-Max-Age of every answer, in seconds.").tag(
+    max_age = Unicode("", help="Access-Control-Max-Age of every response, in seconds.").tag(
         config=True
     )
-    allow_credentials = Unicode("", help="Access-Control-Allow-Credentials of every answer.").tag(
+    allow_credentials = Unicode("", help="Access-Control-Allow-Credentials of every response.").tag(
         config=True
     )
-    allow_methods = Unicode("", help="Access-Control-Allow-Methods of every answer.").tag(
+    allow_methods = Unicode("", help="Access-Control-Allow-Methods of every response.").tag(
         config=True
     )
-    allow_headers = Unicode("", help="Access-Control-Allow-Headers of every answer.").tag(
+    allow_headers = Unicode("", help="Access-Control-Allow-Headers of every response.").tag(
         config=True
     )
     embed_origins = Unicode(
-        "", help="Sites whose pages may frame notebooks: https://journal.example,https://…"
+        "", help="Sites whose pages may embed notebooks: https://journal.example,https://…"
     ).tag(config=True)
     template_path = Unicode(
-        "", help="Directory whose templates take the place of ours of the same name."
+        "", help="Directory with templates that replace the built-in ones of the same name."
     ).tag(config=True)
-    state_dir = Unicode(help="Directory of the secret key, kept over restarts.").tag(config=True)
+    state_dir = Unicode(
+        help="Directory for the secret key and other state that must survive restarts."
+    ).tag(config=True)
     stop_servers_on_exit = Bool(
-        False, help="Stop claimed servers too when the orchestrator ends, instead of keeping them."
+        False,
+        help="Stop claimed servers too when the orchestrator shuts down, instead of keeping them.",
     ).tag(config=True)
-    reconcile_interval = seconds(10, "between looks at engine and proxy.", least=0.1)
-    start_timeout = seconds(60, "from the begin of a server's start to its first answer.")
+    reconcile_interval = seconds(10, "between checks of the engine and the proxy.", least=0.1)
+    start_timeout = seconds(60, "a new server may take to respond before it counts as failed.")
     spawn_concurrency = Int(
-        help="Servers started at once; more than two a core make each other late.", min=1, max=1000
+        help="Servers started in parallel. More than two per CPU core slow each other down.",
+        min=1,
+        max=1000,
     ).tag(config=True)
     ready_path = Unicode(
-        "api", help="Path under a server's base URL that answers 200 when it is up."
+        "api", help="Path under a server's base URL that returns 200 once the server is ready."
     ).tag(config=True)
     proxy_command = Unicode(
         "configurable-http-proxy",
-        help="""Proxy to start and keep alive, when neither CONFIGPROXY_ENDPOINT nor
-        CONFIGPROXY_AUTH_TOKEN names a running one.""",
+        help="""Proxy to start and keep running, unless CONFIGPROXY_ENDPOINT or
+        CONFIGPROXY_AUTH_TOKEN points to one that already runs.""",
     ).tag(config=True)
     proxy_ip = Unicode(
-        "127.0.0.1", help="Address that the started proxy listens on; 0.0.0.0 for the world."
+        "127.0.0.1", help="Address the started proxy listens on; 0.0.0.0 for all interfaces."
     ).tag(config=True)
-    proxy_port = _port(8000, "Port that the started proxy listens on, for visitors.")
+    proxy_port = _port(8000, "Port the started proxy listens on, for visitors.")
     proxy_api_port = _port(8001, "Port of the started proxy's API, on loopback.")
 
     @default("state_dir")
@@ -142,7 +150,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         return 2 * (os.cpu_count() or 1)
 
     def _configure_logging(self) -> None:
-        """Leave logging to `logs.configure`; what traitlets says before that, we say better."""
+        """Leave logging to `logs.configure`; we report what traitlets would log before that."""
         self.log.addHandler(NullHandler())
 
     def initialize(self, argv: Sequence[str] | None = None) -> None:
@@ -162,7 +170,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         if config_file.is_there(path):
             config_file.load(self, path)
         elif "config_file" in from_flags.get("Tmpnb", {}) and not self.generate_config:
-            raise ConfigError(f"--config={path}: there is no such file")
+            raise ConfigError(f"--config={path}: no such file")
         flags.let_flags_win(self.config, from_flags, self.classes)
         self.update_config(from_flags)
         flags.check_config(self.config, self.classes)
@@ -182,7 +190,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
         self.service = service
 
     def start_show_config(self) -> None:
-        """Print the settings in force; called by traitlets in place of `start`."""
+        """Print the current settings; called by traitlets instead of `start`."""
         spawner = spawner_class(self.spawner)(parent=self)
         print(config_file.in_force(self, Branding(parent=self), spawner))  # noqa: T201 - the answer to the flag
 

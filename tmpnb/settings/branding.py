@@ -1,4 +1,4 @@
-"""The operator's settings of how the service presents itself, and the files they name."""
+"""The operator's branding settings, and the files they name."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ class Branding(Configurable):
     """Name, picture and texts of the service's own pages; notebooks keep theirs."""
 
     brand = Unicode("tmpnb", help="Name of the service on its pages.").tag(config=True)
-    logo = Unicode("", help="File with the service's picture, SVG or PNG.").tag(config=True)
+    logo = Unicode("", help="File with the service's logo, SVG or PNG.").tag(config=True)
     welcome = Unicode(
         "",
-        help="""Text on the page that starts a notebook. Empty lines part paragraphs, and
+        help="""Text on the page that starts a notebook. Blank lines separate paragraphs, and
         [words](https://…) is a link.""",
     ).tag(config=True)
-    footer = Unicode("", help="Text at the foot of every page, with links as in --welcome.").tag(
+    footer = Unicode("", help="Text at the bottom of every page, with links as in --welcome.").tag(
         config=True
     )
     announcement = Unicode(
         "",
-        help="""Text above every page, with links as in --welcome. While the service runs:
-        PUT /api/announcement on the admin port.""",
+        help="""Text at the top of every page, with links as in --welcome. To change it while the
+        service runs, use tmpnb announce or PUT /api/announcement on the admin port.""",
     ).tag(config=True)
     terms_file = Unicode(
         "",
-        help="""File with terms of use that a visitor agrees to before the first notebook; plain
+        help="""File with terms of use that visitors must accept before their first notebook; plain
         text, with links as in --welcome.""",
     ).tag(config=True)
     analytics_script = Unicode(
         "",
-        help="""Script that counts visits of the pages: https://stats.example/script.js. None is
-        loaded without it.""",
+        help="""Script that counts page views: https://stats.example/script.js. By default, none is
+        loaded.""",
     ).tag(config=True)
     analytics_attributes = Unicode(
-        "", help="Attributes of that script's tag: data-site=7 data-domain=tmpnb.example"
+        "", help="Attributes of the script's tag: data-site=7 data-domain=tmpnb.example"
     ).tag(config=True)
 
     def checked(self) -> Brand:
@@ -78,7 +78,7 @@ class Branding(Configurable):
 
 
 def _content(flag: str, path: str, largest: int) -> bytes:
-    """Return what is in a file, and of one that is too large more than may be."""
+    """Return the content of a file, or more than the limit if it is too large."""
     try:
         return plain_file.read(Path(path), largest)
     except FileTooLargeError:
@@ -97,5 +97,5 @@ def templates_in(given: str) -> Path | None:
         return None
     path = Path(given).resolve()
     if not os.access(path / ".", os.R_OK | os.X_OK):  # with the dot, only of a directory
-        raise ConfigError(f"--template-path={path}: there is no such directory to be read")
+        raise ConfigError(f"--template-path={path}: no such directory, or not readable")
     return path

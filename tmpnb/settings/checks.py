@@ -42,18 +42,19 @@ def check_policy(policy: Policy) -> None:
             raise ConfigError(f"--{flag}={seconds} is not a number of seconds")
     if policy.min_ready > policy.capacity:
         raise ConfigError(
-            f"--min-ready={policy.min_ready} is more than --pool-size={policy.capacity}; "
-            "lower the one or raise the other"
+            f"--min-ready={policy.min_ready} is more than "
+            f"--pool-size={policy.capacity}; lower one or raise the other"
         )
     if policy.max_idle > policy.max_age:
         raise ConfigError(
-            f"--cull-timeout={policy.max_idle:g} is longer than --cull-max={policy.max_age:g}: "
-            "no server would ever be idle before it is too old; lower the one or raise the other"
+            f"--cull-timeout={policy.max_idle:g} is longer than "
+            f"--cull-max={policy.max_age:g}: the idle timeout would never take effect; "
+            "lower one or raise the other"
         )
 
 
 def check_listening(where: Listening, admin_token: str | None) -> None:
-    """Check the ports against each other and the admin port against strangers.
+    """Check that the ports differ and that the admin port is not exposed.
 
     Raises:
         ConfigError: One port for both, or an admin port open to others without a token.
@@ -62,13 +63,13 @@ def check_listening(where: Listening, admin_token: str | None) -> None:
         raise ConfigError(f"--port and --admin-port are both {where.port}; choose two")
     if not is_loopback(where.admin_ip) and admin_token is None:
         raise ConfigError(
-            f"--admin-ip={where.admin_ip} opens the admin port to others; "
-            "set ADMIN_AUTH_TOKEN, or ADMIN_AUTH_TOKEN_FILE, first, or keep it on 127.0.0.1"
+            f"--admin-ip={where.admin_ip} exposes the admin port to others; set "
+            "ADMIN_AUTH_TOKEN or ADMIN_AUTH_TOKEN_FILE first, or keep it on 127.0.0.1"
         )
 
 
 def pool_name(given: str, image: str) -> str:
-    """Return the pool's name: as given, else made from the image's name.
+    """Return the pool's name: as given, else derived from the image's name.
 
     Raises:
         ConfigError: It cannot be part of a container's name.
@@ -76,8 +77,8 @@ def pool_name(given: str, image: str) -> str:
     name = given or re.sub(r"[^A-Za-z0-9_.-]+", "-", image).strip("-.")[:63] or "tmpnb"
     if not _POOL_NAME.match(name):
         raise ConfigError(
-            f"--pool-name={name}: use letters, digits, '_', '.' and '-', at most 63, "
-            "beginning with a letter or digit"
+            f"--pool-name={name}: use at most 63 letters, digits, '_', '.' and '-', "
+            "starting with a letter or digit"
         )
     return name
 
@@ -105,7 +106,7 @@ def frame_ancestors(origins: str) -> str:
 
 
 def script_origins(frame_ancestors: str, allow_origin: str) -> str:
-    """Return whose scripts may ask a notebook server, as a regular expression; empty: nobody's.
+    """Return whose scripts may use a notebook server, as a regular expression; empty: none.
 
     `*` counts for neither: a notebook runs code, so its sites are named one by one.
 
@@ -149,5 +150,5 @@ def redirect_uri(given: str) -> str:
     except BadLinkError as error:
         raise ConfigError(f"--redirect-uri={given}: {error}; write /lab, for example") from error
     if not path.startswith("/") or path.startswith("//"):
-        raise ConfigError(f"--redirect-uri={given} must begin with one slash, as /lab does")
+        raise ConfigError(f"--redirect-uri={given} must start with a single slash, like /lab")
     return given

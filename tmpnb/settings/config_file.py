@@ -1,4 +1,4 @@
-"""Settings as Python files: read one, write one with every setting, print what is in force."""
+"""Settings as Python files: read one, write one with every setting, print the current ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load(application: Application, path: Path) -> None:
     try:
         refuse_others(plain_file.read(path, LARGEST))  # Python would speak of null bytes
     except FileTooLargeError as error:
-        raise ConfigError(f"{path}: {error.strerror}, so no file of settings") from error
+        raise ConfigError(f"{path}: {error.strerror}, so it is not a settings file") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
@@ -70,13 +70,15 @@ def write(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise ConfigError(f"{path} exists; move it away, or name another with --config") from error
+        raise ConfigError(
+            f"{path} already exists; move it away, or choose another file with --config"
+        ) from error
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from error
 
 
 def in_force(*configurables: Configurable) -> str:
-    """Return all settings as a config file; of secrets only whether they are set."""
+    """Return all settings as a config file; for secrets only whether they are set."""
     lines = []
     for configurable in configurables:
         names = set(configurable.class_trait_names(config=True)) - NOT_SETTINGS

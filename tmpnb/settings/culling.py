@@ -1,4 +1,4 @@
-"""The settings of when servers end, and the checks of them that need no other."""
+"""The settings for when servers end, and their checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Seconds(Float[float, Any]):
 
 
 def seconds(value: float, help: str, *, least: float = 1.0) -> Any:
-    """Return a setting that is a number of seconds, `least` or more; its help goes on with `help`.
+    """Return a setting in seconds, `least` or more; its help is "Seconds" followed by `help`.
 
     Its default is `value`.
     """
@@ -37,15 +37,15 @@ class CullingSettings(Configurable):
     """When servers end."""
 
     ready_max_age = seconds(
-        86400, "from its start after which an unclaimed server is replaced by a new one."
+        86400, "an unclaimed server may live before it is replaced by a new one."
     )
-    cull_period = seconds(600, "between looks for idle servers.", least=0.1)
-    cull_timeout = seconds(3600, "without activity after which a claimed server is stopped.")
-    cull_max = seconds(14400, "after its claim when a server is stopped, busy or not.")
+    cull_period = seconds(600, "between checks for idle servers.", least=0.1)
+    cull_timeout = seconds(3600, "of inactivity after which a claimed server is stopped.")
+    cull_max = seconds(14400, "a claimed server may live, busy or not.")
     cull_burning = seconds(
         0,
-        """at full speed, with no page open, after which a claimed server is stopped; 0: it may
-        compute until --cull-max. At least 120.""",
+        """of full CPU load with no page open after which a claimed server is stopped; at least 120.
+        0 lets it compute until --cull-max.""",
         least=0.0,
     )
 
@@ -60,12 +60,12 @@ class CullingSettings(Configurable):
             return math.inf
         if limit < SHORTEST:
             raise ConfigError(
-                f"--cull-burning={limit:g} is too short to see that nobody is there; "
+                f"--cull-burning={limit:g} is too short to tell that nobody is there; "
                 f"write {SHORTEST:g} or more, or 0 for never"
             )
         if limit > self.cull_max:
             raise ConfigError(
                 f"--cull-burning={limit:g} is longer than --cull-max={self.cull_max:g}: "
-                "no server would ever end by it; lower the one or raise the other"
+                "it would never take effect; lower one or raise the other"
             )
         return limit

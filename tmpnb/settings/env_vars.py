@@ -1,4 +1,4 @@
-"""The secrets that an operator gives: in the environment, or in files that it names."""
+"""The operator's secrets: in environment variables, or in files they name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ GUARDED = frozenset({PurePosixPath("/run/secrets"), PurePosixPath("/run/credenti
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What comes by no flag, so that it is in no process list.
+    """Secrets, which have no flags, so that they appear in no process list.
 
     Attributes:
-        proxy_token_file: Where the proxy's token is, or will be once somebody has made one.
+        proxy_token_file: Where the proxy's token is, or will be once someone has made one.
         files: Which of them came from a file, by the names of their variables.
     """
 
@@ -47,7 +47,7 @@ class Secrets:
         token_file = files.pop(PROXY_TOKEN, None)
         for name, file in files.items():
             if given[name] is not None:
-                raise ConfigError(f"{name} and {name}{BY_FILE} are both set; leave one of them out")
+                raise ConfigError(f"{name} and {name}{BY_FILE} are both set; unset one of them")
             given[name] = read(name, file)
         if token_file and given[PROXY_TOKEN] is None and _is_there(token_file):
             given[PROXY_TOKEN] = proxy_token_in(token_file)
@@ -70,7 +70,7 @@ class Secrets:
         return name if file is None else f"{name}{BY_FILE}={file}"
 
     def open_to_others(self) -> Iterator[Path]:
-        """Yield the files that other users of the machine can read."""
+        """Yield the files that other users of this machine can read."""
         for name, file in self.files.items():
             try:
                 mode = stat.S_IMODE(file.stat().st_mode)
@@ -83,7 +83,7 @@ class Secrets:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is something by this name, which may be of no use; a link to nothing is."""
+    """Whether something with this name exists, even if unusable; a broken link counts."""
     try:
         path.lstat()
     except FileNotFoundError:
@@ -103,11 +103,12 @@ def _check_token(name: str, where: str, token: str | None) -> None:
         return
     if token != token.strip():
         raise ConfigError(
-            f"{where} begins or ends with a blank, so that nobody could send it; leave that out"
+            f"{where} starts or ends with whitespace, so that nobody could send it; "
+            "remove the whitespace"
         )
     splits = name == PROXY_TOKEN and " " in token  # the proxy reads up to a blank
     if splits or not (token.isascii() and token.isprintable()):
         raise ConfigError(
-            f"{where} has a blank, or characters that a header cannot carry; make one of letters "
-            "and digits, as with: openssl rand -hex 32"
+            f"{where} contains a space or characters that a header cannot carry; use "
+            "letters and digits, for example from: openssl rand -hex 32"
         )

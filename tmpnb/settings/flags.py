@@ -1,4 +1,4 @@
-"""The command line's names: every flag in both spellings, and unknown ones refused."""
+"""The flags of the command line: both spellings of each, and errors for unknown ones."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ COMPOSE: Mapping[str, str] = {
 # Those below take no value.
 BUILT_IN = frozenset({"help", "help-all", "version"})  # known to traitlets
 SHORTCUTS: Mapping[str, tuple[dict[str, dict[str, Any]], str]] = {
-    "show-config": ({"Tmpnb": {"show_config": True}}, "Print the settings in force, and end."),
+    "show-config": ({"Tmpnb": {"show_config": True}}, "Print the current settings and exit."),
     "generate-config": (
         {"Tmpnb": {"generate_config": True}},
-        "Write a config file with every setting in comments, and end.",
+        "Write a config file with every setting commented out, and exit.",
     ),
     "debug": ({"Tmpnb": {"logging": "debug"}}, "Same as --logging=debug"),
 }
@@ -185,7 +185,7 @@ def aliases() -> dict[Any, str]:
 
 
 def switches() -> dict[Any, tuple[dict[str, dict[str, Any]], str]]:
-    """Return the flags that may stand alone, in traitlets' form."""
+    """Return the flags that need no value, in traitlets' form."""
     found: dict[Any, tuple[dict[str, dict[str, Any]], str]] = dict(SHORTCUTS)
     for name in sorted(SWITCHES):
         owner = owners()[name].partition(".")[0]
@@ -194,7 +194,7 @@ def switches() -> dict[Any, tuple[dict[str, dict[str, Any]], str]]:
 
 
 def check_arguments(arguments: Sequence[str], classes: Iterable[type[Configurable]]) -> None:
-    """Refuse a flag that does not exist, is given twice, or lacks its value.
+    """Reject a flag that does not exist, is given twice, or lacks its value.
 
     Raises:
         ConfigError: In one line, with the nearest flag that does exist.
@@ -247,7 +247,7 @@ def _alone() -> frozenset[str]:
 
 
 def let_flags_win(config: Config, given: Config, classes: Iterable[type[Configurable]]) -> None:
-    """Take out of `config` what a flag says otherwise, under the name of a more special class.
+    """Remove settings of more specific classes from `config` that a flag overrides.
 
     `--image` sets it for any spawner; traitlets would let `c.DockerSpawner.image` of a
     config file win over that.
@@ -261,7 +261,7 @@ def let_flags_win(config: Config, given: Config, classes: Iterable[type[Configur
 
 
 def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:
-    """Refuse a setting that nothing reads, as a misspelt one in a config file.
+    """Reject a setting that nothing reads, such as a misspelt one in a config file.
 
     Raises:
         ConfigError: In one line.
@@ -284,7 +284,7 @@ def check_config(config: Config, classes: Iterable[type[Configurable]]) -> None:
 
 
 def in_words(message: str) -> str:
-    """Return what traitlets says of a wrong value with the flag in place of the trait."""
+    """Return traitlets' message about a wrong value with the flag instead of the trait."""
     trait = r"(?:The value of the|The) '(\w+)' trait of an? \w+ instance"
     return re.sub(trait, lambda found: f"--{spellings(found.group(1))[0]}", message)
 

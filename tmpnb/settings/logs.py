@@ -1,4 +1,4 @@
-"""The settings of the log, and setting it up: where it goes and in which form."""
+"""Logging settings, and setting it up: where the log goes and in which format."""
 
 from __future__ import annotations
 
@@ -22,30 +22,32 @@ class LogSettings(Configurable):
     log: Logger
 
     logging = CaselessStrEnum(
-        ["debug", "info", "warning", "error", "none"], "info", help="Least level that is logged."
+        ["debug", "info", "warning", "error", "none"], "info", help="Lowest level that is logged."
     ).tag(config=True)
     log_format = CaselessStrEnum(
-        [TEXT, JSON], TEXT, help="Form of the log: lines of text, or a JSON object on each line."
+        [TEXT, JSON], TEXT, help="Log format: lines of text, or one JSON object per line."
     ).tag(config=True)
     log_to_stderr = Bool(
-        None, allow_none=True, help="Log to stderr; the default unless there is a log file."
+        None, allow_none=True, help="Log to stderr. Default: yes, unless there is a log file."
     ).tag(config=True)
-    log_file_prefix = Unicode("", help="Log file.").tag(config=True)
-    log_file_max_size = Int(100_000_000, min=1, help="Bytes of a log file before the next.").tag(
-        config=True
-    )
-    log_file_num_backups = Int(10, min=0, help="Log files to keep; 0 for no bound at all.").tag(
-        config=True
-    )
-    log_rotate_mode = Enum(["size", "time"], "size", help="When to begin a log file.").tag(
-        config=True
-    )
+    log_file_prefix = Unicode("", help="Path of the log file.").tag(config=True)
+    log_file_max_size = Int(
+        100_000_000, min=1, help="Size in bytes at which the log file is rotated."
+    ).tag(config=True)
+    log_file_num_backups = Int(
+        10, min=0, help="Rotated log files to keep; 0 leaves the log unlimited."
+    ).tag(config=True)
+    log_rotate_mode = Enum(
+        ["size", "time"], "size", help="Whether log files are rotated by size or by time."
+    ).tag(config=True)
     log_rotate_when = Enum(
         ["S", "M", "H", "D", "W0", "W1", "W2", "W3", "W4", "W5", "W6", "midnight"],
         "midnight",
-        help="Unit of the log files' interval.",
+        help="Unit of --log-rotate-interval.",
     ).tag(config=True)
-    log_rotate_interval = Int(1, min=1, help="Intervals before the next log file.").tag(config=True)
+    log_rotate_interval = Int(1, min=1, help="Units of --log-rotate-when between rotations.").tag(
+        config=True
+    )
 
     def set_up_logs(self) -> None:
         """Log as the settings say from now on."""
@@ -55,7 +57,7 @@ class LogSettings(Configurable):
 
 
 def is_worth_saying(record: logging.LogRecord) -> bool:
-    """Whether a record concerns anybody.
+    """Whether a record is relevant to anyone.
 
     Tornado logs, as an error with a traceback, what befell a request after it was given up; that
     is how all of them end whose connection is closed at the same time.
@@ -64,7 +66,7 @@ def is_worth_saying(record: logging.LogRecord) -> bool:
 
 
 def configure(log_format: str = TEXT, **options: object) -> None:
-    """Set up the root logger as Tornado's options of the same names do.
+    """Set up the root logger like Tornado's options of the same names.
 
     With `logging="none"` nothing is logged, not even by Python's last resort.
 

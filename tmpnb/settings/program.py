@@ -8,7 +8,7 @@ from tmpnb.settings.service import Service
 
 
 class Program(Protocol):
-    """What commands need of the program: settings that were read, of which no service is made yet.
+    """What commands need from the program: its settings, before a service is built from them.
 
     Attributes:
         admin_ip: Where the admin port is.
@@ -29,5 +29,5 @@ class Program(Protocol):
         ...
 
     def update_config(self, config: Any) -> None:
-        """Have these settings, beside those that there are."""
+        """Add these settings to the existing ones."""
         ...

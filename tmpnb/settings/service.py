@@ -24,7 +24,7 @@ from tmpnb.web.cors import Cors
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything one orchestrator needs, checked and not running yet."""
+    """Everything one orchestrator needs, checked but not running yet."""
 
     spawner: Spawner
     policy: Policy
@@ -49,7 +49,7 @@ class Service:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def cautions(self) -> Iterator[Caution]:
-        """Yield what of the settings hurts, and what to do about it."""
+        """Yield which settings are harmful, and what to do about it."""
         yield from cautions(
             self.policy,
             self.access,

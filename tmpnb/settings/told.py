@@ -1,4 +1,4 @@
-"""The settings in force as values that can be told: without secrets, and taken over elsewhere."""
+"""The current settings without secrets, to report them and to reuse them elsewhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MOST_NAMED = 20
 
 
 def tell(*configurables: Configurable) -> dict[str, dict[str, Any]]:
-    """Return the settings of each, by the name of its class.
+    """Return the settings of each, by class name.
 
     Left out is what may be a secret, and what JSON has no form for. Of environment and the
     engine's own settings the names alone are told.
@@ -54,7 +54,7 @@ def tell(*configurables: Configurable) -> dict[str, dict[str, Any]]:
 
 
 def take_over(program: Program, told: Mapping[str, Any]) -> list[str]:
-    """Let the program have settings that a service told, but for those of its own flags.
+    """Give the program the settings a service reported, except those of its own flags.
 
     Of a setting that has a secret in it, its own config file counts.
 
@@ -85,12 +85,12 @@ def take_over(program: Program, told: Mapping[str, Any]) -> list[str]:
         program.update_config(config)
         program.update_config(given)
     except TraitError as error:
-        raise ConfigError(f"the running service told: {flags.in_words(str(error))}") from error
+        raise ConfigError(f"the running service reported: {flags.in_words(str(error))}") from error
     return _few(untold)
 
 
 def differing(own: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
-    """Return the names of settings that are told otherwise than our own are."""
+    """Return the names of settings that differ from our own."""
     names = []
     for section, values in own.items():
         others = told.get(section)
@@ -107,7 +107,7 @@ def _own(program: Program, section: type, name: str) -> object:
 
 
 def _untold(name: str, value: object, own: object) -> str:
-    """Return what is left to say of a value that is not told as a whole; empty: nothing."""
+    """Return a note about a value that is not reported in full; empty if it is."""
     if name in _NAMES_ALONE:
         names = value if isinstance(value, list | dict) else ()
         missing = {str(one) for one in names} - set(own if isinstance(own, dict) else ())
@@ -151,7 +151,7 @@ def _listed(values: list[Any]) -> list[Any]:
 
 
 def _hidden(text: str) -> str:
-    """Return a text without what may be a secret in it."""
+    """Return a text without possible secrets."""
     if len(text) > LONGEST:  # to look through it would take too long
         return HIDDEN
     text = _QUERY.sub(rf"\1?{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))

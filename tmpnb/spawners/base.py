@@ -22,7 +22,7 @@ from tmpnb.system.net.networks import Address
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """What one server must be told. Everything else is the pool's own setting."""
+    """What differs for each server. Everything else is a setting of the pool."""
 
     server_id: str
     base_url: str  # /user/<id>/, the path it must serve under
@@ -53,11 +53,11 @@ class Spawner(LoggingConfigurable):
     command = Unicode(
         DEFAULT_COMMAND,
         help="""Command that starts a notebook server. `{base_path}`, `{port}`, `{ip}`, `{token}`
-        and `{frame_ancestors}` are filled in; any other brace is left alone. The token is also
-        in the environment as JUPYTER_TOKEN, which keeps it out of process lists.""",
+        and `{frame_ancestors}` are filled in; other braces are left alone. The token is also in the
+        environment as JUPYTER_TOKEN, which keeps it out of process lists.""",
     ).tag(config=True)
 
-    image = Unicode("", help="Image of the notebook servers, where the engine has images.").tag(
+    image = Unicode("", help="Image of the notebook servers, for engines that have images.").tag(
         config=True
     )
 
@@ -82,12 +82,12 @@ class Spawner(LoggingConfigurable):
 
     @property
     def offline(self) -> bool:
-        """Whether servers reach nothing outside, and are to say so."""
+        """Whether servers cannot reach anything outside, and should say so."""
         return False
 
     @property
     def kit_settings(self) -> KitSettings:
-        """What the kit of the servers must be told."""
+        """The settings for the servers' kit."""
         return {
             "https": self.https,
             "origins": self.script_origins,
@@ -96,7 +96,7 @@ class Spawner(LoggingConfigurable):
         }
 
     def check(self) -> None:
-        """Refuse settings that cannot be, as far as they show it by themselves.
+        """Reject impossible settings, as far as they show without the engine.
 
         Called before anything is opened, started or asked. `setup` may find more.
 
@@ -105,7 +105,7 @@ class Spawner(LoggingConfigurable):
         """
 
     async def setup(self) -> None:
-        """Check the engine, and fetch what a first start needs.
+        """Check the engine, and pull what a first start needs.
 
         Called once, before any other method but `check`.
 
@@ -116,13 +116,13 @@ class Spawner(LoggingConfigurable):
         raise NotImplementedError
 
     async def prepare(self, image: str) -> None:
-        """Fetch what servers of `image` need, so that `start` can be told to use it.
+        """Pull what servers of `image` need, so that `start` can use it.
 
         Raises:
             ConfigError: There is no such image, or this engine has no images.
             SpawnerError: The engine did not answer.
         """
-        raise ConfigError(f"servers of this engine have no image, so {image} cannot be used")
+        raise ConfigError(f"servers of this spawner have no image, so {image} cannot be used")
 
     async def start(self, spec: ServerSpec) -> str:
         """Start a server; return its address, `http://host:port`.
@@ -140,7 +140,7 @@ class Spawner(LoggingConfigurable):
         raise NotImplementedError
 
     async def stop(self, server_id: str) -> None:
-        """Remove the instance and all that belongs to it.
+        """Remove the instance and everything that belongs to it.
 
         Idempotent: returns when the instance is gone or never was. Called by the
         stop task, which repeats it until it returns.
@@ -151,7 +151,7 @@ class Spawner(LoggingConfigurable):
         raise NotImplementedError
 
     async def list(self) -> list[Instance]:
-        """Return all instances of this pool, running or not, never a part of them.
+        """Return all instances of this pool, running or not, never only some.
 
         One call to the engine, not one a server. Called once each pass.
 
@@ -168,7 +168,7 @@ class Spawner(LoggingConfigurable):
         return ""
 
     def unready(self, image: str) -> str:
-        """Return why no server of `image` can be started now, and begin what mends it.
+        """Return why no server of `image` can be started now, and start fixing that.
 
         In plain words for the operator; empty: one can. Called on the loop at each pass, for
         what may take longer than a start. Servers that are there are not concerned.
@@ -177,7 +177,7 @@ class Spawner(LoggingConfigurable):
         return ""
 
     def holds(self, address: Address) -> bool | None:
-        """Return whether a server has this address in the engine, from which it asks others.
+        """Return whether a server has this address in the engine, from which it makes requests.
 
         As the last `list` and each `start` found it: a server's addresses are known before
         `start` returns. None: perhaps, as it is beside theirs; `addresses` tells.
@@ -186,7 +186,7 @@ class Spawner(LoggingConfigurable):
         return False
 
     async def addresses(self) -> Collection[Address]:
-        """Return all addresses that servers have in the engine now, those of other pools too.
+        """Return all addresses of servers in the engine, including those of other pools.
 
         Called in a visitor's path when `holds` cannot tell.
 
@@ -219,7 +219,7 @@ class Spawner(LoggingConfigurable):
         raise NotImplementedError
 
     async def cpu_seconds(self, server_ids: Collection[str]) -> Mapping[str, float]:
-        """Return the CPU seconds that each server, with all it runs, has used since its start.
+        """Return the CPU seconds that each server and its processes have used since its start.
 
         Who is missing in the answer is not known, and is asked for again. Called in a
         culling pass, with --cull-burning alone, for servers that nobody is at; the pass
@@ -232,7 +232,7 @@ class Spawner(LoggingConfigurable):
         return {}
 
     async def used(self, server_ids: Collection[str]) -> Mapping[str, Used]:
-        """Return what each server has used, for the operator who asks for it.
+        """Return what each server has used, at the operator's request.
 
         Who is missing in the answer is not known. It takes seconds at most, however many are
         asked about. An engine that tells of CPU time alone leaves it as it is.
@@ -243,15 +243,15 @@ class Spawner(LoggingConfigurable):
         return {i: Used(seconds) for i, seconds in (await self.cpu_seconds(server_ids)).items()}
 
     def full_cpu(self) -> float:
-        """Return the CPU seconds a second that are all one server may use; above 1 means 1."""
+        """Return the maximum CPU seconds per second that one server may use; above 1 means 1."""
         return 1.0
 
     async def close(self) -> None:
-        """Let go of threads and connections. Leaves servers as they are."""
+        """Release threads and connections. Leaves servers as they are."""
         raise NotImplementedError
 
     def examination(self) -> Examination:
-        """Return who asks this engine for `tmpnb doctor` and `tmpnb check-image`.
+        """Return the examination of this engine for `tmpnb doctor` and `tmpnb check-image`.
 
         Called once, when `pool_name` is set and before `setup`. An engine that has
         nothing to tell leaves it as it is.

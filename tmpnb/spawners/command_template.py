@@ -36,7 +36,7 @@ def render(template: str, values: Mapping[str, str]) -> list[str]:
         return [_fill(word, values) for word in words]
     for name in _PLACEHOLDER.findall(template):
         if name != "frame_ancestors" and not _HARMLESS.fullmatch(values[name]):
-            raise ConfigError(f"--command needs a shell, which must not see this {name}")
+            raise ConfigError(f"--command needs a shell, which would expose this {name}")
     return ["/bin/sh", "-c", _fill(template, values)]
 
 

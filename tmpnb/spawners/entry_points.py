@@ -15,7 +15,7 @@ GROUP = "tmpnb.spawners"
 
 @cache
 def _entries() -> dict[str, EntryPoint]:
-    """Return all by name, read once: it takes the files of every package that is installed."""
+    """Return all by name, read once: it reads files of every installed package."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 

@@ -1,4 +1,4 @@
-"""What an engine tells about itself and about one server: the contract's optional part."""
+"""What an engine reports about itself and about one server: the contract's optional part."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ServerNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What servers have of the engine's machine together."""
+    """What all servers together use of the engine's machine."""
 
     kernel: bool = False  # whether they take places in its tables of terminals and the like
     open_files: int = 0  # that a process of one may have; 0: there is no bound
@@ -80,7 +80,7 @@ class Examination:
             capacity: Servers that there may be in all.
         """
         del capacity
-        yield skip("engine", "it tells nothing of itself")
+        yield skip("engine", "it reports nothing about itself")
 
     async def server(self, server_id: str) -> ServerFacts:
         """Return what is known of a running server of the spawner's pool. Never raises."""

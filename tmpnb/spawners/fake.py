@@ -32,7 +32,7 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>Pretend notebook {server_id}</title>
 <h1>Pretend notebook</h1>
-<p>This stands where a notebook server would be. Its path is <code>{base_url}</code>.</p>
+<p>This is a placeholder for a notebook server. Its path is <code>{base_url}</code>.</p>
 </html>
 """
 
@@ -53,7 +53,7 @@ class FakeServer:
 
 
 class FakeEngine:
-    """What outlives a spawner: the servers of every pool, and the port they answer on.
+    """What outlives a spawner: the servers of every pool, and the port they respond on.
 
     Give one engine to several spawners to play a restart, or two pools side by side.
     """
@@ -81,7 +81,7 @@ class FakeEngine:
         self._http.add_sockets(sockets)
 
     async def close(self) -> None:
-        """Answer no more."""
+        """Stop responding."""
         if self._http is not None:
             self._http.stop()
             await self._http.close_all_connections()
@@ -96,7 +96,7 @@ class FakeEngine:
 
 
 class FakeSpawner(Spawner):
-    """Pretend servers; each start succeeds at once."""
+    """Pretend servers; each start succeeds immediately."""
 
     engine: FakeEngine | None = None  # set before `setup` to share one; its owner closes it
     _own_engine: FakeEngine | None = None
@@ -119,7 +119,7 @@ class FakeSpawner(Spawner):
         engine = self._ready_engine()
         key = (self.pool_name, spec.server_id)
         if key in engine.servers:
-            raise SpawnerError(f"there is a server {spec.server_id} already")
+            raise SpawnerError(f"server {spec.server_id} exists already")
         now = engine.clock()
         engine.servers[key] = FakeServer(spec, self.frame_ancestors, now, now)
         return engine.address
@@ -170,7 +170,7 @@ class FakeSpawner(Spawner):
         return {i: Used(used, PRETENDED_MEMORY) for i, used in seconds.items()}
 
     async def close(self) -> None:
-        """Close the port, unless the engine belongs to somebody else."""
+        """Close the port, unless the engine belongs to someone else."""
         if self._own_engine is not None:
             await self._own_engine.close()
 

@@ -9,10 +9,10 @@ TOPIC_WIDTH = 8  # characters
 
 
 class Level(enum.StrEnum):
-    """How good it is; the value is what the line begins with."""
+    """The severity; the value starts the line."""
 
     OK = "ok"
-    WARN = "warn"  # works, and somebody should know
+    WARN = "warn"  # works, and someone should know
     FAIL = "FAIL"  # does not work until it is mended
     SKIP = "skip"  # could not be looked at, or need not be
 
@@ -46,17 +46,17 @@ def ok(topic: str, words: str) -> Finding:
 
 
 def warn(topic: str, words: str, mend: str = "") -> Finding:
-    """Return what works and should be known."""
+    """Return a warning: it works, but the operator should know."""
     return Finding(Level.WARN, topic, words, mend)
 
 
 def fail(topic: str, words: str, mend: str) -> Finding:
-    """Return what has to be mended."""
+    """Return a failure that must be fixed."""
     return Finding(Level.FAIL, topic, words, mend)
 
 
 def skip(topic: str, words: str) -> Finding:
-    """Return that this was not looked at, and why."""
+    """Return that this was not checked, and why."""
     return Finding(Level.SKIP, topic, words)
 
 

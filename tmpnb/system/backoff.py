@@ -10,7 +10,7 @@ LONGEST = 60.0  # seconds
 
 
 class Backoff:
-    """Counts failures and says when the next try is due.
+    """Counts failures and says when the next attempt is due.
 
     Between the first failure and the next success only one try at a time is
     allowed, so that a broken image costs one start each pause, not a pool of them.

@@ -1,4 +1,4 @@
-"""Turn whatever an engine or a proxy raises into a failure that its callers expect."""
+"""Turn whatever an engine or a proxy raises into an error that callers expect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REMEMBERED = 200  # surprises whose traceback is in the log already
 
 
 class Caller:
-    """Who calls something that may raise anything, and can itself be told to end meanwhile."""
+    """The caller of something that may raise anything; it may itself be cancelled meanwhile."""
 
     def __init__(self) -> None:
         self._task = _current_task()
@@ -54,7 +54,7 @@ def _current_task() -> asyncio.Task[object] | None:
 
 
 class Border:
-    """Where calls leave for code that may raise anything: a driver, its library, a bug.
+    """Where calls go to code that may raise anything: a driver, its library, a bug.
 
     Who calls across it knows one kind of error and no other, so that a failure nobody
     thought of is treated as every failure is: told, backed off from, and tried again.
@@ -73,7 +73,7 @@ class Border:
     def crossing(
         self, what: str, secret: str = "", expected: tuple[type[Exception], ...] = ()
     ) -> Iterator[None]:
-        """Let our own errors pass, and turn any other into one of them.
+        """Let our own errors pass, and turn any other error into one of them.
 
         Args:
             what: Words for the message, like "stopping server x".

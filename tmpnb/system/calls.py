@@ -1,4 +1,4 @@
-"""Call a driver that may never return: each call has a task of its own, and can be left behind.
+"""Call a driver that may never return: each call has its own task and can be abandoned.
 
 A deadline and a signal end what they cancel only if that lets itself be cancelled. A driver's
 call may hang in a shield, or wait for a thread that hangs. Whoever called goes on all the same.
@@ -24,7 +24,7 @@ class Calls:
     """The calls of one driver."""
 
     def __init__(self, kind: type[TmpnbError]) -> None:
-        """Begin without any.
+        """Start empty.
 
         Args:
             kind: What every failure is turned into, see `Border`.
@@ -42,7 +42,7 @@ class Calls:
         secret: str = "",
         seconds: float | None = None,
     ) -> T:
-        """Return what `check` makes of the answer of `call`.
+        """Return what `check` makes of the result of `call`.
 
         Args:
             what: Words for the message, like "stopping server x".
@@ -53,10 +53,10 @@ class Calls:
 
         Raises:
             TmpnbError: As the driver raises it, or of the kind given: there was a surprise, no
-                answer in time, or too many calls before it have not ended.
+            response in time, or too many calls before it have not ended.
         """
         if len(self._left) >= MOST_LEFT:
-            raise self._kind(f"{what}: {len(self._left)} calls before it do not end; restart tmpnb")
+            raise self._kind(f"{what}: {len(self._left)} earlier calls are stuck; restart tmpnb")
         task = asyncio.create_task(self._cross(what, call, check, secret))
         try:
             async with asyncio.timeout(seconds):
@@ -80,7 +80,7 @@ class Calls:
             return check(await call())
 
     async def _end(self, task: asyncio.Task[T]) -> None:
-        """Cancel a call, and leave it behind if it does not end in a moment."""
+        """Cancel a call, and abandon it if it does not end quickly."""
         task.cancel()
         self._left.add(task)
         task.add_done_callback(self._forget)

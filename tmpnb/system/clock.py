@@ -1,4 +1,4 @@
-"""A clock that a jump of the system's clock does not move, and how the two are related."""
+"""A clock that ignores jumps of the system clock, and the difference between the two."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ REMEMBERED = 8  # jumps
 
 
 class Clock(Protocol):
-    """Unix time in seconds by two clocks: our own steady one, and the system's."""
+    """Unix time in seconds on two clocks: our own steady one, and the system's."""
 
     def __call__(self) -> float:
         """Return the steady time."""
         ...
 
     def from_system(self, moment: float) -> float:
-        """Return in steady time what somebody else wrote down by the system's clock."""
+        """Convert a system time recorded by others to steady time."""
         ...
 
     def to_system(self, moment: float) -> float:
-        """Return in the system's time what is to be written down for others."""
+        """Convert a steady time to system time, to record it for others."""
         ...
 
 
 class SteadyClock:
-    """Starts with the system's time and goes on by the monotonic clock.
+    """Starts at the system's time and follows the monotonic clock.
 
     Ages are judged by it, so that an hour put on the system's clock by hand, by a time
     server or by a machine that slept ends nobody's notebook.
@@ -52,7 +52,7 @@ class SteadyClock:
         ahead = self._system() - now
         jump = ahead - self._ahead[-1]
         if abs(jump) > JUMP:
-            log.warning("the system's clock jumped by %+.0f s; no notebook ages by that", jump)
+            log.warning("the system clock jumped by %+.0f s; notebook ages are not affected", jump)
             self._ahead.append(ahead)
         return now
 

@@ -1,4 +1,4 @@
-"""Run the program and end it, also when a driver left something behind that does not end."""
+"""Run the program and exit, even if a driver left behind something that does not end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(work: Coroutine[None, None, T]) -> T:
 
 @contextmanager
 def left_in_time(*, is_program: bool) -> Iterator[None]:
-    """Within the block the program runs; what it leaves behind does not keep it from ending.
+    """Within the block, the program runs; what it leaves behind does not keep it from exiting.
 
     Args:
         is_program: Whether this process ends after the block; if not, nothing is done.
@@ -69,7 +69,7 @@ def leave_in_time(error: BaseException | None) -> threading.Timer:
 
 
 def _leave(error: BaseException | None) -> None:
-    log.warning("what a driver left behind does not end; leaving all the same")
+    log.warning("threads or processes left by a driver do not end; exiting anyway")
     if isinstance(error, TmpnbError):
         sys.stderr.write(f"tmpnb: {error}\n")
     logging.shutdown()

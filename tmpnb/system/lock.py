@@ -1,4 +1,4 @@
-"""Keep two orchestrators off one pool: each would take the other's servers for left-overs."""
+"""Keep two orchestrators from running one pool: each would remove the other's servers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def state_held(state_dir: Path, pool_name: str) -> Iterator[None]:
     The system lets go of the lock when the process ends, however it ends.
 
     Raises:
-        ConfigError: Somebody else is, or the directory cannot be used.
+        ConfigError: Someone else is, or the directory cannot be used.
     """
     path = state_dir / f"{pool_name}.lock"
     try:
@@ -58,7 +58,7 @@ def engine_held(engine_id: str, pool_name: str) -> Iterator[None]:
         pool_name: Names the pool.
 
     Raises:
-        ConfigError: Somebody else is.
+        ConfigError: Someone else is.
     """
     if not engine_id:
         yield
@@ -76,6 +76,6 @@ def engine_held(engine_id: str, pool_name: str) -> Iterator[None]:
 
 def _refusal(pool_name: str, who: str) -> ConfigError:
     return ConfigError(
-        f"another tmpnb{who} runs the pool {pool_name} already; "
-        "stop it, or give this one a name of its own with --pool-name"
+        f"another tmpnb{who} already runs the pool {pool_name}; stop it, or choose "
+        "another name with --pool-name"
     )

@@ -1,4 +1,4 @@
-"""How many files may be open: raise the limit, and tell whether it is enough."""
+"""The limit of open files: raise it, and warn if it is too low."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIDES = 2  # of a websocket: one towards the browser, one towards the server
 
 
 def raise_limit() -> int:
-    """Allow this process and its later children as many open files as the system lets it.
+    """Raise the limit of open files for this process and later children as far as allowed.
 
     Returns:
         The limit that holds now.
@@ -26,7 +26,7 @@ def raise_limit() -> int:
 
 
 def needed(capacity: int) -> int:
-    """Return how many a proxy opens when `capacity` notebooks are open. Pure."""
+    """Return how many files a proxy opens for `capacity` open notebooks. Pure."""
     return BASE + capacity * (PAGES + SIDES * WEBSOCKETS)
 
 
@@ -36,7 +36,7 @@ def advice(limit: int, capacity: int) -> str | None:
     if limit >= wanted:
         return None
     return (
-        f"{limit} files may be open at once and a proxy needs {wanted} for {capacity} open"
-        f" notebooks; raise the limit with ulimit -n {wanted}, LimitNOFILE={wanted} in systemd,"
-        " or ulimits in Compose"
+        f"the limit is {limit} open files, but a proxy needs {wanted} for {capacity} "
+        f"open notebooks; raise the limit with ulimit -n {wanted}, LimitNOFILE={wanted} "
+        "in systemd, or ulimits in Compose"
     )

@@ -1,4 +1,4 @@
-"""Do work that holds the loop with pauses between, so that the loop serves others as well."""
+"""Split work that blocks the event loop, so that others are served in between."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Pace:
-    """Whose work takes turns: half of the loop's time at most, however many ask for it."""
+    """Takes turns for heavy work: at most half of the loop's time, however much there is."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()

@@ -1,4 +1,4 @@
-"""Processes as Linux knows them in /proc: tell them apart, find their kin, end them.
+"""Linux processes in /proc: identify them, find their relatives, stop them.
 
 A pid alone names nothing, since it is used again: a process is known by its pid and
 the moment it was born.

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first ends the service in good order, the second at once."""
+"""SIGTERM and SIGINT: the first shuts the service down, the second quits immediately."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Ending:
 
 @contextmanager
 def handled(ending: Ending) -> Iterator[None]:
-    """Within the block, do `ending.action` at the first signal and leave at the second.
+    """Within the block, do `ending.action` at the first signal and quit at the second.
 
     Must be entered in a running event loop.
     """
@@ -33,10 +33,10 @@ def handled(ending: Ending) -> Iterator[None]:
         nonlocal received
         name = signal.Signals(number).name
         if received:
-            log.warning("%s again: leaving at once; the next start cleans up", name)
+            log.warning("received %s again, quitting immediately; the next start cleans up", name)
             os._exit(128 + number)
         received = True
-        log.info("%s: ending in good order; once more leaves at once", name)
+        log.info("received %s, shutting down; send it again to quit immediately", name)
         ending.action()
 
     numbers = (signal.SIGTERM, signal.SIGINT)

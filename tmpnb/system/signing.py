@@ -47,8 +47,8 @@ def load_key(state_dir: Path, given: str | None, source: str = "TMPNB_SECRET_KEY
     if given is not None:
         if len(given) < SHORTEST_KEY:
             raise ConfigError(
-                f"{source} is shorter than {SHORTEST_KEY} characters; "
-                "make one with: openssl rand -hex 32"
+                f"{source} is shorter than {SHORTEST_KEY} characters; generate one "
+                "with: openssl rand -hex 32"
             )
         return os.fsencode(given)
     return secret_file(state_dir / "secret_key", mode=0o600).encode()
@@ -68,7 +68,10 @@ def secret_file(path: Path, mode: int) -> str:
     except OSError as error:
         raise ConfigError(f"cannot keep a secret in {path}: {error}; see --state-dir") from error
     if len(secret) < SHORTEST_KEY:
-        raise ConfigError(f"{path} holds no secret (shorter than {SHORTEST_KEY}); remove the file")
+        raise ConfigError(
+            f"{path} does not contain a secret (shorter than {SHORTEST_KEY} characters); "
+            "remove the file"
+        )
     return secret
 
 

@@ -1,4 +1,4 @@
-"""Say bytes, points and spans of time in words, and read times that others write. Pure."""
+"""Bytes, points and spans of time in words, and timestamps from other programs. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Moment:
 
 
 def duration(seconds: float) -> str:
-    """Return about how long that is, in words: minutes, then hours, then days."""
+    """Return the approximate duration in words: minutes, then hours, then days."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"

@@ -1,4 +1,4 @@
-"""Read JSON that somebody else wrote, who may mean ill. Pure."""
+"""Read JSON from untrusted sources. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONG = re.compile(r"(?<![0-9])[0-9]{1000,}")  # Python refuses to read what is 
 
 
 class TooManyValuesError(ValueError):
-    """A text would take too long to read."""
+    """A text would take too long to parse."""
 
 
 def loads(
@@ -53,7 +53,7 @@ def loads(
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _nothing(_: str) -> None:

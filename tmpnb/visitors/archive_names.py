@@ -37,17 +37,17 @@ def part_name(name: str) -> str:
 
 
 def shown(path: str, most: int = 300) -> str:
-    """Return a path as text of one line that can be written; what is no character as its number."""
+    """Return a path as one line of printable text; what is not a character as its number."""
     if len(path) > most:
         path = f"{path[: most // 2]}…{path[-most // 4 :]}"
     return _UNSHOWN.sub(lambda found: _number(ord(found[0])), path)
 
 
 class Names:
-    """The paths that are taken in an archive; a second file of a name gets a number."""
+    """The paths used in an archive; a second file with the same name gets a number."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start empty."""
         self._taken: set[str] = set()
         self._last: dict[str, int] = {}  # number that was given to a name
 
@@ -61,7 +61,7 @@ class Names:
         return self._take(folder, part_name(name), LONGEST_PATH)
 
     def folder(self, path: str) -> str:
-        """Take a path for a folder; one that is too deep comes into the first folder."""
+        """Take a path for a folder; one that is too deep goes into the first folder."""
         folder, _, name = path.rpartition("/")
         part = part_name(name)
         if _units(f"{folder}/{part}") > LONGEST_FOLDER - NUMBER:
@@ -85,7 +85,7 @@ class Names:
 
 
 def _same(path: str) -> str:
-    """Return what is equal for paths that some system takes for one."""
+    """Return a key that is equal for paths that some system cannot tell apart."""
     return unicodedata.normalize("NFC", path).casefold()
 
 

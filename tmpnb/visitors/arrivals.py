@@ -24,7 +24,7 @@ MOST_LOOKS = 8  # such questions to one server; one that stalls holds no more re
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A server that was given to a visitor."""
+    """A server given to a visitor."""
 
     server_id: str
     token: str = field(repr=False)
@@ -32,7 +32,7 @@ class Arrival:
 
 
 class Arrivals:
-    """Takes servers for visitors and knows where on them they wanted to be."""
+    """Takes servers for visitors and knows which page they wanted."""
 
     def __init__(self, orchestrator: Orchestrator, redirect_uri: str, visitors: Visitors) -> None:
         self._orchestrator, self._visitors = orchestrator, visitors
@@ -55,7 +55,7 @@ class Arrivals:
             arrival = await self._arrive(found, wish)
             self.taking.answered(wish, found)
             if wish.presence.left:
-                raise VisitorLeftError("the visitor has hung up")
+                raise VisitorLeftError("the visitor hung up")
             return arrival
 
     async def plain(self, admission: Admission, presence: Presence, patience: float) -> Arrival:
@@ -77,13 +77,13 @@ class Arrivals:
             count(server)
         if presence.left:
             self._claims.abandon(server.id)
-            raise VisitorLeftError("the program has hung up")
+            raise VisitorLeftError("the program hung up")
         token = self._orchestrator.token_for(server.id)
         return Arrival(server.id, token, links.on_server(server.id, Link(), token))
 
     async def _plain(self, presence: Presence, patience: float) -> NotebookServer:
         if presence.left:
-            raise VisitorLeftError("the program has hung up")
+            raise VisitorLeftError("the program hung up")
         try:
             return await self._claims.claim()
         except PoolEmptyError:

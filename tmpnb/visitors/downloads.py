@@ -1,4 +1,4 @@
-"""All files of a notebook server in one archive, read from it while the visitor takes it away.
+"""All files of a notebook server in one archive, streamed while they are being read.
 
 Nothing of it is kept: a file goes piece by piece from the server into the archive and on
 to the visitor. What cannot be read is named in a text file at the archive's end; when the
@@ -65,7 +65,7 @@ class Downloads:
         live: Callable[[str], NotebookServer | None],
         use: Callable[[NotebookServer], None] = lambda _: None,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             client: Asks servers for their lists of files.
@@ -123,7 +123,7 @@ class Downloads:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The contents API of one server. Its questions do not count as use of it."""
+    """The contents API of one server. Requests to it do not count as use."""
 
     client: Client
     pace: Pace
@@ -147,10 +147,10 @@ class _Source:
             read = partial(untrusted_json.loads, lenient=True, most=MOST_VALUES, fractions=False)
             found = (await self.pace.do(lambda: read(answer.body)))["content"]
         except (AnswerTooLargeError, untrusted_json.TooManyValuesError):
-            return f"more files in one folder than the {MOST_FILES} there may be in an archive"
+            return f"more files in one folder than the {MOST_FILES} that fit into an archive"
         except (ValueError, KeyError, TypeError):
             found = None
-        return found if isinstance(found, list) else "the server's answer is no list of files"
+        return found if isinstance(found, list) else "the server's response is not a list of files"
 
     async def check(self) -> None:
         """See that there is a server.
@@ -180,9 +180,9 @@ class _Packing:
         self._folders: deque[tuple[str, str, int]] = deque()  # path, path in the archive, depth
         self._files = self._seen_folders = self._bytes = self._misses = 0
         self._in_doubt = False  # whether the server was silent or broke off, once
-        self._left_out = Note("This archive does not hold everything. Left out:", MOST_REMARKS)
+        self._left_out = Note("This archive is incomplete. Left out:", MOST_REMARKS)
         self._renamed = Note(
-            "Not every system can have these names. In the notebook, and here:", MOST_REMARKS
+            "Some systems do not allow these names. In the notebook, and here:", MOST_REMARKS
         )
 
     async def run(self) -> None:
@@ -199,12 +199,12 @@ class _Packing:
 
     def _require_server(self) -> None:
         if not self._goes_on():
-            raise DownloadBrokenError("the notebook ended before all its files were out")
+            raise DownloadBrokenError("the notebook closed before all its files were sent")
         if self._misses >= MOST_MISSES:
-            raise DownloadBrokenError("the notebook server answers no more")
+            raise DownloadBrokenError("the notebook server has stopped responding")
 
     async def _require_server_after_silence(self) -> None:
-        """See that what is left out is the fault of single files."""
+        """Make sure that only individual files are at fault for what is left out."""
         if not self._in_doubt:
             return
         try:
@@ -224,7 +224,7 @@ class _Packing:
         except UnreachableError as error:
             self._miss()
             if not path:  # so there is nothing, and nothing was sent
-                raise DownloadBrokenError("the notebook server does not answer") from error
+                raise DownloadBrokenError("the notebook server does not respond") from error
             found = "no answer"
         if isinstance(found, str):
             self._leave_out(f"{path}/", found)
@@ -241,13 +241,13 @@ class _Packing:
         self._require_server()
         named = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not isinstance(named, str):
-            self._leave_out(f"{folder}/", "the server names something that is no file")
+            self._leave_out(f"{folder}/", "the server lists something that is not a file")
             return
         path, wanted = f"{folder}/{named}".lstrip("/"), f"{folder_name}/{named}"
         if not _can_be(named):
-            self._leave_out(f"{folder}/{named}", "no file can have this name")
+            self._leave_out(f"{folder}/{named}", "not a valid file name")
         elif len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
-            self._leave_out(path, "no file can have so long a path")
+            self._leave_out(path, "the path is too long")
         elif entry.get("type") == "directory":
             self._see_folder(path, wanted, depth + 1, entry)
         else:
@@ -255,7 +255,7 @@ class _Packing:
 
     def _see_folder(self, path: str, wanted: str, depth: int, entry: dict[str, Any]) -> None:
         if depth > DEEPEST:
-            self._leave_out(f"{path}/", f"more than {DEEPEST} folders in each other")
+            self._leave_out(f"{path}/", f"more than {DEEPEST} nested folders")
         elif self._seen_folders >= MOST_FOLDERS:
             self._leave_out(f"{path}/", f"more than {MOST_FOLDERS} folders")
         else:
@@ -290,7 +290,7 @@ class _Packing:
         start = self._bytes
         try:
             while piece := await content.read():
-                if self._too_large(path, len(piece), "only its beginning is there: "):
+                if self._too_large(path, len(piece), "only the beginning is included: "):
                     return
                 self._bytes += len(piece)
                 await self._do(self._zip.write, piece)
@@ -298,10 +298,10 @@ class _Packing:
             if content.length is None and (size is None or self._bytes - start < size):
                 self._in_doubt = True
                 if size is not None:
-                    self._leave_out(path, "shorter here than in the server's list")
+                    self._leave_out(path, "shorter than in the server's file list")
         except UnreachableError:
             self._in_doubt = True
-            self._leave_out(path, "only its beginning is there: the server stopped sending it")
+            self._leave_out(path, "only the beginning is included: the server stopped sending it")
         finally:
             self._zip.end()
 
@@ -313,7 +313,7 @@ class _Packing:
         return not fits
 
     async def _do(self, act: Callable[..., None], *data: bytes) -> None:
-        """Compress in a thread, for the loop has others to serve; send what came of it."""
+        """Compress in a thread, so that the loop can serve others; send the result."""
         work = asyncio.ensure_future(asyncio.to_thread(act, *data))
         try:
             await asyncio.shield(work)
@@ -337,7 +337,7 @@ class _Packing:
 
 
 def _can_be(name: str) -> bool:
-    """Whether a file can have this name, and another folder cannot be meant by it."""
+    """Whether this is a valid file name that cannot point to another folder."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         return False
     with suppress(UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Read an answer over HTTP piece by piece, however large it is, with a deadline for each piece."""
+"""Read an HTTP response of any size piece by piece, with a deadline for each piece."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FAILURES = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, Va
 
 
 class Pieces:
-    """The body of one answer.
+    """The body of one response.
 
     Attributes:
         status: HTTP status of the answer.
@@ -44,17 +44,17 @@ class Pieces:
             async with asyncio.timeout(self._patience):
                 piece = await self._reader.read(wanted)
         except OSError as error:  # a timeout is one
-            raise UnreachableError(str(error) or "no answer in time") from error
+            raise UnreachableError(str(error) or "no response in time") from error
         if self._left is not None:
             if not piece:
-                raise UnreachableError("the answer broke off")
+                raise UnreachableError("the response was cut off")
             self._left -= len(piece)
         return piece
 
 
 @asynccontextmanager
 async def opened(url: str, headers: Mapping[str, str], *, patience: float) -> AsyncIterator[Pieces]:
-    """Ask for `url`, an address that begins with `http://`, and yield its answer.
+    """Request `url`, which starts with `http://`, and yield its response.
 
     It is asked in HTTP/1.0: the body comes as it is, and the connection ends with it.
 
@@ -83,7 +83,7 @@ async def opened(url: str, headers: Mapping[str, str], *, patience: float) -> As
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status, length = _understood(head)
         except (*_FAILURES, HTTPInputError) as error:
-            what = str(error) or "no answer in time"
+            what = str(error) or "no response in time"
             raise UnreachableError(f"{url.partition('?')[0]}: {what}") from error
         yield Pieces(reader, status, length, patience)
     finally:
@@ -93,13 +93,13 @@ async def opened(url: str, headers: Mapping[str, str], *, patience: float) -> As
 
 def _understood(head: str) -> tuple[int, int | None]:
     if len(head) > LARGEST_HEAD or head.count("\n") > MOST_LINES:
-        raise ValueError("the head of the answer is too large")
+        raise ValueError("the response headers are too large")
     first, _, rest = head.partition("\r\n")
     status = parse_response_start_line(first).code
     headers = HTTPHeaders.parse(rest)
     if headers.get("Transfer-Encoding", "identity") != "identity":
-        raise ValueError("an answer in HTTP/1.0 cannot be chunked")
+        raise ValueError("an HTTP/1.0 response cannot be chunked")
     length = headers.get("Content-Length")
     if length is not None and not (length.isascii() and length.isdecimal()):
-        raise ValueError("the length of the answer is no number")
+        raise ValueError("the length of the response is not a number")
     return status, None if length is None else int(length)

@@ -1,4 +1,4 @@
-"""Know a visitor again: a reload or a second tab leads to the server they have already."""
+"""Recognise a returning visitor: a reload or a second tab leads to the same server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it
 # in one article may ask at once, and less than half of those of an address.
 MOST_JOINED = 24
 RETRY_WHEN_JOINED = 5  # seconds
-TOO_MANY_PAGES = "Too many pages of yours wait for your notebook. Close the others."
+TOO_MANY_PAGES = "Too many of your pages are waiting for your notebook. Close the others."
 REMEMBERED = 10_000  # visitors whose latest server is kept in memory beside their cookie
 
 T = TypeVar("T")
@@ -51,14 +51,14 @@ class Visitor:
 
 
 class Visitors:
-    """Reads and writes the cookie, and makes sure that one visitor takes one server.
+    """Reads and writes the cookie, and ensures that one visitor takes one server.
 
     The cookie alone is enough after a restart. While we run, memory knows better: two
     tabs that were opened at once send the same old cookie.
     """
 
     def __init__(self, tokens: TokenMaker, live: Callable[[str], NotebookServer | None]) -> None:
-        """Begin without memory.
+        """Start empty.
 
         Args:
             tokens: Signs the cookie.
@@ -71,13 +71,13 @@ class Visitors:
         self._joined_from: OrderedDict[str, str] = OrderedDict()  # ticket in line -> network
         self._taking: dict[str, asyncio.Future[None]] = {}  # by key, while a claim is under way
         self._asking: dict[str, list[Presence]] = {}  # by key, requests without an answer yet
-        # Servers by id that nobody was told of, and the keys of all who will be.
+        # Servers by id that nobody was told about, and the keys of all who will be.
         self._unseen: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def read(self, cookie: str | None) -> Visitor:
-        """Return whom a cookie names, also one that does not count in the network it came from.
+        """Return the visitor in a cookie, even one that is not valid in its current network.
 
-        Somebody new if it is absent or not ours.
+        Someone new if it is absent or not ours.
         """
         return self._known(cookie or "") or Visitor(_new_key(), is_new=True)
 
@@ -88,7 +88,7 @@ class Visitors:
     def is_at_home(self, visitor: Visitor, network: str) -> bool:
         """Whether whom a cookie names has been in a network before, by the word of the cookie.
 
-        Else somebody may have planted it: all servers of one host can set cookies for it.
+        Else someone may have planted it: all servers of one host can set cookies for it.
         """
         return self._ties.counts(VISITOR, visitor.ties, network)
 
@@ -177,7 +177,7 @@ class Visitors:
                 del self._asking[visitor.key]
 
     def is_left(self, server_id: str, presence: Presence) -> bool:
-        """Whether a server was taken and all who could be told of it have hung up.
+        """Whether a server was taken and all who could be told about it have hung up.
 
         Args:
             server_id: The server that a request is answered with now.
@@ -201,7 +201,7 @@ class Visitors:
         return server_id in self._unseen
 
     def mark_told(self, server_id: str) -> None:
-        """Keep that somebody knows of a server, or will come back to it."""
+        """Keep that someone knows of a server, or will come back to it."""
         self._unseen.pop(server_id, None)
 
     def untold(self, visitor: Visitor) -> list[str]:

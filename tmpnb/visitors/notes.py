@@ -1,4 +1,4 @@
-"""A text file in an archive that tells of the other files, of bounded size. Pure."""
+"""A text file of limited size in an archive, about the other files. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 
 class Note:
-    """A heading and lines below it; without any there is nothing to say."""
+    """A heading and lines below it; nothing without lines."""
 
     def __init__(self, heading: str, most: int) -> None:
-        """Begin without lines.
+        """Start empty.
 
         Args:
             heading: The first line.
@@ -20,7 +20,7 @@ class Note:
         self._unsaid = 0
 
     def add(self, line: Callable[[], str]) -> None:
-        """Add a line, which is made only if there is room for one more."""
+        """Add a line, which is built only if there is room for one more."""
         if len(self._lines) < self._most:
             self._lines.append(line())
         else:

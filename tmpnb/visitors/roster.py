@@ -1,4 +1,4 @@
-"""Who is here: every server with who has it and what it uses, for the operator."""
+"""Every server with its visitor and its usage, for the operator."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Row:
 
 
 class Roster:
-    """Tells the operator of the servers, and stops those of a network."""
+    """Lists the servers for the operator, and stops those of a network."""
 
     def __init__(
         self, *, pool: Pool, spawner: Spawner, usage: Usage, lifetimes: Lifetimes, clock: Clock
@@ -72,7 +72,7 @@ class Roster:
         return self._clock.to_system(self._clock())
 
     def rows(self, *, anonymize: bool, used: Mapping[str, Used] | None = None) -> list[Row]:
-        """Return all servers, those that visitors have first, the latest of them on top.
+        """Return all servers, those in use first, most recent on top.
 
         Args:
             anonymize: Whether clients are told by their networks alone.
@@ -84,7 +84,7 @@ class Roster:
         return [self._row(s, (used or {}).get(s.id), anonymize=anonymize) for s in servers]
 
     async def used(self) -> Mapping[str, Used]:
-        """Ask the engine what the servers that visitors have use, and each when it was used.
+        """Ask the engine what the servers in use consume, and each server for its last use.
 
         All who ask at a time share the answer. Who does not answer in time is not known.
         """
@@ -93,7 +93,7 @@ class Roster:
         return await asyncio.shield(self._asking)
 
     def of_network(self, network: Network) -> list[NotebookServer]:
-        """Return the servers whose visitors came from a network last."""
+        """Return the servers whose visitors last came from a network."""
         there = Networks([network])
         claimed = (s for s in self._pool.servers.values() if s.phase is Phase.CLAIMED)
         return [s for s in claimed if _in(s.client, there)]
@@ -141,7 +141,7 @@ class Roster:
 
 
 def _times(*moments: float | None) -> Iterable[float]:
-    """Yield those that are known: one that was adopted may lack the time of its start."""
+    """Yield the known ones: an adopted server may lack its start time."""
     return (moment for moment in moments if moment)
 
 

@@ -1,4 +1,4 @@
-"""Take a server or a place in line for a visitor: one of either, however many tabs ask."""
+"""Take a server or a place in line for a visitor: only one, however many tabs ask."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tmpnb.visitors.identity import Fits, Visitor, Visitors
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What one request of a visitor asks for.
+    """What a visitor's request wants.
 
     Attributes:
         wanted: Where on the server they want to be.
@@ -45,14 +45,14 @@ class Wish:
 
 
 class Taking:
-    """Joins all that one visitor asks for at once: reloads, double clicks, and tabs."""
+    """Combines a visitor's concurrent requests: reloads, double clicks, and tabs."""
 
     def __init__(self, claims: Claims, visitors: Visitors) -> None:
         self._claims, self._visitors = claims, visitors
-        self._redeemed: dict[str, Ticket] = {}  # by the id of a server that nobody was told of
+        self._redeemed: dict[str, Ticket] = {}  # by the id of a server that nobody was told about
 
     def who(self, visitor: Visitor, ticket_id: str) -> Visitor:
-        """Return who a visitor is that shows a ticket.
+        """Return the visitor who holds a ticket.
 
         A browser that keeps no cookie is known by the ticket alone: by its place while that is
         in line, then by the server that it has become. A cookie goes before any ticket.
@@ -92,7 +92,7 @@ class Taking:
 
     @contextmanager
     def asking(self, wish: Wish) -> Iterator[None]:
-        """Know of a request until it is answered."""
+        """Track a request until it is answered."""
         try:
             with self._visitors.asking(wish.visitor, wish.presence):
                 yield
@@ -161,7 +161,7 @@ class Taking:
                 count(server)
             if old is not None and self._visitors.are_all_gone(wish.visitor):
                 self._claims.abandon(server.id)  # they know of the old one alone
-                raise VisitorLeftError("the visitor has hung up")
+                raise VisitorLeftError("the visitor hung up")
             self._end(old)
             self._claims.leave(self._visitors.ticket_of(wish.visitor))  # one of either
             note(server)
@@ -217,8 +217,8 @@ class Taking:
         except PoolEmptyError:
             pass  # the server died on the way; the place is kept
         if wish.presence.left and wish.visitor.is_new:
-            self._claims.leave(ticket.id)  # nobody was told of it, nobody can come back to it
-            raise VisitorLeftError("the visitor has hung up")
+            self._claims.leave(ticket.id)  # nobody was told about it, nobody can come back to it
+            raise VisitorLeftError("the visitor hung up")
         return self._claims.place(ticket)
 
     async def _redeem(self, wish: Wish, ticket: Ticket) -> NotebookServer:
@@ -237,7 +237,7 @@ class Taking:
         return server
 
     async def _place_anew(self, wish: Wish) -> NotebookServer | Place:
-        """Return what has become of a place that is not in the line any more."""
+        """Return what happened to a place that is no longer in line."""
         await self._visitors.settled(wish.visitor)
         server = self._visitors.server_of(wish.visitor)
         if server is not None and _fit(wish, None)(server):
@@ -256,17 +256,17 @@ class Taking:
 
 
 def _require(presence: Presence) -> None:
-    """Take nothing for one who has left.
+    """Take nothing for a visitor who has left.
 
     Raises:
         VisitorLeftError: They have.
     """
     if presence.left:
-        raise VisitorLeftError("the visitor has hung up")
+        raise VisitorLeftError("the visitor hung up")
 
 
 def _fit(wish: Wish, old: NotebookServer | None) -> Fits:
-    """Return whether a server that the visitor has is what they wish for."""
+    """Return whether a server that the visitor has is what they want."""
     if wish.server_id:
         return lambda server: server.id == wish.server_id
     return lambda server: server is not old

@@ -1,4 +1,4 @@
-"""How long a claimed server has left: its age and its idleness, for the visitor who has it."""
+"""How much time a claimed server has left, for its visitor: by age and by idle time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Lifetime:
         now: When this was found out.
         claimed_at: When the visitor got the server.
         expires_at: When it ends, whatever it does.
-        idle_at: When it ends unless somebody uses it; None if the server does not say.
+        idle_at: When it ends unless someone uses it; None if the server does not say.
         answers: Whether the server answers.
     """
 
@@ -35,7 +35,7 @@ class Lifetime:
 
 
 class Lifetimes:
-    """Tells visitors how long they have."""
+    """Tells visitors how much time they have left."""
 
     def __init__(
         self, *, pool: Pool, usage: Usage, clock: Clock, max_idle: float, max_age: float
@@ -53,12 +53,12 @@ class Lifetimes:
         self._max_idle, self._max_age = max_idle, max_age
 
     def expires_at(self, server: NotebookServer) -> float:
-        """Return when a claimed server ends whatever it does, Unix time in seconds."""
+        """Return when a claimed server ends even if in use, Unix time in seconds."""
         claimed_at = server.since if server.claimed_at is None else server.claimed_at
         return self._clock.to_system(claimed_at + self._max_age)
 
     def farewell(self, server_id: str) -> Farewell:
-        """Return what a visitor is told of a server that they have not any more."""
+        """Return what to tell a visitor about a server that they no longer have."""
         server = self._pool.servers.get(server_id)
         return farewell(
             self._pool.endings.of(server_id),

@@ -1,4 +1,4 @@
-"""Write a zip file from front to back, and take it away piece by piece as it grows."""
+"""Write a zip file from front to back, and hand it out piece by piece as it grows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The access log: a line for each request, and one for all the requests of a flood."""
+"""The access log: one line per request, and one line for a whole flood of similar ones."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Seen = Callable[[str, str], Client]
 
 
 def by_loopback(peer: str, forwarded: str) -> Client:
-    """Return who sends a request, where proxies are on this machine alone."""
+    """Return who sends a request if proxies run only on this machine."""
     return client_of(peer, forwarded, LOOPBACK)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is told of a request.
+    """What the log says about a request.
 
     Attributes:
         error: Why it was refused, in words; empty if it was not.
@@ -43,7 +43,7 @@ class Line:
     error: str = ""
 
     def fields(self, **more: object) -> dict[str, object]:
-        """Return it as an object, with more that stands in it."""
+        """Return it as an object, with additional fields."""
         said = {"error": self.error} if self.error else {}
         return {
             "status": self.status,
@@ -61,7 +61,7 @@ class Line:
 
 
 class AccessLog:
-    """Writes the first request of a kind at once, and of those that follow how many they were.
+    """Logs the first request of a kind immediately, and only the number of those that follow.
 
     What one client asks of one kind of page, with the same answer, is of one kind. With the level
     debug each request has its line.
@@ -74,7 +74,7 @@ class AccessLog:
         *,
         anonymize: bool = False,
     ) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             seen: Returns who sends a request, given the peer's address and `X-Forwarded-For`.
@@ -111,7 +111,7 @@ class AccessLog:
             )
 
     def close(self) -> None:
-        """Tell what was not told yet."""
+        """Log what has not been logged yet."""
         if self._timer is not None:
             self._timer.cancel()
         self._tell(all_of_them=True)
@@ -124,7 +124,7 @@ class AccessLog:
         return first
 
     def _wait(self) -> None:
-        """See that `_tell` is called when there is something to tell."""
+        """Make sure that `_tell` is called when there is something to log."""
         seconds = self._repeats.seconds_until_due()
         if self._timer is None and seconds is not None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._told_in_time)

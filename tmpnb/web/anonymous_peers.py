@@ -30,7 +30,7 @@ def anonymous_peers(*, anonymize: bool) -> Iterator[None]:
 
 
 def _without_address(record: logging.LogRecord) -> bool:
-    """Put networks in place of the connections that a line names; let it pass."""
+    """Replace addresses in a log line with their networks; let it pass."""
     if isinstance(record.args, tuple):
         record.args = tuple(map(_anonymous, record.args))
     return True

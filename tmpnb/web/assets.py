@@ -1,4 +1,4 @@
-"""The files of our pages, and their templates, each of which an operator may override."""
+"""The static files and the page templates, each of which the operator can override."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PackageFileHandler(BaseHandler, StaticFileHandler):
         return super().get_absolute_path(root, path)
 
     def set_extra_headers(self, path: str) -> None:
-        """Let browsers keep a file: for years under its version, else until they have asked."""
+        """Let browsers cache a file: for years with its version, else with revalidation."""
         del path
         if "v" not in self.request.arguments:
             self.set_header("Cache-Control", "no-cache")
@@ -65,7 +65,7 @@ class OverridingLoader(Loader):
 
 
 def check(own: Path, override: Path) -> None:
-    """See that the operator's templates can be read, before a visitor asks for one.
+    """Check that the operator's templates can be read, before a visitor requests one.
 
     Args:
         own: Where those of the package are.

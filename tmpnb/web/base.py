@@ -1,4 +1,4 @@
-"""What all handlers share: cross-origin headers, tokens, pages, and one shape of errors."""
+"""What all handlers share: cross-origin headers, tokens, pages, and the format of errors."""
 
 from __future__ import annotations
 
@@ -185,11 +185,11 @@ class BaseHandler(CountedHandler):
 
     @property
     def is_https(self) -> bool:
-        """Whether the visitor speaks https with whatever stands before us."""
+        """Whether the visitor uses https with whatever is in front of us."""
         return self.absolute("").startswith("https:")
 
     def absolute(self, path: str) -> str:
-        """Return the address under which the visitor finds `path` of our own pages."""
+        """Return the visitor's address of `path` on our own pages."""
         if self.site.public_url:
             return self.site.public_url + path
         forwarded = self.request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip(" \t")
@@ -198,7 +198,7 @@ class BaseHandler(CountedHandler):
         return f"{scheme}://{subdomains.main_host(host) if subdomains else host}{path}"
 
     def on_server(self, server_id: str, path: str) -> str:
-        """Return the address of a path on a server; the path itself if it is at our own host."""
+        """Return the address of a path on a server; just the path if it is on our own host."""
         subdomains = self.site.subdomains
         return subdomains.origin_of(server_id, self.absolute("")) + path if subdomains else path
 
@@ -212,7 +212,7 @@ class BaseHandler(CountedHandler):
         return own(kind, self.site.orchestrator.name, self.absolute(""))
 
     def set_lasting_cookie(self, kind: str, value: str, *, path: str, age: int) -> None:
-        """Set a cookie for `age` seconds, in a frame of another site too if https allows that."""
+        """Set a cookie for `age` seconds, also in frames on other sites if https allows that."""
         site = "Secure; SameSite=None; Partitioned" if self.is_https else "SameSite=Lax"
         # By hand: `set_cookie` knows of no partitions before Python 3.14.
         cookie = f"{self.cookie_name(kind)}={value}; Path={path}; Max-Age={age}; HttpOnly; {site}"
@@ -271,7 +271,7 @@ class BaseHandler(CountedHandler):
         return "json" in accept and "html" not in accept
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer an error in the one JSON shape, or as a page for a person."""
+        """Send an error in the standard JSON form, or as a page for a person."""
         self._site_headers()
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         status, code = _classify(status_code, error)
@@ -289,7 +289,7 @@ class BaseHandler(CountedHandler):
             self.page("error.html", status, title=title, message=message)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Give our own errors their own status before Tornado turns them into 500."""
+        """Give our own errors their status before Tornado turns them into 500."""
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         super().send_error(_classify(status_code, error)[0], **kwargs)
 
@@ -324,11 +324,11 @@ def _classify(status: int, error: BaseException | None) -> tuple[int, str]:
 
 
 def _message(status: int, error: BaseException | None) -> str:
-    """Return words for the client; the inside of an engine or proxy is none of its business."""
+    """Return a message for the client, without internals of the engine or the proxy."""
     if isinstance(error, SAID_TO_CLIENTS):
         return str(error)
     if isinstance(error, errors.TmpnbError):
-        return "The service cannot give out a notebook at the moment. Please try again soon."
+        return "The service cannot provide a notebook at the moment. Please try again soon."
     if isinstance(error, HTTPError) and error.reason:
         return str(error.reason)
     return _MESSAGES.get(status, "Something went wrong.")
@@ -337,6 +337,6 @@ def _message(status: int, error: BaseException | None) -> str:
 _MESSAGES = {
     400: "The request could not be understood.",
     404: "There is nothing at this address.",
-    405: "This address does not take this kind of request.",
+    405: "This address does not accept this kind of request.",
     500: "Something went wrong on our side. It has been logged.",
 }

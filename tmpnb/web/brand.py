@@ -1,4 +1,4 @@
-"""How a service presents itself on its own pages: values, and the checks that make them. Pure."""
+"""The branding of the service's own pages: values, and the checks that produce them. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Logo:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a visitor has to agree to."""
+    """What a visitor must agree to."""
 
     text: Text = field(repr=False)
     version: str  # another for another text
@@ -42,7 +42,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Analytics:
-    """A script of somebody else's that counts visits of our pages."""
+    """A third-party script that counts views of our pages."""
 
     script: str  # URL
     origin: str  # of that URL, where it may report to
@@ -68,10 +68,10 @@ class Notice:
         self.put(source)
 
     def put(self, source: str) -> None:
-        """Show another from now on; empty: none.
+        """Change the announcement; empty removes it.
 
         Raises:
-            BadMarkupError: It cannot be shown; the former stays.
+            BadMarkupError: It cannot be shown; the previous one stays.
         """
         self.text: Text = markup.parse(source, LONGEST_NOTICE)
         self.source = source
@@ -121,8 +121,8 @@ def logo(path: str, content: bytes) -> Logo:
     """
     if len(content) > LARGEST_LOGO:
         raise ConfigError(
-            f"--logo={path}: {len(content)} bytes are too many for every page; "
-            f"make it {LARGEST_LOGO} at most"
+            f"--logo={path}: {len(content)} bytes are too many to load on every page; "
+            f"use at most {LARGEST_LOGO}"
         )
     version = hashlib.sha256(content).hexdigest()[:8]
     if content.startswith(_PNG) and content[12:16] == b"IHDR":
@@ -133,7 +133,7 @@ def logo(path: str, content: bytes) -> Logo:
         raise ConfigError(f"--logo={path}: {error.strerror}") from error
     if _SVG.match(content.decode("utf-8", "replace").removeprefix("\ufeff")):
         return Logo(content, "image/svg+xml", version)
-    raise ConfigError(f"--logo={path}: this is neither an SVG nor a PNG picture")
+    raise ConfigError(f"--logo={path}: neither an SVG nor a PNG image")
 
 
 def terms(path: str, content: bytes) -> Terms:
@@ -149,12 +149,12 @@ def terms(path: str, content: bytes) -> Terms:
     except BadMarkupError as error:
         raise ConfigError(f"--terms-file={path}: {error}") from error
     if not found:
-        raise ConfigError(f"--terms-file={path}: there is no text in it")
+        raise ConfigError(f"--terms-file={path}: the file is empty")
     return Terms(found, hashlib.sha256(content).hexdigest()[:16])
 
 
 def analytics(script: str, attributes: str) -> Analytics | None:
-    """Return whose script counts visits; None for nobody's.
+    """Return the script that counts page views; None for none.
 
     Args:
         script: `https://stats.example/script.js`
@@ -177,8 +177,8 @@ def analytics(script: str, attributes: str) -> Analytics | None:
     for word in words:
         if not _ATTRIBUTE.match(word):
             raise ConfigError(
-                f"--analytics-attributes: {word!r} is none; write data-site=7, several with "
-                "spaces between them"
+                f"--analytics-attributes: {word!r} is not an attribute; write "
+                "data-site=7, several separated by spaces"
             )
     pairs = tuple((n, v) for n, _, v in (word.partition("=") for word in words))
     return Analytics(script, found.group(1), pairs)

@@ -1,4 +1,4 @@
-"""Which pages of other origins may read our answers: the headers that tell browsers. Pure."""
+"""Which pages of other origins may read our responses: the CORS headers. Pure."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Cors:
         return ANYBODY in self.origins or canonical(origin) in self.origins
 
     def and_origin(self, origin: str) -> Cors:
-        """Return the same for an answer that `origin` may read, whoever else may."""
+        """Return the same for a response that `origin` may read in addition to others."""
         always = {**self.always, "Vary": "Origin"}
         return Cors((origin,), always, _preflight(always))
 
 
 def cors(values: Mapping[str, str]) -> Cors:
-    """Return what the six flags of the original say together, with what they leave open.
+    """Return the combined meaning of the six CORS flags, with defaults.
 
     Args:
         values: By the flag's name with underscores; empty where it is not given.
@@ -82,11 +82,12 @@ def cors(values: Mapping[str, str]) -> Cors:
 
 
 def advice(allowed: Cors) -> str | None:
-    """Return what to tell an operator whose settings do less than they seem to."""
+    """Return advice for an operator whose settings have less effect than they seem to."""
     if ANYBODY in allowed.origins and "Access-Control-Allow-Credentials" in allowed.always:
         return (
-            "--allow-credentials=true has no effect with --allow-origin=*: browsers want the "
-            "origins by name, like --allow-origin=https://journal.example,https://blog.example"
+            "--allow-credentials=true has no effect with --allow-origin=*: browsers "
+            "require explicit origins, like "
+            "--allow-origin=https://journal.example,https://blog.example"
         )
     return None
 
@@ -106,8 +107,9 @@ def _origins(given: str) -> tuple[str, ...]:
     for origin in origins:
         if not _ORIGIN.match(origin):
             raise ConfigError(
-                f"--allow-origin: {origin!r} is not an origin; write https://journal.example, "
-                "without a path, several with commas between them, or * alone for anybody"
+                f"--allow-origin: {origin!r} is not an origin; write "
+                "https://journal.example, without a path, several separated by commas, "
+                "or * alone for any origin"
             )
     return tuple(dict.fromkeys(map(canonical, origins)))
 
@@ -115,7 +117,7 @@ def _origins(given: str) -> tuple[str, ...]:
 def _checked(name: str, value: str) -> str:
     if name == "allow_credentials":
         if value.lower() != "true":
-            raise ConfigError(f"{_flag(name)}={value}: write true, or leave it out")
+            raise ConfigError(f"{_flag(name)}={value}: write true or leave it out")
         return "true"
     if name == "max_age":
         if not _SECONDS.match(value):
@@ -123,7 +125,7 @@ def _checked(name: str, value: str) -> str:
         return value
     if not _NAMES.match(value):
         example = "GET, POST" if name == "allow_methods" else "Authorization, Content-Type"
-        raise ConfigError(f"{_flag(name)}={value}: write names with commas between them: {example}")
+        raise ConfigError(f"{_flag(name)}={value}: write names separated by commas: {example}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""How a notebook is put into somebody's page: who may, and what the author pastes. Pure."""
+"""Embedding notebooks in other pages: who may, and what the author pastes. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SAFE = "/%?&=+,;:@~!$*-._"
 
 
 class BadEmbeddingError(BadLinkError):
-    """What an author asks for cannot be embedded."""
+    """What an author requested cannot be embedded."""
 
 
 def origins(frame_ancestors: str) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class Embedding:
 
     @property
     def url(self) -> str:
-        """The page that takes a server when somebody wants it to."""
+        """The page that takes a server when a person asks for one."""
         return f"{self.site}/{self.link}"
 
     def allow(self) -> str:
@@ -100,7 +100,7 @@ class Embedding:
         )
 
     def frame(self) -> str:
-        """Return HTML for a frame, for pages that take no script from elsewhere."""
+        """Return HTML for a frame, for pages that allow no third-party scripts."""
         url, title = escape(self.url), escape(self.title)
         return (
             f'<iframe src="{url}" title="{title}" loading="lazy"\n'
@@ -148,7 +148,7 @@ def embedding(site: str, path: str = "", title: str = "", height: str = "") -> E
         link, has_view = links.Link(f"notebooks/{link.path}", link.query), True
     if link.path and not has_view:
         pages = ", ".join(f"{page}/" for page in links.PAGES)
-        raise BadEmbeddingError(f"Path: begin with one of {pages} as in notebooks/first.ipynb.")
+        raise BadEmbeddingError(f"Path: start with one of {pages}, as in notebooks/first.ipynb.")
     if link.query and not link.path:
         raise BadEmbeddingError("Path: a question mark needs a path before it.")
     said = title.strip() or TITLE

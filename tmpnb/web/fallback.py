@@ -1,4 +1,4 @@
-"""The answer for addresses that mean nothing."""
+"""The response for unknown addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of the operator's as paragraphs with links: nothing in them is ever HTML. Pure."""
+"""The operator's texts as paragraphs with links: nothing in them is ever HTML. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _URL = re.compile(r"(https?://|mailto:|/(?!/))[A-Za-z0-9/._~!$&'*+,;=:@%?#\[\]-]
 
 
 class BadMarkupError(ValueError):
-    """A text that cannot be shown; in words."""
+    """A text that cannot be shown; the message says why."""
 
 
 class TooLongError(BadMarkupError):
-    """It has more characters than there may be."""
+    """It exceeds the maximum length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ Text = tuple[Paragraph, ...]
 
 
 def parse(source: str, longest: int) -> Text:
-    """Return the paragraphs of a text, which empty lines part; `[words](https://…)` is a link.
+    """Return the paragraphs of a text, separated by blank lines; `[words](https://…)` is a link.
 
     Args:
         source: As the operator wrote it; any markup other than links is shown as it stands.
@@ -46,9 +46,9 @@ def parse(source: str, longest: int) -> Text:
         BadMarkupError: A control character, or a link that leads nowhere.
     """
     if len(source) > longest:
-        raise TooLongError(f"{len(source)} characters are too many; {longest} may be")
+        raise TooLongError(f"{len(source)} characters are too many; the limit is {longest}")
     if any((ord(c) < 32 and c not in "\n\r\t") or ord(c) == 127 for c in source):
-        raise BadMarkupError("there is a control character in it")
+        raise BadMarkupError("it contains a control character")
     lines = "\n".join(source.splitlines())
     parts = re.split(r"\n[ \t]*(?:\n[ \t]*)+", lines.strip())
     return tuple(_paragraph(part.strip()) for part in parts if part.strip())
@@ -60,8 +60,8 @@ def _paragraph(source: str) -> Paragraph:
         words, url = found.groups()
         if not _URL.match(url):
             raise BadMarkupError(
-                f"the link {url!r} must begin with https://, http://, mailto: or / "
-                "and have its special characters percent-encoded"
+                f"the link {url!r} must begin with https://, http://, mailto: or / with "
+                "its special characters percent-encoded"
             )
         if found.start() > end:
             pieces.append(Piece(source[end : found.start()]))

@@ -1,4 +1,4 @@
-"""Every address of the service on one page: the public table and the admin's."""
+"""All routes of the service: the public ones and those of the admin port."""
 
 from __future__ import annotations
 

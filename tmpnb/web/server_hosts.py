@@ -1,4 +1,4 @@
-"""What we answer at the hosts of servers: what their pages ask of us, and the way to our own host.
+"""What the servers' own host names serve: what their pages need, and redirects to our host.
 
 The proxy sends us all that comes to such a host and is not below `/user/<id>/` of a live
 server. No page that can do anything is here: a notebook at the same host could act on it.
@@ -39,10 +39,10 @@ def server_host_table(args: dict[str, Any], server_id: str, static_path: str) ->
 
 
 class ElsewhereHandler(BaseHandler):
-    """All that is at our own host and not here."""
+    """Everything that is served on our own host, not here."""
 
     async def get(self) -> None:
-        """Send on to the same address there: a link of a notebook's page, or a person.
+        """Redirect to the same address there: for a link in a notebook's page, or a person.
 
         Raises:
             HTTPError: 404, it is no address.
@@ -55,7 +55,7 @@ class ElsewhereHandler(BaseHandler):
     head = get
 
     async def post(self) -> None:
-        """Refuse: a form or a script of a notebook would act in our name.
+        """Reject: a form or script of a notebook would act in our name.
 
         Raises:
             HTTPError: 404.

@@ -63,7 +63,7 @@ def _pages() -> dict[str, dict[str, Any]]:
         "ended": {
             **spawn,
             "farewell": Farewell(
-                "Nobody had used it for 60 minutes, so it was closed.", StopReason.IDLE, 1_040.0
+                "It was idle for 60 minutes, so it was closed.", StopReason.IDLE, 1_040.0
             ),
             "reopen_url": "/spawn/user/Zk3v0bq8rWq1mE5d/lab",
             "server_id": "Zk3v0bq8rWq1mE5d",

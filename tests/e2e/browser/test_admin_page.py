@@ -82,7 +82,7 @@ async def test_all_is_done_without_scripts(browser: Browser, site: AdminSite) ->
     await world.until_gone(server.id)
 
     await page.get_by_label("Address or network").fill("2001:db8::/32")
-    await page.get_by_label("Stop the servers that it has").check()
+    await page.get_by_label("Stop its servers too").check()
     await page.get_by_role("button", name="Ban it").click()
     await expect(page.get_by_role("button", name="Let 2001:db8::/32 in again")).to_be_visible()
     assert world.servers(Phase.CLAIMED) == []
@@ -95,7 +95,7 @@ async def test_all_is_done_without_scripts(browser: Browser, site: AdminSite) ->
 
     await page.get_by_label("Another image").fill("my/notebook:3")
     await page.get_by_role("button", name="Use it").click()
-    await expect(page.get_by_role("status")).to_contain_text("to try it")
+    await expect(page.get_by_role("status")).to_contain_text("as a test")
     await wait_until(lambda: world.orchestrator.image == "my/notebook:3")
     await page.reload()  # sends no form again
     await context.close()
@@ -132,7 +132,7 @@ async def test_with_a_token_one_logs_in_and_out(browser: Browser, site: AdminSit
     context = await browser.new_context()
     page = await context.new_page()
     await page.goto(site.closed_url)
-    for token, said in (("another", "That is not the token."), (TOKEN, "Who is here")):
+    for token, said in (("another", "Wrong token."), (TOKEN, "Who is here")):
         await page.get_by_label("The token in ADMIN_AUTH_TOKEN").fill(token)
         await page.get_by_role("button", name="Log in").click()
         await expect(page.locator("main")).to_contain_text(said)
@@ -191,7 +191,7 @@ async def test_a_name_that_leads_here_and_a_frame_show_nothing(
 ) -> None:
     page = await browser.new_page()
     await page.goto(site.url.replace("127.0.0.1", "evil.test") + "/admin/")
-    await expect(page.locator("main")).to_contain_text("does not go by this name")
+    await expect(page.locator("main")).to_contain_text("does not go by this host name")
     await page.goto(f"{site.url}/admin/")
     await page.evaluate(
         "url => { const f = document.createElement('iframe'); f.src = url; f.id = 'inner';"

@@ -196,7 +196,7 @@ async def test_a_sandboxed_frame_says_so_and_offers_a_tab(worlds: Worlds, sandbo
         await expect(frame.get_by_text(f"{world.site}/lab", exact=True)).to_be_visible()
     else:
         await frame.get_by_role("button", name="Start notebook").click()
-        await expect(frame.get_by_text("keeps it in a sandbox")).to_be_visible()
+        await expect(frame.get_by_text("sandboxes it")).to_be_visible()
         assert await world.claims() == 0
         return
     async with world.context.expect_page() as opened:
@@ -278,7 +278,9 @@ async def test_a_page_on_https_says_that_it_cannot_show_notebooks_without(worlds
     html = html.replace(f'data-tmpnb="{world.site}', 'data-tmpnb="http://tmp.test:8')
     page = await world.read(html)
     await page.get_by_role("button", name="Launch: Live notebook").click()
-    await expect(page.get_by_role("alert")).to_contain_text("It is not on https, as this page is.")
+    await expect(page.get_by_role("alert")).to_contain_text(
+        "It does not use https, unlike this page."
+    )
     await expect(page.locator("iframe")).to_have_count(0)
 
 

@@ -56,7 +56,7 @@ async def test_reconnecting_is_bounded(browser: Browser, site: PagesSite) -> Non
         await expect(page.locator(".hint")).to_contain_text("Next try in about")
         async with page.expect_response(f"**{NOTEBOOK}"):
             await page.clock.fast_forward(80_000)
-    await expect(page.locator(".hint")).to_have_text("This page has stopped trying by itself.")
+    await expect(page.locator(".hint")).to_have_text("This page has stopped retrying.")
     site.notebook_status = 200
     await page.get_by_role("link", name="Try now").click()
     await expect(page).to_have_title("The notebook")
@@ -126,4 +126,4 @@ async def test_old_numbers_are_called_old(browser: Browser, site: PagesSite) -> 
     await expect(status).to_have_text("The service does not answer; these numbers are old.")
     site.stats_status = 200
     await page.clock.fast_forward(20_000)
-    await expect(status).to_have_text("The numbers are fresh again.")
+    await expect(status).to_have_text("The numbers are up to date again.")

@@ -14,7 +14,7 @@ from tests.e2e.browser.pages_site import FULL, NOTEBOOK, PLACE, STARTING, PagesS
 from tests.e2e.running_service import until_true
 
 SPAWN = "/spawn/lab/a%20b.ipynb?x=1&y=2"  # as the pages were given it
-STOPPED = "This page has stopped trying by itself."
+STOPPED = "This page has stopped retrying."
 
 # A headless browser has no hidden tabs and this one no prerendering: the page is told so.
 UNSEEN = {
@@ -137,7 +137,7 @@ async def test_form_works_without_javascript(browser: Browser, site: PagesSite) 
     await page.get_by_role("button", name="Start notebook").click()
     await expect(page.locator("h1")).to_have_text("No notebook is free right now")
     await expect(page.locator(".hint")).to_have_text("You are number 3 in line.")
-    await page.get_by_role("button", name="Look again").click()
+    await page.get_by_role("button", name="Check again").click()
     await page.wait_for_url(f"**{NOTEBOOK}*")
     assert [path for path, _ in site.posts] == [SPAWN, SPAWN]
     assert site.forms[1]["ticket"] == "t1cket"  # the place is kept
@@ -161,7 +161,9 @@ async def test_waiting_page_says_what_is_the_case_and_gets_in(
     assert len(site.posts) == 1
     await page.clock.fast_forward(8_000)
     await expect(page.locator("h1")).to_have_text("Notebooks are getting ready")
-    so_far = "Ready so far: 0 of 12. Getting ready: 3. This page goes on by itself: leave it open."
+    so_far = (
+        "Ready so far: 0 of 12. Getting ready: 3. This page continues by itself; leave it open."
+    )
     await expect(status).to_have_text(so_far)
     await page.clock.fast_forward(10_000)
     await page.wait_for_url(f"**{NOTEBOOK}*")

@@ -232,7 +232,7 @@ async def test_what_an_image_has_in_its_home_is_copied_before_the_first_start(
     try:
         for spawner in spawners:
             await spawner.setup()
-        assert "is being copied" in first.unready("")
+        assert "are being copied" in first.unready("")
         await wait_until(ready, "copies for both pools, which know nothing of each other")
         copied = copies_of(engine) - before
         assert len(copied) == 2

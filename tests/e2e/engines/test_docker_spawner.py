@@ -187,7 +187,9 @@ async def test_a_network_that_leads_outside_is_refused_for_servers_without_egres
 ) -> None:
     name = f"tmpnb-test-{engine.run}"
     await spawner_with(docker_network=name)
-    with pytest.raises(ConfigError, match=f"--docker-network={name}: it is there, and leads"):
+    with pytest.raises(
+        ConfigError, match=f"--docker-network={name}: the network exists, but has access"
+    ):
         await spawner_with(egress="none", docker_network=name)
 
 

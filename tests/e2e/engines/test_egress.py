@@ -395,7 +395,7 @@ async def test_a_name_server_on_loopback_is_asked_past_the_rules_unless_servers_
     del filtered
     own = {"dns": [played_world.RESOLVER], "dns_opt": ["timeout:1", "attempts:1"]}
     with machine_asks_itself(engine, tmp_path):
-        assert "The name server 127.0.0.1 is this machine's own" in firewall(engine)
+        assert "The name server 127.0.0.1 is on this machine" in firewall(engine)
         async with two_servers(engine, egress="internet"):
             await all_listen(engine)
             assert named(engine.client, next(iter(servers(engine)))) == INSIDE
@@ -609,11 +609,11 @@ async def test_doctor_tries_what_the_operator_names_from_inside_a_server(
     assert engine.client.networks(names=["tried"]) == [], "it removes what it has made"
     for place in outside:
         if egress == "all":
-            expected = f"warn reach    {place} is reached from a server; fix: --egress=none"
+            expected = f"warn reach    {place} can be reached from a server; fix: --egress=none"
         else:
-            expected = f"ok   reach    {place} is not reached from a server"
+            expected = f"ok   reach    {place} cannot be reached from a server"
         assert expected in answer.lines, answer.text
-    assert "names its network card" not in answer.text, "this engine gives each a default route"
+    assert "has no default route" not in answer.text, "this engine gives each a default route"
     assert answer.code == 0, answer.text
 
 
@@ -625,11 +625,11 @@ async def test_with_the_internet_alone_doctor_tries_each_closed_range_by_itself(
     with engine.network.inside():
         answer = await run(*doctor(engine, tmp_path, *flags))
     for expected in (
-        f"ok   reach    {PUBLIC} is reached from a server",
-        "ok   reach    another server is not reached from a server",
-        "ok   reach    a service of this machine that is not on loopback is not reached from a"
-        " server",
-        "ok   reach    the firewall refuses servers all 11 closed ranges of IPv4",
+        f"ok   reach    {PUBLIC} can be reached from a server",
+        "ok   reach    another server cannot be reached from a server",
+        "ok   reach    a service of this machine that is not on loopback cannot be "
+        "reached from a server",
+        "ok   reach    the firewall blocks servers from all 11 closed IPv4 ranges",
     ):
         assert expected in answer.lines, answer.text
     assert answer.code == 0, answer.text
@@ -639,13 +639,12 @@ WEAK = ("--seccomp=engine", "--proxy-ip=0.0.0.0", "--pool-size=60")
 MENDED = ("--disk-limit=64m", "--seccomp=tmpnb", "--subdomains=notebooks.example", "--pool-size=60")
 WEAKNESSES = {  # how the line begins, and how it ends
     "warn seccomp  servers have Docker's own profile": "; fix: --seccomp=tmpnb",
-    "warn bounds   neither disk nor inodes are bounded": "; fix: --disk-limit=256m",
-    "warn tables   nothing keeps one server from filling": (
+    "warn bounds   neither disk nor inodes are limited": "; fix: --disk-limit=256m",
+    "warn tables   nothing stops one server from filling": (
         "; fix: tmpnb firewall --apply, as root on the engine's machine"
     ),
     "warn origin   the service is public": (
-        "; fix: give each server a host name of its own with --subdomains=DOMAIN"
-        " (docs/subdomains.md)"
+        "; fix: give each server its own host name with --subdomains=DOMAIN (docs/subdomains.md)"
     ),
 }
 

@@ -164,7 +164,7 @@ async def test_a_spawner_works_through_the_filter_as_without_it(
     finally:
         client.close()
         await spawner.close()
-    assert [r for r in caplog.messages if "cannot be seen" in r or "without the kit" in r] == []
+    assert [r for r in caplog.messages if "cannot look up" in r or "without the kit" in r] == []
 
 
 async def test_an_orchestrator_of_another_version_is_told_what_to_do_in_one_line(

@@ -167,7 +167,7 @@ async def test_podman_has_a_profile_of_system_calls_by_its_place_on_its_machine_
 
 async def test_a_runtime_that_podman_would_not_use_is_refused(engine: PodmanEngine) -> None:
     spawner = engine.new_spawner("runtime", stub_command("python3"), runtime="runsc")
-    with pytest.raises(ConfigError, match="--runtime=runsc: Podman runs all containers by runc"):
+    with pytest.raises(ConfigError, match="--runtime=runsc: Podman runs all containers with runc"):
         await spawner.setup()
     await spawner.close()
 
@@ -179,9 +179,9 @@ async def test_doctor_and_check_image_know_podman(
     assert answer.code == 0, answer.text
     [first] = [line for line in answer.of("ok") if line.startswith("ok   engine ")]
     assert first.startswith("ok   engine   Podman 4.")
-    assert any("each server is on a network of its own" in line for line in answer.of("ok"))
+    assert any("each server is on its own network" in line for line in answer.of("ok"))
     assert any("enable podman-restart.service" in line for line in answer.of("warn"))
-    assert any(line.startswith("warn seccomp  Podman takes no") for line in answer.of("warn"))
+    assert any(line.startswith("warn seccomp  Podman accepts no") for line in answer.of("warn"))
     checked = await run("check-image", TEST_IMAGE, config, *image_flags(engine))
     assert checked.code == 0, checked.text
     assert leavings(engine) == []

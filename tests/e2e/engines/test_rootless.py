@@ -51,11 +51,11 @@ async def test_a_rootless_engine_serves_claims_and_is_left_empty(
         assert await spawner.list() == []
 
         if spawner.engine_id.startswith("podman"):
-            with pytest.raises(ConfigError, match="outside of a rootless Podman"):
+            with pytest.raises(ConfigError, match="outside a rootless Podman"):
                 await closed.setup()
         else:
             await closed.setup()
-            assert "a rootless Docker are reached from its own containers only" in caplog.text
+            assert "a rootless Docker can only be reached from its own containers" in caplog.text
     finally:
         await spawner.close()
         await closed.close()

@@ -132,7 +132,7 @@ async def turned_away(service: Service) -> None:
     ("script", "words", "again"),
     [
         pytest.param(EXITS, "these are my last words", 3, id="exits"),
-        pytest.param(IS_SILENT, "did not answer in time", 1, id="is_silent"),
+        pytest.param(IS_SILENT, "did not respond in time", 1, id="is_silent"),
         pytest.param(SERVES_ELSEWHERE, "HTTP 404", 1, id="serves_elsewhere"),
     ],
 )

@@ -117,7 +117,7 @@ async def test_proxy_that_hangs_is_ended_and_started_again(run: Run) -> None:
         os.kill(before.pid, signal.SIGSTOP)
         await until_ended(before)
         await run.whole(service, url, available=1)
-        run.said_once(service, "the proxy has not answered for")
+        run.said_once(service, "the proxy has not responded for")
 
 
 async def until_ended(process: Process) -> None:

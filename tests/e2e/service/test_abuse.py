@@ -207,7 +207,7 @@ async def test_the_passphrase_is_asked_by_the_launch_page_and_once_a_day(browser
         field = page.get_by_label("The people who invited you can tell you")
         await field.fill("a guess")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("alert")).to_contain_text("That is not the passphrase.")
+        await expect(page.get_by_role("alert")).to_contain_text("Wrong passphrase.")
         await field.fill(WORDS)
         await page.get_by_role("button", name="Start notebook").click()
         await page.wait_for_url("**/user/**")

@@ -96,7 +96,7 @@ async def test_doctor_tests_what_is_served_and_leaves_nothing(installation: Inst
     before = everything(installation.engine)
     answer = installation.compose("exec", "-T", "orchestrator", "tmpnb", "doctor")
     first, *lines = answer.splitlines()
-    assert first.startswith("with the settings of the tmpnb at http://127.0.0.1:10000")
+    assert first.startswith("using the settings of the tmpnb at http://127.0.0.1:10000")
     assert [line for line in lines if line.startswith("FAIL")] == []
     assert [line for line in lines if line.startswith("ok   start ")], answer
     assert [line for line in lines if line.startswith("ok   image ") and TEST_IMAGE in line]
@@ -135,7 +135,7 @@ async def test_with_the_filter_the_orchestrator_works_and_can_ask_for_no_more(
     assert ended.code == 204, ended.body
     await installation.until_stats(available=2, claimed=0, claims_total=1)
     assert "refused:" not in installation.compose("logs", "engine-filter")
-    assert "cannot be seen" not in installation.compose("logs", "orchestrator")
+    assert "cannot look up" not in installation.compose("logs", "orchestrator")
 
     orchestrator = installation.service("orchestrator")
     asked = ["GET /version", "POST /containers/x/exec", "GET /secrets", "POST /build"]
@@ -368,7 +368,7 @@ async def test_notebook_takes_no_notebooks_for_the_proxy_tells_its_address(
     command = installation.engine.exec_create(container, ["python3", "-c", probe])
     answer = installation.engine.exec_start(command["Id"]).decode()
     assert answer.startswith("403 "), answer
-    assert "A notebook takes no other notebooks." in answer
+    assert "A notebook cannot start other notebooks." in answer
     assert "--trusted-proxies" not in installation.compose("logs", "orchestrator")
     await installation.until_stats(claimed=1, claims_total=1)
 

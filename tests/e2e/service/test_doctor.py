@@ -121,7 +121,7 @@ async def test_a_sound_setup_is_found_sound_and_left_as_it_was(
     well = [line.split()[1] for line in answer.of("ok")]
     if engine.client.info().get("CgroupVersion") == "1":
         [gap] = [line for line in answer.of("warn") if line.split()[1] == "limits"]
-        assert "memory of sockets is not bounded" in gap
+        assert "socket memory is not limited" in gap
     else:
         assert "limits" in well, answer.text
     for topic in (
@@ -206,7 +206,7 @@ async def test_beside_a_running_service_its_settings_are_tested(
         mine = [flag for flag in flags if flag != "--spawner=docker"]
         answer = await run(*mine, f"--admin-port={running.admin_port}")
         assert answer.lines[0] == (
-            f"with the settings of the tmpnb at http://127.0.0.1:{running.admin_port}, "
+            f"using the settings of the tmpnb at http://127.0.0.1:{running.admin_port} "
             "and the flags given here"
         )
         assert not [line for line in answer.lines if "Docker" in line], "it serves pretend ones"
@@ -221,12 +221,12 @@ async def test_a_wrong_token_of_the_proxy_names_its_variable(
         flags = doctor(engine, tmp_path, "--skip-image")
         wrong = await run(*flags, env=proxy.env | {"CONFIGPROXY_AUTH_TOKEN": "wrong-wrong-wrong"})
         assert wrong.failure.startswith("FAIL proxy ")
-        assert "refused our token" in wrong.failure
+        assert "rejected our token" in wrong.failure
         assert "CONFIGPROXY_AUTH_TOKEN" in wrong.failure
         assert "wrong-wrong" not in wrong.text
         right = await run(*flags, env=proxy.env)
         assert right.code == 0, right.text
-        assert "takes our token and no other" in right.text
+        assert "accepts only our token" in right.text
         assert proxy.token not in right.text
     finally:
         await proxy.kill()
@@ -247,7 +247,7 @@ async def test_too_few_open_files_are_told_with_both_numbers(
 ) -> None:
     flags = doctor(engine, tmp_path, "--skip-image", "--pool-size=100", "--mem-limit=6m")
     answer = await run(*flags, before="ulimit -n 256")
-    assert answer.failure.startswith("FAIL files    256 files may be open")
+    assert answer.failure.startswith("FAIL files    the limit is 256 open files")
     assert "needs 864 for 100 open notebooks" in answer.failure
     assert "ulimit -n 864" in answer.failure
 
@@ -257,7 +257,7 @@ async def test_too_little_memory_for_all_is_a_warning(engine: RealEngine, tmp_pa
     answer = await run(*flags)
     assert answer.code == 0, answer.text
     [line] = [line for line in answer.of("warn") if line.startswith("warn memory ")]
-    assert "3 servers of 100 TB may take 300 TB" in line
+    assert "3 servers with 100 TB each may take 300 TB" in line
     assert "--pool-size" in line
 
 
@@ -277,7 +277,7 @@ async def test_an_engine_without_images_is_told_in_one_line(engine_name: str) ->
     answer = await run("check-image", "any", f"--spawner={engine_name}")
     [line] = answer.text.splitlines()
     assert answer.code == 1
-    assert line.startswith("tmpnb: check-image any: this engine has no images")
+    assert line.startswith("tmpnb: check-image any: this spawner has no images")
 
 
 # Images, good and bad: the same image with other commands
@@ -307,10 +307,10 @@ async def test_a_good_image_is_found_good_in_a_network_of_its_own(engine: RealEn
         ("python3 -c 'raise SystemExit(\"my last words\")'", "exited", "--command"),
         (STUB.replace("{base_path}", "/"), "it serves at / instead of /user/", "{base_path}"),
         (STUB.replace("{base_path}", "/other/"), "HTTP 403, not 200", "--ready-path"),
-        (STUB.replace("{ip}", "127.0.0.1"), "it listens at 127.0.0.1:8888 only", "--ip={ip}"),
-        (STUB.replace("{port}", "9000"), "0.0.0.0:9000, and not on port 8888", "{port}"),
-        ("sleep 600", "and listens nowhere", "--start-timeout"),
-        ("no-such-program", "exited", "program of --command"),
+        (STUB.replace("{ip}", "127.0.0.1"), "it listens only at 127.0.0.1:8888", "--ip={ip}"),
+        (STUB.replace("{port}", "9000"), "0.0.0.0:9000, but not on port 8888", "{port}"),
+        ("sleep 600", "and does not listen on any port", "--start-timeout"),
+        ("no-such-program", "exited", "program in --command"),
     ],
     ids=["exits", "no base path", "other base path", "loopback", "port", "silent", "no program"],
 )
@@ -330,7 +330,9 @@ async def test_one_that_listens_nowhere_does_so_in_a_network_of_its_own_too(
 ) -> None:
     network = f"--docker-network=tmpnb-test-{engine.run}"
     answer = await check(engine, "sleep 600", network, seconds=3)
-    assert "and listens nowhere" in answer.failure, "Docker's name server is not the image's"
+    assert "and does not listen on any port" in answer.failure, (
+        "Docker's name server is not the image's"
+    )
 
 
 async def test_a_bad_image_fails_in_the_doctor_as_well(engine: RealEngine, tmp_path: Path) -> None:
@@ -365,9 +367,9 @@ async def test_what_a_server_reaches_is_tried_from_inside(
     private = [line for line in usual.of("ok") if line.startswith("ok   reach ")]
     for what in ("--port=", "--admin-port=", "--proxy-api-port=", "the engine "):
         assert any(what in line for line in private), usual.text
-    assert any("another server is reached" in line for line in usual.of("warn"))
-    assert any("that is not on loopback is reached" in line for line in usual.of("warn"))
-    assert "ok   reach    a server can open no vsock and no io_uring" in usual.lines
+    assert any("another server can be reached" in line for line in usual.of("warn"))
+    assert any("that is not on loopback can be reached" in line for line in usual.of("warn"))
+    assert "ok   reach    a server cannot open vsock or io_uring" in usual.lines
 
     closed = f"--docker-network=tmpnb-test-{engine.run}", "--egress=none"
     answer = await run(*doctor(engine, tmp_path, "--network", "--seccomp=engine", *closed))
@@ -376,7 +378,7 @@ async def test_what_a_server_reaches_is_tried_from_inside(
     assert profile.endswith("; fix: --seccomp=tmpnb")
     # What the engine's own profile allows depends on its version.
     assert any("a server can open " in line for line in answer.lines), answer.text
-    assert "ok   reach    another server is not reached from a server" in answer.lines
+    assert "ok   reach    another server cannot be reached from a server" in answer.lines
 
 
 async def test_a_port_of_the_service_that_a_server_reaches_is_a_failure(
@@ -384,7 +386,7 @@ async def test_a_port_of_the_service_that_a_server_reaches_is_a_failure(
 ) -> None:
     answer = await run(*doctor(engine, tmp_path, "--network", "--ip=0.0.0.0"))
     assert answer.failure.startswith("FAIL reach    --port=")
-    assert "is reached from a server at " in answer.failure
+    assert "can be reached from a server at " in answer.failure
 
 
 async def test_a_page_that_the_image_lacks_fails(engine: RealEngine) -> None:
@@ -430,5 +432,5 @@ async def test_a_running_pool_leaves_the_checked_server_alone(
     async with serving(*flags) as service:
         await service.until_ready(1)
         answer = await check(engine, "sleep 600", seconds=5)
-        assert "does not answer within 5 s, and listens nowhere" in answer.failure
+        assert "does not respond within 5 s and does not listen on any port" in answer.failure
         assert (await service.stats())["available"] == 1

@@ -51,7 +51,7 @@ def test_a_file_that_broke_is_told_once_and_leaves_the_list_in_force(
         for _ in range(3):
             clock.advance(2)
             assert BAD in banned
-    assert [r.message.count("stays in force") for r in caplog.records] == [1]
+    assert [r.message.count("keeping the previous list") for r in caplog.records] == [1]
     file.write_text("198.51.100.0/24, 192.0.2.0/24\n")
     clock.advance(2)
     assert GOOD in banned

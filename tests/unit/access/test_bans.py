@@ -69,7 +69,7 @@ def test_a_ban_counts_though_it_cannot_be_written(
     known = Bans(path=tmp_path / "gone" / "x.bans")
     assert not known.add(NET)
     assert INSIDE in known
-    assert "count until a restart" in caplog.text
+    assert "last only until the next restart" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_file_that_makes_no_sense_costs_no_start(
     path = tmp_path / "x.bans"
     path.write_bytes(content)
     assert dict(Bans(path=path).since) == {}
-    assert "no bans are read" in caplog.text
+    assert "cannot read the bans" in caplog.text
 
 
 def test_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

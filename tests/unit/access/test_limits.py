@@ -25,8 +25,6 @@ OTHER = Client(ip_address("192.0.2.2"))
 async def take(
     admission: Admission, claim: Callable[[], Awaitable[NotebookServer]]
 ) -> NotebookServer:
-    admission: Admission, claim: Callable[[], Awaitable[NotebookServer]]
-) -> NotebookServer:
     with admission.taking() as count:
         server = await claim()
         count(server)

@@ -163,7 +163,7 @@ async def test_the_log_tells_of_a_few_names_once(
         for number in [0, *range(named.MOST_TOLD + 5)]:
             await public("/", headers={"Host": f"front{number}.example"})
     assert len(caplog.records) == named.MOST_TOLD
-    assert "under the name front0.example" in caplog.records[0].getMessage()
+    assert "under the host name front0.example" in caplog.records[0].getMessage()
     assert "--public-hosts" in caplog.records[0].getMessage()
 
 
@@ -219,7 +219,7 @@ async def test_a_service_goes_by_its_machine_s_names(
 
 
 def test_what_is_no_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"^--public-hosts: '\*\.example' is not the name of a"):
+    with pytest.raises(ConfigError, match=r"^--public-hosts: '\*\.example' is not a host name"):
         built(tmp_path, monkeypatch, "--public-hosts=a.example,*.example")
 
 

@@ -106,4 +106,6 @@ def test_guessing_gets_one_line_a_minute_into_the_log(caplog: pytest.LogCaptureF
         for _ in range(2 * MOST_TRIES):
             added(wrong, "192.0.2.7")
     [said] = caplog.messages
-    assert said == ("somebody guesses the token of the admin port, the latest from 192.0.2.0/24")
+    assert said == (
+        "someone is guessing the token of the admin port, most recently from 192.0.2.0/24"
+    )

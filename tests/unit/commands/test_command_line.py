@@ -55,9 +55,9 @@ def test_a_command_takes_what_is_its_own_and_leaves_the_flags() -> None:
         (["doctr"], "did you mean tmpnb doctor?"),
         (["check_image"], "did you mean tmpnb check-image?"),
         (["elephant"], "unexpected argument 'elephant'; flags begin with --"),
-        (["check-image"], "write: tmpnb check-image IMAGE"),
-        (["check-image", "--port=1"], "write: tmpnb check-image IMAGE"),
-        (["check-image", ""], "write: tmpnb check-image IMAGE"),
+        (["check-image"], "usage: tmpnb check-image IMAGE"),
+        (["check-image", "--port=1"], "usage: tmpnb check-image IMAGE"),
+        (["check-image", ""], "usage: tmpnb check-image IMAGE"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], said: str) -> None:
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], said: str) -> None:
         (["check-image", "a", "b"], "unexpected argument 'b'"),
         (["check-image", "a", "--skip-image"], "unknown flag --skip-image"),
         (["doctor", "--pol-size=3"], "did you mean --pool-size?"),
-        (["check-image", "a", "--spawner=fake"], "this engine has no images"),
+        (["check-image", "a", "--spawner=fake"], "this spawner has no images"),
     ],
 )
 def test_flags_of_a_command_are_those_of_the_program(arguments: list[str], said: str) -> None:

@@ -70,7 +70,7 @@ def test_tmpnb_firewall_says_that_the_engine_asks_past_its_rules(
     (files / "MACHINE").write_text("nameserver 127.0.0.1\nnameserver 10.0.0.2\n")
     [refused, past] = printed()
     assert "--dns=10.0.0.2" in refused
-    assert past.startswith("# The name server 127.0.0.1 is this machine's own: the engine asks it")
+    assert past.startswith("# The name server 127.0.0.1 is on this machine: the engine queries it")
     assert '"dns": ["' in past
     (files / "ENGINE").write_text('{"dns": ["9.9.9.9"]}')
     assert printed() == []

@@ -88,7 +88,7 @@ def test_the_link_lets_in_for_the_time_that_was_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--hours=0"], "--hours=0: an invite lasts up to"),
+        (["--hours=0"], "--hours=0: an invitation lasts at most"),
         (["--hours=three"], "--hours=three is not a number of hours"),
         (["--hours=nan"], "--hours=nan is not a number of hours"),
         (["--hours"], "--hours needs a value"),
@@ -97,7 +97,7 @@ def test_the_link_lets_in_for_the_time_that_was_asked_for(
         (["--url=notebooks.example"], "--url=notebooks.example is not an address"),
         (["--url=https://a.test/../b"], "is not an address"),
         (["--url=https://[/"], "is not an address"),
-        (["--url=https://a.test/?x=1"], "leave out what stands behind the path"),
+        (["--url=https://a.test/?x=1"], "leave out everything after the path"),
         (["--hour=1"], "unknown flag --hour"),
     ],
 )
@@ -157,7 +157,7 @@ def test_this_machine_is_exempt_unless_told_otherwise() -> None:
 def test_a_network_that_is_none_is_one_line(flag: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--spawner=fake", f"--{flag}=somewhere"])
-    assert f"--{flag}: 'somewhere' is no network" in str(ended.value.code)
+    assert f"--{flag}: 'somewhere' is not a network" in str(ended.value.code)
 
 
 def test_show_config_shows_them_and_not_the_passphrase(capsys: pytest.CaptureFixture[str]) -> None:

@@ -228,7 +228,7 @@ def test_nobody_ends_by_it_unless_the_operator_says_when(
 
 @pytest.mark.parametrize(
     ("given_seconds", "said"),
-    [(SHORTEST - 1, "too short to see that nobody is there"), (14401, "longer than --cull-max")],
+    [(SHORTEST - 1, "too short to tell that nobody is there"), (14401, "longer than --cull-max")],
 )
 def test_a_time_that_cannot_work_is_refused_in_one_line(given_seconds: float, said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -59,16 +59,16 @@ def test_only_the_latest_are_kept() -> None:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        (StopReason.IDLE, "Nobody had used it for 60 minutes"),
+        (StopReason.IDLE, "It was idle for 60 minutes"),
         (StopReason.TOO_OLD, "time limit for notebooks here, 4 hours"),
         (StopReason.BURNING, "kept a processor busy for a long time with nobody there"),
-        (StopReason.STOPPED, "stopped by those who run the service"),
+        (StopReason.STOPPED, "stopped by the operator of the service"),
         (StopReason.CLOSED, "Its user stopped it"),
         (StopReason.EXITED, "crashed, ran out of memory"),
         (StopReason.UNROUTABLE, "could not connect you to it"),
         (StopReason.UNKNOWN, "lost track of it"),
-        (StopReason.ABANDONED, "Nobody was there"),
-        (StopReason.SHUTDOWN, "shut down by those who run it"),
+        (StopReason.ABANDONED, "Nobody was waiting for it"),
+        (StopReason.SHUTDOWN, "shut down by its operator"),
     ],
 )
 def test_every_reason_has_its_words(reason: StopReason, words: str) -> None:
@@ -83,7 +83,7 @@ def test_every_reason_has_its_words(reason: StopReason, words: str) -> None:
 
 def test_what_is_still_being_stopped_is_said_to_be() -> None:
     said = told(Ending(StopReason.IDLE, NOON), stopping=True)
-    assert said.message.startswith("This notebook server is being stopped. Nobody")
+    assert said.message.startswith("This notebook server is being stopped. It was idle")
 
 
 def test_unknown_ones_are_told_without_a_reason() -> None:

@@ -61,10 +61,10 @@ def test_other_words_are_logged_and_the_begin_stays(
 def test_other_last_words_of_the_same_fault_are_kept_and_not_logged_again(
     health: Health, caplog: pytest.LogCaptureFixture
 ) -> None:
-    health.report("start", "it does not answer; its last lines:\nat noon")
-    health.report("start", "it does not answer; its last lines:\nat one")
+    health.report("start", "it does not answer; last lines of its output:\nat noon")
+    health.report("start", "it does not answer; last lines of its output:\nat one")
     assert health.problems["start"].message.endswith("at one")
-    assert caplog.messages == ["start: it does not answer; its last lines:\nat noon"]
+    assert caplog.messages == ["start: it does not answer; last lines of its output:\nat noon"]
 
 
 def test_topics_are_apart(health: Health) -> None:
@@ -81,7 +81,7 @@ def test_end_is_logged_with_how_long_it_took(
     clock.now += 42
     health.solved("proxy")
     assert health.problems == {}
-    assert caplog.messages[-1] == "proxy: well again after 42 s"
+    assert caplog.messages[-1] == "proxy: recovered after 42 s"
 
 
 def test_what_was_no_problem_is_not_solved_in_the_log(

@@ -104,7 +104,7 @@ def test_server_for_one_visitor_that_already_stops_is_not_given(pool: Pool) -> N
 def test_id_in_use_is_refused(pool: Pool) -> None:
     """P14: a visitor's own id must never replace a server that lives."""
     first = add(pool, "a", Phase.READY)
-    with pytest.raises(ServerExistsError, match="a server a exists"):
+    with pytest.raises(ServerExistsError, match="server a exists already"):
         pool.add(NotebookServer("a", 0.0))
     assert pool.servers == {"a": first}
 

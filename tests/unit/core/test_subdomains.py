@@ -63,13 +63,13 @@ def test_what_is_no_domain_is_refused_with_its_fault(given: str, fault: str) -> 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--public-url=https://other.example"], "is not at --subdomains"),
-        (["--public-url=https://a.notebooks.example"], "is not at --subdomains"),
+        (["--public-url=https://other.example"], "does not match --subdomains"),
+        (["--public-url=https://a.notebooks.example"], "does not match --subdomains"),
         (["--user-length=64"], "63 characters"),
-        (["--embed-origins=https://*.notebooks.example"], "covers the servers"),
-        (["--embed-origins=https://a.example,https://*.example:*"], "covers the servers"),
-        (["--embed-origins=https://k3v.notebooks.example"], "covers the servers"),
-        (["--allow-origin=https://k3v.NOTEBOOKS.example:8000"], "covers the servers"),
+        (["--embed-origins=https://*.notebooks.example"], "includes the servers"),
+        (["--embed-origins=https://a.example,https://*.example:*"], "includes the servers"),
+        (["--embed-origins=https://k3v.notebooks.example"], "includes the servers"),
+        (["--allow-origin=https://k3v.NOTEBOOKS.example:8000"], "includes the servers"),
     ],
 )
 def test_what_would_not_go_with_the_domain_is_refused(flags: list[str], words: str) -> None:

@@ -271,7 +271,7 @@ async def test_visitors_are_refused_by_a_full_line(monkeypatch: pytest.MonkeyPat
     world = World(1)
 
     def full(*_: object) -> None:
-        raise LineFullError("too many are waiting already")
+        raise LineFullError("too many visitors are waiting already")
 
     monkeypatch.setattr(Line, "join", full)
     with pytest.raises(LineFullError):

@@ -392,7 +392,7 @@ async def test_server_that_never_answers_is_stopped_not_pooled() -> None:
     async with World(1, spawner=Silent(), start_timeout=0.3).running() as world:
         await wait_until(lambda: "start" in world.orchestrator.health.problems)
         assert not world.servers(Phase.READY)
-        assert "did not answer in time" in world.orchestrator.health.problems["start"].message
+        assert "did not respond in time" in world.orchestrator.health.problems["start"].message
 
 
 async def test_server_that_exits_while_starting_is_not_waited_for_until_its_deadline() -> None:
@@ -404,7 +404,7 @@ async def test_server_that_exits_while_starting_is_not_waited_for_until_its_dead
 
     async with World(1, spawner=Exits(), start_timeout=600).running() as world:
         await wait_until(lambda: "start" in world.orchestrator.health.problems)
-        assert "exited before it answered" in world.orchestrator.health.problems["start"].message
+        assert "exited before it responded" in world.orchestrator.health.problems["start"].message
 
 
 async def test_stop_that_fails_is_repeated_until_nothing_is_left(
@@ -603,7 +603,7 @@ async def test_nobody_waits_without_end_for_a_place(
             with pytest.raises(NoPlaceError, match="could not be removed within"):
                 await world.orchestrator.claims.claim_as("oldoldold")
         else:
-            with pytest.raises(RolloutRefusedError, match="no room to try an image"):
+            with pytest.raises(RolloutRefusedError, match="no room to test an image"):
                 await world.orchestrator.rollout.to("good:2")
             assert world.orchestrator.image == "good:1"
         assert "start" not in world.orchestrator.health.problems, "no fault of an image"

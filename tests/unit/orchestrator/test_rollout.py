@@ -126,16 +126,16 @@ async def test_another_image_replaces_the_old_one_after_it_has_proved_itself() -
     [
         (
             "broken:1",
-            "exit code 127; its last lines:\njupyter: not found; the pool stays on good:1",
+            "exit code 127; last lines of its output:\njupyter: not found; the pool keeps good:1",
         ),
-        ("absent:1", "the engine does not have it; the pool stays on good:1"),
+        ("absent:1", "the engine does not have it; the pool keeps good:1"),
     ],
 )
 async def test_image_that_fails_changes_nothing(image: str, words: str) -> None:
     async with World(3, min_ready=2, spawner=Images()).running() as world:
         await world.until_ready(2)
         before = set(world.instances())
-        with pytest.raises(ImageFailedError, match="stays on good:1") as failure:
+        with pytest.raises(ImageFailedError, match="the pool keeps good:1") as failure:
             await world.orchestrator.rollout.to(image)
         assert words in str(failure.value)
         assert world.orchestrator.image == "good:1"
@@ -154,7 +154,7 @@ async def test_one_image_is_tried_at_a_time() -> None:
         spawner.hold = asyncio.Event()
         first = asyncio.create_task(world.orchestrator.rollout.to("good:2"))
         await wait_until(lambda: world.servers(Phase.STARTING))
-        with pytest.raises(RolloutRefusedError, match="good:2 is being tried"):
+        with pytest.raises(RolloutRefusedError, match="good:2 is being tested"):
             await world.orchestrator.rollout.to("good:3")
         spawner.hold.set()
         assert await first == 2
@@ -168,7 +168,7 @@ async def test_no_visitor_is_named_where_servers_are_only_being_started() -> Non
         spawner.hold = asyncio.Event()
         world.orchestrator.rollout.drain()
         await wait_until(lambda: world.servers(Phase.STARTING))
-        with pytest.raises(RolloutRefusedError, match="no server is ready"):
+        with pytest.raises(RolloutRefusedError, match="no ready server can make room"):
             await world.orchestrator.rollout.to("good:2")
         spawner.hold.set()
 
@@ -179,13 +179,13 @@ async def test_a_rollout_in_the_background_tells_how_it_goes() -> None:
         await world.until_ready(3)
         rollout = world.orchestrator.rollout
         rollout.start("broken:1")
-        with pytest.raises(RolloutRefusedError, match="broken:1 is being tried"):
+        with pytest.raises(RolloutRefusedError, match="broken:1 is being tested"):
             rollout.start("good:2")
         assert rollout.trying == "broken:1"
         await wait_until(lambda: not rollout.trying)
         assert rollout.failure
         assert rollout.failure.image == "broken:1"
-        assert "the pool stays on good:1" in rollout.failure.why
+        assert "the pool keeps good:1" in rollout.failure.why
         rollout.start("good:2")
         assert rollout.failure is None
         await wait_until(lambda: images(world) == ["good:2"] * 3)

@@ -197,7 +197,7 @@ async def test_one_that_hangs_is_ended_and_started_again(
     await wait_until(is_back, "another one serves")
     assert not process.is_running(hanging)
     await ConfigurableHTTPProxy(Client(MAX_ANSWER), settings.endpoint, TOKEN, "tmpnb").setup()
-    assert caplog.text.count("has not answered for 1.2 s") == 1
+    assert caplog.text.count("has not responded for 1.2 s") == 1
     await cancelled(running)
 
 
@@ -430,7 +430,7 @@ async def test_a_proxy_whose_api_alone_answers_is_given_up(
     new_proxy: NewProxy, settings: ManagedProxySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(managed, "BOOT", 2.0)
-    with pytest.raises(ConfigError, match=rf"does not serve 2 s .*{settings.port}"):
+    with pytest.raises(ConfigError, match=rf"does not respond 2 s .*{settings.port}"):
         await new_proxy(command=(*STUB, "--say=I do not listen")).start()
 
 
@@ -439,7 +439,7 @@ async def test_a_proxy_that_never_answers_is_given_up(
 ) -> None:
     monkeypatch.setattr(managed, "BOOT", 0.2)
     silent = (sys.executable, "-c", "import time; time.sleep(600)")
-    with pytest.raises(ConfigError, match="does not serve"):
+    with pytest.raises(ConfigError, match="does not respond"):
         await new_proxy(command=silent).start()
 
 

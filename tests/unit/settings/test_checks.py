@@ -85,7 +85,7 @@ def test_admin_port_on_loopback_or_with_token_passes(
 def test_open_admin_port_without_token_is_refused(ip: str) -> None:
     """O12: anybody who reached the port could empty the pool."""
     message = one_line(lambda: checks.check_listening(listening(admin_ip=ip), None))
-    assert message.startswith(f"--admin-ip={ip} opens the admin port to others; ")
+    assert message.startswith(f"--admin-ip={ip} exposes the admin port to others; ")
     assert "ADMIN_AUTH_TOKEN" in message
 
 

@@ -70,7 +70,7 @@ def test_secrets_do_not_print_themselves(tmp_path: Path) -> None:
 
 
 def holding(directory: Path, content: str | bytes) -> Path:
-    """Return a file of this user alone."""
+    """Return a file of only by this user."""
     file = directory / "file"
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     file.chmod(0o600)
@@ -93,7 +93,7 @@ def test_each_can_be_in_a_file(tmp_path: Path, name: str, content: str) -> None:
 def test_a_secret_and_a_file_with_one_are_one_too_many(tmp_path: Path, name: str) -> None:
     both = {name: HUSH, f"{name}_FILE": str(holding(tmp_path, HUSH))}
     said = one_line(lambda: Secrets.from_environment(both))
-    assert said == f"{name} and {name}_FILE are both set; leave one of them out"
+    assert said == f"{name} and {name}_FILE are both set; unset one of them"
 
 
 @each_by_file
@@ -105,7 +105,7 @@ def test_a_secret_and_a_file_with_one_are_one_too_many(tmp_path: Path, name: str
         (b" \n\n", "is empty"),
         (b"hush\nhush\n", "more than one line"),
         (b"hush\0hush", "cannot be typed"),
-        (b"hush\xff", "it is no text in UTF-8"),
+        (b"hush\xff", "not UTF-8 text"),
         ("hush".encode("utf-16"), "it is in UTF-16; save it as UTF-8"),
         (b"h" * (LARGEST + 1), f"is larger than {LARGEST} bytes"),
     ],
@@ -126,7 +126,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     for place in (pipe, tmp_path):
         said = one_line(lambda p=place: Secrets.from_environment({"API_AUTH_TOKEN_FILE": str(p)}))
-        assert "is no file with a secret in it" in said
+        assert "is not a file with a secret" in said
 
 
 def test_a_file_that_cannot_be_read_is_said(

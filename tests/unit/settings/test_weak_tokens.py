@@ -51,10 +51,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 @pytest.mark.parametrize(
     ("token", "words"),
     [
-        (f" {SECRET}", "begins or ends with a blank"),
-        (f"{SECRET}\n", "begins or ends with a blank"),
-        (f"{SECRET}\u00a0", "begins or ends with a blank"),
-        ("   ", "begins or ends with a blank"),
+        (f" {SECRET}", "starts or ends with whitespace"),
+        (f"{SECRET}\n", "starts or ends with whitespace"),
+        (f"{SECRET}\u00a0", "starts or ends with whitespace"),
+        ("   ", "starts or ends with whitespace"),
         (f"{SECRET}ü", "characters that a header cannot carry"),
         (f"{SECRET}\udcfc", "characters that a header cannot carry"),
         (f"{SECRET}\t{SECRET}", "characters that a header cannot carry"),
@@ -76,14 +76,14 @@ def test_a_token_that_nobody_could_send_is_refused(name: str, token: str, words:
 def test_so_is_one_in_a_file(tmp_path: Path, name: str) -> None:
     file = tmp_path / "token"
     file.write_text(f" {SECRET}ü \n")
-    with pytest.raises(ConfigError, match=rf"^{name}_FILE has .* that a header cannot carry"):
+    with pytest.raises(ConfigError, match=rf"^{name}_FILE contains .* that a header cannot carry"):
         Secrets.from_environment({f"{name}_FILE": str(file)})
 
 
 def test_blanks_inside_are_for_those_that_we_compare() -> None:
     given = Secrets.from_environment({API: "two words", ADMIN: "three more words ~!"})
     assert (given.api_token, given.admin_token) == ("two words", "three more words ~!")
-    with pytest.raises(ConfigError, match=rf"^{PROXY} has a blank"):
+    with pytest.raises(ConfigError, match=rf"^{PROXY} contains a space"):
         Secrets.from_environment({PROXY: "two words"})
 
 
@@ -155,13 +155,13 @@ async def test_doctor_and_the_log_tell_of_it(make: Make, monkeypatch: pytest.Mon
 
 
 def test_an_empty_token_opens_no_admin_port(make: Make) -> None:
-    with pytest.raises(ConfigError, match=r"^--admin-ip=0\.0\.0\.0 opens the admin port"):
+    with pytest.raises(ConfigError, match=r"^--admin-ip=0\.0\.0\.0 exposes the admin port"):
         make(*OPEN_ADMIN, ADMIN_AUTH_TOKEN="").build()
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "a\rb-long-enough", "nul\0nul", "bell\x07bell"])
 def test_a_passphrase_that_no_form_sends_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^TMPNB_PASSPHRASE has a line break") as caught:
+    with pytest.raises(ConfigError, match=r"^TMPNB_PASSPHRASE contains a line break") as caught:
         given_passphrase(text)
     assert "\n" not in str(caught.value)
 

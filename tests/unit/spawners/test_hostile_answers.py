@@ -116,7 +116,7 @@ async def test_a_server_that_hangs_shows_until_it_answers_again(*, for_long: boo
         await world.cull()
         assert not problems, "once may be chance"
         await world.cull()
-        assert problems["silent"].message.startswith("1 of the servers that visitors have")
+        assert problems["silent"].message.startswith("1 of the servers in use")
         assert server.id not in problems["silent"].message
         server.address = address
         await world.cull()
@@ -219,5 +219,5 @@ async def test_a_claim_has_a_deadline_and_ends_a_few_that_hang_at_most(
         ours = world.orchestrator.claims
         with pytest.raises(PoolEmptyError):
             await (ours.claim_in_turn(ours.queue()) if in_line else ours.claim())
-        assert 1 <= caplog.text.count("was ready and is dead") <= 2
+        assert 1 <= caplog.text.count("was ready but has died") <= 2
         assert ours.waiting == in_line, "a place in line is kept"

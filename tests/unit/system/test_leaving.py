@@ -56,7 +56,7 @@ with leaving.left_in_time(is_program=True):
 def test_what_hangs_does_not_keep_the_program(work: str) -> None:
     found = ended(work)
     assert (found.returncode, found.stdout) == (0, "done\n"), found.stderr
-    assert "leaving all the same" in found.stderr
+    assert "exiting anyway" in found.stderr
 
 
 @pytest.mark.parametrize("work", [DEFAULT_THREAD, STUBBORN_TASK, OWN_THREAD])

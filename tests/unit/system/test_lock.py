@@ -30,7 +30,7 @@ def enter(held: AbstractContextManager[None]) -> None:
 
 
 def test_one_state_directory_and_pool_is_held_by_one_only(tmp_path: Path) -> None:
-    refusal = pytest.raises(ConfigError, match=r"process \d+\) runs the pool mine already; stop it")
+    refusal = pytest.raises(ConfigError, match=r"process \d+\) already runs the pool mine; stop it")
     with state_held(tmp_path, "mine"), state_held(tmp_path, "other"), refusal:
         enter(state_held(tmp_path, "mine"))
     with state_held(tmp_path, "mine"):
@@ -39,7 +39,7 @@ def test_one_state_directory_and_pool_is_held_by_one_only(tmp_path: Path) -> Non
 
 def test_one_pool_of_an_engine_is_held_by_one_only() -> None:
     engine = secrets.token_hex(8)
-    refusal = pytest.raises(ConfigError, match="another state directory runs the pool mine")
+    refusal = pytest.raises(ConfigError, match="another state directory already runs the pool mine")
     others = (engine_held(engine, "other"), engine_held("", "mine"))
     with engine_held(engine, "mine"), others[0], others[1], refusal:
         enter(engine_held(engine, "mine"))

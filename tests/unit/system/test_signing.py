@@ -106,13 +106,15 @@ def test_processes_that_start_at_once_agree_on_one_secret(tmp_path: Path) -> Non
 def test_file_without_a_secret_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "token").write_text(content)
     message = one_line(lambda: secret_file(tmp_path / "token", mode=0o600))
-    assert message == f"{tmp_path}/token holds no secret (shorter than 16); remove the file"
+    assert message == (
+        f"{tmp_path}/token does not contain a secret (shorter than 16 characters); remove the file"
+    )
 
 
 def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b"\xff" * 64)
     message = one_line(lambda: secret_file(tmp_path / "token", mode=0o600))
-    assert message == f"{tmp_path}/token: it is no text in UTF-8; save it as UTF-8"
+    assert message == f"{tmp_path}/token: not UTF-8 text; save it as UTF-8"
 
 
 def test_state_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:

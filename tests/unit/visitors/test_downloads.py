@@ -120,7 +120,7 @@ async def test_no_name_leads_out_of_the_folder(
         assert ".." not in found.split("/")
         assert not {"\\", "\0"} & set(found)
     if "\\" not in name:
-        assert "no file can have this name" in note(archive)
+        assert "not a valid file name" in note(archive)
         assert [a for a in site.asked if a.startswith("files/")] == []
 
 
@@ -221,7 +221,10 @@ async def test_entries_beyond_what_there_may_be_are_counted(
     site.files = {"a": b""}
     site.listed[""] = [{"name": "a"}, 5, 6, 7]  # type: ignore[list-item]  # it may send anything
     lines = note(await visitor.archive()).splitlines()[2:]
-    assert lines == ["/: the server names something that is no file", "/: 2 of 4 files and folders"]
+    assert lines == [
+        "/: the server lists something that is not a file",
+        "/: 2 of 4 files and folders",
+    ]
     visitor.taken.clear()
     del site.listed[""][2:]
     assert len(note(await visitor.archive()).splitlines()[2:]) == 1
@@ -263,10 +266,10 @@ async def test_what_cannot_be_read_is_named_and_the_rest_is_there(
     found = contents(archive)
     assert (found["good.txt"], found["broken.bin"]) == (b"good", b"half")
     assert set(note(archive).splitlines()[2:]) == {
-        "broken.bin: only its beginning is there: the server stopped sending it",
+        "broken.bin: only the beginning is included: the server stopped sending it",
         "secret.txt: the server answered 403",
         "shut/: the server answered 500",
-        "odd/: the server's answer is no list of files",
+        "odd/: the server's response is not a list of files",
     }
 
 
@@ -283,7 +286,7 @@ async def test_nothing_is_said_when_nothing_is_missing(
         ("LARGEST", 300, "b/c: the archive would be larger than 0 MB"),
         ("MOST_FILES", 3, "b/c: more than 2 files"),
         ("MOST_FOLDERS", 1, "b/: more than 0 folders"),
-        ("DEEPEST", 1, "b/: more than 0 folders in each other"),
+        ("DEEPEST", 1, "b/: more than 0 nested folders"),
         ("LONGEST_LIST", None, "/: more files in one folder"),
         ("MOST_VALUES", None, "/: more files in one folder"),
     ],
@@ -342,8 +345,8 @@ async def test_a_path_may_be_as_long_as_a_file_can_have(
     archive = await visitor.archive()
     assert set(contents(archive)) == {"ü/ü/a", "LEFT OUT.txt"}
     assert set(note(archive).splitlines()[2:]) == {
-        "ü/ü/ü: no file can have so long a path",
-        "ü/ü/ab: no file can have so long a path",
+        "ü/ü/ü: the path is too long",
+        "ü/ü/ab: the path is too long",
     }
     assert not [address for address in site.asked if "ab" in address]
 
@@ -382,14 +385,14 @@ async def test_file_that_never_ends_is_cut_off(
     site.files, site.endless = {"log": b""}, {"log"}
     archive = await visitor.archive()
     assert 0 < len(contents(archive)["log"]) <= 1_000_000
-    assert "log: only its beginning is there: the archive would be larger" in note(archive)
+    assert "log: only the beginning is included: the archive would be larger" in note(archive)
 
 
 async def test_server_that_answers_no_more_breaks_the_archive(
     site: ContentsSite, visitor: Visitor
 ) -> None:
     site.files, site.mute = {f"f{n}": b"" for n in range(20)}, True
-    with pytest.raises(DownloadBrokenError, match="answers no more"):
+    with pytest.raises(DownloadBrokenError, match="has stopped responding"):
         await visitor.archive()
     assert len([a for a in site.asked if a.startswith("files/")]) == downloads.MOST_MISSES
 
@@ -423,7 +426,7 @@ async def test_server_that_dies_at_its_last_file_breaks_the_archive(
     """There is nothing left to ask for, so it is asked whether it lives."""
     site.files, site.breaks = {"a": b"1", "last": b"half"}, breaks
     site.dies_with = "last"
-    with pytest.raises(DownloadBrokenError, match="answers no more"):
+    with pytest.raises(DownloadBrokenError, match="has stopped responding"):
         await visitor.archive()
 
 
@@ -434,7 +437,7 @@ async def test_server_that_dies_in_a_file_of_unknown_length_breaks_the_archive(
     """The end of the connection is the end of the file, as notebook servers send it."""
     site.files, site.cut, site.dies_with = {"last": b"four"}, {"last"}, "last"
     site.listed[""] = [{"name": "last", "size": size}]
-    with pytest.raises(DownloadBrokenError, match="answers no more"):
+    with pytest.raises(DownloadBrokenError, match="has stopped responding"):
         await visitor.archive()
 
 
@@ -444,7 +447,7 @@ async def test_file_that_is_shorter_than_its_server_said_is_named(
     site.files, site.cut = {"a": b"four", "b": b""}, {"a"}
     archive = await visitor.archive()
     assert (contents(archive)["a"], contents(archive)["b"]) == (b"fou", b"")
-    assert note(archive).splitlines()[2:] == ["a: shorter here than in the server's list"]
+    assert note(archive).splitlines()[2:] == ["a: shorter than in the server's file list"]
 
 
 async def test_file_that_is_whole_is_not_doubted(site: ContentsSite, visitor: Visitor) -> None:
@@ -459,7 +462,7 @@ async def test_server_that_never_answered_sends_nothing(
     site: ContentsSite, visitor: Visitor
 ) -> None:
     site.dies_with = ""
-    with pytest.raises(DownloadBrokenError, match="does not answer"):
+    with pytest.raises(DownloadBrokenError, match="does not respond"):
         await visitor.archive()
     assert not visitor.taken
 
@@ -470,7 +473,7 @@ async def test_notebook_that_ends_meanwhile_breaks_the_archive(
 ) -> None:
     site.files = dict.fromkeys(files, bytes(1000))
     site.heard = lambda path: setattr(visitor, "has_it", path != files[1].split("/")[0])
-    with pytest.raises(DownloadBrokenError, match="ended before"):
+    with pytest.raises(DownloadBrokenError, match="closed before"):
         await visitor.archive()
     assert f"files/{files[-1]}" not in site.asked
 
@@ -485,7 +488,7 @@ async def test_notebook_that_ends_after_its_last_file_gives_a_whole_archive(
 
 async def test_ended_notebook_is_asked_nothing(site: ContentsSite, visitor: Visitor) -> None:
     visitor.has_it = False
-    with pytest.raises(DownloadBrokenError, match="ended before"):
+    with pytest.raises(DownloadBrokenError, match="closed before"):
         await visitor.archive()
     assert site.asked == []
 

@@ -88,7 +88,7 @@ async def test_broken_answers_are_one_kind_of_error(answer: bytes) -> None:
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour"])
 async def test_silence_ends_at_the_deadline(answer: bytes) -> None:
     async with answering(answer, hold=True) as (url, _):
-        with pytest.raises(UnreachableError, match="no answer in time"):
+        with pytest.raises(UnreachableError, match="no response in time"):
             await read(url, patience=0.05)
 
 

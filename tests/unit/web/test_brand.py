@@ -61,7 +61,7 @@ def test_link_that_leads_nowhere_is_refused(url: str) -> None:
 
 
 def test_text_that_is_too_long_or_has_control_characters_is_refused() -> None:
-    with pytest.raises(BadMarkupError, match="11 characters are too many; 10 may be"):
+    with pytest.raises(BadMarkupError, match="11 characters are too many; the limit is 10"):
         markup.parse("x" * 11, 10)
     with pytest.raises(BadMarkupError, match="control character"):
         markup.parse("a\x1b[31m", 100)
@@ -102,7 +102,7 @@ def test_another_picture_has_another_version() -> None:
 )
 def test_other_files_are_no_picture(content: bytes) -> None:
     message = one_line(lambda: brand.logo("logo.gif", content))
-    assert message == "--logo=logo.gif: this is neither an SVG nor a PNG picture"
+    assert message == "--logo=logo.gif: neither an SVG nor a PNG image"
 
 
 def test_large_picture_is_refused() -> None:
@@ -185,7 +185,7 @@ def test_other_terms_have_another_version() -> None:
         ({"logo": "/no/such/logo.svg"}, "--logo=/no/such/logo.svg: cannot be read: No such file"),
         ({"logo": "/"}, "--logo=/: cannot be read"),
         ({"welcome": "[x](ftp://y)"}, "--welcome: the link 'ftp://y'"),
-        ({"footer": "x" * 4001}, "--footer: 4001 characters are too many; 4000 may be"),
+        ({"footer": "x" * 4001}, "--footer: 4001 characters are too many; the limit is 4000"),
         ({"terms_file": "/no/terms"}, "--terms-file=/no/terms: cannot be read: No such file"),
         ({"analytics_script": "x"}, "--analytics-script=x"),
     ],
@@ -196,16 +196,16 @@ def test_wrong_setting_is_one_clear_line(settings: dict[str, Any], said: str) ->
 
 def test_wrong_announcement_is_one_clear_line() -> None:
     message = one_line(Branding(announcement="x" * 1001).notice)
-    assert message == "--announcement: 1001 characters are too many; 1000 may be"
+    assert message == "--announcement: 1001 characters are too many; the limit is 1000"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "there is no text in it"),
-        (b"\xff\xff", "no text in UTF-8"),
+        (b"", "the file is empty"),
+        (b"\xff\xff", "not UTF-8 text"),
         ("Be kind.".encode("utf-16"), "it is in UTF-16; save it as UTF-8"),
-        (b"x" * 100_001, "too many; 100000 may be"),
+        (b"x" * 100_001, "too many; the limit is 100000"),
         (b"[a](javascript:b)", "the link 'javascript:b'"),
     ],
 )

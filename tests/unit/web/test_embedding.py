@@ -121,8 +121,8 @@ def test_path_is_taken_as_people_type_it(typed: str, url: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"path": "x.md"}, "begin with one of"),
-        ({"path": "user/abc/lab"}, "begin with one of"),
+        ({"path": "x.md"}, "start with one of"),
+        ({"path": "user/abc/lab"}, "start with one of"),
         ({"path": "lab/../../x"}, "leads out"),
         ({"path": "?x=1"}, "needs a path"),
         ({"path": "lab/" + "x" * 5000}, "longer than"),

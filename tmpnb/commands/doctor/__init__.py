@@ -1,1 +1,1 @@
-"""See beforehand whether a setup works: `tmpnb doctor` and `tmpnb check-image`."""
+"""Check a setup before it goes live: `tmpnb doctor` and `tmpnb check-image`."""

@@ -49,7 +49,7 @@ async def doctor(
     await report.collect("ports", ports.findings(service, managed=managed), QUICK)
     blocker = next((finding for finding in engine if finding.blocks), None)
     if without_server:
-        say(skip("start", "no server is started, as --skip-image asks").line())
+        say(skip("start", "no server is started because of --skip-image").line())
     elif blocker is not None:
         for finding in trial.skipped(f"needs the {blocker.topic}"):
             say(finding.line())
@@ -75,7 +75,7 @@ async def check_image(service: Service, image: str, say: Say) -> bool:
     examination, report = spawner.examination(), Report(say)
     if not examination.has_images:
         raise ConfigError(
-            f"check-image {image}: this engine has no images; tmpnb doctor tries a server of it"
+            f"check-image {image}: this spawner has no images; use tmpnb doctor to test a server"
         )
     await report.collect("start", trial.findings(service, examination), _patience(service))
     return not report.failed

@@ -1,4 +1,4 @@
-"""Whether settings that are allowed hurt together."""
+"""Whether settings conflict although each is allowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ TOPIC = "settings"
 
 
 async def findings(service: Service) -> AsyncGenerator[Finding, None]:
-    """Yield each combination that does, or that there is none."""
+    """Yield a finding for each conflict, or that there is none."""
     found = [warn(TOPIC, words, mend) for words, mend in service.cautions()]
-    for finding in found or [ok(TOPIC, "times, limits, trusted and banned networks go together")]:
+    for finding in found or [
+        ok(TOPIC, "times, limits, trusted and banned networks are consistent")
+    ]:
         yield finding

@@ -1,4 +1,4 @@
-"""Why a server that was started does not answer as it should, and what to do. Pure."""
+"""Why a started server does not respond as it should, and what to do. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOPIC = "start"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is seen of a server whose start failed. HTTP statuses; None: no answer."""
+    """What is known about a server whose start failed. HTTP statuses; None: no response."""
 
     error: str  # what the start said
     timed_out: bool  # as opposed to: it ended, or the engine refused it
@@ -35,18 +35,18 @@ def _reason(seen: Evidence) -> tuple[str, str]:
     if not seen.timed_out:
         return (
             seen.error,
-            "see what it printed; the image must have the program of --command, which must not"
-            " end nor go into the background",
+            "check its output; the image must have the program in --command, which "
+            "must not exit or go into the background",
         )
     if seen.address is None:
         return (
             f"the engine did not start it within {seen.seconds:g} s",
-            "see what the engine's own log says, or raise --start-timeout",
+            "check the engine's own log, or raise --start-timeout",
         )
     if seen.at_root == 200:
         return (
             f"it serves at / instead of {_base_url(seen)}",
-            "hand {base_path} on in --command, as in --ServerApp.base_url={base_path}",
+            "pass {base_path} on in --command, as in --ServerApp.base_url={base_path}",
         )
     if seen.at_ready_path is not None:
         return _wrong_answer(seen, seen.at_ready_path)
@@ -55,22 +55,22 @@ def _reason(seen: Evidence) -> tuple[str, str]:
 
 def _wrong_answer(seen: Evidence, status: int) -> tuple[str, str]:
     if status == 200:
-        return f"it needs more than {seen.seconds:g} s to answer", "raise --start-timeout"
-    words = f"GET {seen.ready_path} is HTTP {status}, not 200"
+        return f"it needs more than {seen.seconds:g} s to respond", "raise --start-timeout"
+    words = f"GET {seen.ready_path} returns HTTP {status}, not 200"
     if status in (302, 401, 403):
-        return words, "name with --ready-path what answers 200 to anybody"
+        return words, "set --ready-path to a path that returns 200 without a token"
     if status >= 500:
-        return words, "see what it printed"
+        return words, "check its output"
     return (
         f"{words}; does it serve under another path?",
-        "hand {base_path} on in --command, as in --ServerApp.base_url={base_path}, or name with"
-        " --ready-path what answers 200",
+        "pass {base_path} on in --command, as in --ServerApp.base_url={base_path}, or "
+        "set --ready-path to a path that returns 200",
     )
 
 
 def _no_answer(seen: Evidence) -> tuple[str, str]:
     port, listeners = seen.facts.port, seen.facts.listeners
-    silence = f"it does not answer within {seen.seconds:g} s"
+    silence = f"it does not respond within {seen.seconds:g} s"
     if listeners is None:
         return (
             silence,
@@ -78,23 +78,24 @@ def _no_answer(seen: Evidence) -> tuple[str, str]:
         )
     if not listeners:
         return (
-            f"{silence}, and listens nowhere",
-            "see what it printed; if it is only slow, raise --start-timeout",
+            f"{silence} and does not listen on any port",
+            "check its output; if it is only slow, raise --start-timeout",
         )
     if not seen.facts.at_port:
         return (
-            f"it listens at {', '.join(map(str, listeners))}, and not on port {port}",
-            "hand {port} on in --command, as in --port={port}, or set --container-port",
+            f"it listens at {', '.join(map(str, listeners))}, but not on port {port}",
+            "pass {port} on in --command, as in --port={port}, or set --container-port",
         )
     if all(one.is_loopback for one in seen.facts.at_port):
         return (
-            f"it listens at {seen.facts.at_port[0]} only, where nobody else can reach it",
-            "hand {ip} on in --command, as in --ip={ip}",
+            f"it listens only at {seen.facts.at_port[0]}, where nothing else can reach it",
+            "pass {ip} on in --command, as in --ip={ip}",
         )
     return (
-        f"it listens at {seen.facts.at_port[0]}, and {seen.address} cannot be reached from here",
-        "with tmpnb in a container, name a network of both with --docker-network; with an engine"
-        " on another machine, an address of that machine with --container-ip",
+        f"it listens at {seen.facts.at_port[0]}, but {seen.address} cannot be reached from here",
+        "if tmpnb runs in a container, set --docker-network to a network shared by "
+        "both; if the engine runs on another machine, set --container-ip to an address "
+        "of that machine",
     )
 
 

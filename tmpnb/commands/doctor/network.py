@@ -1,4 +1,4 @@
-"""What a server reaches, tried from inside one: for `tmpnb doctor --network`.
+"""What a server can reach, tested from inside one: for `tmpnb doctor --network`.
 
 What would not answer by itself is played: the doctor listens on the ports of the service
 while it looks, and on one of each address of this machine.
@@ -34,7 +34,7 @@ RESOLVE = 5.0  # seconds for one name
 NO_EGRESS = "--egress=none"
 FIREWALL = "tmpnb firewall --apply, as root on the engine's machine"
 RANGES = rules.TRIED
-PRIVATE_PORT = "let it listen on loopback, or on a network that no server is on"
+PRIVATE_PORT = "make it listen on loopback, or on a network without servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,9 @@ async def findings(
     own = await examination.place_of(server_id)
     beside = await examination.place_of(neighbour)
     if own is None or beside is None or await examination.reached(server_id, [own]) != [True]:
-        yield skip(TOPIC, "it cannot be tried from inside: the image has no python3, or no engine")
+        yield skip(
+            TOPIC, "cannot be tested from inside: the image has no python3, or there is no engine"
+        )
         return
     yield opening_finding(await examination.opened(server_id), examination.seccomp)
     with ExitStack() as stack:
@@ -115,60 +117,62 @@ def target(at: str, *, filtered: bool) -> Place:
 
 
 def opening_finding(opened: Mapping[str, bool] | None, profile: str) -> Finding:
-    """Say whether a server opens what leads past the walls of its container. Pure.
+    """Report whether a server can open ways around its container's isolation. Pure.
 
     Args:
-        opened: Whether it does, by the name of the way; None: it could not be tried.
+        opened: Whether it does, by the name of the way; None: cannot be tested.
         profile: Of system calls, as the operator asked for it.
     """
     if not opened:
-        return skip(TOPIC, "vsock and io_uring: it could not be tried from inside")
+        return skip(TOPIC, "vsock and io_uring: cannot be tested from inside")
     left = [name for name, is_open in opened.items() if is_open]
     if not left:
-        return ok(TOPIC, f"a server can open no {' and no '.join(opened)}")
+        return ok(TOPIC, f"a server cannot open {' or '.join(opened)}")
     words = f"a server can open {' and '.join(left)}"
     if profile == SECCOMP:  # and yet it does
-        return fail(TOPIC, words, "see what seccomp says above: --seccomp=tmpnb is not in force")
+        return fail(TOPIC, words, "see the seccomp line above: --seccomp=tmpnb is not in force")
     return warn(TOPIC, words, f"--seccomp={SECCOMP}")
 
 
 def ranges_finding(refused: Sequence[bool | None] | None) -> Finding:
-    """Say whether the firewall refuses what is no internet. Pure.
+    """Report whether the firewall blocks what is not the internet. Pure.
 
     Args:
-        refused: For each of `RANGES` whether it does; None: it could not be tried, as where the
+        refused: For each of `RANGES` whether it does; None: cannot be tested, as where the
             range is the server's own network.
     """
     if refused is None:
-        return skip(TOPIC, "the firewall's rules: they could not be tried")
+        return skip(TOPIC, "the firewall rules: cannot be tested")
     left = [str(one) for one, closed in zip(RANGES, refused, strict=True) if closed is False]
     if left:
-        words = f"the firewall does not refuse {', '.join(left)} to servers"
-        return fail(TOPIC, words, f"{FIREWALL}; what its --allow names is left open")
+        words = f"the firewall does not block {', '.join(left)} for servers"
+        return fail(TOPIC, words, f"{FIREWALL}; networks in its --allow stay open")
     near = [str(one) for one, closed in zip(RANGES, refused, strict=True) if closed is None]
-    rest = f", but for {', '.join(near)}, which is their own network" if near else ""
-    words = f"the firewall refuses servers all {len(RANGES)} closed ranges of IPv4{rest}"
+    rest = f", except {', '.join(near)}, which is their own network" if near else ""
+    words = f"the firewall blocks servers from all {len(RANGES)} closed IPv4 ranges{rest}"
     return ok(TOPIC, words)
 
 
 def judged(place: Place, answer: Sequence[bool] | None, *, closed: bool) -> Finding:
-    """Say whether it is well that a place was reached or not. Pure.
+    """Judge whether a place should have been reached or not. Pure.
 
     Args:
         place: The place.
-        answer: For each of its addresses whether it was; None: it could not be tried.
+        answer: For each of its addresses whether it was; None: cannot be tested.
         closed: Whether servers shall reach nothing outside.
     """
     if answer is None:
-        return skip(TOPIC, f"{place.what}: it could not be tried")
+        return skip(TOPIC, f"{place.what}: cannot be tested")
     if place.welcome:
         if any(answer):
-            return ok(TOPIC, f"{place.what} is reached from a server")
-        return warn(TOPIC, f"{place.what} is not reached from a server", "see whether it is there")
+            return ok(TOPIC, f"{place.what} can be reached from a server")
+        return warn(
+            TOPIC, f"{place.what} cannot be reached from a server", "check whether it is up"
+        )
     at = next((at for at, reached in zip(place.at, answer, strict=True) if reached), None)
     if at is None:
-        return ok(TOPIC, f"{place.what} is not reached from a server")
-    words = f"{place.what} is reached from a server" + (f" at {at}" if at != place.what else "")
+        return ok(TOPIC, f"{place.what} cannot be reached from a server")
+    words = f"{place.what} can be reached from a server" + (f" at {at}" if at != place.what else "")
     if place.never or (place.outside and closed):
         return fail(TOPIC, words, place.mend)
     return warn(TOPIC, words, place.mend)
@@ -182,7 +186,7 @@ async def _of_the_service(
     for port in ports.listed(service, managed=managed):
         if port.flag == "proxy-port":
             continue  # which is for all the world
-        with suppress(ConfigError):  # it is in use, so somebody listens already
+        with suppress(ConfigError):  # it is in use, so someone listens already
             for listening in listen.bind(port.flag, port.ip, port.number):
                 stack.callback(listening.close)
         at = tuple(place(ip, port.number) for ip in here)

@@ -1,4 +1,4 @@
-"""Whether browsers keep visitors apart, and pages of others from taking notebooks."""
+"""Whether browsers isolate visitors from each other, and foreign pages from taking notebooks."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ async def findings(service: Service) -> AsyncGenerator[Finding, None]:
 def origin_finding(service: Service) -> Finding:
     """Say whether all servers share one origin, and for whom that matters."""
     if service.subdomains is not None:
-        return ok(
-            TOPIC, f"each server has a host name of its own below {service.subdomains.domain}"
-        )
+        return ok(TOPIC, f"each server has its own host name under {service.subdomains.domain}")
     if one_origin.is_shared(service):
         return warn(TOPIC, *one_origin.words(service))
     if service.public_url:
-        return ok(TOPIC, "all servers share one host name, for visitors of this machine alone")
+        return ok(TOPIC, "all servers share one host name, for visitors on this machine only")
     return ok(
         TOPIC,
-        "all servers share one host name, and the proxy listens on this machine alone; if a front "
-        "server on it leads others here, set --public-url and ask again",
+        "all servers share one host name, and the proxy listens on loopback only; if a "
+        "reverse proxy on this machine forwards others here, set --public-url and run "
+        "doctor again",
     )
 
 
 def names_finding(service: Service) -> Finding:
-    """Say whether a page can take notebooks by a name of its own that leads here."""
+    """Report whether a page can take notebooks by pointing its own name here."""
     if not service.hosts.any_name:
-        return ok(NAMES, "notebooks are given out under the service's own names alone")
+        return ok(NAMES, "notebooks are served only under the service's own host names")
     return warn(
         NAMES,
-        "notebooks are given out under any name, also to a web page that makes its own name lead "
-        "here (DNS rebinding)",
-        "--public-url=URL, where visitors find the service",
+        "notebooks are served under any host name, even to a web page that points its "
+        "own name here (DNS rebinding)",
+        "--public-url=URL, the public address of the service",
     )

@@ -1,4 +1,4 @@
-"""Whether the ports are free, or taken by a tmpnb that runs already."""
+"""Whether the ports are free, or in use by a running tmpnb."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ async def _finding(client: Client, port: Port) -> Finding:
     if status is None:
         return fail(
             "ports",
-            f"{flag} is in use; by a running tmpnb? None answers at {port.health}",
+            f"{flag} is in use; by a running tmpnb? None responds at {port.health}",
             "stop what listens there, or choose another port",
         )
     return warn(
         "ports",
         f"{flag} is in use by a running tmpnb, whose health is {status}",
-        "nothing, unless another one shall run beside it",
+        "nothing, unless you want to run a second one",
     )
 
 

@@ -20,8 +20,8 @@ TIMEOUT = 5.0  # seconds for an answer of its API
 VERSION = 10.0  # seconds for its program to say which version it is
 NOT_RUN = (126, 127)  # exit codes of a program that could not begin
 INSTALL = (
-    "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and"
-    " CONFIGPROXY_AUTH_TOKEN to use one that runs already"
+    "npm install -g configurable-http-proxy, or set CONFIGPROXY_ENDPOINT and "
+    "CONFIGPROXY_AUTH_TOKEN to use a running one"
 )
 
 
@@ -30,7 +30,7 @@ async def findings(service: Service) -> AsyncGenerator[Finding, None]:
     choice, given = service.proxy, service.secrets
     limit, capacity = open_files.raise_limit(), service.policy.capacity
     if is_managed(choice, given):
-        yield ok("token", "made anew at each start for the proxy that tmpnb starts")
+        yield ok("token", "generated at each start for the proxy that tmpnb starts")
         yield await _program(choice.command)
         yield files_finding(limit, capacity)
         return
@@ -57,8 +57,8 @@ def _token(given: Secrets) -> Finding:
     name = f"CONFIGPROXY_AUTH_TOKEN_FILE={file}"
     return warn(
         "token",
-        f"{name} is not there yet and will be made when tmpnb starts",
-        "let the proxy take its token from that file, and start tmpnb first",
+        f"{name} does not exist yet and will be created when tmpnb starts",
+        "configure the proxy to read its token from that file, and start tmpnb first",
     )
 
 
@@ -76,10 +76,10 @@ async def _running(choice: ProxyChoice, given: Secrets, pool_name: str) -> Findi
     if await _lets_anybody_in(where):
         return warn(
             "proxy",
-            f"its API at {where} asks for no token: who reaches it can lead visitors astray",
+            f"its API at {where} requires no token: anyone who can reach it can redirect visitors",
             "start the proxy with CONFIGPROXY_AUTH_TOKEN",
         )
-    return ok("proxy", f"its API at {where} takes our token and no other")
+    return ok("proxy", f"its API at {where} accepts only our token")
 
 
 async def _lets_anybody_in(endpoint: str) -> bool:
@@ -97,20 +97,20 @@ async def _lets_anybody_in(endpoint: str) -> bool:
 
 
 async def _program(command: tuple[str, ...]) -> Finding:
-    """Say whether the proxy's program is there, and its version."""
+    """Report whether the proxy's program is installed, and its version."""
     path = shutil.which(command[0])
     if path is None:
         return fail("proxy", f"{command[0]} is not installed", INSTALL)
     try:
         code, said = await _run(*command, "--version")
     except TimeoutError:  # before its parent, OSError
-        return warn("proxy", f"{path} does not say its version within {VERSION:g} s")
+        return warn("proxy", f"{path} does not report its version within {VERSION:g} s")
     except OSError as error:
         return fail("proxy", f"{path} cannot be run: {error.strerror}", INSTALL)
     if code in NOT_RUN:
         return fail("proxy", f"{path} cannot be run: {said}", "install Node.js, which it needs")
     if code:
-        return warn("proxy", f"{path} does not say its version: it ended with {code}: {said}")
+        return warn("proxy", f"{path} does not report its version: it exited with {code}: {said}")
     return ok("proxy", f"{path}, version {said}, which tmpnb starts")
 
 
@@ -141,13 +141,14 @@ def files_finding(limit: int, capacity: int) -> Finding:
     if advice is not None:
         return failure("files", advice)
     wanted = open_files.needed(capacity)
-    return ok("files", f"{limit} may be open, {capacity} open notebooks need {wanted}")
+    return ok("files", f"the limit is {limit} open files, {capacity} open notebooks need {wanted}")
 
 
 def other_files_finding(limit: int, capacity: int) -> Finding:
-    """Say what a proxy that somebody else starts needs. Pure."""
+    """Report what an externally started proxy needs. Pure."""
     wanted = open_files.needed(capacity)
-    words = f"the proxy must be allowed {wanted} for {capacity} open notebooks; here it is {limit}"
+    words = f"the proxy needs {wanted} open files for {capacity} open notebooks; here the limit is"
+    words += f" {limit}"
     if limit < wanted:
         return warn("files", words, f"start the proxy with a limit of {wanted} or more")
     return ok("files", words)

@@ -1,4 +1,4 @@
-"""Say each finding as soon as there is one, and remember whether all is well."""
+"""Print each finding as soon as it is known, and remember whether any failed."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Report:
             try:
                 while True:
                     async with asyncio.timeout(seconds):
-                        with self._border.crossing("the check went wrong"):
+                        with self._border.crossing("the check failed unexpectedly"):
                             finding = await anext(checks, None)
                     if finding is None:
                         return found
                     self._add(finding, found)
             except TimeoutError:
                 silence = f"no answer within {seconds:g} s"
-                self._add(fail(topic, silence, "see what it waits for, with --debug"), found)
+                self._add(fail(topic, silence, "see what it waits for with --debug"), found)
             except TmpnbError as error:
                 self._add(failure(topic, str(error)), found)
         return found

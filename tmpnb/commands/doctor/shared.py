@@ -1,4 +1,4 @@
-"""What all servers share of the engine's machine, and one can use up or go past its bounds by."""
+"""Resources of the engine's machine that all servers share and one server could exhaust."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEW = 8  # inotify instances that a notebook with some kernels and terminals may
 
 
 async def findings(examination: Examination, capacity: int) -> AsyncGenerator[Finding, None]:
-    """Yield what of it a full pool could use up, and who is asked for names.
+    """Yield what a full pool could exhaust, and which name servers are used.
 
     Args:
         examination: Of the engine.
@@ -49,17 +49,17 @@ def terminals_finding(capacity: int, open_files: int, room: int | None, reserved
         reserved: More of them, which are not for containers.
     """
     if room is None:
-        return skip(TOPIC, "unknown: the number of the machine's terminals is not to be seen")
+        return skip(TOPIC, "unknown: cannot see the machine's limit of terminals")
     if not open_files:
         words = f"one server may open all {room} terminals (ptys) of the machine"
         return warn(TOPIC, words, "--nofile-limit=4096")
     taken = capacity * open_files
-    words = f"{capacity} servers of {open_files} open files may open {taken} terminals with one"
-    words += f" process each, the machine has {room} for all containers"
+    words = f"{capacity} servers with {open_files} open files each may open {taken} terminals, the"
+    words += f" machine has {room} for all containers"
     if taken > room:
         wanted = min(taken + reserved, MOST_TERMINALS)
         name = TERMINALS.replace("/", ".")
-        return warn(TOPIC, words, f"{KEEP.format(name, wanted)}; or a smaller --nofile-limit")
+        return warn(TOPIC, words, f"{KEEP.format(name, wanted)}; or lower --nofile-limit")
     return ok(TOPIC, words)
 
 
@@ -71,10 +71,10 @@ def watchers_finding(capacity: int, most: int | None) -> Finding:
         most: Instances of one user, as whom all servers run; None: not for us to see.
     """
     if most is None:
-        return skip(TOPIC, "unknown: the number of inotify instances is not to be seen")
+        return skip(TOPIC, "unknown: cannot see the limit of inotify instances")
     wanted = capacity * FEW
-    words = f"{capacity} servers run as one user, who may have {most} inotify instances, by which"
-    words += f" programs watch files; {FEW} for each are {wanted}"
+    words = f"{capacity} servers run as one user, who may have {most} inotify instances, which are"
+    words += f" used to watch files; {FEW} for each server make {wanted}"
     if wanted > most:
         return warn(TOPIC, words, KEEP.format(WATCHERS.replace("/", "."), 2 * wanted))
     return ok(TOPIC, words)
@@ -92,23 +92,23 @@ def processes_finding(
         threads: That its kernel will have at a time; None: not for us to see.
     """
     if pids is None or threads is None:
-        return skip(TOPIC, "unknown: the number of the machine's processes is not to be seen")
+        return skip(TOPIC, "unknown: cannot see the machine's limit of processes")
     taken = capacity * processes
-    words = f"{capacity} servers of {processes} processes may have {taken}, the machine"
-    words += f" {min(pids, threads)}"
+    words = f"{capacity} servers with {processes} processes each may have {taken}, the machine"
+    words += f" allows {min(pids, threads)}"
     if taken < min(pids, threads):
         return ok(TOPIC, words)
     name = (PIDS if pids <= threads else THREADS).replace("/", ".")
-    return warn(TOPIC, words, f"{KEEP.format(name, 2 * taken)}; or a smaller --pids-limit")
+    return warn(TOPIC, words, f"{KEEP.format(name, 2 * taken)}; or lower --pids-limit")
 
 
 def resolver_finding(asked: name_servers.Resolvers) -> Finding | None:
-    """Say who is asked for names in the servers' place; None if nobody is. Pure."""
+    """Report name servers that the engine queries for servers; None if there are none. Pure."""
     if not asked.by_engine:
         return None
     words = f"the machine's name server is on loopback ({', '.join(asked.by_engine)}), so the"
-    words += " engine asks it for servers, as the machine: they read the names that it alone knows,"
-    words += " and --connections bounds none of it"
+    words += " engine queries it for servers, as the machine itself: servers can look up internal"
+    words += " names, and --connections does not limit that"
     return warn(RESOLVER, words, name_servers.MEND)
 
 

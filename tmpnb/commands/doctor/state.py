@@ -44,13 +44,13 @@ def state_finding(state_dir: Path) -> Finding:
     except OSError as error:
         return fail(
             "state",
-            f"cannot write in --state-dir={state_dir}: {place}: {error.strerror}",
-            "choose a directory with --state-dir that this user may write in",
+            f"cannot write to --state-dir={state_dir}: {place}: {error.strerror}",
+            "set --state-dir to a directory this user can write to",
         )
-    words = f"{state_dir} is writable" if place == state_dir else f"{state_dir} can be made"
+    words = f"{state_dir} is writable" if place == state_dir else f"{state_dir} can be created"
     words = f"{words}, {units.in_words(free)} free"
     if free < LITTLE_DISK:
-        return warn("state", words, "make room, or choose another --state-dir")
+        return warn("state", words, "free some space, or choose another --state-dir")
     return ok("state", words)
 
 
@@ -58,7 +58,7 @@ def key_finding(state_dir: Path, given: str | None, source: str = "TMPNB_SECRET_
     """Say where the secret key is, and whether others can read it."""
     file = state_dir / KEY_FILE
     if given is None and not file.exists():
-        return ok("key", f"{file} will be made at the first start")
+        return ok("key", f"{file} will be created at the first start")
     try:
         load_key(state_dir, given, source)
     except ConfigError as error:
@@ -70,6 +70,6 @@ def key_finding(state_dir: Path, given: str | None, source: str = "TMPNB_SECRET_
         return fail(
             "key",
             f"{file} can be read by others (mode {mode:o}), who can then open every notebook",
-            f"chmod 600 {file}; remove it to have a new one",
+            f"chmod 600 {file}; or remove it to get a new one",
         )
-    return ok("key", f"{file} is there, for this user alone")
+    return ok("key", f"{file} exists, readable only by this user")

@@ -1,4 +1,4 @@
-"""The tables of the engine's machine that a server takes places in: connections and neighbours."""
+"""The kernel tables that servers fill on the engine's machine: connections and neighbours."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DEADLINE = 10.0  # seconds for nft
 MOST_ADDRESSES = 1024  # of a network; a machine's usual table of neighbours holds as many
 BOUND = "tmpnb firewall --apply, as root on the engine's machine"
 KEEP = "sysctl -w {}={}, and the same in a file in /etc/sysctl.d"
-ANEW = "while no server runs, docker network rm {}, and start tmpnb again"
+ANEW = "while no server runs: docker network rm {}, then restart tmpnb"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the firewall's rules hold one server to.
+    """The limits that the firewall rules set for one server.
 
     Attributes:
         connections: Of one server; 0: there is no bound.
@@ -56,7 +56,7 @@ async def findings(examination: Examination, capacity: int) -> AsyncGenerator[Fi
     if not found:
         return
     if not examination.is_here:
-        yield skip(TOPIC, "unknown: those of the engine's machine cannot be seen from here")
+        yield skip(TOPIC, "unknown: cannot see those of the engine's machine from here")
     else:
         bounds = await in_force()
         yield connections_finding(found, capacity, _number(CONNECTIONS), _number(TRACKED), bounds)
@@ -83,26 +83,29 @@ def connections_finding(
         bounds: In force; None: that cannot be seen.
     """
     if most is None:
-        return skip(TOPIC, "unknown: the kernel's table of connections is not to be seen")
+        return skip(TOPIC, "unknown: cannot see the kernel's connection table")
     holds = f"the machine's table of {most} connections"
     if bounds is None:
-        words = f"unknown whether one server can fill {holds}: this user may not list the rules"
-        return skip(TOPIC, f"{words}; run doctor as root, with nft installed")
+        words = f"unknown whether one server can fill {holds}: this user cannot list the rules"
+        return skip(TOPIC, f"{words}; run doctor as root with nft installed")
     left = [network.name for network in found if not bounds.hold(network.bridge)]
     if not bounds.connections:
-        return warn(TOPIC, f"nothing keeps one server from filling {holds}", BOUND)
+        return warn(TOPIC, f"nothing stops one server from filling {holds}", BOUND)
     if left:
         names = ",".join(n.bridge for n in found if n.name in left)
         words = f"a server on {', '.join(left)} can fill {holds}"
         proxies = "and --proxies for a proxy there"
         return warn(TOPIC, words, f"{BOUND}, with --bridges={names}, {proxies}")
     taken = capacity * bounds.connections
-    words = f"{capacity} servers of {bounds.connections} connections may take {taken} in {holds}"
+    words = (
+        f"{capacity} servers with {bounds.connections} connections each may take {taken} entries"
+    )
+    words += f" in {holds}"
     if taken > most:
         name = "net." + CONNECTIONS.replace("/", ".")
-        mend = f"{KEEP.format(name, 2 * taken)}; or fewer with tmpnb firewall --connections"
+        mend = f"{KEEP.format(name, 2 * taken)}; or lower tmpnb firewall --connections"
         return warn(TOPIC, words, mend)
-    return ok(TOPIC, words if now is None else f"{words}, {now} are in it")
+    return ok(TOPIC, words if now is None else f"{words}, {now} in use")
 
 
 def neighbours_finding(
@@ -120,14 +123,14 @@ def neighbours_finding(
         now: That this machine's own network has.
     """
     if most is None:
-        return skip(TOPIC, "unknown: the kernel's table of neighbours is not to be seen from here")
+        return skip(TOPIC, "unknown: cannot see the kernel's neighbour table from here")
     taken = capacity * sum(network.addresses for network in found)
-    words = f"{capacity} servers may ask for {taken} neighbours as usual, the machine's table"
-    words += f" holds {most}"
+    words = f"{capacity} servers may need {taken} neighbour entries in normal use, the machine's"
+    words += f" table holds {most}"
     if taken + now > most:
         wanted = 2 * (taken + now)
         return warn(TOPIC, words, KEEP.format("net." + NEIGHBOURS.replace("/", "."), wanted))
-    return ok(TOPIC, f"{words}, {now} are in it")
+    return ok(TOPIC, f"{words}, {now} in use")
 
 
 def network_finding(network: ServerNetwork, capacity: int, most6: int | None) -> Finding | None:
@@ -139,20 +142,19 @@ def network_finding(network: ServerNetwork, capacity: int, most6: int | None) ->
         most6: Neighbours in IPv6 that the machine's table holds; None: not for us to see.
     """
     if network.addresses >= max(MOST_ADDRESSES, 4 * capacity):
-        words = f"the network {network.name} has {network.addresses} addresses, and one server can"
+        words = f"the network {network.name} has {network.addresses} addresses, so one server can"
         own = ANEW.format(network.name)
-        mend = "leave --docker-network out" if network.name == "bridge" else own
-        return warn(TOPIC, f"{words} fill the machine's table of neighbours", mend)
+        mend = "leave out --docker-network" if network.name == "bridge" else own
+        return warn(TOPIC, f"{words} fill the machine's neighbour table", mend)
     if network.is_second:
-        words = (
-            "a server that names its network card, as it has two, can fill the machine's table of"
-        )
-        return warn(TOPIC, f"{words} neighbours for seconds", "--runtime=runsc, or --egress=none")
+        words = "servers have two network interfaces; by binding to one, a server can fill the"
+        words += " machine's neighbour table for seconds"
+        return warn(TOPIC, words, "--runtime=runsc, or --egress=none")
     if network.in_six:
         holds = "" if most6 is None else f", which holds {most6}"
-        words = f"on the network {network.name} one server can fill the machine's table of"
-        mend = "leave IPv6 off for that network"
-        return warn(TOPIC, f"{words} neighbours in IPv6{holds}", mend)
+        words = f"on the network {network.name} one server can fill the machine's IPv6"
+        mend = "disable IPv6 for that network"
+        return warn(TOPIC, f"{words} neighbour table{holds}", mend)
     return None
 
 

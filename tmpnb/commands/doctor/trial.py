@@ -1,4 +1,4 @@
-"""Start one server as the pool would, look at it, and remove it whatever happens."""
+"""Start one server as the pool would, examine it, and remove it whatever happens."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ async def findings(
         if service.spawner.image:  # what a start does not wait for
             await service.spawner.prepare(service.spawner.image)
     except TmpnbError as error:
-        yield failure("setup", str(error), "see what the engine's own log says")
-        for finding in skipped("needs an engine that is set up"):
+        yield failure("setup", str(error), "check the engine's own log")
+        for finding in skipped("needs a working engine"):
             yield finding
         return
     async with _Removal(service.spawner, server.id) as removal, aclosing(trial.run()) as found:
@@ -113,7 +113,7 @@ class _Trial:
                     yield skip(network.TOPIC, "needs a server that starts")
                 return
             seconds = loop.time() - begin
-            yield ok(TOPIC, f"a server answers {seconds:.1f} s after its start was asked for")
+            yield ok(TOPIC, f"a server responds {seconds:.1f} s after its start was requested")
             server, facts = self._visited(), await self._facts()
             async with aclosing(
                 verify.findings(server, self._service.redirect_uri, facts)
@@ -158,7 +158,7 @@ class _Trial:
         return None
 
     async def _give_up_when_it_ends(self) -> None:
-        """Tell the starter when the server runs no more; cancelled when the start is over."""
+        """Tell the starter when the server stops running; cancelled when the start is over."""
         spawner, server = self._service.spawner, self._server
         while True:
             await asyncio.sleep(LOOK)
@@ -204,11 +204,11 @@ class _Trial:
 
 
 def home_finding(printed: Sequence[str]) -> Finding | None:
-    """Say what a server's home lacks of the image's; None if it says nothing of that. Pure."""
+    """Report what a server's home lacks of the image's; None if it reports nothing. Pure."""
     words = home_words(printed)
     if TOO_LARGE_WORDS in words:
         return warn("home", words, RAISE)
-    return warn("home", words, "see what cp says in the server's log") if words else None
+    return warn("home", words, "see the output of cp in the server's log") if words else None
 
 
 class _Removal:
@@ -243,7 +243,7 @@ class _Removal:
 
 
 async def _remove_left_over(service: Service) -> None:
-    """Remove the servers of earlier runs that were killed before they could do so."""
+    """Remove servers left by earlier runs that were killed."""
     oldest = time.time() - max(LEFT_OVER, 2 * service.starts.timeout)
     for instance in await service.spawner.list():
         if instance.created_at < oldest:

@@ -1,4 +1,4 @@
-"""What every server must do once it has started, checked on a live one."""
+"""What every started server must do, checked on a running one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOPICS = ("path", "access", "page", "user", "port", "idle")  # of these checks, 
 
 @dataclass(frozen=True, slots=True)
 class Visited:
-    """A server that runs, and the key to it."""
+    """A running server and its token."""
 
     client: Client
     address: str  # http://host:port
@@ -68,63 +68,64 @@ async def path_finding(server: Visited) -> Finding:
     base_url = server.base_url
     status = await server.status(f"{base_url}api")
     if status != 200:
-        return warn("path", f"GET {base_url}api is {_said(status)}: Jupyter answers 200 there")
+        return warn("path", f"GET {base_url}api returns {_said(status)}: Jupyter returns 200 there")
     for path in ("/api", "/"):
         if await server.status(path) == 200:
             return fail(
                 "path",
-                f"it answers 200 at {path} too, and so does not keep to {base_url}",
-                "hand {base_path} on in --command, as in --ServerApp.base_url={base_path}",
+                f"it returns 200 at {path} too, so it does not stay under {base_url}",
+                "pass {base_path} on in --command, as in --ServerApp.base_url={base_path}",
             )
-    return ok("path", f"it answers under {base_url} and not at /")
+    return ok("path", f"it responds under {base_url} and not at /")
 
 
 async def access_finding(server: Visited) -> Finding:
-    """Say whether its own token opens it, and nothing else."""
+    """Report whether only its own token opens it."""
     path = f"{server.base_url}api/status"
     without, with_token = await server.status(path), await server.status(path, with_token=True)
     if without == 200:
         return fail(
             "access",
-            f"GET {path} is HTTP 200 without a token: whoever finds it can use it",
-            "let it ask for the token in JUPYTER_TOKEN, or hand {token} on in --command",
+            f"GET {path} returns HTTP 200 without a token: anyone who finds the server can use it",
+            "make it require the token in JUPYTER_TOKEN, or pass {token} on in --command",
         )
     if without == with_token == 404:
-        return warn("access", f"there is no {path}: idle is then what has no traffic")
+        return warn("access", f"there is no {path}: a server without traffic counts as idle")
     if with_token != 200 or without not in CLOSED:
         return fail(
             "access",
-            f"GET {path} is {_said(without)} without its token and {_said(with_token)} with it",
-            "let it take its token from JUPYTER_TOKEN alone, or hand {token} on in --command",
+            f"GET {path} returns {_said(without)} without the token and "
+            f"{_said(with_token)} with it",
+            "make it take its token only from JUPYTER_TOKEN, or pass {token} on in --command",
         )
-    return ok("access", f"it asks for its token (HTTP {without} without)")
+    return ok("access", f"it requires its token (HTTP {without} without it)")
 
 
 async def page_finding(server: Visited, redirect_uri: str) -> Finding:
-    """Say whether the page is there that visitors land on."""
+    """Report whether the page that visitors land on exists."""
     first = path = f"{server.base_url.rstrip('/')}{redirect_uri}"
-    mend = "name a page of this image with --redirect-uri, like /lab or /tree"
+    mend = "set --redirect-uri to a page of this image, like /lab or /tree"
     for _ in range(HOPS):
         answer = await server.get(path, with_token=True)
         status = answer.code if answer else None
         if answer is None or status not in (301, 302, 303, 307, 308):
             if status == 200:
                 return ok("page", f"visitors land on {path}, HTTP 200")
-            return fail("page", f"visitors land on {path}, which is {_said(status)}", mend)
+            return fail("page", f"visitors land on {path}, which returns {_said(status)}", mend)
         url = urlsplit(urljoin(path, answer.headers.get("Location", "")))
         path = f"{url.path}?{url.query}" if url.query else url.path
         if url.netloc or not path.startswith(server.base_url):
-            return fail("page", f"{first} leads away from {server.base_url}", mend)
-    return fail("page", f"{first} leads in a circle", mend)
+            return fail("page", f"{first} redirects away from {server.base_url}", mend)
+    return fail("page", f"{first} redirects in a circle", mend)
 
 
 def user_finding(facts: ServerFacts) -> Finding:
-    """Say as whom it runs. Pure."""
+    """Report which user it runs as. Pure."""
     users = {one.user_id for one in facts.at_port}
     if not users:
-        return skip("user", "the engine does not tell as whom it runs")
+        return skip("user", "the engine does not report which user it runs as")
     if 0 in users and facts.root_allowed:
-        return warn("user", "it runs as root, as --allow-root says")
+        return warn("user", "it runs as root, as allowed by --allow-root")
     if 0 in users:
         return fail(
             "user",
@@ -135,25 +136,25 @@ def user_finding(facts: ServerFacts) -> Finding:
 
 
 def port_finding(facts: ServerFacts) -> Finding:
-    """Say where it listens. Pure."""
+    """Report where it listens. Pure."""
     if not facts.listeners:
-        return skip("port", "the engine does not tell where it listens")
+        return skip("port", "the engine does not report where it listens")
     return ok("port", f"it listens at {', '.join(map(str, facts.at_port))}")
 
 
 def idle_finding(facts: ServerFacts) -> Finding:
-    """Say what it takes before anybody uses it. Pure."""
+    """Report how much memory it uses when idle. Pure."""
     if facts.memory is None:
-        return skip("idle", "the engine does not tell how much memory it uses")
-    return ok("idle", f"it uses {units.in_words(facts.memory)} of memory when nobody uses it")
+        return skip("idle", "the engine does not report how much memory it uses")
+    return ok("idle", f"it uses {units.in_words(facts.memory)} of memory when idle")
 
 
 def route_finding(facts: ServerFacts) -> Finding | None:
-    """Say that it can fill a table of the machine; None if it cannot, as far as known. Pure."""
+    """Warn that it can fill a kernel table; None if it cannot, as far as known. Pure."""
     if not facts.routeless:
         return None
-    words = f"a server that names its network card, as no route leads out of {facts.routeless},"
-    words += " can fill the machine's table of neighbours for seconds"
+    words = f"{facts.routeless} has no default route; by binding to its interface, a server can"
+    words += " fill the machine's neighbour table for seconds"
     return warn("tables", words, "--runtime=runsc")
 
 

@@ -1,1 +1,1 @@
-"""Let real visitors come to a notebook service, and tell how it went: `tmpnb load`."""
+"""Load-test a notebook service with simulated visitors: `tmpnb load`."""

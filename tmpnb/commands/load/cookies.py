@@ -1,4 +1,4 @@
-"""A visitor's cookies: kept as answers set them, sent where they belong. Synchronous."""
+"""A visitor's cookies: stored as responses set them, sent where they belong. Synchronous."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 
 class Cookies:
-    """The cookies of one visitor. Their lifetimes are not looked at, but for deletions."""
+    """The cookies of one visitor. Their lifetimes are ignored, except for deletions."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, str], str] = {}  # host, path, name -> as it is sent
 
     def keep(self, url: str, header: str) -> None:
-        """Take note of one `Set-Cookie` of an answer from `url`."""
+        """Store one `Set-Cookie` of a response from `url`."""
         try:
             morsels = SimpleCookie(header)
         except CookieError:

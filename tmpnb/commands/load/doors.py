@@ -42,14 +42,14 @@ class Door(Protocol):
     system: str  # its name
 
     async def enter(self, session: Session, tally: Tally) -> Place:
-        """Come in; return once the notebook page was answered with 200.
+        """Enter; return once the notebook page returned 200.
 
         Raises:
             VisitError: That did not come about.
         """
 
     async def leave(self, session: Session, place: Place) -> None:
-        """Give the server back, where that is possible.
+        """Give back the server, if possible.
 
         Raises:
             VisitError: It was refused.
@@ -57,7 +57,7 @@ class Door(Protocol):
 
 
 class TmpnbDoor:
-    """A page whose script takes a server, if need be after a wait in line."""
+    """A page whose script takes a server, after a wait in line if necessary."""
 
     system = "tmpnb"
 
@@ -141,7 +141,7 @@ class HubDoor:
         return Place(root, _against_forgery(session, root))
 
     async def leave(self, session: Session, place: Place) -> None:
-        """Let the hub stop the server."""
+        """Ask the hub to stop the server."""
         name = place.root.split("/")[self._depth + 1]
         hub = f"{self._target.root}hub/"
         answer = await session.ask(
@@ -167,7 +167,7 @@ class HubDoor:
         """
         found = re.search(r"/hub/spawn-pending/([^/?#]+)", url)
         if found is None:
-            raise VisitError("the hub asks a person something: /" + urlsplit(url).path.strip("/"))
+            raise VisitError("the hub asks for user input: /" + urlsplit(url).path.strip("/"))
         hub = f"{self._target.root}hub/"
         query = urlencode({"_xsrf": session.cookies.value(hub, "_xsrf")})
         stream = await session.ask(
@@ -205,7 +205,7 @@ class JupyterDoor:
 
 
 async def flee(door: Door, session: Session, place: Place) -> None:
-    """Leave after a fault or an interruption; another fault in doing so adds nothing."""
+    """Leave after a failure or an interruption; another failure while leaving is ignored."""
     try:
         async with asyncio.timeout(GOODBYE):
             await door.leave(session, place)
@@ -214,7 +214,7 @@ async def flee(door: Door, session: Session, place: Place) -> None:
 
 
 async def opened(session: Session, url: str) -> str:
-    """Return the URL of a notebook page once it was answered with 200.
+    """Return the URL of a notebook page once it returned 200.
 
     Raises:
         VisitError: It was not, or it asks to log in.
@@ -222,7 +222,7 @@ async def opened(session: Session, url: str) -> str:
     url, answer = await session.follow(url)
     must(answer, 200)
     if urlsplit(url).path.endswith("/login"):
-        raise VisitError("the server asks to log in; a Jupyter server's URL needs its token")
+        raise VisitError("the server asks to log in; the URL of a Jupyter server needs its token")
     return url
 
 
@@ -236,11 +236,11 @@ def told_in(answer: HTTPResponse) -> dict[str, Any]:
 
 
 def seconds(value: object) -> float:
-    """Return how long to wait before the next try."""
+    """Return how long to wait before the next attempt."""
     return float(value) if isinstance(value, int | float) and 0 < value < 3600 else RETRY
 
 
 def _against_forgery(session: Session, url: str) -> dict[str, str]:
-    """Return the header by which a page's script shows that it is the site's own."""
+    """Return the XSRF header that a page's own script sends."""
     token = session.cookies.value(url, "_xsrf")
     return {"X-XSRFToken": token} if token else {}

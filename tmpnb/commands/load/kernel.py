@@ -25,7 +25,7 @@ OUTPUTS = ("stream", "display_data", "execute_result", "error")
 
 @dataclass(slots=True)
 class Execution:
-    """What came of one cell so far."""
+    """The result of one cell so far."""
 
     request: str  # id of the message that asked for it
     outputs: list[Output] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Kernel:
         return started
 
     async def run(self, code: str) -> Execution:
-        """Run a cell; return once it has ended, well or not.
+        """Run a cell; return once it has ended, successfully or not.
 
         Raises:
             VisitError: The connection was lost.
@@ -164,6 +164,6 @@ def _messages(heard: str | bytes) -> Iterator[dict[str, Any]]:
     try:
         message = json.loads(heard)
     except ValueError as error:
-        raise VisitError("the kernel sent what is no message") from error
+        raise VisitError("the kernel sent an invalid message") from error
     if isinstance(message, dict):
         yield message

@@ -85,9 +85,9 @@ def parse(text: str, name: str) -> Notebook:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"{name}: this is no JSON, so no notebook ({error})") from error
+        raise ConfigError(f"{name}: not JSON, so not a notebook ({error})") from error
     if not isinstance(document, dict) or not isinstance(document.get("nbformat"), int):
-        raise ConfigError(f"{name}: this JSON is no notebook, for it has no nbformat")
+        raise ConfigError(f"{name}: this JSON is not a notebook: it has no nbformat")
     if document["nbformat"] < LEAST_FORMAT:
         raise ConfigError(
             f"{name}: nbformat {document['nbformat']} is too old; open it in Jupyter and save it"

@@ -16,19 +16,19 @@ from tmpnb.errors import ConfigError
 MOST_VISITORS = 100_000
 LONGEST = 24 * 3600.0  # seconds
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}  # seconds
-HELP = """Lets visitors come to a notebook service, one after the other. Each does over HTTP
-and websocket what a person's browser does: opens the URL, waits for a server, starts a kernel,
-runs all code cells of a notebook, saves it, stays a while, and leaves. Files of the page
-(scripts, styles) are not loaded. It finds out by itself whether it talks to tmpnb, to JupyterHub
-with tmpauthenticator, or to one Jupyter server, whose token belongs into the URL. Ask the owner
-before you load a service that is not yours: the cells really run there."""
-EPILOG = """On a terminal it shows what happens, elsewhere it prints a line now and then. The exit
-code is 0 if every visitor was served to the end, else 1. Ctrl-C sends all visitors away first."""
+HELP = """Load-tests a notebook service with simulated visitors. Each does over HTTP and websocket
+what a person's browser does: opens the URL, waits for a server, starts a kernel, runs all code
+cells of a notebook, saves it, stays a while, and leaves. Page assets (scripts, styles) are not
+loaded. It detects whether the service is tmpnb, JupyterHub with tmpauthenticator, or a single
+Jupyter server, whose token goes into the URL. Ask the owner before you test a service that is not
+yours: the cells really run there."""
+EPILOG = """On a terminal it shows live progress, elsewhere it prints a line now and then. The exit
+code is 0 if every visitor completed, else 1. On Ctrl-C all visitors leave first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be done. Times in seconds."""
+    """The options of a run. Times in seconds."""
 
     target: Target
     visitors: int
@@ -40,12 +40,12 @@ class Options:
 
     @property
     def arrivals(self) -> str:
-        """How often visitors come, in words."""
+        """The arrival rate, in words."""
         return f"{1 / self.every:g} a second" if self.every else "all at once"
 
 
 def parse(words: Sequence[str]) -> Options:
-    """Return the options that the words after `load` ask for.
+    """Return the options given by the arguments after `load`.
 
     Raises:
         ConfigError: In one line.
@@ -69,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what knows the words of the command line."""
+    """Return the parser of the command line."""
     made = _Parser(
         prog="tmpnb load",
         usage="tmpnb load URL [flags]",
@@ -78,23 +78,28 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = made.add_argument
-    add("url", metavar="URL", help="where visitors go: http://127.0.0.1:8000/, or a deep link")
-    add("--visitors", metavar="N", default="10", help="how many come in all (10)")
+    add("url", metavar="URL", help="URL to visit: http://127.0.0.1:8000/, or a deep link")
+    add("--visitors", metavar="N", default="10", help="total number of visitors (10)")
     add(
         "--arrivals",
         metavar="RATE",
         default="1/s",
-        help="how often one comes: 10/s, 30/min, 100/h, or all for all at once (1/s)",
+        help="arrival rate: 10/s, 30/min, 100/h, or all for all at once (1/s)",
     )
-    add("--notebook", metavar="FILE", type=Path, help="whose code cells each runs (a small one)")
-    add("--idle", metavar="SECONDS", default="0", help="how long each stays afterwards (0)")
+    add(
+        "--notebook",
+        metavar="FILE",
+        type=Path,
+        help="notebook whose code cells each visitor runs (a small one)",
+    )
+    add("--idle", metavar="SECONDS", default="0", help="how long each visitor stays afterwards (0)")
     add(
         "--patience",
         metavar="SECONDS",
         default="120",
-        help="how long each waits for any one step: a server, a kernel, a cell (120)",
+        help="how long each visitor waits for any one step: a server, a kernel, a cell (120)",
     )
-    add("--json", metavar="FILE", type=Path, help="where the result is written to")
+    add("--json", metavar="FILE", type=Path, help="file to write the result to")
     return made
 
 
@@ -109,7 +114,7 @@ def _every(rate: str) -> float:
 
 def _number(flag: str, text: str, least: int, most: int) -> int:
     if not text.isdecimal() or not least <= int(text) <= most:
-        raise ConfigError(f"{flag}={text}: it takes a number from {least} to {most}")
+        raise ConfigError(f"{flag}={text}: write a number from {least} to {most}")
     return int(text)
 
 
@@ -119,5 +124,5 @@ def _seconds(flag: str, text: str, least: float) -> float:
     except ValueError:
         value = math.nan
     if not least <= value <= LONGEST:
-        raise ConfigError(f"{flag}={text}: it takes seconds from {least:g} to {LONGEST:g}")
+        raise ConfigError(f"{flag}={text}: write seconds from {least:g} to {LONGEST:g}")
     return value

@@ -1,4 +1,4 @@
-"""Find out which of the systems answers at a URL."""
+"""Detect which of the systems is at a URL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def recognised(target: Target) -> Door:
         found = await asyncio.gather(*(_ask(client, target.root + path) for path in paths))
         return door(target, dict(zip(paths, found, strict=True)))
     except UnreachableError as error:
-        raise ConfigError(f"{target.url}: no answer ({reason(error)}); does it run?") from error
+        raise ConfigError(f"{target.url}: no response ({reason(error)}); is it running?") from error
     finally:
         client.close()
 
@@ -48,7 +48,9 @@ def door(target: Target, answers: Mapping[str, Answer]) -> Door:
         return TmpnbDoor(target)
     if _says(answers[JUPYTER], "version"):
         return JupyterDoor(target)
-    raise ConfigError(f"{target.url}: there is a web server, but no tmpnb, JupyterHub or Jupyter")
+    raise ConfigError(
+        f"{target.url}: a web server answers, but it is not tmpnb, JupyterHub or Jupyter"
+    )
 
 
 async def _ask(client: Client, url: str) -> Answer:

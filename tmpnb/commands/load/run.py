@@ -1,4 +1,4 @@
-"""The command: recognise the service, let the visitors come, show and write what they met."""
+"""The command: detect the service, run the visitors, show and write the results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 async def load(words: Sequence[str], say: Say) -> bool:
-    """Do what the words after `load` ask for; return whether every visitor was served.
+    """Run the load test given by the arguments after `load`; return whether all were served.
 
     Raises:
         ConfigError: It cannot be done; in one line.
@@ -55,7 +55,7 @@ async def load(words: Sequence[str], say: Say) -> bool:
 
 
 async def arrive(plan: Plan, tally: Tally, every: float) -> None:
-    """Let all visitors come, and return when all are gone.
+    """Start all visitors, and return when all have left.
 
     Args:
         plan: What each does.
@@ -76,8 +76,8 @@ def check_files(visitors: int, limit: int, say: Say) -> None:
     """Warn if so many visitors at once need more open files than there may be."""
     needed = visitors * FILES_EACH + SPARE_FILES
     if limit < needed:
-        say(f"warning: with all visitors here at once it takes {needed} open files, and the limit")
-        say(f"is {limit}; more with: ulimit -n {needed}")
+        say(f"warning: with all visitors present at once it needs {needed} open files, but the")
+        say(f"limit is {limit}; raise it with: ulimit -n {needed}")
 
 
 def result(chosen: Options, system: str, tally: Tally, seconds: float) -> dict[str, Any]:

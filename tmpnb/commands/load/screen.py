@@ -1,4 +1,4 @@
-"""Show how a run goes: a table that stays in place on a terminal, else a line now and then."""
+"""Show progress: a live table on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Screen:
         self._drawn = 0  # lines that the next table takes the place of
 
     def show(self, tally: Tally, seconds: float) -> None:
-        """Show the numbers of now."""
+        """Show the current numbers."""
         if not self._is_terminal:
             self._out.write(f"{line(tally, seconds)}\n")
             self._out.flush()
@@ -51,12 +51,12 @@ class Screen:
 
 
 def line(tally: Tally, seconds: float) -> str:
-    """Return the numbers of now in one line."""
+    """Return the current numbers in one line."""
     return f"{seconds:6.0f} s  " + ", ".join(_numbers(tally))
 
 
 def progress(tally: Tally, seconds: float) -> str:
-    """Return a bar of those who are through, and what the others do."""
+    """Return a progress bar, and what the active visitors are doing."""
     done = (tally.served + tally.failed) * BAR // tally.visitors
     doing = ", ".join(f"{count} {step}" for step, count in sorted(tally.doing.items()) if count)
     bar = f"[{'#' * done}{'.' * (BAR - done)}]"
@@ -64,7 +64,7 @@ def progress(tally: Tally, seconds: float) -> str:
 
 
 def _numbers(tally: Tally) -> Iterator[str]:
-    yield f"{tally.arrived} of {tally.visitors} came"
-    yield f"{tally.here} are here"
-    yield f"{tally.served} were served"
+    yield f"{tally.arrived} of {tally.visitors} arrived"
+    yield f"{tally.here} active"
+    yield f"{tally.served} completed"
     yield f"{tally.failed} failed"

@@ -82,7 +82,7 @@ class Session:
             url = urljoin(url, answer.headers.get("Location", ""))
             if until(url):
                 return url, None
-        raise VisitError("redirected without end")
+        raise VisitError("too many redirects")
 
     def close(self) -> None:
         """Close every connection."""
@@ -90,7 +90,7 @@ class Session:
 
 
 def reason(error: UnreachableError) -> str:
-    """Return why there was no answer, in words that are the same for all visitors."""
+    """Return why there was no response, in words that are the same for all visitors."""
     cause = error.__cause__
     if isinstance(cause, HTTPError):
         return cause.message or "no answer"

@@ -1,4 +1,4 @@
-"""What visitors met so far: how long each step took, and what went wrong. Synchronous."""
+"""Results so far: how long each step took, and what went wrong. Synchronous."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Tally:
         except VisitError as error:
             raise VisitError(f"{step}: {error}") from error
         except TimeoutError as error:
-            raise VisitError(f"{step}: not within the visitor's patience") from error
+            raise VisitError(f"{step}: timed out") from error
         finally:
             self.doing[step] -= 1
         self.note(step, self.clock() - begun)

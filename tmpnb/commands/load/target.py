@@ -41,9 +41,9 @@ class Target:
         except ValueError as error:
             raise ConfigError(f"{shown}: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-            raise ConfigError(f"{shown}: write the whole URL, as http://127.0.0.1:8000/")
+            raise ConfigError(f"{shown}: write the full URL, like http://127.0.0.1:8000/")
         if parts.username or parts.password:
-            raise ConfigError("a URL with a user name or a password is not taken")
+            raise ConfigError("a URL must not contain a user name or password")
         steps = [step for step in parts.path.split("/") if step]
         cut = next((i for i, s in enumerate(steps) if s in PAGES or s == HUB), len(steps))
         prefix = "".join(f"{step}/" for step in steps[:cut])

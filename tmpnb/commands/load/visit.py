@@ -26,7 +26,7 @@ class Plan:
 
 
 async def visit(plan: Plan, tally: Tally) -> None:
-    """Do all of it, and keep in the tally how it went. Whatever happens, leave."""
+    """Carry out the plan and record the results in the tally. Whatever happens, leave."""
     tally.arrived += 1
     session = Session(plan.patience)
     try:
@@ -110,7 +110,7 @@ class _Visit:
         await self._plan.door.leave(self._session, place)
 
     async def _flee(self, place: Place) -> None:
-        """Leave after a fault; another one in doing so adds nothing."""
+        """Leave after a failure; another failure while leaving is ignored."""
         try:
             async with asyncio.timeout(GOODBYE):
                 await self._leave(place)

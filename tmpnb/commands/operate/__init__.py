@@ -1,1 +1,1 @@
-"""Speak to the service that runs: `tmpnb status`, `list`, `stop`, `ban` and their like."""
+"""Commands for the running service: `tmpnb status`, `list`, `stop`, `ban` and others."""

@@ -1,4 +1,4 @@
-"""Ask the admin port of a running service; whatever goes wrong is one line for the operator."""
+"""Query the admin port of a running service; every failure is one line for the operator."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _URL = re.compile(r"https?://[^\s/@?#]+(?:/[^\s@?#]*)?")
 
 
 class AdminPort:
-    """The admin port of one service. Close it in the end."""
+    """The admin port of one service. Close it after use."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        """Keep where it is; nothing is asked yet.
+        """Store where it is; nothing is sent yet.
 
         Args:
             url: `http://127.0.0.1:10000`.
@@ -53,7 +53,7 @@ class AdminPort:
         *,
         seconds: float = QUICK,
     ) -> dict[str, Any]:
-        """Return the answer; empty if it has no content.
+        """Return the response; empty if it has no content.
 
         Args:
             method: HTTP method.
@@ -75,7 +75,7 @@ class AdminPort:
             )
         except AnswerTooLargeError as error:
             raise AdminPortError(
-                f"the answer of {self.url} has more than {MAX_ANSWER // 2**20} MB"
+                f"the response from {self.url} is larger than {MAX_ANSWER // 2**20} MB"
             ) from error
         except UnreachableError as error:
             why = str(error).partition(": ")[2].strip() or "no answer"
@@ -91,7 +91,7 @@ class AdminPort:
         raise AdminPortError(self._refusal(answer.code, found))
 
     async def look(self) -> None:
-        """Keep whose port it is now.
+        """Determine whose port it is now.
 
         Raises:
             AdminPortError: That of another user of this machine.
@@ -99,8 +99,8 @@ class AdminPort:
         self.owner = await owner(self.url)
         if self.owner is Owner.ANOTHER:
             raise AdminPortError(
-                f"another user of this machine listens at {self.url}, so nothing is asked there; "
-                "if it is the service, run this as its user"
+                f"another user of this machine listens at {self.url}, so nothing is "
+                "sent there; if it is the service, run this command as its user"
             )
 
     def close(self) -> None:
@@ -117,17 +117,17 @@ class AdminPort:
         if code == HTTPStatus.UNAUTHORIZED:
             if self._token is not None and self.owner is Owner.UNKNOWN:
                 return (
-                    f"what answers at {self.url} wants a token, which is not sent: this machine "
-                    "does not tell which user listens there"
+                    f"the service at {self.url} requires a token, which is not sent: "
+                    "this machine does not say which user listens there"
                 )
             what = "a token" if self._token is None else "another token"
-            return f"the service at {self.url} wants {what}; set {TOKEN} to the service's"
+            return f"the service at {self.url} requires {what}; set {TOKEN} to the service's"
         error = (found or {}).get("error")
         said = error.get("message") if isinstance(error, dict) else None
         if not isinstance(said, str):
-            return f"what answers at {self.url} is no tmpnb of this version (HTTP {code})"
+            return f"the service at {self.url} is not a tmpnb of this version (HTTP {code})"
         if code == HTTPStatus.NOT_FOUND and said == NOTHING:
-            return f"what answers at {self.url} is no admin port of this version"
+            return f"the service at {self.url} is not an admin port of this version"
         return f"the service says: {on_one_line(redact(said[:LONGEST]))}"
 
 
@@ -146,7 +146,7 @@ def place(admin_url: str, ip: str, port: int) -> str:
         _check(admin_url)
         return admin_url.rstrip("/")
     if not port:
-        raise ConfigError("--admin-port=0 may be any port; say which with --admin-url=http://…")
+        raise ConfigError("--admin-port=0 picks any port; name it with --admin-url=http://…")
     host = EVERYWHERE.get(ip, ip)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -159,7 +159,7 @@ def _check(url: str) -> None:
         is_sound = False
     if not is_sound:
         raise ConfigError(
-            f"--admin-url={on_one_line(url)} is no address; write http://127.0.0.1:10000"
+            f"--admin-url={on_one_line(url)} is not an address; write http://127.0.0.1:10000"
         )
 
 

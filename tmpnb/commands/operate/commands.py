@@ -1,4 +1,4 @@
-"""The commands that speak to the running service: their names, their words, and what each asks."""
+"""The commands for the running service: their names, their help, and what each requests."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ AT, JSON = "--admin-url", "--json"
 USAGE, STOP, REMOVE = "--usage", "--stop", "--remove"
 PATIENCE = 3900.0  # seconds for a new image, which may have to be fetched
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-DONE = "what was asked of the service may have been done"
-ANYWHERE = """The service is found by --admin-port, --admin-ip, the config file and
-        ADMIN_AUTH_TOKEN or ADMIN_AUTH_TOKEN_FILE, as it has them itself, or by
-        --admin-url=http://host:port. --json prints the answer as it came. The exit code is 0 if it
-        was done, else 1, with one line that says why. The flags below are those of tmpnb."""
+DONE = "the service may have carried out the request already"
+ANYWHERE = """Finds the service by the same --admin-port, --admin-ip, config file and
+        ADMIN_AUTH_TOKEN or ADMIN_AUTH_TOKEN_FILE that the service uses, or by
+        --admin-url=http://host:port. --json prints the raw response. The exit code is 0 on success,
+        else 1, with a one-line reason. The flags below are those of tmpnb."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remote(Asked):
-    """One command that asks the running service; `run` returns whether all is well."""
+    """One command for the running service; `run` returns whether it succeeded."""
 
     run: Callable[[AdminPort, Order, Say], Awaitable[bool]]
 
@@ -80,7 +80,7 @@ async def _rollout(port: AdminPort, order: Order, say: Say) -> bool:
     told = await port.ask("POST", "/api/pool", {"image": image}, seconds=PATIENCE)
     lines = [
         f"a server of {image} is ready; {_unclaimed(told)} will be replaced",
-        "also change --image, which applies again after a restart",
+        "change --image too, because it applies again after a restart",
     ]
     return _show(told, lines, order, say)
 
@@ -88,10 +88,10 @@ async def _rollout(port: AdminPort, order: Order, say: Say) -> bool:
 async def _announce(port: AdminPort, order: Order, say: Say) -> bool:
     remove = REMOVE in order.switches
     if remove and order.operands:
-        raise ConfigError(f"{REMOVE} takes no text; leave one of them out")
+        raise ConfigError(f"{REMOVE} takes no text; leave out one of them")
     if order.operands:
         told = await port.ask("PUT", "/api/announcement", {"text": order.operands[0]})
-        lines = ["it is now shown above every page"]
+        lines = ["it is now shown at the top of every page"]
     elif remove:
         await port.ask("DELETE", "/api/announcement")
         told, lines = {"text": ""}, ["the announcement is removed"]
@@ -116,7 +116,7 @@ async def _ban(port: AdminPort, order: Order, say: Say) -> bool:
         has = tables.many(told.get("servers"), "server")
         lines.append(f"it keeps {has}; add {STOP} to stop those as well")
     if told.get("kept") is not True:
-        lines.append("it could not be written down, so it counts until a restart; see the log")
+        lines.append("it could not be saved, so it lasts until a restart; see the log")
     return _show(told, lines, order, say)
 
 
@@ -124,7 +124,7 @@ async def _unban(port: AdminPort, order: Order, say: Say) -> bool:
     network = bans.network(order.operands[0])
     await port.ask("DELETE", f"/api/bans/{network}")
     return _show(
-        {"network": str(network)}, [f"{bans.written(network)} may take servers again"], order, say
+        {"network": str(network)}, [f"{bans.written(network)} can get servers again"], order, say
     )
 
 
@@ -133,7 +133,7 @@ def _unclaimed(told: Mapping[str, object]) -> str:
 
 
 def _show(told: Mapping[str, object], lines: list[str], order: Order, say: Say) -> bool:
-    """Print an answer as it was asked for; all is well.
+    """Print a response in the requested form; return success.
 
     Raises:
         AdminPortError: It cannot be written.
@@ -145,7 +145,7 @@ def _show(told: Mapping[str, object], lines: list[str], order: Order, say: Say) 
     try:
         say(json.dumps(told, indent=2))
     except ValueError as error:
-        raise AdminPortError(f"the answer cannot be written: {error}") from error
+        raise AdminPortError(f"cannot write the response: {error}") from error
     return True
 
 
@@ -174,71 +174,71 @@ def _remote(
 OPERATING: Mapping[str, Remote] = {
     "status": _remote(
         "status",
-        "how the running service is",
+        "show the state of the running service",
         _status,
-        "Shows its health, its servers in numbers, and what is announced and banned. The exit\n"
-        "        code is 1 as well while something is wrong with it.",
+        "Shows health, server counts, the announcement and bans. The exit code is also 1 while\n"
+        "        the service has a problem.",
     ),
     "list": _remote(
         "list [--usage]",
-        "who has which server",
+        "list servers and who has them",
         _list,
-        "Shows every server: for how long its visitor has it, when they used it last, when it\n"
-        "        ends, and from where they came. --usage asks engine and servers anew, for CPU\n"
-        "        time and memory as well, which takes up to ten seconds.",
+        "Shows every server: how long its visitor has had it, when it was last used, when it\n"
+        "        ends, and where the visitor came from. --usage also queries the engine and the\n"
+        "        servers for CPU time and memory, which takes up to ten seconds.",
         USAGE,
     ),
     "stop": _remote(
         "stop ID",
-        "stop one server, whoever has it",
+        "stop a server, even one in use",
         _stop,
-        "Its files are gone, and its page says that those who run the service stopped it.",
+        "Its files are deleted, and its page tells the visitor that an operator stopped it.",
         operand="ID",
     ),
     "drain": _remote(
         "drain",
         "replace all unclaimed servers",
         _drain,
-        "A few at a time, as after an update of the image. Visitors keep theirs.",
+        "A few at a time, for example after an image update. Visitors keep their servers.",
     ),
     "rollout": _remote(
         "rollout IMAGE",
-        "change the image, once it has proved itself",
+        "switch to another image after testing it",
         _rollout,
-        "Starts one server of IMAGE first, which is fetched if need be. If that does not become\n"
+        "Starts one server of IMAGE first, pulling it if needed. If that server does not become\n"
         "        ready, nothing changes.",
         operand="IMAGE",
     ),
     "announce": _remote(
         'announce ["TEXT"]',
-        "say something above every page",
+        "show a message at the top of every page",
         _announce,
-        "TEXT may have links, [words](https://…). --remove takes it away; without either, what is\n"
-        "        announced now is printed.",
+        "TEXT may contain links, [words](https://…). --remove clears it; without either, the\n"
+        "        current announcement is printed.",
         REMOVE,
         operand="TEXT",
         is_optional=True,
     ),
     "ban": _remote(
         "ban NET [--stop]",
-        "give a network no servers any more",
+        "stop a network from getting servers",
         _ban,
-        "NET is an address or a network, 192.0.2.0/24 or 2001:db8::/32. The ban is kept over\n"
-        "        restarts. What it has goes on, unless --stop stops that too.",
+        "NET is an address or a network, 192.0.2.0/24 or 2001:db8::/32. The ban survives\n"
+        "        restarts. Servers it already has keep running unless you add --stop.",
         STOP,
         operand="NET",
     ),
     "unban": _remote(
         "unban NET",
-        "let a network take servers again",
+        "lift the ban on a network",
         _unban,
-        "NET is written as in tmpnb bans. What --banned-networks has stays banned.",
+        "Write NET as tmpnb bans shows it. Networks in --banned-networks stay banned.",
         operand="NET",
     ),
     "bans": _remote(
         "bans",
-        "the networks that were banned so",
+        "list the banned networks",
         _bans,
-        "Those of --banned-networks are counted only.",
+        "Networks in --banned-networks are only counted.",
     ),
 }

@@ -1,4 +1,4 @@
-"""Take the settings of the service that runs already: for `tmpnb doctor`, which tests them."""
+"""Use the settings of a running service in `tmpnb doctor`, which tests them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 5.0  # seconds for a running service to tell its settings
 
 
 async def as_served(program: Program, say: Say) -> None:
-    """Let a program have the settings of the service at its admin port, if one answers there.
+    """Give a program the settings of the service at its admin port, if one responds there.
 
     Flags of its own go before them. Settings name what is run and what servers see of the machine,
     so they are taken only from our own user and from root; of others it is said what differs.
@@ -37,7 +37,7 @@ async def as_served(program: Program, say: Say) -> None:
     except NobodyThereError:
         return
     except AdminPortError as error:  # whose port it is, is one of the checks
-        say(f"with the flags given here, not those of what answers at {url}: {error}")
+        say(f"using only the flags given here, not the settings of the service at {url}: {error}")
         return
     finally:
         port.close()
@@ -45,12 +45,12 @@ async def as_served(program: Program, say: Say) -> None:
         return
     if was_ours and port.owner is Owner.OURS:
         untold = told_settings.take_over(program, told)
-        say(f"with the settings of the tmpnb at {url}, and the flags given here")
+        say(f"using the settings of the tmpnb at {url} and the flags given here")
         if untold:
-            say(f"but for what it does not tell: {', '.join(untold)}; give those here as well")
+            say(f"except for what it does not report: {', '.join(untold)}; give those here as well")
         return
-    why = "it is on another machine" if port.owner is Owner.ELSEWHERE else "whose it is, is unknown"
-    say(f"with the flags given here, not those of what answers at {url}: {why}")
+    why = "it is on another machine" if port.owner is Owner.ELSEWHERE else "its owner is unknown"
+    say(f"using only the flags given here, not the settings of the service at {url}: {why}")
     if differing := await _differing(program, told):
         say(f"which has other settings: {', '.join(differing)}")
 

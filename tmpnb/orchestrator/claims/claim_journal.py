@@ -1,4 +1,4 @@
-"""Keep claims over a restart until the engine knows them: a small file in the state directory.
+"""Keep claims across restarts until the engine has recorded them, in the state directory.
 
 To write a claim into an engine takes milliseconds of everybody's time, which visitors who
 come in a crowd would wait for. A line in a file takes microseconds, and outlives this process
@@ -17,12 +17,12 @@ from tmpnb.system.files import plain_file
 log = logging.getLogger(__name__)
 
 LARGEST = 100 * 1024 * 1024  # bytes: lines of 100,000 servers, many times over
-LONGEST = 10_000  # lines, after which the file is written anew
+LONGEST = 10_000  # lines, after which the file is rewritten
 _MOMENT = re.compile(r"\d{1,12}")  # seconds
 
 
 class Journal:
-    """Claims that the engine does not know yet. Synchronous."""
+    """Claims that are not recorded in the engine yet. Synchronous."""
 
     def __init__(self, path: Path) -> None:
         """Keep where the file is; nothing is read or written yet.
@@ -55,12 +55,12 @@ class Journal:
         return claims
 
     def begin(self, claims: dict[str, float]) -> None:
-        """Forget what the file says, but for these."""
+        """Forget all claims in the file except these."""
         self._open = dict(claims)
         self._rewrite()
 
     def note(self, server_id: str, moment: float) -> bool:
-        """Write a claim down; whether that came about.
+        """Write a claim; return whether that succeeded.
 
         Args:
             server_id: Whose.
@@ -80,14 +80,14 @@ class Journal:
         return True
 
     def settle(self, server_id: str) -> None:
-        """Forget a claim: the engine knows it, or the server is leaving."""
+        """Forget a claim: the engine has recorded it, or the server is leaving."""
         if self._open.pop(server_id, None) is None:
             return
         if not self._open or self._lines > LONGEST:
             self._rewrite()
 
     def _rewrite(self) -> None:
-        """Bring the file to what is open; if that fails, old lines stay, which is safe."""
+        """Rewrite the file with the open claims; if that fails, old lines stay, which is safe."""
         draft = self._path.with_suffix(".new")
         try:
             draft.write_text("".join(_line(i, m) for i, m in self._open.items()), encoding="ascii")

@@ -1,4 +1,4 @@
-"""Measure claims: how long they take, how long visitors wait in line, and why they get none."""
+"""Measure claims: how long they take, how long visitors wait, and why some get no server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClaimMeter:
     """What is noted of the claims of one service."""
 
     def __init__(self, clock: Callable[[], float], refusals: Tally[Refusal]) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             clock: Unix time in seconds, the same as that of the line.
@@ -53,7 +53,7 @@ class ClaimMeter:
 
     @contextmanager
     def refusal(self) -> Iterator[None]:
-        """Count a refusal that the pool does not count itself."""
+        """Count a refusal that the pool itself does not count."""
         try:
             yield
         except LineFullError:

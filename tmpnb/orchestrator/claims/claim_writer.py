@@ -1,4 +1,4 @@
-"""Write claims into the engine: after the crowd, and again until it knows them."""
+"""Record claims in the engine: when things are quiet, and again until it succeeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLUSH_TIMEOUT = 5.0  # seconds at the end; the journal has what is left
 
 
 class Marks:
-    """The claims that the engine does not know as such yet."""
+    """The claims that are not recorded in the engine yet."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Marks:
         journal: Journal | None,
         crowd: Crowd,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             shared: The engine, which keeps marks; what is wrong; and the time.
@@ -46,12 +46,12 @@ class Marks:
         self._tried_again = 0
 
     def read(self) -> Mapping[str, float]:
-        """Return the claims that a former orchestrator wrote down, Unix time in seconds, by id."""
+        """Return the claims that a previous orchestrator recorded, Unix time in seconds, by id."""
         found = self._journal.read() if self._journal else {}
         return {server_id: self._clock.from_system(moment) for server_id, moment in found.items()}
 
     def begin(self, servers: Mapping[str, NotebookServer]) -> None:
-        """Take over adopted servers that the engine does not know as claimed, and forget others."""
+        """Take over adopted servers whose claims the engine lacks, and forget others."""
         if self._journal:
             self._journal.begin({i: self._moment(server) for i, server in servers.items()})
             self._noted = dict(servers)
@@ -59,7 +59,7 @@ class Marks:
             self.later(server)
 
     def soon(self, server: NotebookServer) -> bool:
-        """Keep a claim in the journal and write it into the engine soon; False: not possible."""
+        """Write a claim into the journal and soon into the engine; False if that is impossible."""
         if self._journal is None or not self._journal.note(server.id, self._moment(server)):
             return False
         self._noted[server.id] = server
@@ -70,7 +70,7 @@ class Marks:
         return True
 
     async def write(self, server: NotebookServer) -> SpawnerError | None:
-        """Write the claim into the engine, which may do so late but not in vain.
+        """Write the claim into the engine, which may be late but must not be lost.
 
         An engine that does not answer must not turn a visitor away; until the mark is
         written, the journal and the route keep the claim over a restart.
@@ -83,15 +83,15 @@ class Marks:
         except SpawnerError as error:
             return error
         except TimeoutError:
-            return SpawnerError(f"the engine did not mark a claim within {WRITE_TIMEOUT:.0f} s")
+            return SpawnerError(f"the engine did not record a claim within {WRITE_TIMEOUT:.0f} s")
         return None
 
     def later(self, server: NotebookServer) -> None:
-        """Write a claim that the engine did not take, again and again."""
+        """Retry a claim that the engine did not accept."""
         self._tasks.spawn(self._write_again(server), f"mark of {server.id}")
 
     async def flush(self) -> None:
-        """Write what waits, as far as the engine takes it in a few seconds."""
+        """Write pending claims, as far as the engine accepts them within a few seconds."""
         try:
             async with asyncio.timeout(FLUSH_TIMEOUT):
                 while self._waiting:
@@ -100,7 +100,7 @@ class Marks:
             pass
 
     async def _write_waiting(self) -> None:
-        """Write one after the other; while visitors come, wait for a pause."""
+        """Write one after the other; while visitors are being served, wait for a pause."""
         try:
             while self._waiting:
                 waited = self._clock() - self._waiting[0].since
@@ -131,7 +131,7 @@ class Marks:
                 self._health.solved("claim")
 
     async def _is_written(self, server: NotebookServer) -> bool:
-        """Whether there is nothing left to do; an engine that is down has been told of."""
+        """Whether nothing is left to do; an engine that is down has been reported."""
         error = await self.write(server)  # one that is gone, the next pass sees, and stops
         if error is not None and "engine" not in self._health.problems:
             self._health.report("claim", str(error).replace(server.id, "<id>"))

@@ -1,4 +1,4 @@
-"""Give servers to visitors: only living ones, each once, and nobody before their turn."""
+"""Give servers to visitors: only running ones, each only once, in the order of the line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Claims:
         stage: Stage,
         changes: Changes,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             shared: The proxy, which knows which addresses are in use, and what is wrong.
@@ -58,7 +58,7 @@ class Claims:
             room: Where visitors wait in line.
             rollout: Knows what a new server is started from.
             stage: Whether visitors are served at all: not before the servers of a
-                former orchestrator are known, and not while we end.
+                previous orchestrator are known, and not while we end.
             changes: Is told when a server is given out.
         """
         self._pool, self._fleet, self._handover = pool, fleet, handover
@@ -83,7 +83,7 @@ class Claims:
         return server if server is not None and server.phase is Phase.CLAIMED else None
 
     def live_among(self, server_ids: Collection[str]) -> set[str]:
-        """Return those of some ids whose servers visitors have now."""
+        """Return those of the given ids whose servers visitors have now."""
         return {server_id for server_id in server_ids if self.live(server_id) is not None}
 
     def waiting_among(self, ticket_ids: Collection[str]) -> set[str]:
@@ -91,7 +91,7 @@ class Claims:
         return self._room.line.among(ticket_ids)
 
     async def claim(self) -> NotebookServer:
-        """Give a visitor a ready server: seen alive just now, routed, marked as claimed.
+        """Give a visitor a ready server: just seen alive, routed, and recorded as claimed.
 
         Raises:
             PoolEmptyError: None is ready, or others wait for those that are.
@@ -126,14 +126,14 @@ class Claims:
             return self._room.line.join()
 
     def take_over(self, mine: Ticket, other: Ticket) -> None:
-        """Let one who has two places keep the first of them, with the ticket that is theirs."""
+        """Let a visitor with two places keep the first, with their own ticket."""
         line = self._room.line
         if line.position(other) < line.position(mine):
             line.swap(mine, other)
         self.set_aside(other)
 
     def set_aside(self, ticket: Ticket) -> None:
-        """Let a place count no more, unless its holder comes back to it in time."""
+        """Stop counting a place, unless its holder returns in time."""
         self._room.line.set_aside(ticket)
         self._room.look_again()
 
@@ -142,11 +142,11 @@ class Claims:
         return self._room.line.return_to(ticket_id) if ticket_id else None
 
     def place(self, ticket: Ticket) -> Place:
-        """Return what the one who waits with a ticket is told."""
+        """Return what to tell the holder of a ticket."""
         return self._room.place(ticket)
 
     def staying(self, ticket: Ticket, presence: Presence) -> AbstractContextManager[None]:
-        """Keep a place in line for as long as somebody is there."""
+        """Keep a place in line for as long as someone is there."""
         return self._room.staying(ticket, presence)
 
     async def until_turn(self, ticket: Ticket, seconds: float, presence: Presence) -> bool:
@@ -164,7 +164,7 @@ class Claims:
         return await self._room.staying_until_turn(ticket, seconds, presence)
 
     async def claim_in_turn(self, ticket: Ticket) -> NotebookServer:
-        """Give a server, as by `claim`, to one whose turn it is.
+        """Give a server, like `claim`, to the visitor whose turn it is.
 
         Raises:
             PoolEmptyError: It is not, or not any more: wait again.
@@ -191,7 +191,7 @@ class Claims:
                 return server
 
     def take_back(self, server_id: str, ticket: Ticket | None) -> None:
-        """Stop a server that was given to one who had left by then; they keep their place.
+        """Stop a server given to a visitor who had already left; they keep their place.
 
         Args:
             server_id: Of the server.
@@ -206,9 +206,9 @@ class Claims:
         self._room.line.leave(ticket_id)
 
     async def claim_as(self, server_id: str, ticket: Ticket | None = None) -> NotebookServer:
-        """Start a new, empty server under an id of the past, and give it out.
+        """Start a new, empty server under an earlier id, and hand it out.
 
-        When the pool has no room, one ready server makes place for it. The line is the same as
+        When the pool has no room, one ready server makes room for it. The line is the same as
         for those: whoever comes now goes behind it.
 
         Args:
@@ -216,7 +216,7 @@ class Claims:
             ticket: Of one whose turn it is; None for one who comes now.
 
         Raises:
-            ServerExistsError: The id is in use, here or by somebody else.
+            ServerExistsError: The id is in use, here or by someone else.
             PoolEmptyError: There is neither room nor a ready server, or others come first.
             SpawnerError: It did not start, or nothing does for now. One that was tried costs
                 the place in line.
@@ -247,34 +247,34 @@ class Claims:
     async def _start_as(self, server_id: str, leaving: asyncio.Task[None] | None) -> NotebookServer:
         server = await self._fleet.launch_claimed(server_id, self._rollout.image, after=leaving)
         if not await self._give(server):
-            raise SpawnerError(f"server {server_id} died while it was handed over")
+            raise SpawnerError(f"server {server_id} died during handover")
         return server
 
     def keep(self, server: NotebookServer) -> None:
-        """Let the idle clock of a claimed server begin anew; its age goes on."""
+        """Reset the idle timeout of a claimed server; its age is unaffected."""
         self._keeps.keep(server)
 
     def use(self, server: NotebookServer) -> None:
-        """Let the idle clock begin anew for what its visitor does just now, however often."""
+        """Reset the idle timeout because its visitor is active, however often."""
         self._keeps.use(server)
 
     def close(self, server: NotebookServer) -> None:
-        """Stop a claimed server because its visitor says so."""
+        """Stop a claimed server at its visitor's request."""
         self._fleet.stop(server, StopReason.CLOSED)
 
     def stop(self, server: NotebookServer) -> None:
-        """Stop a server because the operator says so, whoever has it.
+        """Stop a server at the operator's request, even one in use.
 
         Raises:
             ServerStartsError: Its start is under way, and nobody has it yet.
         """
         if server.phase is Phase.STARTING:
-            raise ServerStartsError(f"server {server.id} is being started; nobody has it yet")
+            raise ServerStartsError(f"server {server.id} is still starting; nobody has it yet")
         if server.phase in (Phase.READY, Phase.CLAIMED):
             self._fleet.stop(server, StopReason.STOPPED)
 
     def abandon(self, server_id: str) -> None:
-        """Stop a server whose visitor left before it could be told of it."""
+        """Stop a server whose visitor left before hearing about it."""
         server = self.live(server_id)
         if server is not None:
             self._fleet.stop(server, StopReason.ABANDONED)
@@ -293,7 +293,7 @@ class Claims:
             raise ProxyError(problem.message)
 
     def _require_time(self, deadline: float) -> None:
-        """Refuse rather than ask one more server that may hang, and end it for that.
+        """Refuse rather than check one more server that may hang and would be stopped for it.
 
         Raises:
             PoolEmptyError: There is not enough time left for an answer.
@@ -302,7 +302,7 @@ class Claims:
             self._pool.refuse()
 
     def require_refill(self) -> None:
-        """Refuse before a visitor gives a server up in vain: there would be no other for them.
+        """Refuse before a visitor gives up a server in vain: there would be no other for them.
 
         Raises:
             PoolEmptyError: Nobody is served for now, or nothing can be started.
@@ -322,7 +322,7 @@ class Claims:
             self._pool.refuse(Refusal.ENGINE)
 
     async def _give(self, server: NotebookServer) -> bool:
-        """Hand a claimed server over; one that cannot be handed over is stopped."""
+        """Hand over a claimed server; if that fails, it is stopped."""
         self._changes.tell()
         reason, given = StopReason.EXITED, False
         try:

@@ -18,7 +18,7 @@ QUESTION_TIMEOUT = 5.0  # seconds for one question in a visitor's path
 
 
 class HandOver:
-    """The part of a claim that reaches outside. A few milliseconds when all is well."""
+    """The part of a claim that calls engine and proxy. Normally takes a few milliseconds."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class HandOver:
                 self._ready_url(server), timeout=QUESTION_TIMEOUT, head_only=True
             )
         except UnreachableError as error:
-            log.warning("server %s was ready and is dead: %s", server.id, error)
+            log.warning("server %s was ready but has died: %s", server.id, error)
             return False
         return answer.code == 200
 

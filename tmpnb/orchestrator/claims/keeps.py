@@ -1,4 +1,4 @@
-"""Keep visitors' servers as asked: their idle clocks begin anew, over a restart as well."""
+"""Keep visitors' servers on request: reset their idle timeout, and remember it over restarts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Keeps:
     """When each server was last kept. Synchronous."""
 
     def __init__(self, pool: Pool, clock: Clock, journal: Journal | None) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             pool: The servers there are.
@@ -25,7 +25,7 @@ class Keeps:
         self._noted: set[str] = set()
 
     def keep(self, server: NotebookServer) -> None:
-        """Let the idle clock of a claimed server begin anew; its age goes on."""
+        """Reset the idle timeout of a claimed server; its age is unaffected."""
         self.use(server)
         if self._journal is None:
             return
@@ -37,11 +37,11 @@ class Keeps:
             self._noted.add(server.id)
 
     def use(self, server: NotebookServer) -> None:
-        """Let the idle clock begin anew for use of just now, which promises nothing for later."""
+        """Reset the idle timeout because of current use, without keeping it for later."""
         server.kept_at = self._clock()
 
     def restore(self, servers: Iterable[NotebookServer]) -> None:
-        """Give adopted servers what a former orchestrator wrote down, and forget others."""
+        """Restore what a previous orchestrator wrote about adopted servers, and forget others."""
         if self._journal is None:
             return
         found, now = self._journal.read(), self._clock()

@@ -1,4 +1,4 @@
-"""The line of visitors who wait for a server: who is next, and how long it takes. Synchronous."""
+"""The line of visitors waiting for a server: who is next, and how long it takes. Synchronous."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tmpnb.errors import LineFullError, TicketError
 
-GRACE = 30.0  # seconds a place is kept for somebody who reloads or polls
+GRACE = 30.0  # seconds a place is kept for someone who reloads or polls
 LOOK_EVERY = 0.5  # seconds between looks for places whose time is over
 REMEMBERED = 20  # admissions the pace is taken from
 MOST_WAITS = 8  # requests that are held with one ticket, of the 64 or more of an address
@@ -33,13 +33,13 @@ class Ticket:
 
 
 class Line:
-    """First come, first served; who is gone for longer than `GRACE` loses the place.
+    """First come, first served; visitors gone for longer than `GRACE` lose their place.
 
     Whoever has hung up keeps the place for as long, but those behind do not wait for them.
     """
 
     def __init__(self, clock: Callable[[], float], longest: int) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             clock: Unix time in seconds.
@@ -58,7 +58,7 @@ class Line:
 
     @property
     def present(self) -> int:
-        """How many wait, or are about to come back: all but those who have hung up."""
+        """How many wait or may still come back: all except those who have hung up."""
         return sum(_counts(ticket) for ticket in self._tickets.values())
 
     def find(self, ticket_id: str) -> Ticket | None:
@@ -79,7 +79,7 @@ class Line:
         """
         self.forget_gone()
         if len(self._tickets) >= self._longest:
-            raise LineFullError("too many are waiting already")
+            raise LineFullError("too many visitors are waiting already")
         now = self._clock()
         ticket = Ticket(secrets.token_urlsafe(16), joined_at=now, seen_at=now)
         self._tickets[ticket.id] = ticket
@@ -92,7 +92,7 @@ class Line:
         self._tickets = {t.id: t for t in swapped}
 
     def set_aside(self, ticket: Ticket) -> None:
-        """Let a place count no more, unless its holder comes back to it in time."""
+        """Stop counting a place, unless its holder returns in time."""
         ticket.aside = True
 
     def return_to(self, ticket_id: str) -> Ticket | None:
@@ -104,12 +104,12 @@ class Line:
         return ticket
 
     def arrive(self, ticket: Ticket) -> None:
-        """Note that somebody waits with a ticket."""
+        """Note that someone waits with a ticket."""
         ticket.waits += 1
         ticket.left = False
 
     def depart(self, ticket: Ticket, *, left: bool = False) -> None:
-        """Note that somebody waits no more; the place is kept for a while.
+        """Note that someone has left; the place is kept for a while.
 
         Args:
             ticket: Theirs.
@@ -129,7 +129,7 @@ class Line:
         self._tickets.pop(ticket_id, None)
 
     def put_back(self, ticket: Ticket, *, left: bool = False) -> None:
-        """Give one who was admitted in vain the first place.
+        """Return a visitor who was admitted in vain to the first place.
 
         Args:
             ticket: Theirs.
@@ -178,7 +178,7 @@ class Line:
         return first > 0
 
     def pace(self) -> float | None:
-        """Return the seconds between two who were served of late; None before there were two."""
+        """Return the recent interval in seconds between two served; None before there were two."""
         if len(self._admitted) < 2:
             return None
         return (self._clock() - self._admitted[0]) / len(self._admitted)
@@ -189,7 +189,7 @@ class Line:
 
     def _require_place(self, ticket: Ticket) -> None:
         if not self._has_place(ticket.id):
-            raise TicketError("this place in line is lost")
+            raise TicketError("this place in line has expired")
 
 
 def _counts(ticket: Ticket) -> bool:

@@ -1,4 +1,4 @@
-"""Know when visitors are being served, so that work which can wait does so until a pause."""
+"""Know when visitors are being served, so that work that can wait is done in a quiet moment."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Crowd:
 
     def __init__(self) -> None:
         self._served = 0
-        self._last_at = float("-inf")  # loop time, when somebody was served last
+        self._last_at = float("-inf")  # loop time, when someone was served last
 
     @contextmanager
     def visitor(self) -> Iterator[None]:
-        """Within the block a visitor is given a server."""
+        """Within the block, a visitor is being given a server."""
         self._served += 1
         try:
             yield
@@ -28,7 +28,7 @@ class Crowd:
             self._last_at = asyncio.get_running_loop().time()
 
     async def pause(self, longest: float, hurry: Callable[[], bool] = lambda: False) -> None:
-        """Return when nobody is being served, nor was for `QUIET` seconds.
+        """Return once nobody has been served for `QUIET` seconds.
 
         Args:
             longest: Seconds to wait at most.

@@ -1,4 +1,4 @@
-"""The waiting room: visitors wait in line, and get their servers in the order they came."""
+"""The waiting room: visitors wait in line and get servers in the order they arrived."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Place:
 class WaitingRoom:
     """Tells those in line when it is their turn.
 
-    For each place in line one ready server is kept, so that neither somebody who comes
-    anew nor somebody further behind can take it; but none for those who have hung up.
+    For each place in line one ready server is kept, so that neither someone who comes
+    anew nor someone further behind can take it; but none for those who have hung up.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class WaitingRoom:
         stage: Stage,
         coming: Callable[[], Coming],
     ) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             line: Who is next.
@@ -78,7 +78,7 @@ class WaitingRoom:
             _wake(waiting)
 
     def place(self, ticket: Ticket) -> Place:
-        """Return what the one who waits with a ticket is told.
+        """Return what to tell the holder of a ticket.
 
         Raises:
             TicketError: The place is lost.
@@ -129,13 +129,13 @@ class WaitingRoom:
             PoolEmptyError: It is not the ticket's turn.
         """
         if not self._is_turn(ticket):
-            raise PoolEmptyError("it is somebody else's turn")
+            raise PoolEmptyError("it is someone else's turn")
         server = self._pool.claim()
         self.line.admit(ticket)
         return server
 
     def make_place(self, ticket: Ticket | None) -> NotebookServer | None:
-        """Return the server that has to make place for one of its own, if one has to.
+        """Return the server that has to make room for one of its own, if one has to.
 
         Args:
             ticket: Of the one whom the place is for, who has waited for a ready server as all
@@ -149,7 +149,7 @@ class WaitingRoom:
             if self.must_wait() and not vacant:
                 self._pool.refuse()
         elif not self._is_turn(ticket):
-            raise PoolEmptyError("it is somebody else's turn")
+            raise PoolEmptyError("it is someone else's turn")
         leaving = None if self._pool.has_room() else self._pool.oldest_ready()
         if leaving is None and not self._pool.has_room():
             self._pool.refuse()

@@ -1,4 +1,4 @@
-"""Ask a notebook server when somebody last used it.
+"""Ask a notebook server when it was last used.
 
 Facts of jupyter_server, JupyterLab and Notebook 7: `api/status` carries the
 `last_activity` of API calls and kernel messages. An open page asks the API again and
@@ -48,7 +48,7 @@ Ask = Callable[[str, int], Awaitable[Any]]  # path below the base URL, bytes -> 
 
 
 class NotToldError(Exception):
-    """A question got no answer that means anything.
+    """A request got no meaningful response.
 
     Attributes:
         status: The answer's HTTP status; None if there was none.
@@ -61,7 +61,7 @@ class NotToldError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a server said when it was asked.
+    """What a server said when asked.
 
     Attributes:
         last_use: The last sign of life, Unix time in seconds; None if it cannot tell.
@@ -89,7 +89,7 @@ class _Times:
 
 
 async def ask_for_use(client: Client, url: str, token: str, *, now: float, max_idle: float) -> Word:
-    """Return what a server says of its use, within `LOOK_TIMEOUT` seconds, whatever it does.
+    """Return what a server reports about its use, within `LOOK_TIMEOUT` seconds in any case.
 
     Args:
         client: Who asks.
@@ -118,7 +118,7 @@ async def ask_for_use(client: Client, url: str, token: str, *, now: float, max_i
 
 
 async def ask_whether_it_lives(client: Client, url: str, token: str) -> bool:
-    """Return whether a server answers anything; the arguments are those of `ask_for_use`."""
+    """Return whether a server responds at all; arguments as for `ask_for_use`."""
     try:
         await _get(client, f"{url}api/status", token, head_only=True)
     except NotToldError as error:
@@ -127,12 +127,12 @@ async def ask_whether_it_lives(client: Client, url: str, token: str) -> bool:
 
 
 def _unless_known(seen: float, now: float, max_idle: float) -> float:
-    """Return the last use of a server that tells no more than its status."""
+    """Return the last use of a server that reports only its status."""
     return seen if now - seen <= max_idle else now
 
 
 async def _last_use(ask: Ask, seen: float, now: float, max_idle: float) -> float:
-    """Return when a server was used last, which says of itself that it was at `seen`.
+    """Return when a server was last used, which reports its own last activity as `seen`.
 
     What it lists is reduced to times at once: many servers are asked at the same time.
 
@@ -153,7 +153,7 @@ async def _last_use(ask: Ask, seen: float, now: float, max_idle: float) -> float
 
 
 def _of_idle_kernels(kernels: object) -> _Times | None:
-    """Return when kernels were heard of last; None if one may be computing.
+    """Return when kernels were last active; None if one may be computing.
 
     Raises:
         NotToldError: These are no kernels.
@@ -167,7 +167,7 @@ def _of_idle_kernels(kernels: object) -> _Times | None:
 
 
 async def _of_terminals(ask: Ask) -> _Times:
-    """Return when terminals were used last; a server without them does not know the address.
+    """Return when terminals were last used; a server without terminals has no such path.
 
     Raises:
         NotToldError: It does not say.
@@ -206,7 +206,7 @@ async def _use_elsewhere(ask: Ask) -> float:
 
 
 def _is_refusal(status: int | None) -> bool:
-    """Whether it says that there is no such thing, and will say so the next time."""
+    """Whether the response means that there is no such thing, now or later."""
     return status is not None and 400 <= status < 500 and status not in NOT_NOW
 
 

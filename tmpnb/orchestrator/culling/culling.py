@@ -1,4 +1,4 @@
-"""When idle servers are judged: once they have been asked, beside the passes."""
+"""Decide which idle servers to stop, after asking them, outside the passes of the loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SILENT = "silent"  # topic of health: servers of visitors do not answer
 
 
 class Culling:
-    """Asks the servers that visitors have, and says when a pass is to judge them.
+    """Asks the servers in use, and says when a pass should judge them.
 
     No pass waits for what a visitor's server answers.
     """
@@ -24,7 +24,7 @@ class Culling:
     def __init__(
         self, usage: Usage, pool: Pool, tasks: Tasks, health: Health, changes: Changes
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             usage: Asks servers.
@@ -61,7 +61,7 @@ class Culling:
 
     def _judge(self) -> None:
         hung = self._usage.hung()
-        words = f"{hung} of the servers that visitors have did not answer when they were asked"
+        words = f"{hung} of the servers in use did not respond to a check"
         self._health.state(SILENT, words if hung else "")
         self._due = True
         self._changes.tell()

@@ -1,4 +1,4 @@
-"""What the servers that visitors have say of their use: asked beside the passes, shared by all.
+"""What the servers in use report about their activity: asked outside the passes, shared by all.
 
 A server is asked by one look at a time, however many want to know, and what it said is good
 for a moment. A look has a deadline as a whole; what goes wrong in it costs nobody else.
@@ -45,7 +45,7 @@ class Known:
 
 
 class Usage:
-    """Asks servers, and remembers."""
+    """Asks servers, and caches the results."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Usage:
         max_idle: float,
         live: Callable[[str], NotebookServer | None],
     ) -> None:
-        """Begin with knowing nothing.
+        """Start empty.
 
         Args:
             client: Asks servers.
@@ -81,12 +81,12 @@ class Usage:
         self._known.pop(server_id, None)
 
     def last_use(self, server_id: str) -> float | None:
-        """Return what a server said when it was asked last; None if nobody knows. Asks nobody."""
+        """Return what a server last reported; None if unknown. Sends no request."""
         known = self._known.get(server_id)
         return known.last_use if known else None
 
     def hung(self) -> int:
-        """Return how many servers gave no answer at all when they were asked, twice at least."""
+        """Return how many servers did not respond at all to at least two checks."""
         return sum(count > 1 for count in self._unanswered.values())
 
     async def of(self, server: NotebookServer) -> Known:
@@ -111,7 +111,7 @@ class Usage:
                 del self._awaiting[server.id]
 
     async def look(self, servers: Iterable[NotebookServer], judge: Callable[[], None]) -> None:
-        """Ask servers anew; call `judge` when most have answered, and until all have or will not.
+        """Ask servers again; call `judge` once most have responded, and until all have or will not.
 
         Those that a visitor has had for less than the idle time are asked no more than whether
         they answer.

@@ -1,4 +1,4 @@
-"""Start servers: at most so many at once, each with a deadline, broken ones ever more rarely."""
+"""Start servers: a limited number at once, each with a deadline, and back off after failures."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Starter:
         self._looked_at: set[str] = set()  # images whose first server was asked for its home
 
     async def start(self, server: NotebookServer) -> None:
-        """Return when a server of the pool answers at its own address, which is then set.
+        """Return once a server of the pool responds at its own address, which is then set.
 
         Raises:
             SpawnerError: It did not start, or did not answer in time. The operator has been
@@ -132,7 +132,7 @@ class Starter:
                 await self.small_pages.look(server, token)
 
     async def look_at_home(self, server: NotebookServer) -> None:
-        """Warn once for each image of what its servers say of their homes.
+        """Warn once per image about what its servers report about their homes.
 
         A server that a visitor has is not asked, for a visitor may print anything.
         """
@@ -146,31 +146,31 @@ class Starter:
                 with self._border.crossing("reading what it printed"):
                     printed = await self._spawner.logs(server.id, FIRST_LINES)
         except (TmpnbError, TimeoutError) as error:
-            log.debug("home of server %s is not known: %s", server.id, error)
+            log.debug("cannot tell the home of server %s: %s", server.id, error)
             printed = None
         if printed is None or server.phase is not Phase.READY:
             self._looked_at.discard(image)  # the next one is asked
         elif words := home_words(printed.splitlines()):
             mend = f"; {RAISE}" if TOO_LARGE_WORDS in words else ""
-            log.warning("servers lack files image=%s: %s%s", image or "-", words, mend)
+            log.warning("servers are missing files image=%s: %s%s", image or "-", words, mend)
 
     def give_up(self, server_id: str) -> None:
-        """Wait no longer for a server whose instance was seen to have ended."""
+        """Stop waiting for a server whose instance has ended."""
         self._exited.add(server_id)
 
     def ready_url(self, server: NotebookServer) -> str:
-        """Return the URL that answers 200 while the server is alive."""
+        """Return the URL that returns 200 while the server is running."""
         return f"{server.address}{server.base_url}{self._settings.ready_path}"
 
     async def _in_words(self, server: NotebookServer, error: TmpnbError) -> str:
-        """Say what failed without what differs each time, so that a lasting fault is said once."""
+        """Describe a failure without variable parts, so that a lasting one is logged once."""
         try:
             async with asyncio.timeout(LOGS_TIMEOUT):
                 with self._border.crossing("reading what it printed"):
                     tail = (await self._spawner.logs(server.id)).strip()
         except (TmpnbError, TimeoutError):
             tail = ""
-        said = f"; its last lines:\n{tail}" if tail else "; it printed nothing"
+        said = f"; last lines of its output:\n{tail}" if tail else "; it printed nothing"
         log.debug("server %s failed to start: %s", server.id, error)
         words = str(error).replace(server.id, "<id>").replace(server.address or "<address>", "")
         return f"a server failed to start: {words}{said}"

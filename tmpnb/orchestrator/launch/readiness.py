@@ -1,4 +1,4 @@
-"""Wait until a server that was just started answers."""
+"""Wait until a server that was just started responds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBE_TIMEOUT = 5.0  # seconds for one question
 async def wait_until_ready(
     client: Client, url: str, deadline: float, *, has_exited: Callable[[], bool] = lambda: False
 ) -> None:
-    """Return once GET `url` answers 200; a redirect or an error page does not count.
+    """Return once GET `url` returns 200; a redirect or an error page does not count.
 
     What else it answers is not read: it may be a page of any size.
     An open port proves nothing: Docker's port proxy accepts before the server listens.
@@ -38,7 +38,7 @@ async def wait_until_ready(
     pause, last, answered = FIRST_PAUSE, "no answer", False
     while loop.time() < deadline:
         if has_exited():
-            raise SpawnerError("it exited before it answered")
+            raise SpawnerError("it exited before it responded")
         remaining = deadline - loop.time()
         try:
             timeout = min(PROBE_TIMEOUT, max(remaining, 0.01))
@@ -53,7 +53,7 @@ async def wait_until_ready(
         jittered = pause * random.uniform(0.7, 1.3)  # noqa: S311 - spreads load, no secret
         await asyncio.sleep(min(jittered, max(0.0, deadline - loop.time())))
         pause = min(pause * 1.5, LONGEST_PAUSE)
-    raise StartTimeoutError(f"did not answer in time; last: {last}")
+    raise StartTimeoutError(f"did not respond in time; last response: {last}")
 
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def first_page(redirect_uri: str) -> str:
 async def warm_up(
     client: Client, server: NotebookServer, path: str, token: str, timeout: float = TIMEOUT
 ) -> None:
-    """Let a server make its page; whether it can is not judged here.
+    """Make a server render its page; whether it can is not judged here.
 
     The first one takes JupyterLab 15 to 28 ms of computing, each further one about 5.
 
@@ -98,6 +98,6 @@ async def warm_up(
             most=LISTING,
         )
     except UnreachableError as error:
-        log.debug("server %s has made no page yet: %s", server.id, error)
+        log.debug("server %s has not rendered its first page: %s", server.id, error)
     else:
-        log.debug("server %s has made its page: HTTP %d", server.id, answer.code)
+        log.debug("server %s rendered its first page: HTTP %d", server.id, answer.code)

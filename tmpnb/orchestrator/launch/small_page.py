@@ -1,4 +1,4 @@
-"""The page for phones and frames: which images have Notebook 7, whose pages fit into them."""
+"""The page for phones and frames: which images have Notebook 7, whose pages fit there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SmallPages:
     """Asks the first ready server of each image, and remembers what it says."""
 
     def __init__(self, client: Client, path: str) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             client: Who asks.
@@ -49,7 +49,7 @@ class SmallPages:
         try:
             answer = await self._client.fetch(url, timeout=TIMEOUT, headers=headers, most=LISTING)
         except UnreachableError as error:
-            log.debug("pages of server %s are not known: %s", server.id, error)
+            log.debug("cannot tell which pages server %s has: %s", server.id, error)
             del self._found[server.image]  # the next one is asked
         else:
             has = answer.code == 200 and bool(_OF_NOTEBOOK_7.search(answer.body))

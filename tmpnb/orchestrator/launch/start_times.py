@@ -1,4 +1,4 @@
-"""How long starts take, and how far those under way are. Synchronous."""
+"""How long starts take, and how far the current ones are. Synchronous."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ASSUMED = 10.0  # seconds that a start takes, until the first has ended
 
 
 class StartTimes:
-    """Watches the starts of servers that anybody may get."""
+    """Watches the starts of servers that are for anyone."""
 
     def __init__(self, clock: Callable[[], float], slots: int) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             clock: Unix time in seconds.
@@ -48,7 +48,7 @@ class StartTimes:
             self._took.append(took)
 
     def coming(self) -> Coming:
-        """Return the starts under way."""
+        """Return the current starts."""
         now = self._clock()
         ages = tuple(now - begun for begun in self._begun.values())
         usual = median(self._took) if self._took else ASSUMED

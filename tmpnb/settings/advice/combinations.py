@@ -1,4 +1,4 @@
-"""Combinations of settings that are allowed and hurt: what each means, and what to do. Pure."""
+"""Combinations of settings that are allowed but harmful: what each means, what to do. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cautions(
     Args:
         policy: When servers start and end.
         access: Who may take them.
-        cull_period: Seconds between looks for idle servers.
+        cull_period: Seconds between checks for idle servers.
         start_timeout: Seconds that a server has to start.
     """
     yield from _of_time(policy, cull_period, start_timeout)
@@ -35,7 +35,7 @@ def cautions(
 def _of_time(policy: Policy, cull_period: float, start_timeout: float) -> Iterator[Caution]:
     for flag, limit, looks, who in (
         ("cull-timeout", policy.max_idle, 1, "an idle server"),
-        ("cull-burning", policy.max_burning, 2, "a server that computes with nobody there"),
+        ("cull-burning", policy.max_burning, 2, "a server that computes unattended"),
     ):
         if cull_period > limit:
             latest = min(limit + looks * cull_period, policy.max_age)
@@ -46,32 +46,32 @@ def _of_time(policy: Policy, cull_period: float, start_timeout: float) -> Iterat
             )
     if start_timeout < QUICKEST:
         yield (
-            f"--start-timeout={start_timeout:g} is so short that servers fail to start when the"
-            " machine is busy, and the pool stays empty",
-            "leave it out for 60 s",
+            f"--start-timeout={start_timeout:g} is so short that servers fail to start "
+            "on a busy machine and the pool stays empty",
+            "leave it out to use 60 s",
         )
     if policy.ready_max_age <= start_timeout:
         yield (
-            f"--ready-max-age={policy.ready_max_age:g} is no longer than"
-            f" --start-timeout={start_timeout:g}: servers may be replaced as soon as they are"
-            " ready, and the engine starts servers without end",
-            "leave it out for a day",
+            f"--ready-max-age={policy.ready_max_age:g} is no longer than "
+            f"--start-timeout={start_timeout:g}: servers may be replaced as soon as "
+            "they are ready, so the engine keeps starting servers forever",
+            "leave it out to use one day",
         )
 
 
 def _of_clients(policy: Policy, access: Access) -> Iterator[Caution]:
     if wide := _wide(access.trusted):
         yield (
-            f"--trusted-proxies has {wide}: visitors can claim any address, so limits and bans"
-            " hold nobody back",
-            "name the proxies alone",
+            f"--trusted-proxies has {wide}: visitors can pretend to have any address, "
+            "so limits and bans have no effect",
+            "list only the proxies",
         )
     most = access.allowance.servers
     if most and (wide := _wide(access.exempt)):
         yield (
-            f"--exempt-networks has {wide}: no limit holds for these addresses, and one of them"
-            " can take every server",
-            "name smaller networks, or say --client-servers=0 if that is meant",
+            f"--exempt-networks has {wide}: no limit applies to these addresses, and "
+            "one of them can take every server",
+            "use smaller networks, or set --client-servers=0 if you mean no limit",
         )
     if most > max(policy.capacity, FEW_SERVERS):
         yield (
@@ -85,21 +85,22 @@ def _of_bans(access: Access) -> Iterator[Caution]:
     banned = access.banned.networks
     if wide := _wide(banned):
         yield (
-            f"--banned-networks has {wide}: hardly anybody gets a notebook",
-            "name the networks that misbehave",
+            f"--banned-networks has {wide}: hardly anyone gets a notebook",
+            "list only the networks that misbehave",
         )
         return
     if any(banned.overlaps(network) for network in LOOPBACK):
         yield (
-            "--banned-networks has loopback: nobody on this machine gets a notebook, nor do the"
-            " visitors of a front server on it that sends no X-Forwarded-For",
-            "leave loopback out of it",
+            "--banned-networks includes loopback: nobody on this machine gets a "
+            "notebook, nor do visitors of a reverse proxy on it that sends no "
+            "X-Forwarded-For",
+            "remove loopback from it",
         )
     if hit := next((n for n in access.trusted if banned.overlaps(n)), None):
         yield (
-            f"--banned-networks has {hit} or a part of it, which --trusted-proxies names: visitors"
-            " whom that proxy does not name get no notebook, perhaps nobody does",
-            "leave the proxy out of it",
+            f"--banned-networks overlaps {hit}, which is in --trusted-proxies: visitors "
+            "that proxy does not identify get no notebook, perhaps nobody does",
+            "remove the proxy from it",
         )
 
 

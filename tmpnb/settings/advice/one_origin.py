@@ -1,4 +1,4 @@
-"""Whether the public is served at one origin: servers that have no hosts of their own."""
+"""Warn if a public service has all notebooks on one origin, without a host name for each server."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from tmpnb.settings.service import Service
 from tmpnb.system.net.networks import is_loopback
 
 _HARM = (
-    "to a browser all its notebooks are one site: what a stranger's notebook shows can read and "
-    "run the visitor's own"
+    "to a browser all its notebooks are one site: content in a stranger's notebook can "
+    "read and run the visitor's own"
 )
 WORDS = f"the service is public, and {_HARM}"
 WORDS_IF = (
-    "another program's proxy leads visitors here, and nothing set here says from where; if others "
-    f"than this machine's users reach it, {_HARM}"
+    "an external proxy forwards visitors here, and no setting says from where; if "
+    f"anyone other than this machine's users can reach it, {_HARM}"
 )
-MEND = "give each server a host name of its own with --subdomains=DOMAIN (docs/subdomains.md)"
-MEND_IF = f"{MEND}; or say --public-url=http://localhost:PORT if nobody else does"
+MEND = "give each server its own host name with --subdomains=DOMAIN (docs/subdomains.md)"
+MEND_IF = f"{MEND}; or set --public-url=http://localhost:PORT if nobody else can"
 
 
 class Reach(enum.Enum):
-    """Who may come, as far as addresses in the settings tell."""
+    """Who can reach the service, according to the addresses in the settings."""
 
     PUBLIC = "public"
     UNKNOWN = "unknown"  # a proxy that is not ours may listen anywhere
-    HERE = "here"  # this machine alone, but for a front server on it that nobody has told of
+    HERE = "here"  # this machine only, except for a reverse proxy on it that nobody mentioned
 
 
 def is_shared(service: Service) -> bool:
@@ -37,22 +37,22 @@ def is_shared(service: Service) -> bool:
 
 
 def is_public(service: Service) -> bool:
-    """Whether visitors come from elsewhere, or may, for all that the settings tell."""
+    """Whether visitors come, or may come, from other machines, according to the settings."""
     return reach(service) is not Reach.HERE
 
 
 def words(service: Service) -> tuple[str, str]:
-    """Return what is so, and what to do about it, where servers share a host name."""
+    """Return the problem and the fix if servers share a host name."""
     return (WORDS_IF, MEND_IF) if reach(service) is Reach.UNKNOWN else (WORDS, MEND)
 
 
 def advice(service: Service) -> str:
-    """Return what the log says of that at the start; empty where it does not matter."""
+    """Return the warning to log at the start; empty if it does not matter."""
     return "; ".join(words(service)) if is_shared(service) else ""
 
 
 def reach(service: Service) -> Reach:
-    """Return from where visitors come."""
+    """Return where visitors come from."""
     host = urlsplit(service.public_url).hostname or ""
     if host and not _is_here(host):
         return Reach.PUBLIC

@@ -1,4 +1,4 @@
-"""Tokens that can be guessed, where others than this machine's users may try."""
+"""Tokens that can be guessed from other machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tmpnb.settings.advice.one_origin import is_public
 from tmpnb.settings.service import Service
 from tmpnb.system.net.networks import is_loopback
 
-MEND = "make a longer one: openssl rand -hex 32"
+MEND = "generate a longer one: openssl rand -hex 32"
 
 
 def weak_tokens(service: Service) -> Iterator[tuple[str, str]]:
@@ -33,7 +33,7 @@ def weak_tokens(service: Service) -> Iterator[tuple[str, str]]:
     ):
         if token is not None and is_open and len(token) < SHORTEST:
             yield (
-                f"{given.source(name)} is shorter than {SHORTEST} characters, and {guards} is not "
-                "for this machine alone: it can be guessed",
+                f"{given.source(name)} is shorter than {SHORTEST} characters, and "
+                f"{guards} can be reached from other machines: it can be guessed",
                 MEND,
             )

@@ -1,4 +1,4 @@
-"""What the spawner asks of the engine about containers: find, make, remove, rename.
+"""The spawner's operations on containers: find, create, remove, rename.
 
 All of it blocks: call it through the door.
 """
@@ -41,7 +41,7 @@ LAST_LINES = 20  # kept of a server that ended during its start
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One server to make."""
+    """One server to create."""
 
     server_id: str
     command: Sequence[str] = field(repr=False)
@@ -51,7 +51,7 @@ class Order:
 
 
 class EndedError(SpawnerError):
-    """A server ended during its start; its container is gone, and this is what is left.
+    """A server ended during its start; its container is gone, and this is its output.
 
     Attributes:
         printed: The last lines it printed.
@@ -93,7 +93,7 @@ class Containers:
         return self.networks.fault
 
     def check(self) -> None:
-        """See that the operator's own settings of a container can be told to the engine.
+        """Check that the operator's container settings can be sent to the engine.
 
         Raises:
             ConfigError: They cannot.
@@ -126,7 +126,7 @@ class Containers:
         return instances
 
     def start(self, order: Order, given_up: threading.Event) -> str:
-        """Make a server; return its address. Whatever fails, nothing is left behind.
+        """Create a server; return its address. Whatever fails, nothing is left behind.
 
         Raises:
             EndedError: The new one ended at once.
@@ -150,7 +150,7 @@ class Containers:
             if address is None or given_up.is_set():
                 self._discard(order.server_id, given_up)
         if address is None:
-            raise SpawnerError(f"the start of server {order.server_id} was given up")
+            raise SpawnerError(f"the start of server {order.server_id} was abandoned")
         return address
 
     def remove(self, server_id: str, given_up: threading.Event) -> None:
@@ -169,7 +169,7 @@ class Containers:
             SpawnerError: There is no such server.
         """
         name = listing.container_name(self._pool, server_id, claimed_at)
-        known = self._ids.get(server_id)  # by a name alone it could be somebody else's
+        known = self._ids.get(server_id)  # by a name alone it could be someone else's
         if known is not None:
             with suppress(APIError):  # renamed already, or gone
                 self._client.rename(known, name)
@@ -200,7 +200,7 @@ class Containers:
         wanted = listing.selection(self._pool, server_id)
         found: list[dict[str, Any]] = self._client.containers(all=True, filters=wanted)
         if not isinstance(found, list):
-            raise SpawnerError("Docker gave no list of containers")
+            raise SpawnerError("Docker did not return a list of containers")
         return found
 
     def _create(self, order: Order) -> str:
@@ -274,8 +274,8 @@ class Containers:
         except NotFound:
             return SpawnerError(f"server {order.server_id} was removed during its start")
         return EndedError(
-            f"server {order.server_id} is not running right after its start:"
-            f" {state.get('Status')}, exit code {state.get('ExitCode')}",
+            f"server {order.server_id} is not running right after start: "
+            f"{state.get('Status')}, exit code {state.get('ExitCode')}",
             self._said(container, LAST_LINES).replace(order.token, "[redacted]"),
         )
 

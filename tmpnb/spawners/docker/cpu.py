@@ -1,4 +1,4 @@
-"""How much CPU time and memory containers use, as the engine tells it."""
+"""How much CPU time and memory containers use, as reported by the engine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Driver(Protocol):
 
 
 class CpuReadings:
-    """The part of the Docker spawner that tells who computes."""
+    """The part of the Docker spawner that reports CPU usage."""
 
     async def cpu_seconds(self: Driver, server_ids: Collection[str]) -> Mapping[str, float]:
         """See `Spawner`."""
@@ -48,7 +48,7 @@ class CpuReadings:
         return await self._asked(server_ids, used_in)
 
     async def _asked(self: Driver, server_ids: Collection[str], read: Told[T]) -> Mapping[str, T]:
-        """Ask one question about each, in another order each time, as time is short.
+        """Query each once, in a different order each time because time is limited.
 
         Raises:
             SpawnerError: The engine answered none of them.
@@ -96,7 +96,7 @@ def full_cpu(options: Options) -> float:
 
 
 def seconds_in(stats: object) -> float | None:
-    """Return the CPU seconds in the engine's answer; None if it does not run, or says nothing."""
+    """Return the CPU seconds in the engine's response; None if there are none."""
     try:
         used = stats["cpu_stats"]["cpu_usage"]["total_usage"]  # type: ignore[index]  # caught below
     except (TypeError, KeyError):
@@ -105,7 +105,7 @@ def seconds_in(stats: object) -> float | None:
 
 
 def used_in(stats: object) -> Used | None:
-    """Return what the engine's answer says of CPU and memory; None if it says nothing of CPU.
+    """Return CPU and memory from the engine's response; None if it has no CPU usage.
 
     What the kernel keeps of files that were read is no use of memory: it gives that back.
     """

@@ -1,4 +1,4 @@
-"""Hear from the engine which servers ended by themselves, before it starts them again.
+"""Learn from the engine which servers exited by themselves, before it restarts them.
 
 Every container is started again by the engine when it ends, since an engine that restarts ends
 them all. A server that its visitor shut down ends with exit status 0, and nobody killed it:
@@ -31,7 +31,7 @@ LONGEST = 1024 * 1024  # bytes of one event; it tells all labels of its containe
 
 
 class EndWatch:
-    """Those that ended by themselves with status 0. One thread listens."""
+    """Servers that exited by themselves with status 0. One thread listens."""
 
     def __init__(self, client: docker.APIClient, pool: str, told: Callable[[], None]) -> None:
         """Keep what is needed; `start` begins.
@@ -57,7 +57,7 @@ class EndWatch:
         threading.Thread(target=self._listen, name="docker-events", daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._closed.set()
         self._forget_doubtful()
         self._hang_up()
@@ -83,7 +83,7 @@ class EndWatch:
                 for event in _events(self._stream):
                     self.hear(event)
             except BaseException as error:  # noqa: BLE001 - whatever it was, it is listened again
-                log.debug("the engine's events broke off: %s", explain(error))
+                log.debug("the engine's event stream broke off: %s", explain(error))
             self._forget_doubtful()
             self._hang_up()
             self._closed.wait(RETRY)
@@ -95,7 +95,7 @@ class EndWatch:
                 stream.close()
 
     def hear(self, event: object) -> None:
-        """Take in one event, as the engine's API has it; what is none of ours is left alone."""
+        """Process one event of the engine's API; foreign ones are ignored."""
         if not isinstance(event, dict) or not isinstance(actor := event.get("Actor"), dict):
             return
         if not isinstance(facts := actor.get("Attributes"), dict):
@@ -113,7 +113,7 @@ class EndWatch:
                     self._doubt(container, server_id)
 
     def _doubt(self, container: str, server_id: str) -> None:
-        """Take a server as ended unless the engine says in a moment that it killed it."""
+        """Treat a server as exited unless the engine reports shortly that it killed it."""
         self._cancel(container)
         timer = threading.Timer(PATIENCE, self._believe, (container, server_id))
         timer.daemon = True
@@ -125,7 +125,7 @@ class EndWatch:
             if self._timers.pop(container, None) is None:
                 return
             self._ended.add(server_id)
-        log.info("server %s ended by itself", server_id)
+        log.info("server %s exited by itself", server_id)
         if self._loop is not None:
             with suppress(RuntimeError):  # it is closed: nobody is there any more
                 self._loop.call_soon_threadsafe(self._told)
@@ -137,7 +137,7 @@ class EndWatch:
             self._killed.discard(container)  # its end was here before its kill
 
     def _forget_doubtful(self) -> None:
-        """Believe no end that came just before the engine went away: it ends them all."""
+        """Distrust exits just before the engine went away: it stops all containers."""
         with self._lock:
             for container in tuple(self._timers):
                 self._cancel(container)
@@ -165,7 +165,7 @@ def _events(chunks: Iterable[object]) -> Iterator[object]:
                 yield json.loads(line)
             line = bytearray(other)
         if len(line) > LONGEST:
-            raise ValueError("an event has no end")
+            raise ValueError("an event is too long")
 
 
 def _status(facts: Mapping[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""What a Docker engine tells `tmpnb doctor`: itself, the image, the network, memory and disk."""
+"""What a Docker engine reports to `tmpnb doctor`: itself, image, network, memory and disk."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ F = TypeVar("F", Finding, Finding | None)
 
 
 class DockerExamination(Examination):
-    """Asks a Docker engine, over a connection of its own for each question."""
+    """Queries a Docker engine, with a separate connection for each query."""
 
     has_images = True
 
@@ -156,7 +156,7 @@ class DockerExamination(Examination):
         try:
             return await self._ask(f"asking for the {topic}", check, seconds)
         except TmpnbError as error:
-            return failure(topic, str(error), "see what the engine's own log says")
+            return failure(topic, str(error), "check the engine's own log")
 
     async def _ask(
         self, what: str, question: Callable[[docker.APIClient], T], seconds: float = PATIENCE
@@ -169,10 +169,10 @@ class DockerExamination(Examination):
 
 
 def image_finding(client: docker.APIClient, image: str) -> Finding:
-    """Say whether the engine has the image, or could fetch it; nothing is fetched."""
+    """Report whether the engine has the image or could pull it; nothing is pulled."""
     with suppress(NotFound):
         found = client.inspect_image(image)
-        return ok("image", f"{image} is there, {units.in_words(found.get('Size') or 0)}")
+        return ok("image", f"{image} is available, {units.in_words(found.get('Size') or 0)}")
     try:
         client.inspect_distribution(image)
     except APIError as error:
@@ -180,7 +180,7 @@ def image_finding(client: docker.APIClient, image: str) -> Finding:
             return _not_there(image)
         return fail(
             "image",
-            f"the engine does not have {image} and cannot fetch it: {explain(error)}",
+            f"the engine does not have {image} and cannot pull it: {explain(error)}",
             f"docker pull {image}, or docker build -t {image} DIRECTORY",
         )
     return _not_there(image)
@@ -190,14 +190,14 @@ def _not_there(image: str) -> Finding:
     return Finding(
         Level.WARN,
         "image",
-        f"{image} is not there yet; tmpnb fetches it when it starts, which may take minutes",
+        f"{image} is not pulled yet; tmpnb pulls it when it starts, which may take several minutes",
         f"docker pull {image}",
         stops=True,
     )
 
 
 def volumes_finding(client: docker.APIClient, options: Options) -> Finding | None:
-    """Say what becomes of the volumes that the image declares; None if it is as it would be."""
+    """Report what happens to the volumes that the image declares; None if nothing does."""
     try:
         config = client.inspect_image(options.image).get("Config") or {}
     except NotFound:
@@ -205,7 +205,7 @@ def volumes_finding(client: docker.APIClient, options: Options) -> Finding | Non
     user = options.user or str(config.get("User") or "")
     who = replace(person(user, config.get("Env") or (), ()), volumes=declared(config))
     words = in_words(placing(options.limits, who, fills=not options.kind.podman))
-    mend = "mount what servers should write to there by --host-directories or extra_host_config"
+    mend = "mount writable directories there with --host-directories or extra_host_config"
     return warn("volumes", words, mend) if words else None
 
 
@@ -214,16 +214,16 @@ def network_finding(client: docker.APIClient, options: Options, where: str) -> F
     if options.host_network:
         return ok("network", f"servers listen at {options.container_ip} of the engine's machine")
     if options.apart and not options.place:
-        return ok("network", f"each server is on a network of its own, of {options.own_subnets}")
+        return ok("network", f"each server is on its own network, from {options.own_subnets}")
     if not options.place:
         if options.own_addresses:
-            return ok("network", "servers are published at loopback addresses of their own")
+            return ok("network", "each server is published at its own loopback address")
         return published_finding(options.container_ip, where)
     try:
         driver = client.inspect_network(options.place).get("Driver")
     except NotFound:
-        return ok("network", f"{options.place} is not there yet; it is made when tmpnb starts")
-    return ok("network", f"{options.place} is there ({driver})")
+        return ok("network", f"{options.place} does not exist yet; it is created when tmpnb starts")
+    return ok("network", f"{options.place} exists ({driver})")
 
 
 def published_finding(ip: str, where: str) -> Finding:
@@ -238,8 +238,8 @@ def published_finding(ip: str, where: str) -> Finding:
         return ok("network", f"servers are published at {ip}, each on a free port")
     return fail(
         "network",
-        f"servers are published at {ip} of the engine's machine, which is another one ({host})",
-        f"--container-ip={host}, or another address of that machine that only this one reaches",
+        f"servers are published at {ip} of the engine's machine, which is not this one ({host})",
+        f"--container-ip={host}, or another address of that machine that only this one can reach",
     )
 
 
@@ -254,13 +254,15 @@ def memory_finding(about: Facts, limit: int, capacity: int) -> Finding:
     total = int(about.get("MemTotal") or 0)
     has = f"the engine's machine has {units.in_words(total)}"
     if not limit:
-        return warn("memory", f"a server may take all there is: {has}", "--mem-limit=512m")
+        return warn("memory", f"a server may take all memory: {has}", "--mem-limit=512m")
     if about.get("MemoryLimit") is False:
         return warn("memory", "this engine cannot limit memory", "enable the memory cgroup")
-    most = f"{capacity} servers of {units.in_words(limit)} may take"
+    most = f"{capacity} servers with {units.in_words(limit)} each may take"
     words = f"{most} {units.in_words(capacity * limit)}, {has}"
     if capacity * limit > total:
-        return warn("memory", words, "lower --pool-size or --mem-limit, if they really fill it")
+        return warn(
+            "memory", words, "lower --pool-size or --mem-limit if servers really use that much"
+        )
     return ok("memory", words)
 
 
@@ -268,10 +270,10 @@ def limits_findings(about: Facts, options: Options) -> list[Finding]:
     """Say which bounds of a server the engine cannot enforce. Pure."""
     runtime = options.limits.runtime
     if reason := missing_runtime(about, runtime):
-        return [fail("limits", reason, f"install {runtime} for the engine, or leave --runtime out")]
+        return [fail("limits", reason, f"install {runtime} for the engine, or leave out --runtime")]
     gaps = limits.gaps(about, options.wanted)
     return [warn("limits", gap) for gap in gaps] or [
-        ok("limits", "this engine enforces all bounds that are set, as far as it tells")
+        ok("limits", "this engine enforces all limits that are set, as far as it reports")
     ]
 
 
@@ -279,11 +281,11 @@ def disk_finding(about: Facts, where: str) -> Finding:
     """Say how much disk the engine has left, where this process can see it."""
     root = str(about.get("DockerRootDir") or "")
     if not (root and _is_here(about, where)):
-        return skip("disk", "the engine's disk cannot be seen from here")
+        return skip("disk", "cannot see the engine's disk from here")
     try:
         free = shutil.disk_usage(root).free
     except OSError as error:
-        return skip("disk", f"{root} of the engine cannot be seen: {error.strerror}")
+        return skip("disk", f"cannot see {root} of the engine: {error.strerror}")
     words = f"{units.in_words(free)} free in {root} of the engine"
     if free < NO_DISK:
         return fail("disk", words, "docker system prune, or a larger disk")
@@ -293,13 +295,13 @@ def disk_finding(about: Facts, where: str) -> Finding:
 
 
 def _introduction(client: docker.APIClient) -> tuple[Facts, str, Facts]:
-    """Return what the engine says of its parts, of those in short, and of itself."""
+    """Return what the engine reports about its parts, a summary, and itself."""
     said = dict(client.version())
     return said, _version(client, said), dict(client.info())
 
 
 def _is_here(about: Facts, where: str) -> bool:
-    """Return whether the engine runs on this machine, and we in no container."""
+    """Return whether the engine runs on this machine and we are not in a container."""
     return where.startswith("unix:") and about.get("Name") == socket.gethostname()
 
 

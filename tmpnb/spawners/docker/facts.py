@@ -45,7 +45,7 @@ def _listeners(client: docker.APIClient, container: str) -> tuple[proc_net.Liste
 
 
 def _memory(client: docker.APIClient, container: str) -> int | None:
-    """Return bytes in use, without what is only cached from its files."""
+    """Return bytes in use, without the file cache."""
     try:
         about = client.stats(container, stream=False)["memory_stats"]
         details = about.get("stats", {})

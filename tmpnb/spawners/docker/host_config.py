@@ -1,4 +1,4 @@
-"""What the engine is told of a server's container besides its image: bounds, mounts, network."""
+"""The engine settings of a server's container besides its image: limits, mounts, network."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _mounts(
     read_only: Sequence[str],
     more: Sequence[Any],
 ) -> list[Any]:
-    """Return what is mounted besides a tmpfs; the operator's own goes before ours."""
+    """Return what is mounted besides a tmpfs; the operator's mounts override ours."""
     mounts = [
         docker.types.Mount(m.target, m.source, type="bind", read_only=m.read_only)
         for m in options.mounts

@@ -30,7 +30,7 @@ PREFIX = "tmpnb-kit-"  # of a volume's name; there are others with this label
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What a container must be made with; nothing if the engine refuses the kit."""
+    """What a container must be created with; nothing if the engine rejects the kit."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Any, ...] = ()
@@ -63,7 +63,7 @@ class KitVolume:
         self._filled = self._warned = False
 
     def supply(self, image: str, present: Mapping[str, str]) -> Supply:
-        """Return what a server of `image` needs; never fails, for a server works without.
+        """Return what a server of `image` needs; never fails, as a server works without it.
 
         Args:
             image: Which the engine has.
@@ -91,7 +91,7 @@ class KitVolume:
                         self._client.remove_volume(volume["Name"])
 
     def _ensure(self, image: str) -> None:
-        """Fill the volume once for each of our runs, and again if somebody removed it.
+        """Fill the volume once for each of our runs, and again if someone removed it.
 
         The engine itself makes an empty one in its place, which lacks our label.
         """
@@ -112,7 +112,7 @@ class KitVolume:
         return labels.get(LABEL) == self._pool
 
     def _fill(self, image: str) -> None:
-        """Copy the kit by way of a container that is never started."""
+        """Copy the kit through a container that is never started."""
         mount = docker.types.Mount(DIRECTORY, self._name, type="volume", no_copy=True)
         with suppress(NotFound):
             self._client.remove_container(self._name, force=True)  # of a run that was killed
@@ -136,4 +136,4 @@ class KitVolume:
     def _warn(self, reason: str) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("servers start without the kit, so frames may not work: %s", reason)
+            log.warning("servers start without the kit, so embedding may not work: %s", reason)

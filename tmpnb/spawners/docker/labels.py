@@ -1,4 +1,4 @@
-"""What is written on a container, and how it is read back. Pure.
+"""Names and labels of containers: how they are written and read back. Pure.
 
 Labels say whose a container is; they are given when it is made and never change. The
 name says when it was claimed, for a name is all the engine lets us change afterwards.
@@ -29,7 +29,7 @@ Entry = Mapping[str, Any]  # one container, as the engine lists it
 SERVES = {
     "running": True,
     "created": False,  # being started, or its start failed
-    "paused": False,  # answers nobody until somebody resumes it
+    "paused": False,  # answers nobody until someone resumes it
     "restarting": False,
     "removing": False,
     "exited": False,
@@ -62,7 +62,7 @@ def labels(
 
 
 def most_of_each_pool(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return how many servers each pool has among these, or may yet have by its newest one.
+    """Return how many servers each pool has among these, or may have according to its newest.
 
     Doctor's pool has those that are there: the capacity it knows is the operator's.
     """
@@ -115,7 +115,9 @@ def instance_of(entry: Entry) -> Instance:
             returning=state in RETURNING,
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise SpawnerError(f"Docker described a container in an unknown way: {error!r}") from error
+        raise SpawnerError(
+            f"Docker described a container in an unexpected way: {error!r}"
+        ) from error
 
 
 def is_serving(entry: Entry) -> bool:
@@ -140,7 +142,7 @@ def claimed_at(entry: Entry) -> float | None:
 
 
 def names_of(entry: Entry) -> list[str]:
-    """Return the container's names; the engine may leave them out while it removes one."""
+    """Return the container's names; the engine may omit them while removing one."""
     return [str(name).removeprefix("/") for name in entry.get("Names") or []]
 
 

@@ -18,96 +18,96 @@ class Bounds(HasTraits):
     """The part of the Docker spawner's settings that keeps containers harmless."""
 
     mem_limit = Unicode(
-        "512m", help="Memory of one server, like 512m or 2g, swap included; empty: no limit."
+        "512m", help="Memory limit of one server including swap, like 512m or 2g; empty: no limit."
     ).tag(config=True)
     cpu_shares = Int(
         None,
         allow_none=True,
         min=2,
-        help="Weight of a server when CPUs are short; Docker's is 1024.",
+        help="Relative CPU weight of a server when CPUs are busy; Docker's default is 1024.",
     ).tag(config=True)
     cpu_quota = Int(
         None,
         allow_none=True,
         min=1000,
-        help="CPU time of a server in microseconds per 100 ms: 50000 is half a CPU.",
+        help="CPU limit of a server in microseconds per 100 ms: 50000 is half a CPU.",
     ).tag(config=True)
     container_user = Unicode(
-        "", help="User (name or number) that runs the command; empty: the image's own."
+        "", help="User (name or id) that runs the command; empty: the image's own."
     ).tag(config=True)
     capabilities = Unicode(
         "",
-        help="""Capabilities of Linux that servers keep, with commas between, like CHOWN,SETUID;
-        empty: none; `default`: those that the engine gives.""",
+        help="""Linux capabilities that servers keep, separated by commas, like CHOWN,SETUID; empty:
+        none; `default`: the engine's default set.""",
     ).tag(config=True)
     new_privileges = Bool(
-        False, help="Let programs of the image gain privileges, as sudo does."
+        False, help="Allow programs in the image to gain privileges, as sudo does."
     ).tag(config=True)
     seccomp = Unicode(
         OURS,
-        help="""System calls that servers may make: `tmpnb` what notebooks need, and no vsock,
-        io_uring or namespaces; `engine` what the engine's own profile allows; or the name of a
-        file with a profile in the engine's format.""",
+        help="""System calls that servers may make. `tmpnb`: what notebooks need, without vsock,
+        io_uring or namespaces; `engine`: what the engine's own profile allows; or the path of a
+        profile in the engine's format.""",
     ).tag(config=True)
-    pids_limit = Int(1024, min=0, help="Processes and threads of one server; 0: no limit.").tag(
-        config=True
-    )
+    pids_limit = Int(
+        1024, min=0, help="Maximum number of processes and threads of one server; 0: no limit."
+    ).tag(config=True)
     nofile_limit = Int(
-        4096, min=0, help="Files that each process may have open; 0: the engine's own limit."
+        4096, min=0, help="Maximum number of open files per process; 0: the engine's own limit."
     ).tag(config=True)
     container_log_size = Unicode(
         "1m",
-        help="""What the engine keeps of what a server prints, twice this size at most; empty:
-        log as the engine does by itself.""",
+        help="""Size at which the engine rotates a server's log; at most two such files are kept.
+        Empty: the engine's own logging settings.""",
     ).tag(config=True)
     container_init = Bool(
-        True, help="Run a small init process in each container, which reaps what is left behind."
+        True, help="Run a small init process in each container, which reaps zombie processes."
     ).tag(config=True)
-    allow_root = Bool(False, help="Serve an image that runs as root; else it is refused.").tag(
-        config=True
-    )
+    allow_root = Bool(
+        False, help="Allow an image that runs as root; by default it is refused."
+    ).tag(config=True)
     read_only = Bool(
         False,
-        help="""Let servers write to their home and /tmp only. The home begins with what the image
+        help="""Let servers write only to their home and /tmp. The home starts with what the image
         has there. Volumes that the image declares elsewhere are read-only.""",
     ).tag(config=True)
     egress = Enum(
         ("all", "internet", "none"),
         "all",
-        help="""What servers reach: `all` that the engine's machine reaches; `internet`: public
-        addresses alone, by rules of the machine's firewall that `tmpnb firewall` sets, and without
-        which no server starts; or `none`: no other machine and no other server, but every service
-        of this one that is not on loopback, unless those rules are set or there are
-        `own_networks`. They are on a network that is made if there is none; the name is that of
-        `docker_network`, or tmpnb-open, tmpnb-internet or tmpnb-closed.""",
+        help="""What servers can reach. `all`: everything the engine's machine can reach.
+        `internet`: public addresses only; needs the firewall rules that `tmpnb firewall` sets, and
+        no server starts without them. `none`: no other machine and no other server, but still every
+        service of the engine's machine that is not on loopback, unless those rules are set or there
+        are `own_networks`. Servers are on the network named by `docker_network`, or on tmpnb-open,
+        tmpnb-internet or tmpnb-closed, which is created if it does not exist.""",
     ).tag(config=True)
     own_networks = Bool(
         False,
-        help="""With --egress=none or internet, for a proxy and an orchestrator in containers: give
-        each server a network of its own, and put on it all containers that are on
+        help="""With --egress=none or internet and with the proxy and the orchestrator in
+        containers: give each server its own network, joined by all containers on
         `docker_network`.""",
     ).tag(config=True)
     own_subnets = Unicode(
         str(options.OWN_SUBNETS),
-        help="""Addresses that networks are taken from which are made for servers: 16 for each with
+        help="""Address range for the networks created for servers: 16 addresses per server with
         `own_networks`, else 64 or as many as the pool needs.""",
     ).tag(config=True)
     runtime = Unicode(
         "",
-        help="""Runtime of the containers that the engine knows, like runsc (gVisor), kata or
-        sysbox-runc; empty: the engine's own.""",
+        help="""Container runtime known to the engine, like runsc (gVisor), kata or sysbox-runc;
+        empty: the engine's default.""",
     ).tag(config=True)
     disk_limit = Unicode(
         "",
-        help="""Disk that one server may fill, like 1g; empty: no limit. Where the engine's storage
-        cannot bound it, the home and /tmp are in memory, in equal parts and together half of
-        `mem_limit` at most, and the rest is read-only. Volumes that the image declares are in
-        memory if they are the home or /tmp or in them, else read-only.""",
+        help="""Disk space of one server, like 1g; empty: no limit. If the engine's storage cannot
+        enforce it, the home and /tmp are kept in memory, in equal parts and together at most half
+        of `mem_limit`, and the rest is read-only. Volumes that the image declares are kept in
+        memory if they are in the home or /tmp, else read-only.""",
     ).tag(config=True)
 
     @classmethod
     def class_own_traits(cls, **metadata: Any) -> dict[str, Any]:
-        """Count these as the spawner's own, in config files and documents."""
+        """Treat these as the spawner's own, in config files and documents."""
         return super().class_own_traits(**metadata) | Bounds.class_traits(**metadata)
 
     @property
@@ -127,7 +127,7 @@ class Bounds(HasTraits):
         disk = options.size("--disk-limit", self.disk_limit)
         if 0 < disk < SMALLEST_DISK:
             wish = f"did you mean {self.disk_limit.strip()}m"
-            raise ConfigError(f"--disk-limit={self.disk_limit}: 1m is the least; {wish}")
+            raise ConfigError(f"--disk-limit={self.disk_limit}: the minimum is 1m; {wish}")
         return Limits(
             capabilities=capabilities(self.capabilities),
             new_privileges=self.new_privileges,

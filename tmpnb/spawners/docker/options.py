@@ -1,4 +1,4 @@
-"""Read the operator's Docker settings, and refuse what cannot work. Pure."""
+"""Read the operator's Docker settings, and reject what cannot work. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How every server of a pool is made."""
+    """How every server of a pool is created."""
 
     image: str
     memory: int = 0  # bytes; 0: no limit
@@ -62,45 +62,45 @@ class Options:
     kind: Kind = field(default_factory=Kind)  # of the engine, once it has answered
 
     def __post_init__(self) -> None:
-        """Refuse settings that contradict each other.
+        """Reject settings that contradict each other.
 
         Raises:
             ConfigError: Names the flag and what to do.
         """
         if not self.image:
-            raise ConfigError("--image is empty; name the image of the notebook servers")
+            raise ConfigError("--image is empty; set it to the image of the notebook servers")
         if not _IMAGE.fullmatch(self.image):
             raise ConfigError(
-                f"--image={self.image}: no image has such a name; write for example"
-                " quay.io/jupyter/minimal-notebook:2026-10-05"
+                f"--image={self.image}: not a valid image name; write for example "
+                "quay.io/jupyter/minimal-notebook:2026-10-05"
             )
         if self.host_network and self.network:
             raise ConfigError(
-                f"--host-network and --docker-network={self.network} exclude each other;"
-                " leave one out"
+                f"--host-network and --docker-network={self.network} are mutually "
+                "exclusive; leave one out"
             )
         if self.host_network and self.egress != "all":
             raise ConfigError(
-                f"--host-network and --egress={self.egress} exclude each other; leave one out"
+                f"--host-network and --egress={self.egress} are mutually exclusive; leave one out"
             )
         if self.own_networks and self.egress != "all" and not self.network:
             raise ConfigError(
-                "--own-networks needs --docker-network: the network that proxy and orchestrator"
-                " are on"
+                "--own-networks needs --docker-network: the network of the proxy and "
+                "the orchestrator"
             )
         if self.apart and self.network == INTERNET_NETWORK:
             raise ConfigError(
-                f"--docker-network={INTERNET_NETWORK}: only servers are on it; name the network"
-                " that proxy and orchestrator are on"
+                f"--docker-network={INTERNET_NETWORK}: this network is for servers "
+                "only; use the network of the proxy and the orchestrator"
             )
         if self.network == "host":
-            raise ConfigError("--docker-network=host: say --host-network instead")
+            raise ConfigError("--docker-network=host: use --host-network instead")
         if self.network == "none":
-            raise ConfigError("--docker-network=none: no proxy could reach the servers")
+            raise ConfigError("--docker-network=none: the proxy could not reach the servers")
         if self.network and not _NETWORK.fullmatch(self.network):
             raise ConfigError(
-                f"--docker-network={self.network}: no network has such a name; use letters, digits,"
-                " '_', '.' and '-', beginning with a letter or digit"
+                f"--docker-network={self.network}: not a valid network name; use "
+                "letters, digits, '_', '.' and '-', starting with a letter or digit"
             )
         _address("--container-ip", self.container_ip)
 
@@ -194,7 +194,7 @@ def mounts(text: str) -> tuple[Mount, ...]:
     targets = [mount.target for mount in found]
     for target in targets:
         if targets.count(target) > 1:
-            raise ConfigError(f"--host-directories: two directories at {target}")
+            raise ConfigError(f"--host-directories: two directories mounted at {target}")
     return tuple(found)
 
 
@@ -212,7 +212,7 @@ def _mount(entry: str, index: int) -> Mount:
 
 
 def subnets(text: str) -> IPv4Network:
-    """Return the range that servers' own networks are taken from.
+    """Return the range for the servers' own networks.
 
     Raises:
         ConfigError: It is none, or too small.

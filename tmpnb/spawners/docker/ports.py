@@ -1,4 +1,4 @@
-"""Choose where servers are found on this machine: free ports, addresses of their own."""
+"""Choose ports and addresses for servers on this machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LAST = 65535
 def own_loopback(server_id: str) -> str:
     """Return the address in 127.0.0.0/8 at which this server alone is published.
 
-    An engine that restarts chooses published ports anew, in any order. On an address of
+    An engine that restarts chooses new published ports, in any order. On an address of
     its own a server cannot come to be found where the route of another still leads. There
     are 16 million of them: of a thousand servers, two meet once in 30 times, and then the
-    engine refuses the second, which is started anew under another id.
+    engine refuses the second, which is restarted under another id.
     """
     first, second, third = hashlib.sha256(server_id.encode()).digest()[:3]
     return f"127.{1 + first % 254}.{second}.{1 + third % 254}"  # neither 127.0 nor a broadcast
@@ -36,7 +36,7 @@ class Ports:
         self._taken: dict[str, int] = {}  # by server id
 
     def check(self) -> None:
-        """See that the address is this machine's.
+        """Check that the address belongs to this machine.
 
         Raises:
             ConfigError: It is not, so that no server could listen there.
@@ -62,7 +62,7 @@ class Ports:
         raise SpawnerError(f"no free port on {self._ip} from {self._first} to {last}")
 
     def give_back(self, server_id: str) -> None:
-        """Let others have the server's port, if it has one."""
+        """Release the server's port, if it has one."""
         self._taken.pop(server_id, None)
 
 

@@ -55,68 +55,71 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
 
     image = Unicode(
         "quay.io/jupyter/minimal-notebook",
-        help="Image of the notebook servers. It is pulled if the engine does not have it.",
+        help="Image of the notebook servers. It is pulled if it is missing.",
     ).tag(config=True)
-    host_network = Bool(
-        False, help="Let the servers share the network of this machine (no isolation)."
-    ).tag(config=True)
+    host_network = Bool(False, help="Put the servers on the host's network (no isolation).").tag(
+        config=True
+    )
     docker_network = Unicode(
         "",
-        help="""Put the servers on this network of Docker and on no other, publish no port, and
-        reach them at their own addresses. It is made if there is none.""",
+        help="""Put the servers on this Docker network only, without published ports, and reach them
+        at their own addresses. The network is created if it does not exist.""",
     ).tag(config=True)
     host_directories = Unicode(
         "",
-        help="""Directories of the engine's machine to show to every server, with commas between:
-        /directory[:/mount][:ro|rw]. Without a mount it is /mnt/vol0, /mnt/vol1 and so on.
-        Read-only unless it says rw: what one visitor writes, all can read and change.""",
+        help="""Directories of the engine's machine to mount into every server, separated by commas:
+        /directory[:/mount][:ro|rw]. Without a mount point they appear as /mnt/vol0, /mnt/vol1 and
+        so on. Read-only unless you add rw: then what one visitor writes, all others can read and
+        change.""",
     ).tag(config=True)
     extra_hosts = Union(
         [Unicode(), List(Unicode())],
         default_value="",
-        help="More host names for the servers, name:address with commas between, or a list.",
+        help="Host names for the servers, as name:address separated by commas, or a list.",
     ).tag(config=True)
     container_ip = Unicode(
         docker_options.LOOPBACK,
-        help="Address at which servers are published, or listen with `host_network`.",
+        help="Address at which servers are published, or listen on with `host_network`.",
     ).tag(config=True)
     own_addresses = Bool(
         True,
-        help="""With the default `container_ip`, and an engine on this Linux machine: publish each
-        server at an address of its own in 127.0.0.0/8, so that no restart of the engine can put
-        a server where the route of another leads.""",
+        help="""With the default `container_ip` and an engine on this Linux machine, publish each
+        server at its own address in 127.0.0.0/8, so that after a restart of the engine no route
+        leads to the wrong server.""",
     ).tag(config=True)
     container_port = Int(
         8888,
         min=1,
         max=65535,
-        help="Port the servers listen on; with `host_network` the first of those tried.",
+        help="Port the servers listen on; with `host_network` the first one tried.",
     ).tag(config=True)
     max_dock_workers = Int(
-        8, min=1, max=256, help="Starts and removals that may be under way in the engine at once."
+        8, min=1, max=256, help="Maximum number of concurrent starts and removals in the engine."
     ).tag(config=True)
-    docker_version = Unicode("auto", help="Version of the engine's API, like 1.41, or auto.").tag(
+    docker_version = Unicode("auto", help="Engine API version, like 1.41, or auto.").tag(
         config=True
     )
     assert_hostname = Bool(
-        False, help="Whether the TLS certificate of a remote engine must name its host."
+        False, help="Whether the TLS certificate of a remote engine must match its host name."
     ).tag(config=True)
     docker_timeout = Float(
         30.0,
         min=1.0,
-        help="Seconds the engine may take for one request; twice that for a start or a removal.",
+        help="Seconds the engine may take for one request, or twice that for a start or a removal.",
     ).tag(config=True)
     labels = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
-        help="More labels for everything made in the engine.",
+        help="Extra labels for everything created in the engine.",
     ).tag(config=True)
     environment = Dict(
-        key_trait=Unicode(), value_trait=Unicode(), help="More environment for the servers."
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Extra environment variables of servers.",
     ).tag(config=True)
     extra_host_config = Dict(
         key_trait=Unicode(),
-        help="""More settings of a container, as keywords of docker-py's `create_host_config`:
+        help="""Additional container settings, as keywords of docker-py's `create_host_config`:
         read_only, tmpfs, cap_drop, ulimits, shm_size, runtime, log_config, dns and so on.""",
     ).tag(config=True)
 
@@ -144,7 +147,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         self._command(ServerSpec("x", "/user/x/", "x"), options.container_port)
 
     async def setup(self) -> None:
-        """Reach the engine; see that it has the image and the network.
+        """Connect to the engine; make sure that it has the image and the network.
 
         Raises:
             ConfigError: A setting cannot work; the message names it.
@@ -197,7 +200,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         await self._ahead.made(image)
         try:
             return await self._start(containers, order)
-        except NotCopiedError:  # somebody removed it, or the tag means another image by now
+        except NotCopiedError:  # someone removed it, or the tag means another image by now
             await self._ahead.made(image, again=True)
             return await self._start(containers, order)
 
@@ -263,7 +266,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
         )
 
     async def close(self) -> None:
-        """Let go of threads and connections; a thread that hangs is left to end by itself."""
+        """Release threads and connections; a thread that hangs is left to end by itself."""
         if self._ends is not None:
             self._ends.close()
         if self._kit is not None:

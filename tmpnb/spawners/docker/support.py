@@ -1,4 +1,4 @@
-"""Fit the settings to the engine that answers, and say once what of them does not hold there.
+"""Adapt the settings to the engine at hand, and warn once about what it does not enforce.
 
 All of it blocks: call it through the door.
 """
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> Options:
-    """Return the options as this engine can keep them; log what it cannot.
+    """Return the options that this engine can enforce; log those it cannot.
 
     Args:
         client: Of the engine.
@@ -43,7 +43,7 @@ def fit(client: docker.APIClient, pool: str, options: Options, about: Facts) -> 
     if reason := missing_runtime(about, limits.runtime):
         raise ConfigError(f"--runtime={limits.runtime}: {reason}")
     for gap in docker_hardening.gaps(honest(about), options.wanted):
-        log.warning("not enforced by this engine: %s", gap)
+        log.warning("this engine does not enforce: %s", gap)
     profile = filtering.finding(options)
     if limits.seccomp != wish and profile.level is Level.WARN:
         log.warning("%s; %s", profile.words, profile.mend)
@@ -92,12 +92,12 @@ def memory_limit(options: Options) -> int:
         return max(0, int(parse_bytes(own or options.memory)))
     except (DockerException, ValueError) as error:
         raise ConfigError(
-            f"extra_host_config: mem_limit={own!r} is no size; write for example 512m"
+            f"extra_host_config: mem_limit={own!r} is not a size; write for example 512m"
         ) from error
 
 
 def remarks(options: Options) -> list[Finding]:
-    """Return what an operator of this kind of engine should know. Pure."""
+    """Return notes for operators of this kind of engine. Pure."""
     kind, found = options.kind, []
     if options.egress == "internet" and (kind.podman or kind.rootless):
         found.append(
@@ -105,33 +105,34 @@ def remarks(options: Options) -> list[Finding]:
                 "network",
                 f"--egress=internet: the rules of tmpnb firewall do not reach"
                 f" {'a rootless ' * kind.rootless}{kind.name}",
-                "use a Docker that runs as root, or --egress=none",
+                "use Docker running as root, or --egress=none",
             )
         )
     if kind.podman and kind.rootless and options.apart and not options.place:
         found.append(
             fail(
                 "network",
-                "--egress=none: nothing outside of a rootless Podman reaches such servers",
-                "add --own-networks and the --docker-network of tmpnb and the proxy in containers,"
-                " or use a Podman that runs as root",
+                "--egress=none: nothing outside a rootless Podman can reach such servers",
+                "add --own-networks and the --docker-network of tmpnb and the proxy in "
+                "containers, or use Podman running as root",
             )
         )
     elif kind.rootless and not options.published and not options.host_network:
         found.append(
             warn(
                 "network",
-                f"servers on a network of a rootless {kind.name} are reached from its own"
-                " containers only",
-                "leave --docker-network out, unless tmpnb and the proxy are containers there",
+                f"servers on a network of a rootless {kind.name} can only be reached "
+                "from its own containers",
+                "leave out --docker-network, unless tmpnb and the proxy are containers there",
             )
         )
     if options.egress == "none" and not options.apart and not kind.rootless:
         found.append(
             warn(
                 "reach",
-                "--egress=none without --own-networks: servers reach every service of the engine's"
-                " machine that is not on loopback, unless its firewall has the rules of tmpnb",
+                "--egress=none without --own-networks: servers can reach every service "
+                "of the engine's machine that is not on loopback, unless its firewall "
+                "has tmpnb's rules",
                 "tmpnb firewall --apply, as root on the engine's machine",
             )
         )
@@ -140,23 +141,22 @@ def remarks(options: Options) -> list[Finding]:
             warn(
                 "network",
                 "the host's network of a rootless Docker is its own and not this machine's",
-                "leave --host-network out",
+                "leave out --host-network",
             )
         )
     if kind.podman and options.mounts:
         found.append(
             warn(
                 "mounts",
-                "Podman makes directories of --host-directories that are missing",
-                f"see that they are there: {', '.join(one.source for one in options.mounts)}",
+                "Podman creates missing directories of --host-directories",
+                f"check that they exist: {', '.join(one.source for one in options.mounts)}",
             )
         )
     if kind.podman:
         found.append(
             warn(
                 "restart",
-                "Podman starts visitors' servers again after a restart of the machine only if"
-                " it is told to",
+                "Podman restarts visitors' servers after a reboot only if it is configured to",
                 f"systemctl{' --user' * kind.rootless} enable podman-restart.service",
             )
         )
@@ -173,5 +173,5 @@ def _weakened(options: Options) -> list[Finding]:
     found = weakened(ours, options.extra_host_config)
     if not found:
         return []
-    mend = "leave out of extra_host_config what servers can do without"
-    return [warn("walls", f"extra_host_config weakens {'; '.join(found)}", mend)]
+    mend = "remove from extra_host_config what servers do not need"
+    return [warn("walls", f"extra_host_config weakens isolation: {'; '.join(found)}", mend)]

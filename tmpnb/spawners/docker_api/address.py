@@ -1,4 +1,4 @@
-"""Read from the environment which engine is meant, and refuse what cannot work, in one line."""
+"""Read from the environment which engine to use, and reject what cannot work, in one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGEST = 1024**2  # bytes of a file of Docker's that is read
 
 
 def address() -> str:
-    """Return where the engine is, as DOCKER_HOST has it."""
+    """Return the engine's address, as in DOCKER_HOST."""
     return os.environ.get("DOCKER_HOST", "").strip() or DEFAULT_ADDRESS
 
 
@@ -42,7 +42,7 @@ def is_on_this_linux() -> bool:
 
 
 def environment() -> dict[str, Any]:
-    """Return docker-py's arguments for the engine that is meant.
+    """Return docker-py's arguments for the selected engine.
 
     Raises:
         ConfigError: A variable is wrong; the message names it and what to do.
@@ -69,7 +69,7 @@ def environment() -> dict[str, Any]:
 
 
 def unfollowed() -> str:
-    """Return in one line that Docker's own program would ask another engine; "" if not.
+    """Return a warning if Docker's own command would use another engine; "" if not.
 
     Contexts are Docker's way to name engines. They are not followed here, as they may mean
     another engine tomorrow.
@@ -79,20 +79,20 @@ def unfollowed() -> str:
     if os.environ.get("DOCKER_HOST", "").strip():
         if named in ("", "default"):
             return ""
-        return f"DOCKER_HOST goes before DOCKER_CONTEXT={on_one_line(named)}, which is not followed"
+        return f"DOCKER_HOST overrides DOCKER_CONTEXT={on_one_line(named)}, which is not supported"
     context = named or chosen
     if context in ("", "default"):
         return ""
-    return f"the docker context {on_one_line(context)} is not followed; {_instead_of(context)}"
+    return f"the docker context {on_one_line(context)} is not supported; {_instead_of(context)}"
 
 
 def _require_no_context(host: str) -> None:
-    """Refuse what somebody asked for by name; what a file says is told of by `unfollowed`."""
+    """Reject an explicitly named context; for one from a file `unfollowed` only warns."""
     named = os.environ.get("DOCKER_CONTEXT", "").strip()
     if named not in ("", "default") and not host:
         raise ConfigError(
-            f"DOCKER_CONTEXT={on_one_line(named)}: contexts are not followed;"
-            f" {_instead_of(named)}, and unset DOCKER_CONTEXT"
+            f"DOCKER_CONTEXT={on_one_line(named)}: contexts are not supported; "
+            f"{_instead_of(named)}, and unset DOCKER_CONTEXT"
         )
 
 
@@ -106,7 +106,7 @@ def _instead_of(context: str) -> str:
 
 
 def _configuration(name: str) -> dict[str, Any]:
-    """Return a file of Docker's own program; empty if there is none that can be read."""
+    """Return a configuration file of Docker's own command; empty if none is readable."""
     folder = os.environ.get("DOCKER_CONFIG") or "~/.docker"
     try:
         path = Path(folder).expanduser() / name
@@ -134,12 +134,14 @@ def _require_known(host: str) -> None:
     scheme = parsed.partition("://")[0]
     if scheme == "ssh":
         raise ConfigError(
-            f"DOCKER_HOST={shown(host)}: engines are not reached by ssh; forward the socket with"
-            " ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST and set"
-            " DOCKER_HOST=unix:///tmp/docker.sock"
+            f"DOCKER_HOST={shown(host)}: engines cannot be reached over ssh; forward "
+            "the socket with ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST and "
+            "set DOCKER_HOST=unix:///tmp/docker.sock"
         )
     if scheme == "npipe":
-        raise ConfigError(f"DOCKER_HOST={shown(host)}: Windows alone has named pipes; {EXAMPLES}")
+        raise ConfigError(
+            f"DOCKER_HOST={shown(host)}: named pipes exist only on Windows; {EXAMPLES}"
+        )
     if scheme == "http+unix":
         _require_socket(host, parsed.partition("://")[2])
 
@@ -152,7 +154,7 @@ def _require_socket(host: str, path: str) -> None:
     except (OSError, ValueError):
         return  # what the connection says is clearer
     if not is_socket:
-        raise ConfigError(f"DOCKER_HOST={shown(host)}: that is no socket; {EXAMPLES}")
+        raise ConfigError(f"DOCKER_HOST={shown(host)}: not a socket; {EXAMPLES}")
 
 
 def _require_certificates() -> None:
@@ -174,4 +176,4 @@ def _meant_no() -> str:
     said = os.environ.get("DOCKER_TLS_VERIFY", "").strip()
     if said.lower() not in NO:
         return ""
-    return f"; DOCKER_TLS_VERIFY={said} means yes, as all text does: unset it to go without"
+    return f"; DOCKER_TLS_VERIFY={said} means yes, as any text does: unset it to disable TLS"

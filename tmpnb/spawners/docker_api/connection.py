@@ -1,4 +1,4 @@
-"""Reach the engine, and see that it has the image and the network.
+"""Connect to the engine, and check that it has the image and the network.
 
 All of it blocks: call it through the door.
 """
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 FIRST_ANSWER = 5.0  # seconds for the engine's first answer
 REMEDY = "start Docker, set DOCKER_HOST, or try --spawner=local"
-PODMANS_REMEDY = "start podman.socket by systemctl, or set DOCKER_HOST"
+PODMANS_REMEDY = "start podman.socket with systemctl, or set DOCKER_HOST"
 
 _REASONS = {
     errno.ENOENT: "there is no such socket",
@@ -38,7 +38,7 @@ _REASONS = {
 def connect(
     version: str, *, timeout: float, connections: int, assert_hostname: bool
 ) -> docker.APIClient:
-    """Return a client of the engine that DOCKER_HOST names, after a first answer.
+    """Return a client of the engine in DOCKER_HOST, after a first response.
 
     Args:
         version: Of the API, like "1.41"; "auto" takes the engine's.
@@ -84,7 +84,7 @@ def connect(
 
 
 def check_version(version: str) -> None:
-    """Refuse what is no version of the engine's API.
+    """Reject what is not a version of the engine's API.
 
     Raises:
         ConfigError: It is none.
@@ -94,7 +94,7 @@ def check_version(version: str) -> None:
 
 
 def about(client: docker.APIClient) -> Mapping[str, Any]:
-    """Return what the engine says of itself; nothing if it does not say."""
+    """Return what the engine reports about itself; empty if it does not."""
     try:
         return dict(client.info())
     except APIError:  # a filter in front of the engine may keep this from us
@@ -135,18 +135,18 @@ def pull(client: docker.APIClient, image: str, given_up: threading.Event) -> Non
 def _agreed_version(wanted: str, answer: Mapping[str, Any]) -> str:
     newest = str(answer.get("ApiVersion", ""))
     if not re.fullmatch(r"\d+\.\d+", newest):
-        raise SpawnerError(f"what answers at DOCKER_HOST is not a Docker engine; {REMEDY}")
+        raise SpawnerError(f"the service at DOCKER_HOST is not a Docker engine; {REMEDY}")
     oldest = str(answer.get("MinAPIVersion") or MINIMUM_DOCKER_API_VERSION)
     if version_lt(oldest, MINIMUM_DOCKER_API_VERSION):
         oldest = MINIMUM_DOCKER_API_VERSION
     if version_lt(newest, oldest):
         raise SpawnerError(
-            f"the engine speaks API {newest} only; {oldest} is needed, update Docker"
+            f"the engine only supports API {newest}; {oldest} is required, update Docker"
         )
     if wanted == "auto":
         return newest
     if version_lt(wanted, oldest) or version_lt(newest, wanted):
-        raise ConfigError(f"--docker-version={wanted}: this engine takes {oldest} to {newest}")
+        raise ConfigError(f"--docker-version={wanted}: this engine supports {oldest} to {newest}")
     return wanted
 
 
@@ -154,8 +154,8 @@ def _reason(error: BaseException) -> str:
     cause = root_cause(error)
     if isinstance(cause, PermissionError):
         return (
-            "permission denied; add this user to the group docker and log in again,"
-            " or run as one who may use it"
+            "permission denied; add this user to the group docker and log in again, or "
+            "run as a user with access"
         )
     if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
         return f"no answer within {FIRST_ANSWER:g} s"
@@ -178,7 +178,7 @@ def _no_image(image: str, reason: str) -> ConfigError:
 
 
 class _Adapter(HTTPAdapter):
-    """Keeps a connection for each thread, and may skip the host name of a certificate."""
+    """Keeps a connection per thread, and can skip the check of a certificate's host name."""
 
     def __init__(self, connections: int, *, assert_hostname: bool) -> None:
         self._assert_hostname = assert_hostname

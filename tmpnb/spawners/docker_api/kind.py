@@ -27,7 +27,7 @@ class Kind:
 
 
 def kind_of(about: Facts) -> Kind:
-    """Return the kind of engine that says this of itself; Docker if it says nothing."""
+    """Return the kind of engine from what it reports about itself; Docker if nothing."""
     podman = "BuildahVersion" in about
     secured = about.get("SecurityOptions") or ()
     rootless = bool(about.get("Rootless")) or any("name=rootless" in str(one) for one in secured)
@@ -48,15 +48,15 @@ def missing_runtime(about: Facts, runtime: str) -> str | None:
         usual = about.get("DefaultRuntime")
         if runtime == usual:
             return None
-        return f"Podman runs all containers by {usual}; set runtime in its containers.conf"
+        return f"Podman runs all containers with {usual}; set runtime in its containers.conf"
     known = about.get("Runtimes")
     if not known or runtime in known or runtime.startswith("io.containerd."):
         return None
-    return f"the engine has no runtime {runtime}, it has {', '.join(sorted(known))}"
+    return f"the engine has no runtime {runtime}, only {', '.join(sorted(known))}"
 
 
 def identity(about: Facts) -> str:
-    """Return what tells this engine from others, always the same; empty if it does not say.
+    """Return what identifies this engine, always the same; empty if unknown.
 
     Podman invents an id for each answer; where it keeps its data is what stays.
     """
@@ -66,7 +66,7 @@ def identity(about: Facts) -> str:
 
 
 def honest(about: Facts) -> Facts:
-    """Return what the engine says of itself, without the bounds it does not keep."""
+    """Return what the engine reports about itself, without limits it does not enforce."""
     if not kind_of(about).boundless:
         return about
     unkept = ("MemoryLimit", "SwapLimit", "PidsLimit", "CpuCfsQuota", "CPUShares")

@@ -55,7 +55,7 @@ class Lane:
             key: Jobs of the same key never overlap, even if nobody waits for the first.
 
         Raises:
-            SpawnerError: The engine refused, there was no answer in time, or `job` raised
+            SpawnerError: The engine refused, there was no response in time, or `job` raised
                 what it should not.
         """
         given_up = threading.Event()
@@ -73,7 +73,7 @@ class Lane:
             self._forget_done(key)
 
     def close(self) -> None:
-        """Take no more jobs, drop those that wait, let go of the threads without waiting."""
+        """Accept no more jobs, drop waiting ones, release the threads without waiting."""
         self._closed = True
         while True:
             try:
@@ -116,7 +116,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, APIError) and error.explanation:
         text = str(error.explanation)
     elif isinstance(error, requests.Timeout):
-        text = "no answer in time"
+        text = "no response in time"
     else:
         cause = root_cause(error)
         text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
@@ -124,7 +124,7 @@ def explain(error: BaseException) -> str:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return the system's own error below those that wrap it, else the innermost one."""
+    """Return the system error below those that wrap it, else the innermost error."""
     seen = {id(error)}
     while not (isinstance(error, OSError) and error.errno is not None):
         inner = error.__cause__ or error.__context__
@@ -149,7 +149,7 @@ def _work(jobs: SimpleQueue[tuple[Future[object], Callable[[], object]] | None])
 
 
 def _failed(error: BaseException) -> Exception:
-    """Return what a job raised as a failure of that job: what would end a program ends no loop.
+    """Return what a job raised as a failure of that job, even what would exit the program.
 
     Nor can a future have `StopIteration`: whoever awaits it would never hear of it.
     """

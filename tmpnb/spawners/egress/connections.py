@@ -1,7 +1,7 @@
-"""The firewall's rules that bound what one server takes of the table of connections. Pure.
+"""The firewall rules that limit how many connections one server may have. Pure.
 
 The kernel counts what is open, and leaves out what is closed and stays in the table for up to two
-minutes more. So what is new is bounded as well: half of the bound may be open, a quarter begin at
+minutes more. So what is new is limited as well: half of the bound may be open, a quarter begin at
 once, and another quarter in each two minutes. Together that is never more than the bound.
 """
 

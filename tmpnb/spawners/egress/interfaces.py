@@ -1,4 +1,4 @@
-"""Which of this machine's network interfaces lead to other machines, as Linux tells."""
+"""Which of this machine's network interfaces lead to other machines, according to Linux."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENGINES = re.compile(r"docker[0-9]+|(cni-)?podman[0-9]+|br-.*")
 
 
 def leads_outside(name: str) -> bool:
-    """Return whether an interface is hardware, or is over some, as the bridge of a LAN is.
+    """Return whether an interface is hardware, or built on it, like the bridge of a LAN.
 
     A container's own interface is neither, and leads to its neighbours. False as well for a
     bridge of an engine, by its name, and where nothing can be told.

@@ -21,7 +21,7 @@ ENGINE = Path("/etc/docker/daemon.json")
 MEND = (
     '"dns": ["9.9.9.9"] in /etc/docker/daemon.json, or dns in extra_host_config, with a name server'
 )
-MEND += " that is not on this machine"
+MEND += " on another machine"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The firewall's rules: what servers reach, and how much of the machine one may take. Pure.
+"""The firewall rules: what servers can reach, and how much of the machine one may use. Pure.
 
 They go by the names of interfaces, so one small set of them covers all servers for ever,
 whatever networks come and go: those of one kind have bridges whose names begin alike. The table
@@ -77,7 +77,7 @@ class Exceptions:
     proxies: tuple[Network, ...] = ()  # on these, who ask servers for all visitors
 
     def __post_init__(self) -> None:
-        """Refuse what would undo the rules.
+        """Reject what would defeat the rules.
 
         Raises:
             ConfigError: Names the flag and what to do.
@@ -85,16 +85,19 @@ class Exceptions:
         firewall_bounds.checked(self.connections)
         for name in self.bridges:
             if not _INTERFACE.fullmatch(name):
-                raise ConfigError(f"--bridges={name}: no name of an interface; see ip link")
+                raise ConfigError(
+                    f"--bridges={name}: not the name of a network interface; see ip link"
+                )
         for network in self.allowed:
             if any(sign in network for sign in SIGNS):
                 raise ConfigError(
-                    f"--allow={network}: it holds {METADATA} or 192.0.2.254, by which it is seen"
-                    " that the rules are in force; name smaller networks"
+                    f"--allow={network}: it contains {METADATA} or 192.0.2.254, which "
+                    "are used to check that the rules are in force; use smaller "
+                    "networks"
                 )
         for network in self.resolvers:
             if network.num_addresses != 1:
-                raise ConfigError(f"--dns={network}: write the one address of a name server")
+                raise ConfigError(f"--dns={network}: write the address of a single name server")
 
 
 def is_closed(address: Address) -> bool:

@@ -1,8 +1,8 @@
-"""What every notebook server is given besides its image: it fits into frames, and says its end.
+"""What every notebook server gets besides its image: it can be embedded and announces its end.
 
 share/   an extension of JupyterLab and Notebook 7 that needs no build
 config/  settings of their pages
-look/    a theme that follows the system's, unless somebody has chosen one
+look/    a theme that follows the system's, unless someone has chosen one
 use/     notes when a person used a page that is not Jupyter's own
 https/   cookies for frames of other sites; only where visitors come by https
 origins/ leave for scripts of other sites to ask the server; only where sites are named
@@ -36,7 +36,7 @@ def environment(
     siblings: bool = False,
     offline: bool = False,
 ) -> dict[str, str]:
-    """Return the variables by which a server finds the kit, after what it has already.
+    """Return the variables that lead a server to the kit, appended to existing ones.
 
     Args:
         directory: Where the kit is, as the server sees it.
@@ -84,7 +84,7 @@ def archive() -> bytes:
 
 @cache
 def version() -> str:
-    """Return a name for these very contents."""
+    """Return a name for exactly these contents."""
     return hashlib.sha256(archive()).hexdigest()[:12]
 
 

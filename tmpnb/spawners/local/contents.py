@@ -1,4 +1,4 @@
-"""What each local home begins with: a copy of the operator's folder, links followed. Blocking.
+"""What each local home starts with: a copy of the operator's folder, following links. Blocking.
 
 So nothing in a home leads back to the originals. What cannot be copied, or should not be, is left
 out and named; it never keeps a server from starting.
@@ -44,7 +44,7 @@ _COSTS_ITSELF = frozenset({*_WORDS, errno.EAGAIN, errno.ENAMETOOLONG, errno.EIO,
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file or folder to make. `target` is below the home."""
+    """One file or folder to create. `target` is below the home."""
 
     source: str
     target: str
@@ -53,14 +53,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is copied, folders before what is in them, and what is not, in words."""
+    """What is copied, folders before their contents, and what is not, in words."""
 
     entries: tuple[Entry, ...]
     left_out: tuple[str, ...]
 
 
 def survey(source: Path, private: Collection[Path] = ()) -> Contents:
-    """Return what of `source` is copied.
+    """Return which parts of `source` are copied.
 
     Args:
         source: A directory.
@@ -121,7 +121,7 @@ class _Walk:
                     continue
                 count += 1
                 if count > MOST:
-                    self._leave_out(target, f"and all else: more than {MOST} files")
+                    self._leave_out(target, f"and everything else: more than {MOST} files")
                     return
                 yield found
                 if found.is_folder:
@@ -135,7 +135,7 @@ class _Walk:
             return []
 
     def _look(self, path: str, target: str, way: Collection[str]) -> Entry | None:
-        """Return what is to be made of one name; None if it is left out."""
+        """Return what to create for one name; None if it is left out."""
         try:
             real = os.path.realpath(path, strict=True)
             mode = os.stat(real).st_mode
@@ -153,7 +153,7 @@ class _Walk:
             return "not for visitors"
         if stat.S_ISDIR(mode):
             loops = any(_is_within(folder, real) for folder in way)
-            return "a link to a folder that it lies in" if loops else ""
+            return "a link to a folder that contains it" if loops else ""
         if not stat.S_ISREG(mode):
             return _KINDS.get(stat.S_IFMT(mode), "no file")
         return "" if os.access(real, os.R_OK, effective_ids=True) else "cannot be read"
@@ -193,7 +193,7 @@ def _copy_file(source: str, target: Path) -> None:
     with os.fdopen(number, "rb") as file:
         about = os.fstat(number)
         if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "no file any more")
+            raise OSError(errno.EINVAL, "no longer a file")
         with target.open("xb") as made:
             shutil.copyfileobj(file, made)
     target.chmod(stat.S_IMODE(about.st_mode) & 0o777)

@@ -45,21 +45,21 @@ def prepare_root(root: Path) -> None:
     """Make the directory of all servers of a pool, for this user alone.
 
     Raises:
-        ConfigError: It cannot be made, or somebody else made it.
+        ConfigError: It cannot be made, or someone else made it.
     """
     try:
         root.mkdir(mode=0o700, exist_ok=True)
         about = root.lstat()
         if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
             raise ConfigError(
-                f"{root} belongs to another user or is no directory; remove it, "
-                "or choose another place with --LocalProcessSpawner.directory"
+                f"{root} belongs to another user or is not a directory; remove it, or "
+                "choose another directory with --LocalProcessSpawner.directory"
             )
         root.chmod(0o700)
     except OSError as error:
         raise ConfigError(
-            f"cannot keep servers in {root}: {error.strerror}; "
-            "choose another place with --LocalProcessSpawner.directory"
+            f"cannot keep servers in {root}: {error.strerror}; choose another directory "
+            "with --LocalProcessSpawner.directory"
         ) from error
 
 
@@ -85,7 +85,7 @@ class ServerDirectory:
         self.python = self.path / "python"
 
     def create(self, record: Record) -> None:
-        """Make it, with its record.
+        """Create it, with its record.
 
         Raises:
             FileExistsError: There is one already.
@@ -108,7 +108,7 @@ class ServerDirectory:
             page_config.write_text(json.dumps(NO_NEWS))
 
     def write(self, record: Record) -> None:
-        """Keep `record`, in place of the one before."""
+        """Store `record`, replacing the previous one."""
         self._write("server.json", json.dumps(asdict(record)))
 
     def claim(self, claimed_at: float) -> None:
@@ -147,7 +147,7 @@ class ServerDirectory:
         return marked(self.marker)
 
     def remove(self) -> None:
-        """Remove it with all it holds, whatever permissions a visitor gave to that."""
+        """Remove it with everything in it, whatever permissions a visitor set."""
         with suppress(FileNotFoundError):
             try:
                 shutil.rmtree(self.path)
@@ -175,7 +175,7 @@ class ServerDirectory:
             return claim.stat().st_mtime
 
     def _write(self, name: str, text: str) -> None:
-        """Write a file that readers find whole or not at all."""
+        """Write a file atomically."""
         draft = self.path / f"{name}.new"
         draft.write_text(text)
         draft.replace(self.path / name)

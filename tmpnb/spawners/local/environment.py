@@ -1,4 +1,4 @@
-"""What a local server finds in its environment: nothing of ours but what is its own."""
+"""The environment of a local server: none of our variables except those meant for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def search_path() -> str:
 def environment(
     spec: ServerSpec, directory: ServerDirectory, *, kit_settings: KitSettings
 ) -> dict[str, str]:
-    """Return all that a server learns of ours: no secret but its own, no place but its own."""
+    """Return a server's environment: no secrets and no paths except its own."""
     kept = {n: v for n, v in os.environ.items() if n in KEPT or n.startswith("LC_")}
     present = {"JUPYTER_PATH": packages.kernels(directory.python)}
     kept |= kit.environment(str(kit.DIRECTORY), present, **kit_settings)

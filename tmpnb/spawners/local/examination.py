@@ -1,4 +1,4 @@
-"""What this machine tells `tmpnb doctor` about servers that are its own processes."""
+"""What `tmpnb doctor` checks about servers that are processes of this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LocalExamination(Examination):
     def __init__(
         self, check: Callable[[], Awaitable[None]], directory: Path, left_out: Callable[[], str]
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             check: Raises ConfigError or SpawnerError if no server can be started.
@@ -42,8 +42,8 @@ class LocalExamination(Examination):
             return
         yield warn(
             "engine",
-            f"servers are processes of this user (id {os.geteuid()}), kept from nothing",
-            "to serve others, --spawner=docker",
+            f"servers are processes of this user (id {os.geteuid()}) without any isolation",
+            "use --spawner=docker to serve others",
         )
         if words := self._left_out():
             yield warn("contents", f"of --notebook-dir are {words}")
@@ -54,7 +54,7 @@ class LocalExamination(Examination):
 def memory_finding(total: int, capacity: int) -> Finding:
     """Say whether `total` bytes are enough for usual servers. Pure."""
     words = (
-        f"{capacity} servers of some {units.in_words(USUAL_MEMORY)} take"
+        f"{capacity} servers at about {units.in_words(USUAL_MEMORY)} each take"
         f" {units.in_words(capacity * USUAL_MEMORY)}, this machine has {units.in_words(total)}"
     )
     if capacity * USUAL_MEMORY > total:
@@ -67,8 +67,10 @@ def disk_finding(directory: Path) -> Finding:
     try:
         free = shutil.disk_usage(directory).free
     except OSError as error:
-        return skip("disk", f"{directory} cannot be seen: {error.strerror}")
+        return skip("disk", f"cannot see {directory}: {error.strerror}")
     words = f"{units.in_words(free)} free in {directory}"
     if free < LITTLE_DISK:
-        return warn("disk", words, "make room, or choose another --LocalProcessSpawner.directory")
+        return warn(
+            "disk", words, "free some space, or choose another --LocalProcessSpawner.directory"
+        )
     return ok("disk", words)

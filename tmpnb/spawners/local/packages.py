@@ -1,4 +1,4 @@
-"""A Python environment for each local server: what its visitor installs goes with it. Blocking.
+"""A Python environment for each local server, removed with what its visitor installed. Blocking.
 
 The packages of the service's own Python are seen in it and cannot be changed from it: pip takes
 them for those of another environment, and leaves them alone.
@@ -21,7 +21,7 @@ PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 
 
 def make(place: Path) -> None:
-    """Make the environment, with its own `python`, `pip` and kernels.
+    """Create the environment, with its own `python`, `pip` and kernels.
 
     Args:
         place: A directory that is not there yet.
@@ -58,7 +58,7 @@ def kernels(place: Path) -> str:
 
 
 def _show_packages(place: Path) -> None:
-    """Let the service's packages be found after those that are installed here."""
+    """Make the service's packages importable after those installed here."""
     [own] = place.glob("lib/python*/site-packages")
     seen = [path for path in sys.path if Path(path).name in PACKAGES and Path(path).is_dir()]
     line = f"import site; list(map(site.addsitedir, {seen!r}))\n"

@@ -1,4 +1,4 @@
-"""Notebook servers as processes of this machine: for trying out, without isolation."""
+"""Notebook servers as processes on this machine: for trying things out, without isolation."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PORT_TRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """A server that this process started itself, so must reap."""
+    """A server that this process started itself, so it must reap it."""
 
     popen: subprocess.Popen[bytes]
     token: str
@@ -59,14 +59,14 @@ class LocalProcessSpawner(Spawner):
 
     notebook_dir = Unicode(
         "",
-        help="""A directory whose contents each new home starts with, links followed. What is no
-        file, cannot be read, or keeps Jupyter from starting, is left out and named in the log.
-        Default: none.""",
+        help="""Directory whose contents are copied into each new home, following links. Anything
+        that is not a file, cannot be read, or would keep Jupyter from starting is left out and
+        named in the log. Default: none.""",
     ).tag(config=True)
 
     directory = Unicode(
         "",
-        help="""Where the servers' directories are made. Default: the system's directory for
+        help="""Where the servers' directories are created. Default: the system's directory for
         temporary files.""",
     ).tag(config=True)
 
@@ -87,8 +87,9 @@ class LocalProcessSpawner(Spawner):
         """See `Spawner`."""
         await self._in_thread(self._check)
         log.warning(
-            "--spawner=local is for trying out: every visitor runs code as this user (uid %d), "
-            "who may read and change all that is yours; to serve others, use --spawner=docker",
+            "--spawner=local is for trying things out: every visitor runs code as this "
+            "user (uid %d) and can read and change all your files; to serve others, "
+            "use --spawner=docker",
             os.geteuid(),
         )
 
@@ -110,7 +111,9 @@ class LocalProcessSpawner(Spawner):
             if not await self._in_thread(directory.processes):
                 break
         else:
-            raise SpawnerError(f"server {server_id} starts processes faster than they end")
+            raise SpawnerError(
+                f"server {server_id} starts processes faster than they can be stopped"
+            )
         self._taken.pop(server_id, None)
         child = self._children.pop(server_id, None)
         if child is not None:
@@ -175,7 +178,7 @@ class LocalProcessSpawner(Spawner):
         return ServerDirectory(self._root, server_id)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Run blocking `work`; its end is waited for even when cancelled, so nothing is half done.
+        """Run blocking `work`; even when cancelled, wait for its end, so nothing is half done.
 
         Raises:
             SpawnerError: The system refused, or the spawner is closed.
@@ -189,7 +192,7 @@ class LocalProcessSpawner(Spawner):
             await asyncio.wait([future])
             raise
         except OSError as error:
-            raise SpawnerError(f"the system refused: {error}") from error
+            raise SpawnerError(f"the system rejected it: {error}") from error
 
     # In a thread
 
@@ -202,7 +205,7 @@ class LocalProcessSpawner(Spawner):
         self._check_contents()
 
     def _check_contents(self) -> None:
-        """Refuse a folder that no home can begin with."""
+        """Reject a folder that no home can start with."""
         if not self.notebook_dir:
             return
         given, where = (
@@ -212,18 +215,22 @@ class LocalProcessSpawner(Spawner):
         if not given.is_dir():
             raise ConfigError(f"{where}: no such directory")
         if not os.access(given, os.R_OK | os.X_OK):
-            raise ConfigError(f"{where}: it cannot be read; choose another, or change its mode")
+            raise ConfigError(
+                f"{where}: not readable; choose another directory, or change its mode"
+            )
         for own in self._private():
             if given.resolve() == own.resolve():
-                raise ConfigError(f"{where}: tmpnb itself keeps its files there; choose another")
+                raise ConfigError(
+                    f"{where}: tmpnb keeps its own files there; choose another directory"
+                )
         self._contents()
 
     def _private(self) -> Sequence[Path]:
-        """Return what no home begins with: the homes themselves, and the service's secrets."""
+        """Return what must never be copied into a home: the homes and the service's secrets."""
         return [self._root, *([self.state_dir] if self.state_dir else [])]
 
     def _contents(self) -> Contents | None:
-        """Return what a home begins with now; what is left out of it is told of once."""
+        """Return what a home starts with; what is left out is logged once."""
         if not self.notebook_dir:
             return None
         found = survey(Path(self.notebook_dir), self._private())
@@ -240,7 +247,7 @@ class LocalProcessSpawner(Spawner):
             try:
                 directory.create(record)
             except FileExistsError as error:
-                raise SpawnerError(f"there is a server {spec.server_id} already") from error
+                raise SpawnerError(f"server {spec.server_id} exists already") from error
             self._taken[spec.server_id] = record.port
         directory.furnish(self._contents())
         packages.make(directory.python)

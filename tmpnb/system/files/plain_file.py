@@ -1,4 +1,4 @@
-"""Read a file that somebody has named or may have changed: at once, whatever is there, and bounded.
+"""Read a file named by someone else: without blocking, and up to a maximum size.
 
 Opening a pipe waits for who writes into it, and a device may never end. Neither is what is meant.
 """
@@ -14,7 +14,8 @@ from tmpnb.system.files.plain_text import decoded
 
 # Root without the capability to read everything, as in a container of the Compose file.
 DENIED = (
-    "Permission denied; root has no special rights here, so it must belong to root or be for all"
+    "Permission denied; root has no special rights here, so the file must belong to "
+    "root or be readable by everyone"
 )
 
 
@@ -23,7 +24,7 @@ class NoPlainFileError(OSError):
 
 
 class FileTooLargeError(OSError):
-    """It is larger than may be."""
+    """It exceeds the maximum size."""
 
 
 def text(path: Path, most: int) -> str:
@@ -40,7 +41,7 @@ def text(path: Path, most: int) -> str:
 
 
 def read(path: Path, most: int) -> bytes:
-    """Return what is in a file.
+    """Return the content of a file.
 
     Args:
         path: Of the file; links are followed.
@@ -63,7 +64,7 @@ def read(path: Path, most: int) -> bytes:
 
 
 def denied(error: PermissionError) -> str:
-    """Return why something cannot be read, in words that help root as well."""
+    """Return why something cannot be read, with a hint for root."""
     return DENIED if os.geteuid() == 0 else str(error.strerror)
 
 

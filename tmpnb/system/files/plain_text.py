@@ -1,4 +1,4 @@
-"""Take the bytes of a file for text in UTF-8, as editors save it, or say what they are. Pure."""
+"""Decode the bytes of a file as UTF-8 text, or say what they are instead. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NoTextError(OSError):
 
 
 def refuse_others(content: bytes) -> None:
-    """Refuse text that begins with the mark of another encoding.
+    """Reject text that starts with the byte order mark of another encoding.
 
     Raises:
         NoTextError: It does.
@@ -39,4 +39,4 @@ def decoded(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise NoTextError(errno.EILSEQ, "it is no text in UTF-8; save it as UTF-8") from None
+        raise NoTextError(errno.EILSEQ, "not UTF-8 text; save it as UTF-8") from None

@@ -14,7 +14,7 @@ LARGEST = 4096  # bytes of a file that holds a secret
 
 
 def read(name: str, path: Path) -> str:
-    """Return the secret in a file, without blanks and newlines around it.
+    """Return the secret in a file, without surrounding whitespace.
 
     Raises:
         ConfigError: It holds none. The message says nothing of what it holds.
@@ -31,12 +31,12 @@ def read(name: str, path: Path) -> str:
     if not text:
         raise ConfigError(f"{where} is empty; write the secret into it")
     if not text.isprintable():
-        raise ConfigError(f"{where} holds more than one line, or what cannot be typed")
+        raise ConfigError(f"{where} has more than one line, or characters that cannot be typed")
     return text
 
 
 def _content(path: Path) -> bytes:
-    """Return the bytes of a file, at once, whatever it is.
+    """Return the bytes of a file without blocking, whatever it is.
 
     Raises:
         OSError: It cannot be read.
@@ -45,6 +45,6 @@ def _content(path: Path) -> bytes:
     try:
         return plain_file.read(path, LARGEST)
     except NoPlainFileError:
-        raise ValueError("is no file with a secret in it") from None
+        raise ValueError("is not a file with a secret") from None
     except FileTooLargeError as error:
-        raise ValueError(f"is {error.strerror}, so it holds more than a secret") from None
+        raise ValueError(f"is {error.strerror}, too large for a secret") from None

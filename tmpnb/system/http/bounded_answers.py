@@ -1,6 +1,6 @@
-"""An HTTP client that stops reading an answer as soon as it is more than was agreed.
+"""An HTTP client that stops reading a response as soon as it exceeds its limit.
 
-Tornado bounds the bytes of a body only. Here the number of pieces is bounded as well, for each
+Tornado bounds the bytes of a body only. Here the number of pieces is limited as well, for each
 costs the loop time, however small it is; and who asks may not want a body at all.
 """
 
@@ -21,7 +21,7 @@ LONGEST_NUMBER = 18  # digits
 
 
 class Allowance:
-    """What one answer, or several together, may be: bytes of bodies, and pieces."""
+    """The limit of one response, or several together: bytes of bodies, and pieces."""
 
     def __init__(self, size: int, within: Allowance | None = None) -> None:
         """Begin with all of it.
@@ -36,9 +36,9 @@ class Allowance:
     def has(self, size: int, pieces: int = 1) -> str:
         """Return why so many bytes more may not come in so many pieces; nothing if they may."""
         if size > self._bytes:
-            return f"the answer is larger than {self._size} bytes"
+            return f"the response is larger than {self._size} bytes"
         if self._pieces < pieces:
-            return "the answer comes in too many pieces"
+            return "the response comes in too many pieces"
         return self._within.has(size, pieces) if self._within else ""
 
     def take(self, size: int, pieces: int = 1) -> str:
@@ -51,7 +51,7 @@ class Allowance:
 
 
 class TooMuchError(HTTPInputError):
-    """An answer is more than was agreed."""
+    """A response exceeds its limit."""
 
 
 class Request(HTTPRequest):
@@ -105,13 +105,13 @@ class _Exchange(_HTTPConnection):
         return super().data_received(chunk) if allowed else None
 
     def _count_interim(self) -> None:
-        """See that the head that counts comes soon.
+        """Make sure that the final headers come soon.
 
         Raises:
             TooMuchError: It does not. Tornado would read on what has come already.
         """
         self.interim += 1
-        refusal = "the answer never begins" if self.interim > MOST_INTERIM else ""
+        refusal = "the response never starts" if self.interim > MOST_INTERIM else ""
         if not self._goes_on(refusal):
             raise TooMuchError(refusal)
 
@@ -127,7 +127,7 @@ class _Exchange(_HTTPConnection):
         self.stream.read_until = read_and_count  # type: ignore[method-assign]  # of this one alone
 
     def _goes_on(self, refusal: str) -> bool:
-        """Return whether there is nothing to refuse; otherwise there is no answer."""
+        """Return whether there is nothing to reject; otherwise abort the response."""
         if refusal:
             self._handle_exception(TooMuchError, TooMuchError(refusal), None)
         return not refusal

@@ -1,4 +1,4 @@
-"""A server with so many connections and no more: who does not end a request makes place."""
+"""An HTTP server with a limit on connections: requests that never complete make room for others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def nobodys(peer: str, forwarded: str) -> None:
 
 
 class BoundedServer(HTTPServer):
-    """A server whose connections are bounded in number.
+    """A server with a limited number of connections.
 
     When it has as many as it may, the one that has been awaiting a request for longest makes
     place for the newcomer. One whose request is whole is never ended: if all are being answered,
@@ -99,7 +99,7 @@ class BoundedServer(HTTPServer):
 
 
 class _Awaited(HTTPMessageDelegate):
-    """A request that is awaited on a connection, and then handed on to who answers it."""
+    """A request expected on a connection, passed on to whatever handles it."""
 
     def __init__(
         self,

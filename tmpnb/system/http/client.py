@@ -1,4 +1,4 @@
-"""Ask an address over HTTP, with a deadline and one kind of failure."""
+"""Make an HTTP request with a deadline and a single kind of failure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Client:
         within: Allowance | None = None,
         head_only: bool = False,
     ) -> HTTPResponse:
-        """Return the answer whatever its status; redirects are not followed.
+        """Return the response whatever its status; redirects are not followed.
 
         Whatever else an answer does is caught here: whoever runs a server may have it send
         anything at all, and that must cost nobody but them.
@@ -95,7 +95,7 @@ class Client:
 
     def _open(self) -> AnswersClient:
         if self._closed:
-            raise UnreachableError("nobody asks any more")
+            raise UnreachableError("the request is no longer needed")
         if self._client is None:
             self._client = AnswersClient(
                 force_instance=True,
@@ -107,7 +107,7 @@ class Client:
 
 
 def short_enough(url: str) -> str:
-    """Return an address that is short enough to be asked.
+    """Return the address if it is short enough.
 
     Raises:
         UnreachableError: It is not.

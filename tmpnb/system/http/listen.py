@@ -23,7 +23,7 @@ MOST_UNFINISHED = 64  # requests of one client that are not whole yet
 
 _REASONS = {
     errno.EADDRINUSE: "the port is in use; stop what listens there, or choose another port",
-    errno.EACCES: "not allowed; ports below 1024 need root, choose a higher one",
+    errno.EACCES: "not permitted; ports below 1024 need root, choose a higher one",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 
@@ -57,7 +57,7 @@ def server(
     whose: Whose = nobodys,
     most: int = MOST_CONNECTIONS,
 ) -> BoundedServer:
-    """Return a server that waits for its sockets, with bounds for whoever sends too much.
+    """Return a server without sockets yet, with limits for clients that send too much.
 
     Headers and body end in time and are no larger than said above, or the connection ends. A
     handler that drops what it reads may raise that for its own requests.
@@ -82,11 +82,11 @@ def server(
 
 
 def url(sockets: Sequence[socket.socket]) -> str:
-    """Return how a process on this machine reaches the first of `sockets`."""
+    """Return the URL of the first of `sockets` for processes on this machine."""
     host, port = sockets[0].getsockname()[:2]
     return url_of(host, port)
 
 
 def url_of(host: str, port: int) -> str:
-    """Return how a process on this machine reaches who listens at an address and a port."""
+    """Return the URL of an address and a port for processes on this machine."""
     return f"http://{place(reachable(host), port)}"

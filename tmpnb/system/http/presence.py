@@ -1,4 +1,4 @@
-"""Whether the one who sent a request still waits for the answer. Synchronous."""
+"""Whether the sender of a request is still waiting for the response. Synchronous."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 
 class Presence:
-    """Somebody at the other end of a connection, who may hang up at any time, and once."""
+    """Someone at the other end of a connection, who may hang up at any time, once."""
 
     def __init__(self) -> None:
         self.left = False
         self._calls: list[Callable[[], None]] = []
 
     def leave(self) -> None:
-        """Note that nobody is there any more."""
+        """Note that they have left."""
         self.left = True
         for call in tuple(self._calls):
             call()

@@ -1,4 +1,4 @@
-"""Whose requests are not whole yet, oldest first, and which of them has to go. Synchronous."""
+"""Connections with incomplete requests, oldest first, and which to close. Synchronous."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ One = TypeVar("One")
 
 
 class Unfinished(Generic[One]):
-    """Connections that a request is awaited from, in the order in which they began to wait.
+    """Connections waiting for a request, in the order in which they started to wait.
 
     Between two requests a connection is one of them. So the oldest is first whichever kind it
     is: who is honest sends a request at once and is in the list for the blink of an eye.
     """
 
     def __init__(self, most_of_one: int) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             most_of_one: How many one client may have.
@@ -30,7 +30,7 @@ class Unfinished(Generic[One]):
         return len(self._clients)
 
     def begin(self, one: One, client: str | None) -> One | None:
-        """Note one that waits from now on.
+        """Add one that starts to wait.
 
         Args:
             one: The connection.
@@ -52,7 +52,7 @@ class Unfinished(Generic[One]):
         return self._surplus(one, client)
 
     def end(self, one: One) -> None:
-        """Forget one whose request is whole, or that is gone."""
+        """Forget one whose request is complete, or that is gone."""
         self._leave(one)
         self._clients.pop(one, None)
 

@@ -1,4 +1,4 @@
-"""Write a log record as text or as one JSON object, without secrets, whatever is in it."""
+"""Format a log record as text or as a JSON object, without secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIELDS = "tmpnb_fields"  # attribute of a record: more that stands in its JSON o
 
 
 def moment(seconds: float, timespec: str = "seconds") -> str:
-    """Return a point in time as ISO 8601 writes it, with the year in full and the zone here.
+    """Return a point in time in ISO 8601 format, with the full year and the local zone.
 
     Args:
         seconds: Unix time.
@@ -27,7 +27,7 @@ def moment(seconds: float, timespec: str = "seconds") -> str:
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return what a record says, in words that can be encoded, even if it cannot be formatted."""
+    """Return a record's message as encodable text, even if it cannot be formatted."""
     try:
         said = record.getMessage()
     except Exception as error:  # noqa: BLE001 - arguments are anybody's objects
@@ -36,7 +36,7 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def encodable(text: str) -> str:
-    """Return a text in which halves of characters, which no encoding has, are escaped."""
+    """Return a text with lone surrogates, which no encoding has, escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -98,7 +98,7 @@ def _plain(value: Any) -> str:
 
 
 def _guarded(say: Callable[[], str], otherwise: str = "(cannot be shown)") -> str:
-    """Return what `say` does, which runs anybody's code."""
+    """Return what `say` returns, which may run arbitrary code."""
     try:
         return say()
     except Exception:  # noqa: BLE001 - the log of one fault is no reason for another

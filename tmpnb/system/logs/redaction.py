@@ -1,4 +1,4 @@
-"""Logs that hold no secrets: tokens and queries never reach them."""
+"""Keep secrets out of the logs: tokens and queries never reach them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECRET = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return `text` without the tokens in it; words after `token` stay."""
+    """Return `text` without the tokens in it; ordinary words after `token` stay."""
     return _SECRET.sub(lambda found: f"{found[found.lastindex or 0]}[redacted]", text)
 
 

@@ -1,4 +1,4 @@
-"""Tell the first of a kind from its repeats, and count these. Pure, but for the clock."""
+"""Tell the first of a kind from its repeats, and count those. Pure, except for the clock."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class _Window(Generic[T]):
 
 
 class Repeats(Generic[T]):
-    """The kinds that have come of late: each with its first, and how many more there were."""
+    """The recent kinds: each with its first entry and the number of repeats."""
 
     def __init__(self, clock: Callable[[], float], span: float = SPAN, most: int = MOST) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             clock: Time in seconds that never goes back.
@@ -58,7 +58,7 @@ class Repeats(Generic[T]):
     def take_due(self, *, all_of_them: bool = False) -> list[tuple[T, int]]:
         """Return the first of each kind whose time is over, with the number of its repeats.
 
-        What was repeated is counted anew from now on, and is not first when it comes again;
+        What was repeated is counted again from now on, and is not first when it comes again;
         what was not is forgotten.
 
         Args:
@@ -75,7 +75,7 @@ class Repeats(Generic[T]):
         return found
 
     def seconds_until_due(self) -> float | None:
-        """Return how long until `take_due` has something to do; None: nothing is known."""
+        """Return how long until `take_due` has something to do; None if there is nothing."""
         for window in self._windows.values():
             return max(0.0, window.ends - self._clock())
         return None

@@ -1,4 +1,4 @@
-"""Where this machine's packets go: networks, and the gateway that a container is reached from."""
+"""The routes of this machine: its networks, and the gateway that a container is reached from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DESTINATION, _GATEWAY, _MASK = 1, 2, 7  # columns
 
 
 def gateway() -> IPv4Address | None:
-    """Return where packets go that are for no network of ours; None if there is no such place."""
+    """Return the default gateway; None if there is none."""
     try:
         return default_route(ROUTES.read_text())
     except OSError:

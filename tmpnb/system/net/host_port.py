@@ -17,7 +17,7 @@ def place(host: str, port: int | str) -> str:
 
 
 def bracketed(host: str) -> str:
-    """Return a host as URLs have it."""
+    """Return a host as written in URLs."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 

@@ -1,4 +1,4 @@
-"""The names that this machine goes by, as it says itself: no name server has a say in it."""
+"""The names of this machine, from its own configuration: name servers are not asked."""
 
 from __future__ import annotations
 

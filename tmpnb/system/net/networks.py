@@ -32,7 +32,7 @@ _WITH_PORT = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
 def address(text: str) -> Address | None:
-    """Return the address that `text` is, an IPv4-mapped one as IPv4; None if it is none.
+    """Return the address in `text`, an IPv4-mapped one as IPv4; None if it is not an address.
 
     A port behind it is left out, and so is the zone of a link-local address.
     """
@@ -72,7 +72,7 @@ def host_address(url: str) -> Address | None:
 
 
 def host_addresses(urls: Iterable[str]) -> set[Address]:
-    """Return the addresses of the hosts in URLs, but for names and this machine's own."""
+    """Return the addresses of the hosts in URLs, except names and this machine's own."""
     found = {host_address(url) for url in urls}
     return {a for a in found if a is not None and not a.is_loopback}
 
@@ -87,7 +87,7 @@ def _network_of(version: int, bits: int, prefix: int) -> Network:
 
 
 class Networks:
-    """A set of networks that can be asked quickly, however many they are."""
+    """A set of networks with fast lookup, however many they are."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._prefixes: dict[tuple[int, int], set[int]] = defaultdict(set)  # (version, bits)
@@ -149,10 +149,10 @@ def _network(word: str, where: str) -> Network:
         loose = ipaddress.ip_network(word, strict=False)
     except ValueError as error:
         raise ConfigError(
-            f"{where}: {word!r} is no network; write 192.0.2.0/24 or 2001:db8::/32"
+            f"{where}: {word!r} is not a network; write 192.0.2.0/24 or 2001:db8::/32"
         ) from error
     if str(loose.network_address) != str(ipaddress.ip_interface(word).ip):
-        raise ConfigError(f"{where}: {word} has bits behind its prefix; write {loose}")
+        raise ConfigError(f"{where}: {word} has host bits set; write {loose}")
     mapped = loose.network_address.ipv4_mapped if isinstance(loose, IPv6Network) else None
     if mapped is not None and loose.prefixlen >= _MAPPED:
         return IPv4Network((mapped, loose.prefixlen - _MAPPED))
@@ -160,7 +160,7 @@ def _network(word: str, where: str) -> Network:
 
 
 def is_loopback(ip: str) -> bool:
-    """Whether only this machine reaches the address."""
+    """Whether only this machine can reach the address."""
     if ip == "localhost":
         return True
     try:

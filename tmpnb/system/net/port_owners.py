@@ -69,7 +69,7 @@ def judge(
 
 
 def _takers(address: Address, port: int, table: Collection[Listener]) -> list[Listener]:
-    """Return those whom the kernel gives a connection: one for the address goes before others."""
+    """Return who gets connections from the kernel: a socket for the address has priority."""
     for ip in (str(address), *EVERY[address.version]):
         if found := [one for one in table if (one.ip, one.port) == (ip, port)]:
             return found

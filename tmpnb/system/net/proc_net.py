@@ -1,4 +1,4 @@
-"""Who listens on which port, as Linux writes it in /proc/net/tcp and tcp6. Pure."""
+"""Who listens on which port, according to /proc/net/tcp and tcp6. Pure."""
 
 from __future__ import annotations
 

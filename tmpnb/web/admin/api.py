@@ -1,4 +1,4 @@
-"""Who is here, and who is not let in: the servers, the bans and the settings, on the admin port."""
+"""The admin API: servers, bans and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the admin port needs besides the service itself: bans, settings, how clients are shown."""
+"""What the admin port needs besides the service: bans, settings, how clients are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may speak to the admin port: the operator, and no page in the operator's browser."""
+"""Who may use the admin port: the operator, but no page in the operator's browser."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from tmpnb.errors import TooManyTriesError
 from tmpnb.web.asked import intent
 from tmpnb.web.base import BaseHandler
 
-FROM_A_PAGE = "A web page may not do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
+FROM_A_PAGE = "Web pages cannot do this. Use a program, or set ADMIN_AUTH_TOKEN and send it."
 ANOTHER_NAME = (
-    "The admin port does not go by this name, which a web page may have. Ask 127.0.0.1 or "
-    "another address, name it in --admin-hosts, or set ADMIN_AUTH_TOKEN and send it."
+    "The admin port does not go by this host name, which could belong to a web page. "
+    "Use 127.0.0.1 or another address, add the name to --admin-hosts, or set "
+    "ADMIN_AUTH_TOKEN and send it."
 )
 
 
 class AdminHandler(BaseHandler):
-    """A request to the admin port, which no page may send, nor read the answer to.
+    """A request to the admin port, which no page may send or read the response of.
 
     Without a token whoever reaches the port may ask, and any page that the operator looks at
     can send requests to loopback, also under a name of its own that leads there. So what a
@@ -30,7 +31,7 @@ class AdminHandler(BaseHandler):
         return self.has_token(self.site.admin_token)
 
     def prepare(self) -> None:
-        """Let no page in."""
+        """Reject requests from pages."""
         super().prepare()
         if self.request.method == "OPTIONS" or self._has_token():
             return
@@ -76,10 +77,10 @@ def count_wrong(handler: BaseHandler) -> None:
 
 
 class OperatorHandler(AdminHandler):
-    """A request that changes the service, or tells of its inside; the token is needed, if set."""
+    """A request that changes the service or reveals internals; needs the token, if set."""
 
     def prepare(self) -> None:
-        """Let only the operator in."""
+        """Allow only the operator."""
         if self.request.method != "OPTIONS":
             self._site_headers()
             self.require_token(self.site.admin_token)

@@ -37,37 +37,38 @@ from tmpnb.web.markup import BadMarkupError, TooLongError
 PATH = "/admin/"
 COOKIE = "tmpnb-admin"
 SHOWN = 200  # servers on the page; `tmpnb list` has all
-FROM_ELSEWHERE = "Another page led here. Type the address yourself, or use a bookmark."
+FROM_ELSEWHERE = "Another page led you here. Type the address yourself, or use a bookmark."
 SAID: Mapping[str, str] = {
     "stopped": "The server is being stopped.",
-    "gone": "There is no such server any more.",
-    "starting": "That server is being started, and nobody has it yet.",
+    "gone": "This server no longer exists.",
+    "starting": "That server is still starting; nobody has it yet.",
     "banned": "The network can no longer get a server.",
     "banned-stopped": "The network can no longer get a server, and those it had are being stopped.",
-    "unkept": "The network is banned until a restart: it could not be written down, see the log.",
-    "unbanned": "The network may take servers again.",
-    "announced": "It is now shown above every page.",
-    "silent": "Nothing is announced any more.",
+    "unkept": "The network is banned until a restart: the ban could not be saved, see the log.",
+    "unbanned": "The network can get servers again.",
+    "announced": "It is now shown at the top of every page.",
+    "silent": "The announcement was removed.",
     "drained": "All unclaimed servers are being replaced, a few at a time.",
-    "trying": "One server of that image is being started, to try it.",
+    "trying": "One server of that image is being started as a test.",
     "out": "You are logged out.",
 }
 FAULTS: Mapping[str, str] = {
     "not-banned": "That network is not banned here.",
     "network": "That is not a network. Write 192.0.2.0/24 or 2001:db8::/32.",
-    "full": "Too many networks are banned here. Write them into a file of --banned-networks.",
+    "full": "Too many networks are banned here. Put them into a file and use "
+    "--banned-networks=@file.",
     "long": f"That cannot be announced: it is longer than {LONGEST_NOTICE} characters.",
-    "text": "That cannot be announced: it has a link that is not valid, or a control character.",
-    "image": "That is not the name of an image. Write name:tag.",
-    "busy": "Another image is being tried; wait for that.",
-    "wrong": "That is not the token.",
-    "tries": "That is not the token. Too many wrong ones have come; the log says from where.",
-    "old": "The page was too old. Please try again.",
+    "text": "That cannot be announced: it contains an invalid link or a control character.",
+    "image": "That is not an image name. Write name:tag.",
+    "busy": "Another image is being tested; wait for that to finish.",
+    "wrong": "Wrong token.",
+    "tries": "Wrong token. There have been too many wrong ones; the log says from where.",
+    "old": "The page had expired. Please try again.",
 }
 
 
 class OperatorPageHandler(BaseHandler):
-    """A request of the operator's browser, by itself and not for a page of somebody else."""
+    """A request by the operator's browser, not caused by another site's page."""
 
     session = ""  # of the browser; empty for none
 
@@ -94,7 +95,7 @@ class OperatorPageHandler(BaseHandler):
         return False
 
     def prepare(self) -> None:
-        """Refuse what another page has sent, and what comes under a name of somebody else.
+        """Refuse what another page has sent, and what comes under a name of someone else.
 
         Raises:
             HTTPError: 403.
@@ -123,7 +124,7 @@ class OperatorPageHandler(BaseHandler):
         )
 
     def keep_session(self, value: str, age: int) -> None:
-        """Have the browser send a session with each request to these pages, and with no other."""
+        """Set the session cookie for these pages only."""
         secure = "; Secure" if self.is_https else ""
         self.add_header(
             "Set-Cookie",

@@ -1,4 +1,4 @@
-"""Who is logged in at the operator's page: a signed cookie, and the forms that belong to it.
+"""Logins at the operator's page: a signed cookie, and the forms that belong to it.
 
 Only the sessions that were ended by hand are kept, in memory. What is signed depends on
 ADMIN_AUTH_TOKEN, which a cookie does not hold: with another token, all sessions are over.
@@ -19,7 +19,7 @@ _SESSION = re.compile(r"([0-9]{1,12})\.([0-9a-f]{32})\.([0-9a-f]{64})")
 
 
 class EndedSessions:
-    """The sessions that were ended by hand and whose time is not over, in bounded memory.
+    """Sessions that were logged out before they expired, in bounded memory.
 
     Of more than `MOST_ENDED` the first is forgotten, and what began no later than that is over.
     """
@@ -46,7 +46,7 @@ class EndedSessions:
 
 
 class AdminSessions:
-    """Makes sessions, and knows its own."""
+    """Creates sessions and recognises its own."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class AdminSessions:
         clock: Callable[[], float],
         ended: EndedSessions | None = None,
     ) -> None:
-        """Keep what is needed.
+        """Store the dependencies.
 
         Args:
             tokens: Signs.
@@ -82,13 +82,13 @@ class AdminSessions:
         return is_signed and -60 < age < LONGEST and not self._ended.have(nonce, int(begun))
 
     def end(self, session: str) -> None:
-        """Have a session be over, in whatever browser its cookie is."""
+        """End a session, in whatever browser its cookie is."""
         if self.is_ours(session):
             begun, nonce, _ = session.split(".")
             self._ended.add(nonce, int(begun), self._clock())
 
     def form_of(self, session: str) -> str:
-        """Return what a form of a session's page has to send, which no other page can know."""
+        """Return what a form on a session's page must send, which no other page can know."""
         return self._sign("form", session)
 
     def is_form_of(self, session: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the admin port tells, as lines for people. Pure."""
+"""Responses of the admin port, as lines for people. Pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def servers(answer: Answer) -> list[str]:
     table = lined_up([COLUMNS, *(_server(row, now) for row in rows)]) if rows else []
     said = f"{many(len(rows), 'server')}, {claimed} with visitors"
     if answer.get("anonymized") is True:
-        said += "; networks in place of addresses, as --anonymize says"
+        said += "; networks instead of addresses because of --anonymize"
     return [*table, said]
 
 
 def status(answer: Answer, url: str) -> list[str]:
-    """Return how the service is, a line for each part."""
+    """Return the state of the service, one line for each part."""
     stats = answer.get("stats")
     stats = stats if isinstance(stats, dict) else {}
     count = {name: _text(value) for name, value in stats.items()}.get
@@ -68,7 +68,7 @@ def bans(answer: Answer) -> list[str]:
 
 
 def lined_up(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines in which columns begin below each other."""
+    """Return rows as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         GAP.join(field.ljust(width) for field, width in zip(row, widths, strict=True)).rstrip()
@@ -139,7 +139,7 @@ def _number(value: object) -> float | None:
 
 
 def _text(value: object) -> str:
-    """Return what was told on one line, and not too long: servers have a say in some of it."""
+    """Return a reported value on one line and shortened: servers control some of it."""
     text = "" if value is None else on_one_line(str(value)).strip()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
@@ -159,5 +159,5 @@ def _moment(unix: float | None) -> str:
 
 
 def many(count: object, what: str) -> str:
-    """Return a count with what is counted."""
+    """Return a count with its noun."""
     return f"{_text(count)} {what}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Write metrics in the formats of Prometheus: plain text, or OpenMetrics for those who ask."""
+"""Write metrics in Prometheus's formats: plain text, or OpenMetrics for clients that accept it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPENMETRICS, VERSION = "application/openmetrics-text", "1.0.0"
 
 
 class Exposition:
-    """The metrics of one service, in a registry of its own, with those of its process."""
+    """The metrics of one service, in its own registry, with those of its process."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Exposition:
         fresh: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep how to look; nothing is read before somebody asks.
+        """Keep how to look; nothing is read before someone asks.
 
         Args:
             look: Returns what there is to tell.
@@ -83,7 +83,7 @@ def _family(metric: Metric, sight: Sight) -> Family:
 
 
 def _format(accept: str) -> str:
-    """Return what is asked for in our own words; the library's parser trusts the client's.
+    """Return the requested format; the library's own parser trusts the client's header.
 
     Of text and OpenMetrics the one that is named first; empty for text.
     """

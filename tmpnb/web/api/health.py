@@ -1,4 +1,4 @@
-"""`/health` and `/health/ready`: whether the service lives, what troubles it, can it serve."""
+"""`/health` and `/health/ready`: is the service up, what is wrong, can it serve visitors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TroubleHandler(OperatorHandler, HealthHandler):
 
 
 class ReadyHandler(BaseHandler):
-    """`GET /health/ready`: 200 while a visitor who comes now can be served, soon at least."""
+    """`GET /health/ready`: 200 while a visitor who comes now can be served, or soon."""
 
     async def get(self) -> None:
         """Answer `{"ready", "checks": {"engine", "proxy", "servers"}}`; 503 unless all are true.

@@ -1,4 +1,4 @@
-"""What `/metrics` tells: each metric with its type, its labels, its help and where it is read."""
+"""The metrics of `/metrics`: type, labels, help and source of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look at the service, all in memory: neither engine nor proxy are asked."""
+    """A snapshot of the service from memory: neither the engine nor the proxy is asked."""
 
     stats: PoolStats
     orchestrator: Orchestrator
@@ -124,13 +124,13 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "tmpnb_capacity",
-        "Servers there may be in all phases together.",
+        "Maximum number of servers in all phases.",
         lambda s: s.stats.capacity,
     ),
     Metric(
         "tmpnb_servers",
         Kind.GAUGE,
-        "Servers there are, by their phase.",
+        "Current servers, by phase.",
         {"phase": (Phase.STARTING, Phase.READY, Phase.CLAIMED, Phase.STOPPING)},
         _phases,
     ),
@@ -141,12 +141,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "tmpnb_open_problems",
-        "Problems that /health names now.",
+        "Problems currently reported by /health.",
         lambda s: len(s.orchestrator.health.problems),
     ),
     _gauge(
         "tmpnb_last_pass_timestamp_seconds",
-        "When engine and proxy were last read in full, in Unix time; 0 before the first time.",
+        "Unix time of the last complete read of engine and proxy; 0 before the first.",
         _last_pass,
     ),
     Metric(
@@ -159,8 +159,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "tmpnb_claims_refused_total",
         Kind.COUNTER,
-        "Requests for a server that were not met at once, by reason; many of these visitors "
-        "then wait in line.",
+        "Requests for a server that could not be met immediately, by reason; many of "
+        "these visitors then wait in line.",
         {"reason": tuple(Refusal)},
         _refusals,
     ),
@@ -195,42 +195,42 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "tmpnb_claim_duration_seconds",
         Kind.HISTOGRAM,
-        "From the request until the server is handed over, without any wait in line.",
+        "Time from the request until the server is handed over, excluding any wait in line.",
         {"server": tuple(Given)},
         _claims,
     ),
     Metric(
         "tmpnb_line_wait_seconds",
         Kind.HISTOGRAM,
-        "How long visitors waited in line who then got a server.",
+        "Time in line of visitors who then got a server.",
         {},
         lambda s: [((), s.orchestrator.claims.meter.waits)],
     ),
     Metric(
         "tmpnb_server_start_duration_seconds",
         Kind.HISTOGRAM,
-        "From the decision to start a server until it answers.",
+        "Time from the decision to start a server until it responds.",
         {},
         lambda s: [((), s.orchestrator.pool.starts)],
     ),
     Metric(
         "tmpnb_pass_duration_seconds",
         Kind.HISTOGRAM,
-        "How long a pass took.",
+        "Duration of a pass.",
         {},
         lambda s: [((), s.meters.passes.durations)],
     ),
     Metric(
         "tmpnb_engine_call_duration_seconds",
         Kind.HISTOGRAM,
-        "How long a call to the engine's driver took, including any wait for its turn.",
+        "Duration of a call to the engine's driver, including any wait for its turn.",
         {"operation": tuple(EngineCall)},
         lambda s: _durations(s.meters.engine.items()),
     ),
     Metric(
         "tmpnb_proxy_call_duration_seconds",
         Kind.HISTOGRAM,
-        "How long a call to the proxy's API took.",
+        "Duration of a call to the proxy's API.",
         {"operation": tuple(ProxyCall)},
         lambda s: _durations(s.meters.proxy.items()),
     ),

@@ -1,4 +1,4 @@
-"""`/metrics`: the service in numbers, for Prometheus and what speaks its formats."""
+"""`/metrics`: the service's metrics in Prometheus's formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def metrics_of(site: Site, fresh: float = 0.0) -> dict[str, Any]:
 
 
 class MetricsHandler(BaseHandler):
-    """`GET /metrics` on the public port, with --public-metrics alone."""
+    """`GET /metrics` on the public port, only with --public-metrics."""
 
     def initialize(self, site: Site, exposition: Exposition | None = None) -> None:
         """Take what the URL table gives."""
@@ -52,7 +52,7 @@ class MetricsHandler(BaseHandler):
     head = get
 
     def require_reader(self) -> None:
-        """Let pass who may read them.
+        """Require permission to read them.
 
         Raises:
             HTTPError: 404 where they are for the operator alone; 401 without the API token.
@@ -66,7 +66,7 @@ class OperatorMetricsHandler(OperatorHandler, MetricsHandler):
     """`GET /metrics` on the admin port."""
 
     def require_reader(self) -> None:
-        """Let pass all who reach it: who may not was sent away before."""
+        """Allow all: others were rejected before."""
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

@@ -1,4 +1,4 @@
-"""`/api/openapi.json`: what programs can ask, told to programs."""
+"""`/api/openapi.json`: the API, described for programs."""
 
 from __future__ import annotations
 

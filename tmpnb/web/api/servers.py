@@ -1,4 +1,4 @@
-"""`/api/servers/<id>`: one server, for the one who has its token."""
+"""`/api/servers/<id>`: one server, for the holder of its token."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tmpnb.web.base import BaseHandler
 from tmpnb.web.cors import Cors
 from tmpnb.web.embedding import may_embed
 
-NOT_YET = "The service has just started and looks for its notebooks. Please try again soon."
+NOT_YET = "The service has just started and is looking for its notebooks. Please try again soon."
 
 
 class OwnedServerHandler(BaseHandler):
     """A request about one server, with `Authorization: token <the server's>`."""
 
     def cors(self, origin: str) -> Cors:
-        """Let scripts of pages that may show notebooks ask: they know the token of theirs."""
+        """Allow scripts of pages that may embed notebooks: they know their server's token."""
         if origin and may_embed(self.site.frame_ancestors, origin):
             return self.site.cors.and_origin(origin)
         return self.site.cors
 
     def owned(self, server_id: str) -> NotebookServer | None:
-        """Return the live server the request may speak for; else the answer is sent.
+        """Return the running server this request is for; otherwise send the response.
 
         Raises:
             HTTPError: 401, the token is not the server's; 503, it is not known yet which
@@ -38,7 +38,7 @@ class OwnedServerHandler(BaseHandler):
         return server
 
     async def describe(self, server: NotebookServer) -> None:
-        """Answer with what a visitor may know of a server."""
+        """Respond with what a visitor may know about a server."""
         lifetime = await self.site.lifetimes.of(server)
         url = self.absolute_on_server(server.id, server.base_url)
         self.write_json({"id": server.id, "url": url, "phase": "claimed"} | lifetime.as_dict())
@@ -48,7 +48,7 @@ class ServerHandler(OwnedServerHandler):
     """`GET` and `DELETE /api/servers/<id>`."""
 
     async def get(self, server_id: str) -> None:
-        """Answer how long it has: `{"id", "url", "phase", "expires_at", "idle_at", …}`."""
+        """Respond with how long it lasts: `{"id", "url", "phase", "expires_at", "idle_at", …}`."""
         server = self.owned(server_id)
         if server is not None:
             await self.describe(server)
@@ -66,7 +66,7 @@ class ExtendHandler(OwnedServerHandler):
     """`POST /api/servers/<id>/extend`."""
 
     async def post(self, server_id: str) -> None:
-        """Let the idle clock begin anew, within `--cull-max`; answer as `GET` does."""
+        """Reset the idle timeout, within `--cull-max`; respond as `GET` does."""
         server = self.owned(server_id)
         if server is not None:
             self.site.orchestrator.claims.keep(server)

@@ -1,4 +1,4 @@
-"""The programs' side: take a server, read the numbers, drain the pool, change its image."""
+"""The API for programs: take a server, read the statistics, drain the pool, change the image."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from tmpnb.web.pages.spawn import RETRY_WHEN_FULL, seconds
 
 LONGEST_WAIT = 60.0  # seconds
 FROM_A_FOREIGN_PAGE = (
-    "A page of this site may not take notebooks here, unless the operator names it in "
-    "--allow-origin."
+    "Pages of this site cannot start notebooks here unless the operator adds it to --allow-origin."
 )
 EXAMPLE = '{"image": "name:tag"}'
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
@@ -66,7 +65,7 @@ class SpawnAPIHandler(BrowserHandler):
         )
 
     def _is_welcome(self) -> bool:
-        """Whether a program sends this, our own page, or one of a site that the operator named."""
+        """Whether a program, our own page, or a page of a site the operator named sent this."""
         origin = self.request.headers.get("Origin", "")
         return self.is_own_page() or self.site.cors.names(origin)
 
@@ -79,7 +78,7 @@ class StatsHandler(BaseHandler):
         return True
 
     async def get(self) -> None:
-        """Answer with the pool in numbers."""
+        """Respond with the statistics of the pool."""
         self.require_token(self.site.api_token)
         self.write_json(stats(self.site))
 
@@ -99,7 +98,7 @@ class PoolHandler(OperatorHandler):
         self.write_json({"drained": self.site.orchestrator.rollout.drain()})
 
     async def post(self) -> None:
-        """Roll to another image, `{"image"}`: `{"image", "drained": n}` once it has proved itself.
+        """Roll to another image, `{"image"}`: `{"image", "drained": n}` once it has been tested.
 
         One server of it is started first. If that does not become ready, the answer is
         409 with its last words, and the pool stays as it is.
@@ -125,8 +124,8 @@ def _image(body: bytes) -> str:
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"image"}:
-        raise HTTPError(400, reason=f"The body must have the key image alone; send {EXAMPLE}")
+        raise HTTPError(400, reason=f"The body must contain only the key image; send {EXAMPLE}")
     image = asked["image"]
     if not isinstance(image, str) or not is_image(image):
-        raise HTTPError(400, reason=f"This is not the name of an image; send {EXAMPLE}")
+        raise HTTPError(400, reason=f"This is not an image name; send {EXAMPLE}")
     return image

@@ -1,4 +1,4 @@
-"""How a request stands before the gate: what it says of its sender, and the page that asks."""
+"""Bring a request to the gate: what it says about its sender, and the passphrase page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def knock(
 
 
 async def admit(handler: QuestionHandler, action: str, *, is_known: bool) -> Admission | None:
-    """Return the leave to take a server; None if the page that asks for the passphrase was sent.
+    """Return the permission to take a server; None if the passphrase page was sent instead.
 
     Args:
         handler: Of the request.

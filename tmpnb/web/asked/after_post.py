@@ -1,4 +1,4 @@
-"""Redirect after a POST, so that reload, Back and Forward send no form again."""
+"""Redirect after a POST, so that reload, Back and Forward never resend a form."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AfterPostHandler(BrowserHandler):
         return self._form() is not None and not self.is_led_astray()
 
     def is_led_astray(self) -> bool:
-        """Whether another site, as far as a browser says, leads to the address of a form."""
+        """Whether another site links to the address of a form, as far as the browser says."""
         return FORM_KEY in self.request.query_arguments and not self.is_own_page()
 
     def show_after_post(self, address: str, **more: str) -> None:

@@ -1,4 +1,4 @@
-"""A browser that is known again: by cookies, as far as they count in the network it is in."""
+"""Recognise a returning browser by its cookies, if they are valid in its network."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class BrowserHandler(NamedHandler):
         return Ties(self.site.orchestrator.tokens)
 
     def told(self, kind: str) -> Iterator[str]:
-        """Yield what cookies of a kind say, ours first; each has to be checked by its signature."""
+        """Yield the values of cookies of a kind, ours first; the caller checks the signatures."""
         header = self.request.headers.get("Cookie", "")
         return cookie_names.values(kind, self.cookie_name(kind), header)
 
     def sealed(self, cookie: str, kind: str) -> Iterator[Sealed]:
-        """Yield what cookies of ours say, wherever they count.
+        """Yield the values of our cookies, whatever network they are valid in.
 
         Args:
             cookie: The kind in their names.
@@ -49,25 +49,25 @@ class BrowserHandler(NamedHandler):
         return (found for text in self.told(cookie) if (found := ties.open(kind, text)))
 
     def said(self, cookie: str, kind: str) -> Iterator[str]:
-        """Yield what those cookies of ours say that count here; arguments as of `sealed`."""
+        """Yield the values of our cookies that are valid here; arguments as for `sealed`."""
         found = self.sealed(cookie, kind)
         return (s.value for s in found if self.counts(kind, s))
 
     def counts(self, kind: str, sealed: Sealed) -> bool:
-        """Whether what was sealed counts here; an invitation, which any holder may use, always."""
+        """Whether a sealed value is valid here; an invitation, usable by any holder, always is."""
         if kind == PASS and self.site.gate.passes.is_invite(sealed.value):
             return True
         return self.ties.counts(kind, sealed.ties, self.network)
 
     def seal(self, cookie: str, kind: str, value: str) -> str:
-        """Return the value of a cookie that counts here, and where the one before it does."""
+        """Return the value of a cookie that is valid here, and wherever the previous one was."""
         before = next(self.sealed(cookie, kind), Sealed(""))
         ties = self.ties.added(kind, before.ties, self.network)
         return self.ties.seal(kind, Sealed(value, ties))
 
     @property
     def _visitor_cookie(self) -> tuple[str, str]:
-        """The kind and the path of the cookie that says who a visitor is.
+        """The kind and the path of the cookie that identifies a visitor.
 
         Where servers have hosts below ours, their pages can set cookies for ours as well. They
         cannot set one that is guarded.
@@ -76,24 +76,24 @@ class BrowserHandler(NamedHandler):
         return (f"{GUARD}{COOKIE}", "/") if guarded else (COOKIE, COOKIE_PATH)
 
     def is_told_all(self) -> bool:
-        """Whether a browser sends every cookie that says who a visitor is to this address.
+        """Whether a browser sends every cookie that identifies a visitor to this address.
 
-        To others it sends none of ours, but all that somebody has set for them.
+        To others it sends none of ours, but all that someone has set for them.
         """
         path, asked = self._visitor_cookie[1], self.request.path
         return path in ("/", asked) or asked.startswith(f"{path}/")
 
     def visitor(self) -> Visitor:
-        """Return whose browser asks; somebody new unless a cookie of ours counts here."""
+        """Return the visitor of this browser; a new one unless a cookie of ours is valid here."""
         return next(self.named_here(), None) or self.site.visitors.read(None)
 
     def named_here(self) -> Iterator[Visitor]:
-        """Yield whom cookies of ours name that count here, ours first."""
+        """Yield the visitors named by cookies of ours that are valid here, ours first."""
         visitors = self.site.visitors
         return (v for v in self._named() if visitors.is_at_home(v, self.network))
 
     def named_elsewhere(self) -> Iterator[Visitor]:
-        """Yield whom cookies of ours name that do not count here."""
+        """Yield the visitors named by cookies of ours that are not valid here."""
         visitors = self.site.visitors
         return (v for v in self._named() if not visitors.is_at_home(v, self.network))
 
@@ -102,12 +102,12 @@ class BrowserHandler(NamedHandler):
         return map(visitors.read, filter(visitors.is_ours, self.told(self._visitor_cookie[0])))
 
     def remember(self, visitor: Visitor) -> None:
-        """Let the browser say next time who it is; in a foreign frame only https allows that."""
+        """Set the cookie that identifies the browser; in a foreign frame only https allows that."""
         kind, path = self._visitor_cookie
         age = int(self.site.remember_visitors)
         value = self.site.visitors.write(visitor, self.network)
         self.set_lasting_cookie(kind, value, path=path, age=age)
 
     def keep(self, cookie: str, value: str, age: int) -> None:
-        """Set a cookie of ours for so many seconds; no notebook server ever sees it."""
+        """Set a cookie of ours for that many seconds; no notebook server ever sees it."""
         self.set_lasting_cookie(cookie, value, path=COOKIE_PATH, age=age)

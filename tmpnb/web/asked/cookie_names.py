@@ -31,7 +31,7 @@ def own(kind: str, pool: str, site: str) -> str:
 
 
 def as_sent(kind: str, name: str, sent: Iterable[str]) -> list[str]:
-    """Return under which of the names of its cookies a browser may tell what we told it.
+    """Return the names under which a browser may send back a cookie of ours.
 
     The own one comes first. Then those of before an update or a move: the kind alone, or
     another pool or port. They may be another service's too, so what they say must be checked.

@@ -1,4 +1,4 @@
-"""What counts requests that take long as their client's, while they are being answered."""
+"""Count slow requests towards their client's limit while they are being answered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tmpnb.system.signing import same
 
 
 class CountedHandler(RequestHandler):
-    """A request that counts as under way until it is answered, or nobody waits for it.
+    """A request that counts towards a limit until it is answered or abandoned.
 
     Attributes:
         lasting: The methods whose answer may take its time. No other counts: it would lock out
@@ -48,11 +48,11 @@ class CountedHandler(RequestHandler):
         return same(given.strip(" \t"), expected)
 
     def is_free(self) -> bool:
-        """Whether it counts for nobody."""
+        """Whether it is exempt."""
         return False
 
     async def _execute(self, *args: Any, **kwargs: Any) -> None:
-        """Answer it; count it no more, however that ends.
+        """Handle it; stop counting it, however that ends.
 
         Tornado calls `on_finish` neither after a body that breaks off nor after `detach`.
         """
@@ -62,11 +62,11 @@ class CountedHandler(RequestHandler):
             self._uncount()
 
     def on_finish(self) -> None:
-        """Count it no more."""
+        """Stop counting it."""
         self._uncount()
 
     def on_connection_close(self) -> None:
-        """Count it no more: nobody waits for it."""
+        """Stop counting it: nobody is waiting for it."""
         super().on_connection_close()
         self._uncount()
 

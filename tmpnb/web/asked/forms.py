@@ -1,4 +1,4 @@
-"""What a form said, kept for a while for the page that its answer leads to. Synchronous."""
+"""Keep what a form said for the page that its response redirects to. Synchronous."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Forms:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             clock: Returns seconds that no change of the system's time moves.

@@ -1,4 +1,4 @@
-"""Tell a person's visit from a machine's look, by its request headers. Pure.
+"""Tell a person's visit from a machine's request, by its headers. Pure.
 
 Taking a server is an act of a person: crawlers, prefetching browsers, link previews
 and image tags must never take one.
@@ -33,7 +33,7 @@ class Autostart(enum.StrEnum):
 
 
 def is_prefetch(headers: Mapping[str, str]) -> bool:
-    """Whether a browser fetches ahead and nobody has asked to see it yet."""
+    """Whether a browser prefetches a page that nobody has opened yet."""
     return any(_PREFETCH.search(headers.get(name, "")) for name in _PREFETCH_HEADERS)
 
 
@@ -72,7 +72,7 @@ def is_page(headers: Mapping[str, str]) -> bool:
 
 
 def is_led_by_own_page(headers: Mapping[str, str]) -> bool:
-    """Whether a browser vouches that our own page leads here: no address bar, and no silence."""
+    """Whether a browser confirms that our own page links here: not the address bar, not unknown."""
     return headers.get("Sec-Fetch-Site") == "same-origin"
 
 
@@ -108,7 +108,7 @@ def is_own_page(headers: Mapping[str, str], public_url: str = "") -> bool:
 
 
 def is_for_a_page(headers: Mapping[str, str]) -> bool:
-    """Whether a browser sends this for some page, and not because a person typed the address."""
+    """Whether a browser sends this for some page, not because a person typed the address."""
     return "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none"
 
 

@@ -1,4 +1,4 @@
-"""What gives out notebooks, or leads to them: under the service's own names alone."""
+"""Serve notebooks only under the service's own host names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 LONGEST_NAME = 255  # characters of one that the log shows
 MOST_TOLD = 20  # names that the log tells of: anybody may make some up
-ELSEWHERE = "The service does not go by the name that was asked for. It is at {url}: ask there."
+ELSEWHERE = "The service does not go by this host name. It is at {url}: use that address."
 NOT_A_NAME = (
-    "The service does not go by this name, which a web page may have made to lead here. Ask for "
-    "127.0.0.1, or another address. Whoever runs it: set --public-url to where visitors find it, "
-    "or name this one in --public-hosts."
+    "The service does not go by this host name; a web page may have pointed it here. "
+    "Use 127.0.0.1 or another address. Operators: set --public-url to the public "
+    "address, or add this name to --public-hosts."
 )
 
 
@@ -34,7 +34,7 @@ class NamedHandler(BaseHandler):
     by_any_name = False
 
     def prepare(self) -> Awaitable[None] | None:
-        """Send those on who ask for another name, if it is known where to.
+        """Redirect requests under another host name, if the right one is known.
 
         Raises:
             HTTPError: 421, such a request would change something; 403, we have no address.
@@ -59,13 +59,13 @@ class NamedHandler(BaseHandler):
         raise Finish
 
     def _tell(self) -> None:
-        """Tell the operator once: a front server that asks so leads its visitors in a circle."""
+        """Warn the operator once: a reverse proxy using this name sends visitors in circles."""
         asked = on_one_line(self.request.headers.get("Host", ""))[:LONGEST_NAME]
         told = self.settings.setdefault("told_names", set())
         if asked not in told and len(told) < MOST_TOLD:
             told.add(asked)
             log.warning(
-                "no notebooks are given out under the name %s; if it is yours, as one that a front "
-                "server asks by, name it in --public-hosts",
+                "refusing notebooks under the host name %s; if it is yours, for "
+                "example behind a reverse proxy, add it to --public-hosts",
                 asked,
             )

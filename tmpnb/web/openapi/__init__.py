@@ -1,4 +1,4 @@
-"""What programs can ask of the service, as an OpenAPI 3.1 document. Pure."""
+"""The API as an OpenAPI 3.1 document. Pure."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from tmpnb.web.openapi.programs import programs
 from tmpnb.web.openapi.schemas import SCHEMAS
 
 DESCRIPTION = """\
-Temporary notebook servers: `POST /api/spawn` gives one, and its token opens both
+Temporary notebook servers: `POST /api/spawn` returns one, and its token opens both
 `/api/servers/{id}` and the notebook server itself at `base_url`, which speaks the API of
 Jupyter Server.
 
-Errors have one shape; 429 `client_limit` may come from any address whose answer may take long:
-one that takes a server, waits for one, or sends its files. A slash at the end of `/api/spawn`,
-`/api/stats` and `/stats` is taken as well. What gives out notebooks does so under the names of
-the service, where they are known: under another one `GET` gets 307 and `POST` 421 with the right
-one, or both 403 if there is no address. Where `GET` is answered by a page, by the numbers or
-by health, so is `HEAD`; `OPTIONS` is answered everywhere. Times are Unix times in seconds.
+All errors have the same shape. 429 `client_limit` may come from any request that can take long: one
+that takes a server, waits for one, or downloads its files. `/api/spawn`, `/api/stats` and `/stats`
+also work with a trailing slash. Notebooks are served only under the service's own host names, where
+they are known: under any other name `GET` gets 307 and `POST` gets 421 with the right one, or both
+get 403 if there is no address. `HEAD` works wherever `GET` returns a page, the statistics or the
+health; `OPTIONS` works everywhere. Times are Unix times in seconds.
 """
 
 _SCHEMES: dict[str, Any] = {
     "serverToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The `token` of the server in the path, as `/api/spawn` gave it. "
-        "`Authorization: token …` is taken as well.",
+        "description": "The `token` of the server in the path, as returned by `/api/spawn`. "
+        "`Authorization: token …` works too.",
     },
     "apiToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The operator's API_AUTH_TOKEN, where there is one. "
-        "`Authorization: token …` is taken as well.",
+        "description": "The operator's API_AUTH_TOKEN, if set. `Authorization: token …` works too.",
     },
 }
 
@@ -56,9 +55,9 @@ def document(*, version: str, server: str, token_wanted: bool) -> dict[str, Any]
         },
         "servers": [{"url": server}],
         "tags": [
-            {"name": "servers", "description": "Take a notebook server, keep it, end it."},
-            {"name": "service", "description": "The pool in numbers, and how the service is."},
-            {"name": "assets", "description": "Files that pages of other sites load."},
+            {"name": "servers", "description": "Take, keep and stop notebook servers."},
+            {"name": "service", "description": "Pool statistics and service health."},
+            {"name": "assets", "description": "Files for pages of other sites."},
             {"name": "pages", "description": "For people."},
         ],
         "paths": {**programs(token_wanted=token_wanted), **({} if token_wanted else pages())},

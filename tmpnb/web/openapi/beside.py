@@ -18,7 +18,7 @@ def beside() -> Part:
             "post": _files(
                 "filesForPage",
                 {
-                    "303": empty("It has ended: to the page that says why."),
+                    "303": empty("The notebook has ended: to the page that says why."),
                     "403": problem(_NO_KEY, "forbidden"),
                 },
             ),
@@ -29,19 +29,19 @@ def beside() -> Part:
 def invitation() -> Part:
     """Return path and operations of signed links, which lead to pages."""
     responses = {
-        "302": empty("To the page; a cookie opens what the passphrase would."),
-        "400": file("A link that leads nowhere.", _HTML),
-        "403": file("It has ended, or is not from here.", _HTML),
+        "302": empty("To the page; a cookie replaces the passphrase."),
+        "400": file("An invalid link.", _HTML),
+        "403": file("The invitation has expired or is not from this service.", _HTML),
     }
     return {"/invite": {"get": operation("invite", "pages", "Let in by a signed link", responses)}}
 
 
 def _page() -> Part:
     responses = {
-        "200": file("How long the notebook has, and what can be done.", _HTML),
+        "200": file("How long the notebook lasts, and what can be done.", _HTML),
         "303": empty("To the same page, without the token in its address."),
         "403": file(_NO_KEY, _HTML),
-        "404": file("It has ended, and why.", _HTML),
+        "404": file("The notebook has ended, and why.", _HTML),
         "503": file("The service does not know its servers yet.", _HTML),
     }
     return operation("sessionPage", "pages", "The page beside a notebook", responses)
@@ -49,22 +49,24 @@ def _page() -> Part:
 
 def _wish() -> Part:
     responses = {
-        "303": empty("To the page, which says what is now."),
+        "303": empty("To the page, which shows the new state."),
         "400": problem("Neither `do=keep` nor `do=stop`.", "bad_request"),
         "403": problem(_NO_KEY, "forbidden"),
         "503": problem("The service does not know its servers yet.", "service_unavailable"),
     }
-    return operation("wish", "pages", "Keep a notebook, or end it", responses)
+    return operation("wish", "pages", "Keep a notebook, or stop it", responses)
 
 
 def _files(name: str, refused: Part, **more: object) -> Part:
     responses = {
-        "200": file("The archive; what could not be read is named in it.", "application/zip"),
+        "200": file("The archive; it lists what could not be read.", "application/zip"),
         **refused,
-        "404": file("It has ended, and why.", _HTML),
-        "429": problem("Two archives of this server are under way.", "too_many_downloads"),
+        "404": file("The notebook has ended, and why.", _HTML),
+        "429": problem(
+            "Two archives of this server are being downloaded already.", "too_many_downloads"
+        ),
         "503": file(
-            "The service does not know its servers yet, or this one does not answer.", _HTML
+            "The service does not know its servers yet, or this one does not respond.", _HTML
         ),
     }
     return operation(name, "servers", "All files of a notebook in one archive", responses, **more)

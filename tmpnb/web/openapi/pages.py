@@ -19,14 +19,16 @@ from tmpnb.web.openapi.parts import (
 )
 
 _HTML = "text/html"
-_ON = "To the server, or to the page that follows: the line, the terms, the passphrase."
+_ON = "To the server, or to the page that comes first: the line, the terms, the passphrase."
 _TAKES = "A person gets 302 or 303 to a server; a script, `Accept: application/json`, its `url`."
 _ELSEWHERE = "POST from a page of another site, a banned network, or without the passphrase."
 _REFUSED = "From a banned network; or the page that asks for the passphrase."
-_ASKED = "`X-Tmpnb-Ask: 1`, with a cookie from another network: a form gets the question."
+_ASKED = "`X-Tmpnb-Ask: 1` with a cookie from another network; a form gets the question."
 _WHICH = problem(_ASKED, "which_notebook")
-_UNDER_WAY = "The client has as many requests under way as one may."
-_ENOUGH = problem("The client has as many servers as one may.", "client_limit", headers=RETRY_AFTER)
+_UNDER_WAY = "The client has reached its limit of concurrent requests."
+_ENOUGH = problem(
+    "The client has reached its limit of servers.", "client_limit", headers=RETRY_AFTER
+)
 
 
 def pages() -> Part:
@@ -38,14 +40,14 @@ def pages() -> Part:
     return {
         "/": _page("startPage", "A page that takes a server once a person sees it"),
         **deep,
-        "/hub/user-redirect/{path}": _page("hubPage", "As links made for JupyterHub", PATH),
+        "/hub/user-redirect/{path}": _page("hubPage", "Links made for JupyterHub", PATH),
         "/spawn": _taking("Spawn"),
         "/spawn/{path}": _taking("SpawnAt", PATH),
         "/spawn/user/{id}/{path}": _reopening(),
         "/wait/{ticket}": {"parameters": [_TICKET], "get": _waiting()},
         **invitation(),
-        "/info": _page("infoPage", "The pool in numbers, as a page"),
-        "/embed": _page("embedPage", "What authors paste to have a notebook in a page"),
+        "/info": _page("infoPage", "Statistics of the pool, as a page"),
+        "/embed": _page("embedPage", "Snippets for authors to embed a notebook"),
         "/api/embed": _with((_FRAMING,), {"get": _embeddable()}),
         "/terms": {"get": _terms()},
         "/embed.js": _asset("embedScript", "The script for articles", "text/javascript"),
@@ -57,14 +59,14 @@ _TICKET: Part = {
     "name": "ticket",
     "in": "path",
     "required": True,
-    "description": "Stands for a place in line.",
+    "description": "Represents a place in line.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
 }
 
 _FRAMING: Part = {
     "name": "page",
     "in": "query",
-    "description": "Origin of a page to show one in; once for each, where one page frames another.",
+    "description": "Origin of the embedding page; repeat it for each page if they are nested.",
     "schema": {"type": "array", "items": {"type": "string"}},
     "explode": True,
 }
@@ -77,15 +79,15 @@ def _with(parameters: Sequence[Part], operations: Part) -> Part:
 def _page(name: str, summary: str, *parameters: Part) -> Part:
     responses = {
         "200": file("The page; it has taken nothing.", _HTML),
-        "400": file("A link that leads nowhere.", _HTML),
+        "400": file("An invalid link.", _HTML),
     }
     return _with(parameters, {"get": operation(name, "pages", summary, responses)})
 
 
 def _taking(name: str, *parameters: Part) -> Part:
     responses = {
-        "200": file("For a script the address, else a page that takes nothing.", _HTML),
-        "400": file("A link that leads nowhere.", _HTML),
+        "200": file("The address for a script, else a page that takes nothing.", _HTML),
+        "400": file("An invalid link.", _HTML),
         "409": _WHICH,
         "429": _ENOUGH,
         "503": file("None is free; the page keeps the place in line.", _HTML),
@@ -112,12 +114,12 @@ def _reopening() -> Part:
     unknown = problem("No server here has an id of this form.", "not_found")
     page = {
         "200": file("A page with a button.", _HTML),
-        "302": empty("To the server, for who has pressed it and waited."),
+        "302": empty("To the server, for a visitor who pressed the button and waited."),
         "404": unknown,
         "503": file("None is free; the page keeps the place in line.", _HTML),
     }
     taken = {
-        "200": file("For a script the address.", _HTML),
+        "200": file("The address for a script.", _HTML),
         "303": empty(_ON),
         "403": problem(_ELSEWHERE, "forbidden"),
         "404": unknown,
@@ -125,7 +127,9 @@ def _reopening() -> Part:
         "429": _ENOUGH,
         "503": problem("There is no room.", "pool_empty"),
     }
-    summary = "An empty server at an address that this browser had; for others an ordinary one"
+    summary = (
+        "An empty server at an address that this browser had; for other browsers an ordinary server"
+    )
     return _with(
         (SERVER_ID, PATH),
         {
@@ -137,10 +141,12 @@ def _reopening() -> Part:
 
 def _waiting() -> Part:
     responses = {
-        "200": file("Events with the place; `turn` and `lost` end it.", "text/event-stream"),
+        "200": file(
+            "Events with the position; `turn` and `lost` end the stream.", "text/event-stream"
+        ),
         "429": problem(_UNDER_WAY, "client_limit", headers=RETRY_AFTER),
     }
-    return operation("wait", "pages", "Tell one who waits in line how far it is", responses)
+    return operation("wait", "pages", "Report the position in line", responses)
 
 
 def _terms() -> Part:
@@ -150,7 +156,7 @@ def _terms() -> Part:
 
 def _embeddable() -> Part:
     example = {"allowed": False, "sites": ["https://journal.example"]}
-    said = {"200": answer("Whether all may, and who may.", "Embeddable", example)}
+    said = {"200": answer("Whether all of them may, and who may.", "Embeddable", example)}
     return operation("embeddable", "pages", "Whether a page may show notebooks", said)
 
 

@@ -1,4 +1,4 @@
-"""Pieces that the operations of the OpenAPI document are put together from. Pure."""
+"""Building blocks for the operations of the OpenAPI document. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATH: Part = {
     "name": "path",
     "in": "path",
     "required": True,
-    "description": "A path on a notebook server; may have slashes, and a query behind it.",
+    "description": "A path on a notebook server; may contain slashes and a query.",
     "schema": {"type": "string"},
     "example": "lab/tree/first.ipynb",
 }
@@ -33,9 +33,9 @@ RETRY_AFTER: Part = {
 
 
 def operation(name: str, tag: str, summary: str, responses: Responses, **more: Any) -> Part:
-    """Return an operation; any may be asked for badly, or meet a bug of ours."""
-    bad = problem("Form, path or query are broken, or no UTF-8.", "bad_request")
-    bug = problem("A bug of the service; its log has it.", "internal_server_error")
+    """Return an operation; any may get a bad request, or hit a bug."""
+    bad = problem("The form, path or query is malformed or not UTF-8.", "bad_request")
+    bug = problem("A bug in the service; see its log.", "internal_server_error")
     return {
         "operationId": name,
         "tags": [tag],
@@ -46,35 +46,35 @@ def operation(name: str, tag: str, summary: str, responses: Responses, **more: A
 
 
 def answer(description: str, schema: str, example: Mapping[str, Any], **more: Any) -> Part:
-    """Return an answer with a JSON body."""
+    """Return a response with a JSON body."""
     reference = {"$ref": f"#/components/schemas/{schema}"}
     body = {"schema": reference, "example": dict(example)}
     return {"description": description, "content": {"application/json": body}, **more}
 
 
 def problem(description: str, code: str, message: str = "…", **more: Any) -> Part:
-    """Return an answer with an error as its body."""
+    """Return a response with an error as its body."""
     return answer(description, "Error", {"error": {"code": code, "message": message}}, **more)
 
 
 def file(description: str, kind: str) -> Part:
-    """Return an answer of another type than JSON."""
+    """Return a response of a type other than JSON."""
     return {"description": description, "content": {kind: {"schema": {"type": "string"}}}}
 
 
 def empty(description: str) -> Part:
-    """Return an answer without a body."""
+    """Return a response without a body."""
     return {"description": description}
 
 
 UNAUTHORIZED = problem(
-    "No `Authorization` with the token that is wanted.",
+    "No `Authorization` with the required token.",
     "unauthorized",
     "Unauthorized: send 'Authorization: token <your token>'",
 )
 UNAVAILABLE = problem(
-    "Engine or proxy do not answer.",
+    "The engine or the proxy does not respond.",
     "proxy_unavailable",
-    "The service cannot give out a notebook at the moment. Please try again soon.",
+    "The service cannot provide a notebook at the moment. Please try again soon.",
     headers=RETRY_AFTER,
 )

@@ -1,4 +1,4 @@
-"""The operations for programs: take a server, keep it, end it; the numbers, and health. Pure."""
+"""The operations for programs: take, keep and stop a server; statistics and health. Pure."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ _URL = "https://tmpnb.example/user/JtJ5bXTt4N1e/"
 _TOKEN = "9f0c5a7e"  # noqa: S105 - an example, which opens nothing
 _ENDED = {
     "code": "server_ended",
-    "message": "This notebook server has ended at 14:05 UTC. Nobody had used it for a while. "
-    "Its files are gone.",
+    "message": "This notebook server has ended at 14:05 UTC. It was idle for a while, "
+    "so it was closed. Its files are gone.",
     "reason": "idle",
     "ended_at": 1790003700.0,
 }
-_LOST = {"code": "route_lost", "message": "The way to this notebook server is being restored."}
+_LOST = {
+    "code": "route_lost",
+    "message": "The connection to this notebook server is being restored.",
+}
 _FULL = {"code": "pool_empty", "message": "no notebook was ready within 30 s"}
 _GONE = answer(
-    "There is no such server any more.", "Gone", {"error": _ENDED, "message": _ENDED["message"]}
+    "This server no longer exists.", "Gone", {"error": _ENDED, "message": _ENDED["message"]}
 )
 _SPAWNED = {
     "url": f"{_URL}?token={_TOKEN}",
@@ -103,20 +106,20 @@ def _spawn(guarded: Part, refused: Part) -> Part:
             "200": answer("A server, ready for use.", "Spawned", _SPAWNED),
             **refused,
             "403": problem(
-                "From a banned network, without the passphrase in X-Tmpnb-Passphrase, or by a "
-                "page of a site that may not read our answers.",
+                "From a banned network, without the passphrase in X-Tmpnb-Passphrase, "
+                "or from a page of a site that may not read our responses.",
                 "passphrase_needed",
             ),
             "429": answer(
-                "No server is ready, or was within `wait` seconds; without `status`, the client "
-                "has as many as one address may.",
+                "No server became ready within `wait` seconds; without `status`, the "
+                "client has reached the limit for one address.",
                 "Full",
                 {"status": "full", "error": _FULL},
                 headers=RETRY_AFTER,
             ),
             "503": UNAVAILABLE,
         },
-        description="The body is not read. Each answer is another server.",
+        description="The body is ignored. Each response is a different server.",
         parameters=[
             {
                 "name": "wait",
@@ -131,19 +134,19 @@ def _spawn(guarded: Part, refused: Part) -> Part:
 
 
 def _servers() -> Part:
-    said = {"200": answer("How long it has.", "Server", _SERVER)}
+    said = {"200": answer("How long it lasts.", "Server", _SERVER)}
     wrong = {"401": UNAUTHORIZED, "404": _GONE}
     guarded: Part = {"security": [{"serverToken": []}]}
     return {
         "/api/servers/{id}": {
             "parameters": [SERVER_ID],
             "get": operation(
-                "server", "servers", "How long a server has", {**said, **wrong}, **guarded
+                "server", "servers", "How long a server lasts", {**said, **wrong}, **guarded
             ),
             "delete": operation(
                 "endServer",
                 "servers",
-                "End a server; its files are gone",
+                "Stop a server; its files are deleted",
                 {"204": empty("It ends."), **wrong},
                 **guarded,
             ),
@@ -153,9 +156,9 @@ def _servers() -> Part:
             "post": operation(
                 "extendServer",
                 "servers",
-                "Let the idle clock of a server begin anew",
+                "Reset the idle timeout of a server",
                 {**said, **wrong},
-                description="The body is not read. `expires_at` stays as it is.",
+                description="The body is ignored. `expires_at` does not change.",
                 **guarded,
             ),
         },
@@ -164,21 +167,21 @@ def _servers() -> Part:
 
 def _stats(name: str, guarded: Part, refused: Part) -> Part:
     said = {"200": answer("The pool as it is now.", "Stats", _STATS), **refused}
-    return operation(name, "service", "The pool in numbers", said, **guarded)
+    return operation(name, "service", "Statistics of the pool", said, **guarded)
 
 
 def _metrics(guarded: Part, refused: Part) -> Part:
     said = {
         "200": file("All metrics; as OpenMetrics for those who accept that.", "text/plain"),
         **refused,
-        "404": problem("They are shown to the operator alone.", "not_found"),
+        "404": problem("They are shown only to the operator.", "not_found"),
     }
     return operation(
         "metrics",
         "service",
-        "The service in numbers, in the format of Prometheus",
+        "Metrics in Prometheus format",
         said,
-        description="With `--public-metrics` alone; the admin port has them always.",
+        description="Only with `--public-metrics`; the admin port always has them.",
         **guarded,
     )
 
@@ -193,7 +196,7 @@ def _service() -> dict[str, Any]:
             "get": operation(
                 "health",
                 "service",
-                "How the service is; 200 while it serves",
+                "Health of the service; 200 while it serves",
                 {"200": answer("It serves.", "Health", _HEALTH)},
             )
         },
@@ -213,14 +216,14 @@ def _service() -> dict[str, Any]:
 
 def _logo() -> Part:
     said = {
-        "200": file("The picture, as image/svg+xml or image/png.", "image/*"),
+        "200": file("The logo, as image/svg+xml or image/png.", "image/*"),
         "404": file("The service has none of its own.", "text/html"),
     }
-    return operation("logo", "assets", "The picture of the service", said)
+    return operation("logo", "assets", "The logo of the service", said)
 
 
 def _lost(method: str) -> Part:
-    """Return what is said in place of a notebook server that has no route."""
+    """Return the response for a notebook server that has no route."""
     return operation(
         f"{method}Notebook",
         "servers",
@@ -229,13 +232,13 @@ def _lost(method: str) -> Part:
             "404": _GONE,
             "410": _GONE,
             "503": answer(
-                "It lives, and the way to it is being restored.",
+                "It is running; the connection to it is being restored.",
                 "Gone",
                 {"error": _LOST, "message": _LOST["message"]},
                 headers=RETRY_AFTER,
             ),
-            "default": empty("Whatever the notebook server answers."),
+            "default": empty("Whatever the notebook server responds."),
         },
-        description="Answered by the notebook server itself while it lives. A person's "
-        "browser gets a page in place of the JSON below.",
+        description="Answered by the notebook server itself while it runs. A person's browser gets "
+        "a page instead of the JSON below.",
     )

@@ -1,4 +1,4 @@
-"""The bodies that the service answers with, as JSON schemas. Pure."""
+"""The response bodies, as JSON schemas. Pure."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _REASON = _object(
 _ENDED = _object(
     {
         **_REASON["properties"],
-        "reason": _text("Why it has ended, in one word, as long as that is remembered."),
+        "reason": _text("Why it ended, in one word, for as long as that is remembered."),
         "ended_at": _number("When it began to end, Unix time in seconds."),
     },
     optional=("reason", "ended_at"),
 )
 _ID = _text("The server's random id.", pattern="^[A-Za-z0-9_-]{1,64}$")
 _URL = _text("Its base URL, absolute, with a slash at its end.", format="uri")
-_EXPIRES = _number("When it ends, whatever it does: Unix time in seconds.")
+_EXPIRES = _number("When it ends even if in use: Unix time in seconds.")
 
 SCHEMAS: Schema = {
     "Spawned": _object(
@@ -55,7 +55,7 @@ SCHEMAS: Schema = {
             "base_url": _URL,
             "expires_at": _or_null(_EXPIRES),
         },
-        description="A server that was given out.",
+        description="A server that was handed out.",
     ),
     "Embeddable": _object(
         {
@@ -63,7 +63,7 @@ SCHEMAS: Schema = {
             "sites": {
                 "type": "array",
                 "items": _text("As in a Content-Security-Policy; `*` is any site."),
-                "description": "Whose pages may show notebooks, besides the service's own.",
+                "description": "Sites whose pages may show notebooks, besides the service's own.",
             },
         },
         description="Whether pages may show notebooks.",
@@ -71,7 +71,7 @@ SCHEMAS: Schema = {
     "Full": _object(
         {"status": {"const": "full"}, "error": _REASON},
         optional=("status",),
-        description="There is no server ready; `Retry-After` says when to come again.",
+        description="No server is ready; `Retry-After` says when to retry.",
     ),
     "Server": _object(
         {
@@ -79,55 +79,55 @@ SCHEMAS: Schema = {
             "url": _URL,
             "phase": {"const": "claimed"},
             "now": _number("The service's own time, Unix time in seconds."),
-            "claimed_at": _number("When it was given out, Unix time in seconds."),
+            "claimed_at": _number("When it was handed out, Unix time in seconds."),
             "expires_at": _EXPIRES,
             "idle_at": _or_null(
                 _number(
-                    "When it ends unless it is used, never later than `expires_at`; null if "
-                    "the server does not say when it was used last."
+                    "When it ends unless it is used, never later than `expires_at`; "
+                    "null if the server does not report its last use."
                 )
             ),
             "answers": {
                 "type": "boolean",
-                "description": "Whether the server answered when it was asked a moment ago.",
+                "description": "Whether the server responded to a check a moment ago.",
             },
         },
-        description="A server that is in use, and how long it has.",
+        description="A server in use, and how long it lasts.",
     ),
     "Stats": _object(
         {
-            "capacity": _count("Servers there may be in all."),
+            "capacity": _count("Maximum number of servers."),
             "available": _count("Ready to be taken."),
-            "starting": _count("Asked of the engine, not ready yet."),
-            "claimed": _count("With a visitor."),
+            "starting": _count("Being started, not ready yet."),
+            "claimed": _count("In use by a visitor."),
             "stopping": _count("Being removed."),
             "waiting": _count("Visitors in line."),
-            "claims_total": _count("Servers given out since the service started."),
-            "claims_refused_total": _count("Times a visitor was told that there is none."),
-            "claims_refused_by_limit_total": _count("Times an address had as many as it may."),
+            "claims_total": _count("Servers handed out since the service started."),
+            "claims_refused_total": _count("Times a visitor was told that no server is free."),
+            "claims_refused_by_limit_total": _count("Times an address had reached its limit."),
             "version": _text("Of tmpnb."),
             "container_image": _text("Image of the servers; empty where there are no images."),
         },
-        description="The pool in numbers.",
+        description="Statistics of the pool.",
     ),
     "Health": _object(
         {
             "status": {"enum": ["ok", "degraded"]},
-            "last_pass": _or_null(_number("When engine and proxy could last be read.")),
-            "last_pass_age": _or_null(_number("The same in seconds ago.", minimum=0)),
+            "last_pass": _or_null(_number("When engine and proxy were last read successfully.")),
+            "last_pass_age": _or_null(_number("The same, as seconds ago.", minimum=0)),
             "open_files": _object(
                 {
-                    "limit": _count("Files that the service may have open."),
-                    "needed": _count("Files that a proxy needs when every place is taken."),
+                    "limit": _count("Maximum number of open files of the service."),
+                    "needed": _count("Open files that a proxy needs when every place is taken."),
                 }
             ),
             "problems": {
                 "type": "object",
-                "description": "Topic, and the time since when.",
+                "description": "Topic, and since when.",
                 "additionalProperties": {"type": "number"},
             },
         },
-        description="How the service is.",
+        description="Health of the service.",
     ),
     "Readiness": _object(
         {
@@ -138,7 +138,7 @@ SCHEMAS: Schema = {
     ),
     "Error": _object({"error": _REASON}, description="What went wrong."),
     "Gone": _object(
-        {"error": _ENDED, "message": _text("The same where Jupyter's pages look for it.")},
-        description="A notebook server that is not there, or not at the moment.",
+        {"error": _ENDED, "message": _text("The same message, where Jupyter's pages look for it.")},
+        description="A notebook server that does not exist, or is unavailable at the moment.",
     ),
 }

@@ -1,4 +1,4 @@
-"""The terms of use stand before the first server: whether a visitor has agreed, and the asking."""
+"""The terms of use before the first server: whether a visitor agreed, and the page that asks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AgreementHandler(AfterPostHandler):
         return agreed if terms is not None and agreed == terms.version else ""
 
     def note_agreement(self) -> None:
-        """Let the browser say next time that its visitor has agreed."""
+        """Remember in the browser that its visitor has agreed."""
         if self.agreed_now:
             value = self.seal(COOKIE, TERMS, self.agreed_now)
             self.set_lasting_cookie(COOKIE, value, path="/", age=REMEMBERED)

@@ -1,4 +1,4 @@
-"""The operator's picture and terms for visitors, and the announcement for the operator."""
+"""The operator's logo and terms for visitors, and the announcement for the operator."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ EXAMPLE = '{"text": "Down on Friday from 9 to 10."}'
 
 
 class LogoHandler(BaseHandler):
-    """`GET /logo`: the operator's picture."""
+    """`GET /logo`: the operator's logo."""
 
     for_pages_of = "cross-origin"
 
     async def get(self) -> None:
-        """Answer with the picture; 404 where there is none."""
+        """Respond with the logo; 404 if there is none."""
         logo = self.site.brand.logo
         if logo is None:
             raise HTTPError(404)
@@ -57,7 +57,7 @@ class TermsHandler(BaseHandler):
 
 
 class AnnouncementHandler(OperatorHandler):
-    """`/api/announcement`, on the admin port: what stands above every page."""
+    """`/api/announcement`, on the admin port: the text at the top of every page."""
 
     async def get(self) -> None:
         """Answer with what is shown now: `{"text"}`, empty for nothing."""
@@ -91,5 +91,5 @@ def _text(body: bytes) -> str:
     except ValueError as error:
         raise HTTPError(400, reason=f"The body is not JSON; send {EXAMPLE}") from error
     if not isinstance(asked, dict) or set(asked) != {"text"} or not isinstance(asked["text"], str):
-        raise HTTPError(400, reason=f"The body must have the key text alone; send {EXAMPLE}")
+        raise HTTPError(400, reason=f"The body must contain only the key text; send {EXAMPLE}")
     return asked["text"]

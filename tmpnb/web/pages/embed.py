@@ -1,4 +1,4 @@
-"""What authors need to put a notebook into their page: how, a badge, and a script."""
+"""What authors need to embed a notebook: the instructions, a badge, and a script."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class EmbeddableHandler(BaseHandler):
 
 
 class AssetHandler(BaseHandler):
-    """A file that pages of other sites load from us: `/badge.svg` and `/embed.js`."""
+    """A file for pages of other sites: `/badge.svg` and `/embed.js`."""
 
     for_pages_of = "cross-origin"
 

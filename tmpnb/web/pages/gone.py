@@ -1,4 +1,4 @@
-"""What is said in place of a notebook server that the proxy cannot reach."""
+"""What to show when the proxy cannot reach a notebook server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOWHERE = links.Link()
 RETRY_AFTER = 2  # seconds, while a lost route comes back
 LARGEST_SAVE = 100 * 1024 * 1024  # bytes that an old tab may send in vain; none is kept
 SLOWEST_SAVE = 300.0  # seconds that it may take
-BROKEN = "This link is broken: it has a percent sign that does not encode a character."
+BROKEN = "This link is broken: it contains a percent sign that does not encode a character."
 CLEARED = '"storage"'
 MOST_COOKIES = 20  # of an ended server that are removed
 READ = ("document", "iframe", "frame", "embed", "object")  # Sec-Fetch-Dest of what a person reads
@@ -34,7 +34,7 @@ def say_goodbye(
     *,
     token: str = "",
 ) -> None:
-    """Finish with the page that says why a server is no more, and offers a new one.
+    """Finish with the page that says why a server ended, and offers a new one.
 
     Args:
         handler: Who answers.
@@ -58,10 +58,10 @@ def say_goodbye(
 
 
 def reconnecting(handler: BaseHandler) -> None:
-    """Finish with the page that loads itself again, or with JSON for a program."""
+    """Finish with the page that reloads itself, or with JSON for a program."""
     handler.set_header("Retry-After", str(RETRY_AFTER))
     if handler.wants_json():
-        message = "The way to this notebook server is being restored."
+        message = "The connection to this notebook server is being restored."
         error = {"code": "route_lost", "message": message}
         handler.write_json({"error": error, "message": message}, 503)
     else:
@@ -89,7 +89,7 @@ class UserHandler(BaseHandler):
         """Drop the body: an old tab may try to save a large file."""
 
     def wants_json(self) -> bool:
-        """Whether nobody reads the answer as a page: also where an open page asks for its parts."""
+        """Whether the response is not shown as a page, such as to an open page's own requests."""
         headers = self.request.headers
         is_part = headers.get("Sec-Fetch-Dest", "document") not in READ or "Upgrade" in headers
         return is_part or super().wants_json()
@@ -115,7 +115,7 @@ class UserHandler(BaseHandler):
         return token if same(token, self.site.orchestrator.token_for(server_id)) else ""
 
     def _status_for_program(self, server_id: str) -> HTTPStatus:
-        """Return what an open page of Jupyter takes calmly.
+        """Return the status that an open Jupyter page handles gracefully.
 
         After 404 JupyterLab's file browser asks again at once, and its visitor closes one dialog
         after another. A kernel that is not found is gone, and no more is said; after another
@@ -125,7 +125,7 @@ class UserHandler(BaseHandler):
         return HTTPStatus.NOT_FOUND if is_kernel else HTTPStatus.GONE
 
     def _is_elsewhere(self, server_id: str) -> bool:
-        """Whether a person shall be sent to another host: our page is not at a server's host.
+        """Whether to redirect a person to our own host: our page is not on a server's host.
 
         A page there would be taken for the notebook's own by a browser, and a notebook could
         act on it.
@@ -147,7 +147,7 @@ class UserHandler(BaseHandler):
         return is_gone and self.request.host_name.removesuffix(".") == subdomains.host_of(server_id)
 
     def _clear(self, server_id: str) -> None:
-        """Let the browser forget what a server has kept at its host, workers too.
+        """Make the browser forget what a server stored under its host, including workers.
 
         Cookies by name: `Clear-Site-Data: "cookies"` would take those of the whole domain, with
         the one by which our own host knows the visitor, and those of servers that live.
@@ -161,7 +161,7 @@ class UserHandler(BaseHandler):
                 self.add_header("Set-Cookie", f"{name}=; Path={path}; Max-Age=0; HttpOnly{kind}")
 
     def _point_to(self, server_id: str) -> None:
-        """Send on: to the server if it lives, else to our page that says why it does not."""
+        """Redirect to the server if it is running, else to our page that says why it ended."""
         path, query = self.request.path, self.request.query
         if self._has_ended_here(server_id):
             self._clear(server_id)
@@ -209,7 +209,7 @@ class ProxyErrorHandler(BaseHandler):
             raise HTTPError(code if 400 <= code <= 599 else 502)
 
     def wants_json(self) -> bool:
-        """Whether the visitor is a program: the proxy asks for all alike."""
+        """Whether the visitor is a program: the proxy requests the same for all."""
         return "/api/" in _path_of(self._asked()) or super().wants_json()
 
     def _asked(self) -> str:

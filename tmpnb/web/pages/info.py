@@ -1,4 +1,4 @@
-"""The pool in numbers: a page for people, and the body of `/stats` for programs."""
+"""Statistics of the pool: a page for people, and the body of `/stats` for programs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tmpnb.web.base import BaseHandler, Site
 
 
 class InfoHandler(BaseHandler):
-    """`/info`: the pool in numbers, for people."""
+    """`/info`: statistics of the pool, for people."""
 
     measured = True
 
     async def get(self) -> None:
-        """Show the numbers of `/api/stats`; the page's script keeps them fresh."""
+        """Show the statistics of `/api/stats`; the page's script keeps them up to date."""
         self.page("info.html", stats=stats(self.site))
 
     head = get

@@ -1,4 +1,4 @@
-"""`/invite?token=…`: let in who was sent a signed link, and clear the address bar of it."""
+"""`/invite?token=…`: let in the holder of a signed link, and remove it from the address bar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tmpnb.access.ties import PASS
 from tmpnb.core import links
 from tmpnb.web.asked.browser import BrowserHandler
 
-ENDED = "This invitation has ended, or is not from here. Ask for a new one."
+ENDED = "This invitation has expired or is not from this service. Ask for a new one."
 
 
 class InviteHandler(BrowserHandler):

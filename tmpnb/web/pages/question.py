@@ -1,4 +1,4 @@
-"""Cookies from another network have something: ask the person whether to go on with it.
+"""A cookie from another network names a server: ask the person whether to continue with it.
 
 Whoever changes networks has such a cookie, and whoever was led here by a page that planted one.
 Only a person can tell. So the page that asks is read by no script: it stands in a sandbox of its
@@ -23,7 +23,7 @@ GO_ON, AFRESH = "go-on", "afresh"
 ASK = "X-Tmpnb-Ask"  # the header of a script that can show the question
 LASTS = 3600  # seconds that the question may be answered
 CODE = "which_notebook"
-WORDS = "A notebook was taken by this browser in another network. Load this page again to choose."
+WORDS = "This browser started a notebook on another network. Reload this page to choose."
 # A document without an origin: the page of a notebook can neither read it nor press its buttons.
 SANDBOX = "sandbox allow-forms allow-popups allow-popups-to-escape-sandbox"
 BETWEEN = "~"  # ids and keys in an offer; in none of them
@@ -31,7 +31,7 @@ BETWEEN = "~"  # ids and keys in an offer; in none of them
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the page that asked sends back; carried on by the pages behind it.
+    """What the question page sends back; passed on by the pages after it.
 
     Attributes:
         choice: `GO_ON`, `AFRESH`, or empty for none.
@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One notebook, or place in line, that the person may go on with.
+    """One notebook, or place in line, that the person may continue with.
 
     Attributes:
         offer: The signed proof that it was shown.
@@ -64,7 +64,7 @@ class Choice:
 
 
 class QuestionHandler(AgreementHandler):
-    """A page that leads to a notebook, and asks first where a cookie is from another network."""
+    """A page that leads to a notebook, and asks first if a cookie is from another network."""
 
     def answered(self) -> Answer:
         """Return what the person chose, if this request proves that they were asked.
@@ -86,12 +86,12 @@ class QuestionHandler(AgreementHandler):
         return by_link or self.is_own_page()
 
     def is_answer_in_vain(self) -> bool:
-        """Whether a form of such a page comes too late, or from yet another network."""
+        """Whether a form of such a page comes too late or from a third network."""
         in_sandbox = self.request.headers.get("Origin") == "null"
         return in_sandbox and bool(self.get_body_argument("choice", ""))
 
     def visitor(self) -> Visitor:
-        """Return whose browser asks: whom it went on with, or whom its cookie names here."""
+        """Return the visitor of this browser: the chosen one, or the one its cookie names here."""
         answer = self.answered()
         if answer.choice == AFRESH:  # who presses twice, or loads again, is one
             # Not those of another network: the offer may be a planter's, for any number of people.
@@ -108,7 +108,7 @@ class QuestionHandler(AgreementHandler):
             yield held.value
 
     def strangers(self) -> list[Visitor]:
-        """Return whom cookies from other networks lead to something; one for each notebook.
+        """Return the visitors in cookies from other networks who have something, one per notebook.
 
         All of them, for whoever plants some might else let the visitor's own fall off: only their
         number of servers bounds them, and what fits into a header. The newest come first.
@@ -125,7 +125,7 @@ class QuestionHandler(AgreementHandler):
         return sorted(self._each(self.named_elsewhere()), key=self._taken_at, reverse=True)
 
     def _each(self, visitors: Iterable[Visitor]) -> list[Visitor]:
-        """Return one of those who are led to the same, and none who is led nowhere."""
+        """Return one visitor for each notebook, and none who has nothing."""
         found: dict[str, Visitor] = {}
         for visitor in filter(self.leads_somewhere, visitors):
             found.setdefault(self._leads_to(visitor), visitor)
@@ -157,7 +157,7 @@ class QuestionHandler(AgreementHandler):
         return unknown or self.site.arrivals.taking.holds(visitor)
 
     def can_ask(self) -> bool:
-        """Whether a person would see the page: no script asks, as far as a browser says."""
+        """Whether a person would see the page: not a script, as far as the browser says."""
         mode = self.request.headers.get("Sec-Fetch-Mode", "navigate")
         return mode == "navigate" and "application/json" not in self.request.headers.get(
             "Accept", ""
@@ -187,7 +187,7 @@ class QuestionHandler(AgreementHandler):
         )
 
     def _leads_to(self, visitor: Visitor) -> str:
-        """Return what tells one notebook, or place in line, from others."""
+        """Return what distinguishes one notebook, or place in line, from others."""
         server = self.site.visitors.server_of(visitor)
         return server.id if server else visitor.server_id or visitor.key
 
@@ -218,7 +218,7 @@ class QuestionHandler(AgreementHandler):
         return self.ties.seal(OFFER, Sealed(what, self.ties.added(OFFER, (), self.network)))
 
     def _offered(self, offer: str) -> Visitor | None:
-        """Return whom an offer is about; None if it is none, is old, or was not made here."""
+        """Return the visitor of an offer; None if it is invalid, old, or was not made here."""
         sealed = self._opened(offer)
         if sealed is None or not self.ties.counts(OFFER, sealed.ties, self.network):
             return None
@@ -231,7 +231,7 @@ class QuestionHandler(AgreementHandler):
         return sealed.value.rpartition(".")[2].split(BETWEEN) if sealed else []
 
     def _opened(self, offer: str) -> Sealed | None:
-        """Return what an offer says, wherever it was made; None if it is none, or is old."""
+        """Return the content of an offer, wherever it was made; None if it is invalid or old."""
         sealed = self.ties.open(OFFER, offer)
         is_good = sealed is not None and int(sealed.value.partition(".")[0]) >= time.time()
         return sealed if is_good else None

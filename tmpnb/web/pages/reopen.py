@@ -39,7 +39,7 @@ class ReopenHandler(SpawnHandler):
         return self.goes_on()
 
     def asker(self) -> Visitor:
-        """Return who asks; browsers that keep no cookie are one for each token they show."""
+        """Return the visitor; browsers without cookies are identified by the token they show."""
         visitor = self.visitor()
         is_known = not visitor.is_new or not self.proof
         return (
@@ -52,6 +52,6 @@ class ReopenHandler(SpawnHandler):
         return had or super().leads_somewhere(visitor)
 
     def wished_id(self) -> str:
-        """Return the id of the past if this browser had it."""
+        """Return the earlier id if this browser had it."""
         had = self.proof or self.site.visitors.had(self.visitor(), self.server_id)
         return self.server_id if had else ""

@@ -1,4 +1,4 @@
-"""`/session/<id>`: the page beside a notebook, for the one who has its token.
+"""`/session/<id>`: the page beside a notebook, for the holder of its token.
 
 The token arrives in the query, as the notebook's own page links it, and leaves the
 address bar at once: into a cookie, and where no cookie is kept into the forms of the page.
@@ -33,15 +33,15 @@ COOKIE = "tmpnb-session"
 KEPT = "kept=yes"  # in the query, once it was kept
 ARRIVAL = 60  # seconds in which a browser that keeps no cookie must follow the redirect
 SLOWEST = 60.0  # seconds in which a visitor must take one piece of an archive
-FROM_ELSEWHERE = "This is done from the page of the notebook only."
+FROM_ELSEWHERE = "This can only be done from the notebook's own page."
 NO_KEY = (
-    "This page is for the one who has the notebook. Open it from there: "
-    "the sign in the notebook's corner leads here."
+    "This page is for the person who has the notebook. Open it from there: the sign in "
+    "the notebook's corner leads here."
 )
 
 
 class OwnPageHandler(BrowserHandler):
-    """A request that speaks for one server by its token, from a browser."""
+    """A browser request about one server, authorised by the server's token."""
 
     by_any_name = True
 
@@ -50,7 +50,7 @@ class OwnPageHandler(BrowserHandler):
         return self.site.orchestrator.token_for(server_id)
 
     def has_cookie(self, server_id: str) -> bool:
-        """Whether the browser was let in before, in the network it is in now."""
+        """Whether the browser was let in before, on its current network."""
         return server_id in self.said(COOKIE, SESSION)
 
     def check_form(self, server_id: str) -> None:
@@ -66,7 +66,7 @@ class OwnPageHandler(BrowserHandler):
             raise HTTPError(403, reason=NO_KEY)
 
     def arriving(self, server_id: str) -> str:
-        """Return the page's address for who may keep no cookie; good for a minute.
+        """Return the page's address for browsers without cookies; valid for a minute.
 
         Who comes there with the cookie is sent on at once.
         """
@@ -75,7 +75,7 @@ class OwnPageHandler(BrowserHandler):
         return f"/session/{server_id}?arrival={arrival}"
 
     def lead_back(self, server_id: str, query: str = "") -> None:
-        """Answer a form, that has shown the token, by way of a redirect to the page."""
+        """Respond to a form that showed the token with a redirect to the page."""
         if self.has_cookie(server_id):
             self.redirect(f"/session/{server_id}{'?' if query else ''}{query}", status=303)
         else:
@@ -85,7 +85,7 @@ class OwnPageHandler(BrowserHandler):
         return self.site.orchestrator.tokens.sign(f"arrival:{server_id}:{until}")
 
     def claimed(self, server_id: str) -> NotebookServer | None:
-        """Return the live server, to one who has shown its token; else the answer is sent.
+        """Return the running server if its token was shown; otherwise send the response.
 
         Raises:
             HTTPError: 503, it is not known yet which servers there are.
@@ -107,7 +107,7 @@ class OwnPageHandler(BrowserHandler):
 
 
 class SessionHandler(OwnPageHandler):
-    """`/session/<id>`: how long it has; keep it, take the files away, end it."""
+    """`/session/<id>`: how long it lasts; keep it, download its files, stop it."""
 
     async def get(self, server_id: str) -> None:
         """Show the page, once the token is out of the address bar."""
@@ -127,7 +127,7 @@ class SessionHandler(OwnPageHandler):
     head = get
 
     async def post(self, server_id: str) -> None:
-        """Do what the body says, `do=keep` or `do=stop`; then lead back to what is."""
+        """Do what the body says, `do=keep` or `do=stop`; then redirect back."""
         self.check_form(server_id)
         wish = self.get_body_argument("do", "")
         if wish not in ("keep", "stop"):
@@ -184,13 +184,13 @@ class FilesHandler(OwnPageHandler):
     _begun = False  # whether some of it was sent
 
     async def get(self, server_id: str) -> None:
-        """Send it to who has the page's cookie or says `Authorization: token <token>`."""
+        """Send it to a holder of the page's cookie, or with `Authorization: token <token>`."""
         if not self.has_cookie(server_id):
             self.require_token(self.expected(server_id))
         await self._send(server_id)
 
     async def post(self, server_id: str) -> None:
-        """Send it to who has the token in the body: a form of the page."""
+        """Send it to a form of the page, which has the token in its body."""
         self.check_form(server_id)
         await self._send(server_id)
 
@@ -208,7 +208,7 @@ class FilesHandler(OwnPageHandler):
             except (StreamClosedError, TimeoutError):
                 self._break_off()  # the visitor has left, or takes nothing any more
             except DownloadBrokenError as error:
-                log.warning("a download from server %s broke off: %s", server_id, error)
+                log.warning("a download from server %s was cut off: %s", server_id, error)
                 if not self._begun:
                     raise  # it can be said
                 self._break_off()
@@ -217,7 +217,7 @@ class FilesHandler(OwnPageHandler):
                 raise
 
     def _break_off(self) -> None:
-        """End the answer so that half an archive does not look like a whole one."""
+        """Abort the response so that half an archive does not look complete."""
         stream = self.detach()
         if self.request.version == "HTTP/1.0" and stream.socket is not None:
             # There, an answer ends with its connection; only a reset tells that it broke off.
@@ -233,7 +233,7 @@ class FilesHandler(OwnPageHandler):
 
 
 def outlook(lifetime: Lifetime) -> dict[str, Any]:
-    """Return what the page says of a server's future, in words and in times."""
+    """Return what the page says about a server's remaining time, in words and times."""
     ends, idle = lifetime.expires_at, lifetime.idle_at
     first = ends if idle is None else min(ends, idle)
     return {

@@ -1,4 +1,4 @@
-"""The pages a person meets on the way to a notebook, and the act of taking one."""
+"""The pages on the way to a notebook, and taking one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tmpnb.web.pages.question import ASK, CODE, GO_ON, WORDS, QuestionHandler
 
 RETRY_WHEN_STARTING = 2  # seconds
 RETRY_WHEN_FULL = 10  # seconds
-FROM_ELSEWHERE = "A notebook is taken from this site's own page only."
-IN_A_SANDBOX = "The page around this frame keeps it in a sandbox. Open it in a tab of its own."
+FROM_ELSEWHERE = "Notebooks can only be started from this site's own page."
+IN_A_SANDBOX = "The page around this frame sandboxes it. Open it in a new tab."
 USER_REDIRECT = "/hub/user-redirect"
 SPAWN = "/spawn"
-NOT_AGREED = "Agree to the terms of use first: load this page again."
+NOT_AGREED = "Accept the terms of use first: reload this page."
 LONGEST_POLL = 20.0  # seconds that one request of a page may wait
 
 
@@ -72,7 +72,7 @@ class PageHandler(QuestionHandler):
 
 
 class LoadingHandler(PageHandler):
-    """`/` and the deep links: a page, never a server."""
+    """`/` and the deep links: a page that never takes a server."""
 
     async def get(self, *_: str) -> None:
         """Show the loading page for a path as it stands in the address bar."""
@@ -85,7 +85,7 @@ class UserRedirectHandler(LoadingHandler):
     """`/hub/user-redirect/…`, as links made for JupyterHub: the page of the same path here."""
 
     def link(self) -> Link:
-        """Return what stands behind the prefix."""
+        """Return the part after the prefix."""
         path = self.request.path.removeprefix(USER_REDIRECT)
         return links.parse(path, self.request.query)
 
@@ -98,7 +98,7 @@ class SpawnHandler(PageHandler):
     server_id = ""  # that the server shall have; empty: any
 
     async def prepare(self) -> None:
-        """Take the proof of a form that starts fresh in place of a server."""
+        """Take the proof of a form that replaces a server with a fresh one."""
         await super().prepare()
         server_id, token = self.from_form("server"), self.from_form("token")
         orchestrator = self.site.orchestrator
@@ -132,7 +132,7 @@ class SpawnHandler(PageHandler):
     async def get(self, *_: str) -> None:
         """Take a server for a person who follows a link, as the original did, or a form."""
         if intent.is_prefetch(self.request.headers):
-            raise HTTPError(503, reason="Notebooks are not fetched ahead.")
+            raise HTTPError(503, reason="Notebooks are not prefetched.")
         if self._is_known_by_cookie():
             self.redirect(self.spawn_url())
         elif self.must_agree() or not self.may_take_by_link():
@@ -152,7 +152,7 @@ class SpawnHandler(PageHandler):
         return by_link and not self.is_led_astray()
 
     def goes_on(self) -> bool:
-        """Whether the visitor has pressed a button before: a form led here, or they wait."""
+        """Whether the visitor has pressed a button before: a form led here, or they are in line."""
         if not intent.is_page(self.request.headers):
             return False
         if self.is_led_astray():
@@ -162,7 +162,7 @@ class SpawnHandler(PageHandler):
     def _is_known_by_cookie(self) -> bool:
         """Whether the place of a form is that of the cookie, so that the address needs no key.
 
-        An address that somebody hands on has the place of nobody then.
+        An address that someone hands on has the place of nobody then.
         """
         ticket, visitor = self.kept("ticket"), self.visitor()
         if self.kept("token") and not self.site.visitors.had(visitor, self.server_id):
@@ -212,7 +212,7 @@ class SpawnHandler(PageHandler):
             self.redirect(address, status=status)
 
     def _is_surely_theirs(self, visitor: Visitor) -> bool:
-        """Whether a ticket was given to their network, and no address alone has it."""
+        """Whether a ticket belongs to their network and did not come from the address alone."""
         if self.request.method == "GET" and not intent.is_led_by_own_page(self.request.headers):
             return False
         return self.site.visitors.was_given_to(self.network, visitor, self._ticket_id())
@@ -224,7 +224,7 @@ class SpawnHandler(PageHandler):
     def _has_asked(self, *, by_any: bool) -> bool:
         """Whether the person was asked which notebook they want, instead of being given one.
 
-        A script that can show the question says so; any other is somebody new.
+        A script that can show the question says so; any other is someone new.
 
         Args:
             by_any: Whether any script is told that there is something to ask.
@@ -243,7 +243,7 @@ class SpawnHandler(PageHandler):
         return True
 
     def asker(self) -> Visitor:
-        """Return whose browser asks; who starts fresh in place of a server shows its token."""
+        """Return the visitor of this browser; to replace a server, they show its token."""
         visitor = self.visitor()
         is_theirs = self.site.arrivals.taking.has(visitor, self.proof_of)
         if is_theirs or not (self.proof_of and self.get_body_argument("fresh", "")):

@@ -1,4 +1,4 @@
-"""`/wait/<ticket>`: tell one who waits in line how far it is, as server-sent events."""
+"""`/wait/<ticket>`: report a visitor's position in line as server-sent events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RETRY_WHEN_CROWDED = 15  # seconds
 
 
 class WaitHandler(BaseHandler):
-    """`GET /wait/<ticket>`: keeps the place while it is open, takes no server.
+    """`GET /wait/<ticket>`: keeps the place while it is open; takes no server.
 
     Events without a name carry `{"position", "estimate"}`; `turn` says that a server is
     ready to be taken with the ticket, `lost` that the place is lost. When as many wait with a
@@ -29,7 +29,7 @@ class WaitHandler(BaseHandler):
     lasting = frozenset({"GET"})
 
     async def get(self, ticket_id: str) -> None:
-        """Stream events until the turn has come."""
+        """Stream events until it is the visitor's turn."""
         claims = self.site.orchestrator.claims
         ticket = claims.ticket(ticket_id)
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")

@@ -25,7 +25,7 @@
   // Why a page may not show notebooks, which its browser does not tell it; nothing if it may.
   const refusal = async (service) => {
     if (location.protocol === 'https:' && service.protocol === 'http:' && !isPrivate(service)) {
-      return 'It is not on https, as this page is.';
+      return 'It does not use https, unlike this page.';
     }
     const asked = new URL('/api/embed', service);
     for (const page of [location.origin, ...(location.ancestorOrigins ?? [])]) asked.searchParams.append('page', page);

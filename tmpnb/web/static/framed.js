@@ -43,7 +43,7 @@
     page.dataset.state = 'failed';
     tmpnb.head('No notebook in this frame');
     page.querySelector('.status').textContent =
-      'The page around it keeps it in a sandbox, where a notebook cannot run. Open it in a tab of its own:';
+      'The page around it sandboxes it, so a notebook cannot run here. Open it in a new tab:';
     page.querySelector('[data-framed]').className = 'button';
     page.querySelector('.hint').textContent = location.href;
     button.remove();

@@ -6,7 +6,7 @@
   const KEPT = 120; // samples: ten minutes
   const GAP = 30; // seconds unseen after which the history starts anew
   const DEADLINE = 10; // seconds for one answer
-  const CAPTION = 'Since you opened this page, ten minutes at most; now is on the right.';
+  const CAPTION = 'Since you opened this page, at most ten minutes; the right edge is now.';
   const figure = document.querySelector('figure');
   const status = document.querySelector('[role=status]');
   let samples = [];
@@ -38,7 +38,7 @@
       const stats = await answer.json();
       keep(stats);
       show(stats);
-      if (faults) status.textContent = 'The numbers are fresh again.';
+      if (faults) status.textContent = 'The numbers are up to date again.';
       faults = 0;
     } catch {
       faults += 1;

@@ -4,7 +4,7 @@
 (() => {
   const MAX_TRIES = 40; // without a notebook
   const MAX_FAULTS = 6; // without a usable answer
-  const GOES_ON = 'This page goes on by itself: leave it open.';
+  const GOES_ON = 'This page continues by itself; leave it open.';
   const PROMPTS = { working: '[*]', waiting: '[…]', failed: '[!]' };
   const page = document.querySelector('main');
   const [form, button, hint] = ['form', 'button', '.hint'].map((s) => page.querySelector(s));
@@ -42,7 +42,7 @@
     }
     tries += 1;
     if (tries < MAX_TRIES) later(tmpnb.delay(asked, tries - 1));
-    else hint.textContent = 'This page has stopped trying by itself.';
+    else hint.textContent = 'This page has stopped retrying.';
   };
 
   // Wait in line; events tell when it is our turn, or we ask ourselves.
@@ -83,12 +83,12 @@
       faults = 0;
       wait(body, asked);
     } else if (error === 'which_notebook' && tmpnb.isWithin()) {
-      show('failed', 'Which notebook?', 'Open this page in a tab of its own to choose.');
+      show('failed', 'Which notebook?', 'Open this page in a new tab to choose.');
     } else if (['passphrase_needed', 'which_notebook'].includes(error)) {
       form.action += location.hash;
       form.submit(); // the answer to the plain form asks for it
     } else if (code >= 400 && code < 500) {
-      show('failed', 'No notebook for now', body.error?.message ?? `The service answered ${code}.`);
+      show('failed', 'No notebook right now', body.error?.message ?? `The service answered ${code}.`);
     } else {
       fault(asked);
     }

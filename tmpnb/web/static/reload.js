@@ -32,7 +32,7 @@
       tmpnb.head('Your notebook does not answer');
       page.querySelector('.prompt').textContent = '[!]';
       page.querySelector('.status').textContent = 'It may be busy, or its server may have stopped.';
-      hint.textContent = 'This page has stopped trying by itself.';
+      hint.textContent = 'This page has stopped retrying.';
       return;
     }
     const seconds = tmpnb.delay(asked, tries);

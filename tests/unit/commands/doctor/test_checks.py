@@ -218,7 +218,7 @@ def test_health_is_asked_for_where_it_can_be_reached() -> None:
 def test_a_state_directory_that_can_be_made_is_well_and_not_made(tmp_path: Path) -> None:
     finding = state.state_finding(tmp_path / "a" / "b")
     assert finding.level is Level.OK
-    assert "can be made" in finding.words
+    assert "can be created" in finding.words
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,10 +241,10 @@ async def test_a_file_in_the_place_of_the_state_directory_fails(
 
 
 def test_the_key_is_where_the_service_keeps_it(tmp_path: Path) -> None:
-    assert "will be made" in state.key_finding(tmp_path, None).words
+    assert "will be created" in state.key_finding(tmp_path, None).words
     signing.load_key(tmp_path, None)
     assert state.key_finding(tmp_path, None).level is Level.OK
-    assert "this user alone" in state.key_finding(tmp_path, None).words
+    assert "only by this user" in state.key_finding(tmp_path, None).words
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
@@ -259,7 +259,7 @@ def test_a_key_that_others_can_read_fails(tmp_path: Path, mode: int) -> None:
 
 def test_a_key_that_is_none_fails(tmp_path: Path) -> None:
     (tmp_path / state.KEY_FILE).write_text("short")
-    assert "holds no secret" in state.key_finding(tmp_path, None).words
+    assert "does not contain a secret" in state.key_finding(tmp_path, None).words
     assert state.key_finding(tmp_path, "short").level is Level.FAIL
 
 
@@ -297,7 +297,7 @@ async def test_a_program_that_is_not_there_fails_with_how_to_get_it(build: Build
         ("#!/no/such/interpreter", Level.FAIL, "cannot be run"),
         ("#!/bin/sh\necho no node here >&2; exit 127", Level.FAIL, "no node here"),
         ("#!/bin/sh\necho unknown option; exit 2", Level.WARN, "unknown option"),
-        ("#!/bin/sh\nexec sleep 600", Level.WARN, "does not say its version within"),
+        ("#!/bin/sh\nexec sleep 600", Level.WARN, "does not report its version within"),
     ],
 )
 async def test_a_program_that_does_not_run_is_told(
@@ -363,9 +363,9 @@ def api(http_server: object, app: Application, base_url: str) -> Iterator[Callab
 @pytest.mark.parametrize(
     ("its", "ours", "level", "words"),
     [
-        (TOKEN, TOKEN, Level.OK, "takes our token and no other"),
-        (TOKEN, "another", Level.FAIL, "refused our token"),
-        ("", TOKEN, Level.WARN, "asks for no token"),
+        (TOKEN, TOKEN, Level.OK, "accepts only our token"),
+        (TOKEN, "another", Level.FAIL, "rejected our token"),
+        ("", TOKEN, Level.WARN, "requires no token"),
     ],
 )
 async def test_the_token_of_a_running_proxy_is_right_or_wrong(
@@ -478,9 +478,9 @@ def test_a_proxy_that_is_not_ours_may_be_public(
     set_all(monkeypatch, variables)
     found = origin.origin_finding(build())
     assert found.level is Level.WARN
-    assert "if others than this machine's users reach it" in found.words
+    assert "if anyone other than this machine's users can reach it" in found.words
     assert "--subdomains=" in found.mend
-    assert "if others than" in one_origin.advice(build())
+    assert "if anyone other than" in one_origin.advice(build())
     assert "the service is public" in one_origin.advice(build("--public-url=https://nb.example"))
     assert origin.origin_finding(build("--subdomains=nb.example")).level is Level.OK
 
@@ -494,13 +494,15 @@ def test_only_both_addresses_prove_that_it_is_not(
     set_all(monkeypatch, variables)
     found = origin.origin_finding(build("--public-url=http://localhost:8000"))
     assert (found.level is Level.OK) is proven
-    assert ("for visitors of this machine alone" in found.words) is proven
+    assert ("for visitors on this machine only" in found.words) is proven
 
 
 def test_a_front_server_that_nobody_has_told_of_is_thought_of(build: Build) -> None:
     found = origin.origin_finding(build())
-    assert "for visitors of this machine alone" not in found.words
-    assert "if a front server on it leads others here, set --public-url" in found.words
+    assert "for visitors on this machine only" not in found.words
+    assert (
+        "if a reverse proxy on this machine forwards others here, set --public-url" in found.words
+    )
 
 
 @pytest.mark.parametrize(

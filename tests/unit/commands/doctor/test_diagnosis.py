@@ -12,7 +12,7 @@ from tmpnb.spawners.finding import Level
 from tmpnb.system.net.proc_net import Listener
 
 SILENT = Evidence(
-    error="did not answer in time",
+    error="did not respond in time",
     timed_out=True,
     seconds=30,
     ready_path="/user/abc/api",
@@ -30,7 +30,7 @@ def listening(*places: tuple[str, int]) -> ServerFacts:
         (
             replace(SILENT, timed_out=False, error="it is not running: exit code 7"),
             "exit code 7",
-            "program of --command",
+            "program in --command",
         ),
         (replace(SILENT, address=None), "did not start it within 30 s", "--start-timeout"),
         (
@@ -40,18 +40,18 @@ def listening(*places: tuple[str, int]) -> ServerFacts:
         ),
         (replace(SILENT, at_ready_path=404, at_root=404), "HTTP 404, not 200", "--ready-path"),
         (replace(SILENT, at_ready_path=403), "HTTP 403, not 200", "--ready-path"),
-        (replace(SILENT, at_ready_path=500), "HTTP 500, not 200", "what it printed"),
+        (replace(SILENT, at_ready_path=500), "HTTP 500, not 200", "check its output"),
         (replace(SILENT, at_ready_path=200), "more than 30 s", "--start-timeout"),
-        (SILENT, "does not answer within 30 s", "{ip} and {port}"),
-        (replace(SILENT, facts=listening()), "listens nowhere", "what it printed"),
+        (SILENT, "does not respond within 30 s", "{ip} and {port}"),
+        (replace(SILENT, facts=listening()), "does not listen on any port", "check its output"),
         (
             replace(SILENT, facts=listening(("::", 9000))),
-            "[::]:9000, and not on port 8888",
+            "[::]:9000, but not on port 8888",
             "{port}",
         ),
         (
             replace(SILENT, facts=listening(("127.0.0.1", 8888), ("::", 9000))),
-            "127.0.0.1:8888 only",
+            "only at 127.0.0.1:8888",
             "--ip={ip}",
         ),
         (

@@ -47,18 +47,18 @@ def test_a_place_is_judged_by_what_the_operator_asked_for(
 
 def test_it_is_said_where_a_place_was_reached() -> None:
     assert "at 10.0.0.2:1" in judged(PRIVATE, [False, True], closed=False).words
-    assert judged(OUTSIDE, [True], closed=False).words == "there:1 is reached from a server"
+    assert judged(OUTSIDE, [True], closed=False).words == "there:1 can be reached from a server"
 
 
 @pytest.mark.parametrize(
     ("opened", "profile", "level", "words"),
     [
-        ({"vsock": False, "io_uring": False}, "tmpnb", Level.OK, "no vsock and no io_uring"),
+        ({"vsock": False, "io_uring": False}, "tmpnb", Level.OK, "cannot open vsock or io_uring"),
         ({"vsock": True, "io_uring": False}, "tmpnb", Level.FAIL, "can open vsock"),
         ({"vsock": True, "io_uring": True}, "engine", Level.WARN, "vsock and io_uring"),
         ({"vsock": False, "io_uring": True}, "", Level.WARN, "can open io_uring"),
-        (None, "tmpnb", Level.SKIP, "could not be tried"),
-        ({}, "tmpnb", Level.SKIP, "could not be tried"),
+        (None, "tmpnb", Level.SKIP, "cannot be tested"),
+        ({}, "tmpnb", Level.SKIP, "cannot be tested"),
     ],
 )
 def test_a_way_past_the_walls_that_opens_is_named_with_the_fix(
@@ -127,7 +127,7 @@ def test_switches_of_the_doctor_are_its_own_also_with_values() -> None:
     [
         (["--network-target=a:1"], "needs --network"),
         (["--network=yes"], "--network takes no value"),
-        (["--skip-image", "--network"], "leave --skip-image out"),
+        (["--skip-image", "--network"], "leave out --skip-image"),
         (["--network", "--network-target=a"], "write --network-target=host:port"),
     ],
 )
@@ -150,7 +150,7 @@ def test_with_the_internet_alone_each_range_must_be_refused() -> None:
     assert str(network.RANGES[0]) in one_open.words
     one_near = ranges_finding([None, *[True] * (count - 1)])
     assert one_near.level is Level.OK
-    assert f"but for {network.RANGES[0]}" in one_near.words
+    assert f"except {network.RANGES[0]}" in one_near.words
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tmpnb.spawners.finding import Finding, Level
 @pytest.mark.parametrize(
     ("open_files", "room", "level", "said"),
     [
-        (100, 3072, Level.OK, "10 servers of 100 open files may open 1000 terminals"),
+        (100, 3072, Level.OK, "10 servers with 100 open files each may open 1000 terminals"),
         (4096, 3072, Level.WARN, "fix: sysctl -w kernel.pty.max=41984, "),
         (200_000, 3072, Level.WARN, "sysctl -w kernel.pty.max=1048576,"),
         (0, 3072, Level.WARN, "--nofile-limit=4096"),
@@ -40,7 +40,7 @@ def test_terminals_are_told_with_the_mend(
 @pytest.mark.parametrize(
     ("capacity", "most", "level", "said"),
     [
-        (16, 128, Level.OK, "8 for each are 128"),
+        (16, 128, Level.OK, "8 for each server make 128"),
         (17, 128, Level.WARN, "fix: sysctl -w fs.inotify.max_user_instances=272, "),
         (17, None, Level.SKIP, "unknown"),
     ],
@@ -57,9 +57,14 @@ def test_watches_are_told_with_the_mend(
 @pytest.mark.parametrize(
     ("pids", "threads", "level", "said"),
     [
-        (4_194_304, 63_000, Level.OK, "10 servers of 1024 processes may have 10240"),
+        (4_194_304, 63_000, Level.OK, "10 servers with 1024 processes each may have 10240"),
         (10_240, 63_000, Level.WARN, "sysctl -w kernel.pid_max=20480"),
-        (32_768, 9_000, Level.WARN, "the machine 9000; fix: sysctl -w kernel.threads-max=20480"),
+        (
+            32_768,
+            9_000,
+            Level.WARN,
+            "the machine allows 9000; fix: sysctl -w kernel.threads-max=20480",
+        ),
         (None, 9_000, Level.SKIP, "unknown"),
         (32_768, None, Level.SKIP, "unknown"),
     ],
@@ -107,7 +112,7 @@ def test_the_machine_is_looked_at(machine: Path) -> None:
     )
     assert (terminals.level, watchers.level, names.level) == (Level.WARN, Level.OK, Level.WARN)
     assert "the machine has 3072 for all containers" in terminals.words
-    assert "on loopback (127.0.0.1), so the engine asks it for servers" in names.words
+    assert "on loopback (127.0.0.1), so the engine queries it for servers" in names.words
     assert '"dns": ["' in names.mend
     (machine / "MACHINE").write_text("nameserver 10.0.0.2\n")
     (machine / shared.TERMINALS).unlink()

@@ -32,7 +32,7 @@ RULES = Bounds(4096, ("tmpnb-*", "tmpno-*", "tmpnc-*", "tmpna-*"))
 @pytest.mark.parametrize(
     ("found", "most", "bounds", "level", "said"),
     [
-        ([SMALL], 262_144, RULES, Level.OK, "10 servers of 4096 connections may take 40960"),
+        ([SMALL], 262_144, RULES, Level.OK, "10 servers with 4096 connections each may take 40960"),
         ([SMALL], 40_000, RULES, Level.WARN, "sysctl -w net.netfilter.nf_conntrack_max=81920"),
         ([SMALL], 262_144, Bounds(), Level.WARN, "tmpnb firewall --apply"),
         ([LARGE], 262_144, RULES, Level.WARN, "a server on bridge can fill the machine's table"),
@@ -53,7 +53,7 @@ def test_connections_are_told_with_the_mend(
 @pytest.mark.parametrize(
     ("most", "level", "said"),
     [
-        (1024, Level.OK, "10 servers may ask for 640 neighbours as usual"),
+        (1024, Level.OK, "10 servers may need 640 neighbour entries in normal use"),
         (512, Level.WARN, "sysctl -w net.ipv4.neigh.default.gc_thresh3=1290"),
         (None, Level.SKIP, "unknown"),
     ],
@@ -70,9 +70,9 @@ def test_networks_that_are_too_large_are_named() -> None:
     in_six = ServerNetwork("six", "br-1", 64, in_six=True)
     other = ServerNetwork("lan", "br-2", 65536)
     lines = [f.line() for one in (LARGE, other, in_six) if (f := network_finding(one, 10, 1024))]
-    assert "leave --docker-network out" in lines[0]
+    assert "leave out --docker-network" in lines[0]
     assert "docker network rm lan" in lines[1]
-    assert "which holds 1024; fix: leave IPv6 off" in lines[2]
+    assert "which holds 1024; fix: disable IPv6" in lines[2]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_servers_with_two_cards_are_named_with_what_helps(
     found = [network_finding(one, 10, 1024) for one in server_networks(docker_client, made)]
     lines = [finding.line() for finding in found if finding]
     assert lines == (warned and "runsc" not in runtime) * [
-        "warn tables   a server that names its network card, as it has two, can fill the machine's"
-        " table of neighbours for seconds; fix: --runtime=runsc, or --egress=none"
+        "warn tables   servers have two network interfaces; by binding to one, a server can fill "
+        "the machine's neighbour table for seconds; fix: --runtime=runsc, or --egress=none"
     ]
 
 
@@ -149,7 +149,7 @@ def nft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("script", "level", "said"),
     [
         ("cat <<'end'\n" + table(Exceptions()) + "end\n", Level.OK, "may take 40960"),
-        ("echo 'Error: No such file or directory' >&2; exit 1", Level.WARN, "nothing keeps"),
+        ("echo 'Error: No such file or directory' >&2; exit 1", Level.WARN, "nothing stops"),
         ("echo 'Operation not permitted' >&2; exit 1", Level.SKIP, "run doctor as root"),
         ("", Level.SKIP, "run doctor as root"),
     ],
@@ -161,7 +161,7 @@ def test_the_machine_is_looked_at(nft: Path, script: str, level: Level, said: st
     connections, neighbours = found(There(here=True))
     assert connections.level is level
     assert said in connections.line()
-    assert "the machine's table holds 1024, 1 are in it" in neighbours.line()
+    assert "the machine's table holds 1024, 1 in use" in neighbours.line()
 
 
 def test_what_cannot_be_seen_is_said_as_such() -> None:

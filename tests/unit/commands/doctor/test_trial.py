@@ -89,7 +89,7 @@ class Uncopied(FakeSpawner):
     """Its engine cannot get what servers need of the image."""
 
     async def prepare(self, image: str) -> None:
-        raise SpawnerError(f"what {image} has in /data could not be copied: no space left")
+        raise SpawnerError(f"the files of {image} in /data could not be copied: no space left")
 
 
 async def test_what_takes_longer_than_a_start_is_awaited_before_it(build: Build) -> None:
@@ -97,7 +97,7 @@ async def test_what_takes_longer_than_a_start_is_awaited_before_it(build: Build)
     spawner.image = "lesson"
     findings = await found(build(spawner))
     line = findings["setup"].line()
-    assert "FAIL setup    what lesson has in /data could not be copied: no space left" in line
+    assert "FAIL setup    the files of lesson in /data could not be copied: no space left" in line
     assert findings["start"].level is Level.SKIP
 
 
@@ -118,7 +118,7 @@ async def test_one_that_ends_is_not_waited_for_and_its_last_words_are_shown(buil
     findings = await found(service)
     start = findings["start"]
     assert start.level is Level.FAIL
-    assert "exited before it answered" in start.words
+    assert "exited before it responded" in start.words
     assert start.detail == ("I cannot go on", "as [redacted]")
     assert all(findings[topic].level is Level.SKIP for topic in verify.TOPICS)
     assert engine_of(service).servers == {}

@@ -121,9 +121,9 @@ async def test_a_page_may_be_some_steps_away(server: Visited, table: Table, page
     [
         (404, "HTTP 404"),
         (f"{MOVED}lab", "in a circle"),
-        (f"{MOVED}/login", "leads away from /user/abc/"),
-        (f"{MOVED}http://127.0.0.1:1/user/abc/lab", "leads away"),
-        (f"{MOVED}//127.0.0.1:1/user/abc/lab", "leads away"),
+        (f"{MOVED}/login", "redirects away from /user/abc/"),
+        (f"{MOVED}http://127.0.0.1:1/user/abc/lab", "redirects away"),
+        (f"{MOVED}//127.0.0.1:1/user/abc/lab", "redirects away"),
     ],
 )
 async def test_a_page_that_is_not_there_fails(
@@ -177,6 +177,7 @@ def test_a_network_that_leads_nowhere_is_told_with_what_helps() -> None:
     found = verify.route_finding(ServerFacts(routeless="tmpnb-closed"))
     assert found is not None
     assert found.line() == (
-        "warn tables   a server that names its network card, as no route leads out of tmpnb-closed,"
-        " can fill the machine's table of neighbours for seconds; fix: --runtime=runsc"
+        "warn tables   tmpnb-closed has no default route; by binding to its interface, "
+        "a server can fill the machine's neighbour table for seconds; fix: "
+        "--runtime=runsc"
     )

@@ -51,17 +51,17 @@ def test_arrivals_are_a_rate_or_all_at_once(rate: str, every: float, words: str)
     [
         ([], "required: URL"),
         ([URL, "--visitor=3"], "unrecognized arguments: --visitor=3"),
-        ([URL, "--visitors=0"], "--visitors=0: it takes a number from 1"),
-        ([URL, "--visitors=many"], "--visitors=many: it takes a number"),
+        ([URL, "--visitors=0"], "--visitors=0: write a number from 1"),
+        ([URL, "--visitors=many"], "--visitors=many: write a number"),
         ([URL, "--arrivals=0/s"], "--arrivals=0/s: write it as 10/s"),
         ([URL, "--arrivals=3/day"], "--arrivals=3/day: write it as 10/s"),
-        ([URL, "--idle=-1"], "--idle=-1: it takes seconds from 0"),
-        ([URL, "--patience=nan"], "--patience=nan: it takes seconds from 1"),
-        (["127.0.0.1:8000"], "write the whole URL"),
-        (["ftp://127.0.0.1/"], "write the whole URL"),
-        (["http:///lab"], "write the whole URL"),
+        ([URL, "--idle=-1"], "--idle=-1: write seconds from 0"),
+        ([URL, "--patience=nan"], "--patience=nan: write seconds from 1"),
+        (["127.0.0.1:8000"], "write the full URL"),
+        (["ftp://127.0.0.1/"], "write the full URL"),
+        (["http:///lab"], "write the full URL"),
         (["http://127.0.0.1:x/"], "http://127.0.0.1:x/: Port could not be cast"),
-        (["http://me:secret@127.0.0.1/"], "user name or a password"),
+        (["http://me:secret@127.0.0.1/"], "user name or password"),
     ],
 )
 def test_what_is_wrong_is_one_line(words: list[str], said: str) -> None:
@@ -138,7 +138,7 @@ def test_without_a_file_there_is_a_small_notebook() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "this is no JSON"),
+        ("{", "not JSON, so not a notebook"),
         ("[]", "has no nbformat"),
         ("{}", "has no nbformat"),
         (document(nbformat=3), "nbformat 3 is too old"),
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         notebook.read(tmp_path / "none.ipynb")
     (tmp_path / "bytes").write_bytes(b"\xff\xff\xff")
-    with pytest.raises(ConfigError, match="it is no text in UTF-8"):
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
         notebook.read(tmp_path / "bytes")
 
 
@@ -238,7 +238,7 @@ def test_elsewhere_each_look_is_a_plain_line() -> None:
     out = io.StringIO()
     screen = Screen(out)
     screen.show(busy_tally(), 1.0)
-    assert out.getvalue() == "     1 s  3 of 4 came, 2 are here, 1 were served, 0 failed\n"
+    assert out.getvalue() == "     1 s  3 of 4 arrived, 2 active, 1 completed, 0 failed\n"
     screen.end(busy_tally(), 2.0)
     assert "\x1b" not in out.getvalue()
     assert "cell                 1    0.250    0.250" in out.getvalue()

@@ -183,7 +183,7 @@ async def test_a_kernel_that_goes_away_is_a_fault(tmpnb: StandIn) -> None:
 async def test_patience_ends_what_never_ends(tmpnb: StandIn) -> None:
     tmpnb.hangs = True
     tally = await visited(tmpnb, patience=3.0)
-    assert tally.errors == {"cell: not within the visitor's patience": 1}
+    assert tally.errors == {"cell: timed out": 1}
     assert tmpnb.done[-1] == "DELETE /api/servers/x"
 
 
@@ -203,13 +203,13 @@ def other(start: Callable[[str], StandIn]) -> StandIn:
 
 
 async def test_what_is_none_of_the_three_is_refused_in_one_line(other: StandIn) -> None:
-    with pytest.raises(ConfigError, match="no tmpnb, JupyterHub or Jupyter") as refused:
+    with pytest.raises(ConfigError, match="not tmpnb, JupyterHub or Jupyter") as refused:
         await recognised(Target.parse(other.url))
     assert "\n" not in str(refused.value)
 
 
 async def test_where_nobody_answers_is_said_in_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"http://127.0.0.1:9/: no answer \(Connection refused"):
+    with pytest.raises(ConfigError, match=r"http://127.0.0.1:9/: no response \(Connection refused"):
         await recognised(Target.parse("http://127.0.0.1:9"))
 
 

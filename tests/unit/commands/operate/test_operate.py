@@ -119,10 +119,10 @@ async def test_the_token_comes_from_where_the_service_has_it(
 ) -> None:
     async with AsyncExitStack() as stack:
         site = await started(stack, admin_token=TOKEN)
-        with pytest.raises(AdminPortError, match="wants a token; set ADMIN_AUTH_TOKEN"):
+        with pytest.raises(AdminPortError, match="requires a token; set ADMIN_AUTH_TOKEN"):
             await site.run("status")
         monkeypatch.setenv("ADMIN_AUTH_TOKEN", "another")
-        with pytest.raises(AdminPortError, match="wants another token") as found:
+        with pytest.raises(AdminPortError, match="requires another token") as found:
             await site.run("status")
         assert "another-" not in str(found.value)
         monkeypatch.delenv("ADMIN_AUTH_TOKEN")
@@ -171,7 +171,7 @@ async def test_what_is_no_tmpnb_is_called_so(what: str) -> None:
     async with AsyncExitStack() as stack:
         running = Running(1, stack)
         url = running.serve(Application([(r"/(.*)/api/status", Other)]))
-        with pytest.raises(AdminPortError, match="is no tmpnb of this version"):
+        with pytest.raises(AdminPortError, match="is not a tmpnb of this version"):
             await run("status", f"--admin-url={url}/{what}")
 
 
@@ -179,7 +179,7 @@ async def test_the_public_port_is_not_taken_for_the_admin_port() -> None:
     async with AsyncExitStack() as stack:
         site = await started(stack)
         url = site.running.serve_public()
-        with pytest.raises(AdminPortError, match="is no admin port of this version"):
+        with pytest.raises(AdminPortError, match="is not an admin port of this version"):
             await run("status", f"--admin-url={url}")
 
 
@@ -188,7 +188,7 @@ async def test_an_answer_has_a_size_and_a_deadline(monkeypatch: pytest.MonkeyPat
     async with AsyncExitStack() as stack:
         running = Running(1, stack)
         url = running.serve(Application([(r"/(.*)/api/status", Other)]))
-        with pytest.raises(AdminPortError, match="has more than 1 MB"):
+        with pytest.raises(AdminPortError, match="is larger than 1 MB"):
             await run("status", f"--admin-url={url}/large")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = AdminPort(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -222,7 +222,7 @@ def test_the_service_is_where_it_listens(url: str, ip: str, found: str) -> None:
 
 @pytest.mark.parametrize("url", ["ops.example", "http://", "http://a:b@c", "ftp://x", "http://a:x"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="is no address; write http://127"):
+    with pytest.raises(ConfigError, match="is not an address; write http://127"):
         place(url, "", 1)
 
 
@@ -305,7 +305,7 @@ async def test_doctor_takes_the_settings_of_the_service_and_its_own_flags_before
         program.initialize([f"--admin-port={site.port}", "--image=mine:2", "--pool-size=8"])
         lines: list[str] = []
         await as_served(program, lines.append)
-        assert lines == [f"with the settings of the tmpnb at {site.url}, and the flags given here"]
+        assert lines == [f"using the settings of the tmpnb at {site.url} and the flags given here"]
         built = program.build()
         assert (built.policy.capacity, built.policy.max_idle) == (8, 99)
         assert built.spawner.image == "mine:2"
@@ -340,7 +340,7 @@ class Asked(RequestHandler):
     ("found", "sent", "said"),
     [
         (Owner.ANOTHER, [], ["another user of this machine listens"]),
-        (Owner.UNKNOWN, [None], ["whose it is, is unknown", "other settings: "]),
+        (Owner.UNKNOWN, [None], ["its owner is unknown", "other settings: "]),
         (Owner.ELSEWHERE, [f"token {TOKEN}"], ["on another machine", "Tmpnb.pool_size"]),
     ],
 )
@@ -387,7 +387,7 @@ async def test_who_came_after_the_first_look_is_not_believed(
     ("found", "said"),
     [
         (Owner.ANOTHER, "another user of this machine listens at http://127"),
-        (Owner.UNKNOWN, "wants a token, which is not sent"),
+        (Owner.UNKNOWN, "requires a token, which is not sent"),
     ],
 )
 async def test_no_command_sends_the_token_to_whoever_else_listens(
@@ -422,7 +422,7 @@ async def test_a_service_that_does_not_tell_is_named() -> None:
         lines: list[str] = []
         await as_served(program, lines.append)
         [line] = lines
-        assert "wants a token" in line
+        assert "requires a token" in line
 
 
 def test_settings_are_told_without_secrets() -> None:
@@ -513,6 +513,6 @@ def test_secrets_that_are_not_told_come_from_the_config_file(tmp_path: Path) -> 
 def test_settings_that_cannot_be_are_one_line(told: dict[str, Any]) -> None:
     program = Tmpnb()
     program.initialize([])
-    with pytest.raises(ConfigError, match=r"the running service told: --pool-size"):
+    with pytest.raises(ConfigError, match=r"the running service reported: --pool-size"):
         told_settings.take_over(program, told)
     told_settings.take_over(program, {"Elsewhere": {"x": 1}, "Tmpnb": {"unknown": 1}, "x": 3})

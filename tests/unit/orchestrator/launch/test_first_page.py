@@ -192,8 +192,8 @@ async def test_an_image_whose_home_does_not_fit_is_told_of_once(
     for image in ("one", "one", "two"):
         await starter.look_at_home(of_image(image))
     assert [record.getMessage() for record in caplog.records] == [
-        f"servers lack files image={image}: {EMPTY.removeprefix('tmpnb: ')};"
-        " raise --disk-limit, and --mem-limit with it"
+        f"servers are missing files image={image}: {EMPTY.removeprefix('tmpnb: ')}; "
+        "raise --disk-limit, and --mem-limit with it"
         for image in ("one", "two")
     ]
     assert spawner.asked == 2
@@ -242,5 +242,5 @@ async def test_the_service_looks_at_the_first_server_that_is_ready(
     spawner = Saying(EMPTY)
     async with World(2, spawner=spawner).running() as world:
         await world.until_ready(2)
-        await wait_until(lambda: "servers lack files" in caplog.text)
+        await wait_until(lambda: "servers are missing files" in caplog.text)
     assert spawner.asked == 1

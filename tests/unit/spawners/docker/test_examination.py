@@ -74,7 +74,7 @@ async def test_podman_is_named_and_so_is_what_it_does_otherwise(docker: StandIn)
     docker.refuse("GET /distribution/.*", 404, "Path /distribution/x/json is not supported")
     findings = await found(egress="none")
     assert findings["engine"].words.startswith("Podman 4.3.1 (API 1.41) at ")
-    assert "on a network of its own, of 198.18.0.0/15" in findings["network"].words
+    assert "on its own network, from 198.18.0.0/15" in findings["network"].words
     assert findings["restart"].level is Level.WARN
     assert findings["image"].level is Level.WARN, "it does not say whether it could fetch it"
 
@@ -116,7 +116,7 @@ async def test_without_an_engine_the_rest_is_skipped(monkeypatch: pytest.MonkeyP
 async def test_bounds_that_the_engine_cannot_enforce_are_warnings(docker: StandIn) -> None:
     docker.rules.insert(0, Rule("GET /info", lambda: (200, ABOUT | {"SwapLimit": False})))
     limits = (await found())["limits"]
-    assert (limits.level, "swap is not bounded" in limits.words) == (Level.WARN, True)
+    assert (limits.level, "swap is not limited" in limits.words) == (Level.WARN, True)
     assert (await found(mem_limit=""))["limits"].level is Level.OK
 
 
@@ -132,7 +132,7 @@ async def test_an_image_that_can_be_fetched_is_a_warning_and_not_fetched(docker:
     docker.rule("GET /distribution/.*", lambda: (200, {"Descriptor": {}}))
     image = (await found(image="example/notebook"))["image"]
     assert (image.level, image.blocks) == (Level.WARN, True)
-    assert "fetches it when it starts" in image.words
+    assert "pulls it when it starts" in image.words
     assert image.mend == "docker pull example/notebook"
     assert docker.requests("^POST") == []
 
@@ -167,9 +167,9 @@ async def test_a_question_without_an_answer_fails_after_its_deadline(
 
 async def test_a_network_is_there_or_will_be_made(docker: StandIn) -> None:
     docker.rule("GET /networks/.*", lambda: (200, {"Driver": "bridge"}), times=1)
-    assert "lesson is there (bridge)" in (await found(docker_network="lesson"))["network"].words
+    assert "lesson exists (bridge)" in (await found(docker_network="lesson"))["network"].words
     network = (await found(docker_network="lesson"))["network"]
-    assert (network.level, "is made when tmpnb starts" in network.words) == (Level.OK, True)
+    assert (network.level, "is created when tmpnb starts" in network.words) == (Level.OK, True)
     assert docker.requests("^POST") == []
     assert (
         "192.0.2.1" in (await found(host_network=True, container_ip="192.0.2.1"))["network"].words
@@ -196,9 +196,9 @@ def test_loopback_of_another_machine_is_out_of_reach(ip: str, where: str, level:
 @pytest.mark.parametrize(
     ("limit", "capacity", "level", "words"),
     [
-        (GB // 2, 32, Level.OK, "32 servers of 512 MB may take 16 GB"),
+        (GB // 2, 32, Level.OK, "32 servers with 512 MB each may take 16 GB"),
         (GB // 2, 33, Level.WARN, "may take 16.5 GB, the engine's machine has 16 GB"),
-        (0, 1, Level.WARN, "all there is"),
+        (0, 1, Level.WARN, "all memory"),
     ],
 )
 def test_memory_is_held_against_the_capacity(

@@ -126,9 +126,7 @@ async def test_a_server_that_ends_at_once_is_an_error_with_its_exit_code_and_las
     docker.new_state = "exited"
     secret = f"my token is {SPEC.token}\n".encode()
     docker.rule("GET /containers/.*/logs", lambda: (200, b"I die\n" + secret))
-    with pytest.raises(
-        SpawnerError, match="not running right after its start: exited, exit code 7"
-    ):
+    with pytest.raises(SpawnerError, match="not running right after start: exited, exit code 7"):
         await spawner.start(SPEC)
     assert docker.containers == {}
     said = await spawner.logs("abc")
@@ -144,7 +142,7 @@ async def test_a_start_that_ends_in_another_state_is_refused_by_name(
     docker: StandIn, spawner: DockerSpawner, state: str
 ) -> None:
     docker.new_state = state
-    with pytest.raises(SpawnerError, match=f"is not running right after its start: {state}"):
+    with pytest.raises(SpawnerError, match=f"is not running right after start: {state}"):
         await spawner.start(SPEC)
     assert docker.containers == {}
 
@@ -511,7 +509,7 @@ async def test_own_settings_of_a_container_take_no_bound_away(
     assert json.loads(made["SecurityOpt"][1].removeprefix("seccomp=")) == profile()
     assert made["ExtraHosts"] == ["b:2.2.2.2", "a:1.1.1.1"]
     assert set(made["PortBindings"]) == {"8888/tcp", "9999/tcp"}
-    assert "extra_host_config weakens security_opt: label=disable" in caplog.text
+    assert "extra_host_config weakens isolation: security_opt: label=disable" in caplog.text
 
 
 async def test_where_a_server_is_is_known_before_anybody_can_have_it(

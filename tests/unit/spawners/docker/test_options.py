@@ -89,7 +89,7 @@ def test_a_wrong_directory_is_named(entry: str) -> None:
 
 
 def test_two_directories_in_one_place_are_refused() -> None:
-    with pytest.raises(ConfigError, match="two directories at /x"):
+    with pytest.raises(ConfigError, match="two directories mounted at /x"):
         mounts("/a:/x,/b:/x/")
 
 

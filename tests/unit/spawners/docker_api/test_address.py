@@ -62,9 +62,9 @@ def refusal() -> str:
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        ("ssh://me@host", "engines are not reached by ssh; forward the socket"),
-        ("ssh://host:22", "engines are not reached by ssh; forward the socket"),
-        ("npipe:////./pipe/docker_engine", "Windows alone has named pipes"),
+        ("ssh://me@host", "engines cannot be reached over ssh; forward the socket"),
+        ("ssh://host:22", "engines cannot be reached over ssh; forward the socket"),
+        ("npipe:////./pipe/docker_engine", "named pipes exist only on Windows"),
         ("http://127.0.0.1", "port is required"),
         ("https://host", "port is required"),
         ("tcp://host:99999", "Port out of range"),
@@ -98,7 +98,7 @@ def test_a_path_that_is_no_socket_is_named(
     else:
         path.write_text("")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    assert "that is no socket" in refusal()
+    assert "not a socket" in refusal()
 
 
 def test_a_link_to_a_socket_is_a_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_context_asked_for_by_name_is_refused_with_its_address(
     add_context(configuration, "rootless")
     monkeypatch.setenv("DOCKER_CONTEXT", "rootless")
     assert refusal() == (
-        "DOCKER_CONTEXT=rootless: contexts are not followed;"
-        f" set DOCKER_HOST={ROOTLESS}, and unset DOCKER_CONTEXT"
+        "DOCKER_CONTEXT=rootless: contexts are not supported; set "
+        f"DOCKER_HOST={ROOTLESS}, and unset DOCKER_CONTEXT"
     )
     monkeypatch.setenv("DOCKER_CONTEXT", "absent")
     assert "docker context inspect" in refusal()
@@ -135,7 +135,7 @@ def test_a_context_of_odd_shape_is_named_all_the_same(
 ) -> None:
     add_context(configuration, "odd", host)
     monkeypatch.setenv("DOCKER_CONTEXT", "odd")
-    assert "contexts are not followed" in refusal()
+    assert "contexts are not supported" in refusal()
 
 
 def test_a_context_of_the_configuration_is_told_of_where_it_matters(
@@ -143,12 +143,12 @@ def test_a_context_of_the_configuration_is_told_of_where_it_matters(
 ) -> None:
     add_context(configuration, "rootless")
     (configuration / "config.json").write_text('{"currentContext": "rootless"}')
-    said = f"the docker context rootless is not followed; set DOCKER_HOST={ROOTLESS}"
+    said = f"the docker context rootless is not supported; set DOCKER_HOST={ROOTLESS}"
     assert unfollowed() == said
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     assert unfollowed() == "", "as for Docker's own program"
     monkeypatch.setenv("DOCKER_CONTEXT", "rootless")
-    assert "DOCKER_HOST goes before DOCKER_CONTEXT=rootless" in unfollowed()
+    assert "DOCKER_HOST overrides DOCKER_CONTEXT=rootless" in unfollowed()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"currentContext": 7}', "[" * 100_000])
@@ -188,7 +188,7 @@ def test_it_is_said_at_the_start_and_by_doctor(
         await spawner.close()
 
     io_loop.run_sync(look)
-    assert caplog.text.count("DOCKER_HOST goes before DOCKER_CONTEXT=elsewhere") == 1
+    assert caplog.text.count("DOCKER_HOST overrides DOCKER_CONTEXT=elsewhere") == 1
 
 
 @pytest.mark.parametrize("said", ["0", "false", "No"])

@@ -90,7 +90,7 @@ def test_a_missing_socket_of_podman_is_podmans_to_open(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/podman.sock")
     assert refusal(reach).endswith(
-        "no such socket; start podman.socket by systemctl, or set DOCKER_HOST"
+        "no such socket; start podman.socket with systemctl, or set DOCKER_HOST"
     )
 
 
@@ -144,7 +144,7 @@ def test_a_version_that_is_none_is_refused(version: str) -> None:
 @pytest.mark.parametrize("version", ["1.11", "1.99", "2.0"])
 def test_a_version_the_engine_does_not_speak_is_refused(stand_in: StandIn, version: str) -> None:
     text = refusal(lambda: reach(version), ConfigError)
-    assert text.startswith(f"--docker-version={version}: this engine takes 1.")
+    assert text.startswith(f"--docker-version={version}: this engine supports 1.")
 
 
 def test_a_version_the_engine_speaks_is_used(stand_in: StandIn) -> None:

@@ -56,14 +56,14 @@ def test_a_rootless_podman_that_bounds_nothing_is_not_believed() -> None:
     wanted = Options("image", memory=1).wanted
     assert gaps(honest(PODMAN | {"CgroupVersion": "2"}), wanted) == []
     said = " ".join(gaps(honest(PODMAN | {"Rootless": True}), wanted))
-    assert "memory is not bounded" in said
-    assert "processes are not bounded" in said
+    assert "memory is not limited" in said
+    assert "processes are not limited" in said
 
 
 def test_podman_is_not_asked_for_a_runtime_it_would_ignore() -> None:
     assert missing_runtime(PODMAN, "") is None
     assert missing_runtime(PODMAN, "crun") is None
-    assert "Podman runs all containers by crun" in (missing_runtime(PODMAN, "runsc") or "")
+    assert "Podman runs all containers with crun" in (missing_runtime(PODMAN, "runsc") or "")
 
 
 def test_servers_that_podman_cannot_keep_apart_on_one_network_have_one_each() -> None:
@@ -96,12 +96,12 @@ OWN = {"egress": "none", "own_networks": True, "network": "lan"}
             Level.WARN,
             "every service of the engine's machine that is not",
         ),
-        ({"network": "lan"}, ROOTLESS, Level.WARN, "its own containers only"),
-        ({"egress": "none"}, ROOTLESS, Level.WARN, "its own containers only"),
+        ({"network": "lan"}, ROOTLESS, Level.WARN, "only be reached from its own containers"),
+        ({"egress": "none"}, ROOTLESS, Level.WARN, "only be reached from its own containers"),
         ({"egress": "internet"}, ROOTLESS, Level.FAIL, "do not reach a rootless Docker"),
         ({"host_network": True}, ROOTLESS, Level.WARN, "not this machine's"),
         ({"egress": "none"}, ROOTLESS_PODMAN, Level.FAIL, "--egress=none"),
-        ({}, Kind("Podman"), Level.WARN, "restart of the machine"),
+        ({}, Kind("Podman"), Level.WARN, "after a reboot"),
         ({"mounts": (Mount("/books", "/mnt", True),)}, Kind("Podman"), Level.WARN, "missing"),
     ],
 )

@@ -144,7 +144,7 @@ async def test_the_loop_goes_on_while_all_threads_are_stuck(lane: Lane) -> None:
         (DockerException("bad\nnews"), "bad news"),
         (APIError("x", explanation="no such container: abc"), "no such container: abc"),
         (requests.ConnectionError("connection broken"), "connection broken"),
-        (requests.ReadTimeout("HTTPConnectionPool(...) long words"), "no answer in time"),
+        (requests.ReadTimeout("HTTPConnectionPool(...) long words"), "no response in time"),
         (urllib3.exceptions.ProtocolError("half an answer"), "half an answer"),
         (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
         (requests.exceptions.JSONDecodeError("no JSON", "x", 0), "no JSON"),

@@ -125,14 +125,14 @@ def test_exceptions_are_in_sets_of_their_own() -> None:
     ("words", "said"),
     [
         (["--allow=169.254.0.0/16"], "169.254.169.254"),
-        (["--allow", "0.0.0.0/0"], "name smaller networks"),
+        (["--allow", "0.0.0.0/0"], "use smaller networks"),
         (["--allow=10.0.0.1/8"], "host bits"),
         (["--also=here"], "--also: "),
         (["--connections=1023"], "from 1024 to 1000000"),
         (["--connections=many"], "invalid int value"),
-        (["--bridges=br-1;drop"], "no name of an interface"),
-        (["--bridges="], "no name of an interface"),
-        (["--dns=10.0.0.0/24"], "the one address"),
+        (["--bridges=br-1;drop"], "not the name of a network interface"),
+        (["--bridges="], "not the name of a network interface"),
+        (["--dns=10.0.0.0/24"], "a single name server"),
         (["--apply", "--remove"], "not allowed with"),
         (["--nothing"], "see tmpnb firewall --help"),
     ],
@@ -158,7 +158,7 @@ def test_without_more_the_rules_are_printed_with_how_to_keep_them(
     ("nft", "flag", "told"),
     [
         pytest.param("no-such-program", "--apply", "apt-get install nftables", id="there is none"),
-        pytest.param("false", "--remove", "is this root?", id="it complains"),
+        pytest.param("false", "--remove", "are you root?", id="it complains"),
     ],
 )
 def test_it_is_said_what_to_do_when_nft_fails(

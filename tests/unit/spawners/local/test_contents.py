@@ -104,7 +104,7 @@ def test_links_are_followed_and_loops_named(given: Path, home: Path, tmp_path: P
     whys = left_out(found)
     assert whys["self"] == whys["ping"] == "a link to itself"
     assert whys["dangling"] == whys["through"] == "a link to nothing"
-    loop = "a link to a folder that it lies in"
+    loop = "a link to a folder that contains it"
     assert {whys[name] for name in ("here", "root", "sub/up", "folder/back")} == {loop}
 
 
@@ -302,5 +302,5 @@ async def test_the_place_of_secrets_is_no_folder_of_notebooks(
     given: Path, spawner: LocalProcessSpawner
 ) -> None:
     spawner.state_dir = given
-    with pytest.raises(ConfigError, match=f"notebook_dir={given}: tmpnb itself keeps"):
+    with pytest.raises(ConfigError, match=f"notebook_dir={given}: tmpnb keeps its own files"):
         await spawner.setup()

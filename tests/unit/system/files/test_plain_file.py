@@ -177,14 +177,14 @@ def test_a_token_file_is_checked_as_any_other_secret(tmp_path: Path) -> None:
         (f"{SECRET}\n{SECRET}\n", "more than one line"),
         ("", "is empty"),
         ("fifteen-letters", "is shorter than 16 characters"),
-        ("sixteen letters!", "CONFIGPROXY_AUTH_TOKEN_FILE has a blank"),
+        ("sixteen letters!", "CONFIGPROXY_AUTH_TOKEN_FILE contains a space"),
     ):
         file.write_text(content)
         said = one_line(choice_of(file))
         assert words in said
         assert said.startswith("CONFIGPROXY_AUTH_TOKEN_FILE")
-    assert "is no file with a secret" in one_line(choice_of(tmp_path))
-    assert "is no file with a secret" in one_line(choice_of(Path("/dev/zero")))
+    assert "is not a file with a secret" in one_line(choice_of(tmp_path))
+    assert "is not a file with a secret" in one_line(choice_of(Path("/dev/zero")))
     assert "cannot be read: Not a directory" in one_line(choice_of(file / "x"))
 
 

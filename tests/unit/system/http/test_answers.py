@@ -77,7 +77,9 @@ async def test_an_answer_that_is_too_large_is_refused_for_its_size(
     async with answering(form(LIMIT)) as (url, _):
         assert (await client.fetch(url, timeout=5, most=LIMIT)).body == b"x" * LIMIT
     async with answering(form(LIMIT + 1)) as (url, _):
-        with pytest.raises(AnswerTooLargeError, match=f"the answer is larger than {LIMIT} bytes$"):
+        with pytest.raises(
+            AnswerTooLargeError, match=f"the response is larger than {LIMIT} bytes$"
+        ):
             await client.fetch(url, timeout=5, most=LIMIT)
 
 
@@ -86,7 +88,7 @@ async def test_a_size_that_is_too_large_is_refused_before_anything_of_it_comes(
 ) -> None:
     head = OK + b"Content-Length: 999999999999\r\n\r\n"
     async with answering(head, hangs=True) as (url, _):
-        with pytest.raises(AnswerTooLargeError, match="the answer is larger than"):
+        with pytest.raises(AnswerTooLargeError, match="the response is larger than"):
             await client.fetch(url, timeout=15)
 
 
@@ -168,7 +170,7 @@ async def test_an_answer_begins_after_a_few_heads(client: Client, *, head_only: 
                 answer = await client.fetch(url, timeout=5, head_only=head_only)
                 assert answer.code == 200
             else:
-                with pytest.raises(AnswerTooLargeError, match="never begins"):
+                with pytest.raises(AnswerTooLargeError, match="never starts"):
                     await client.fetch(url, timeout=5, head_only=head_only)
 
 
@@ -195,7 +197,7 @@ async def test_no_more_heads_are_read_than_that(
 )
 async def test_the_head_of_a_file_is_bounded(words: bytes) -> None:
     async with answering(OK + words + b"\r\n\r\n") as (url, _):
-        with pytest.raises(UnreachableError, match="head of the answer is too large"):
+        with pytest.raises(UnreachableError, match="response headers are too large"):
             async with http_stream.opened(url, {}, patience=5):
                 pass
 

@@ -115,7 +115,7 @@ def test_what_stands_beside_a_token_stays() -> None:
         "token refused by proxy",
         "token rejected by the proxy",
         "the token: rejected",
-        "the proxy's API refused our token (HTTP 403); set the same CONFIGPROXY_AUTH_TOKEN",
+        "the proxy's API rejected our token (HTTP 403); set the same CONFIGPROXY_AUTH_TOKEN",
         "# API_AUTH_TOKEN is not set",
         "Unauthorized: send 'Authorization: token <your token>'",
         "--use-tokens=False has no effect: every server has a secret token",

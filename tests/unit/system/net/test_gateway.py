@@ -52,5 +52,5 @@ def test_word_gateway_stands_for_it_in_both_flags(routes: Path) -> None:
 
 def test_gateway_is_not_exempt_unless_it_is_named(routes: Path) -> None:
     assert MACHINE not in Settings().access().exempt
-    with pytest.raises(ConfigError, match=r"--exempt-networks: 'gateways' is no network"):
+    with pytest.raises(ConfigError, match=r"--exempt-networks: 'gateways' is not a network"):
         Settings(exempt_networks="gateways").access()

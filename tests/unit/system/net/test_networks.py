@@ -25,9 +25,9 @@ def test_a_list_takes_commas_lines_and_comments() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("10.0.0.0/33", "--flag: '10.0.0.0/33' is no network; write 192.0.2.0/24"),
-        ("localhost", "--flag: 'localhost' is no network"),
-        ("10.1.2.3/8", "--flag: 10.1.2.3/8 has bits behind its prefix; write 10.0.0.0/8"),
+        ("10.0.0.0/33", "--flag: '10.0.0.0/33' is not a network; write 192.0.2.0/24"),
+        ("localhost", "--flag: 'localhost' is not a network"),
+        ("10.1.2.3/8", "--flag: 10.1.2.3/8 has host bits set; write 10.0.0.0/8"),
         ("2001:db8::1/32", "write 2001:db8::/32"),
     ],
 )

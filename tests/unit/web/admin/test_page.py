@@ -96,7 +96,7 @@ async def test_without_a_token_the_page_does_what_its_forms_say() -> None:
         assert f"Stop {server.id}".encode() in page.body
         assert said(await browser.post(do="announce", text="Down [soon](https://a.example)\r\nyes"))
         shown = await browser.open("/admin/?said=announced")
-        assert b"It is now shown above every page." in shown.body
+        assert b"It is now shown at the top of every page." in shown.body
         assert b'href="https://a.example"' in shown.body
         assert said(await browser.post(do="announce", text="")) == "silent"
         assert said(await browser.post(do="ban", network="192.0.2.0/24")) == "unkept"
@@ -268,7 +268,7 @@ async def test_an_announcement_can_be_no_longer_in_the_page_than_it_may_be() -> 
         assert f'maxlength="{LONGEST_NOTICE}"'.encode() in page.body
         assert said(await browser.post(do="announce", text="x\r\n" * (LONGEST_NOTICE // 2)))
         assert b"is longer than 1000" in (await browser.open("/admin/?said=long")).body
-        assert b"has a link" in (await browser.open("/admin/?said=text")).body
+        assert b"contains an invalid link" in (await browser.open("/admin/?said=text")).body
 
 
 async def test_the_page_says_nothing_of_what_there_is_not() -> None:
@@ -297,7 +297,7 @@ async def test_another_image_is_asked_for_in_the_page_which_says_what_became_of_
         assert said(await browser.post(do="roll", image="good:2")) == "trying"
         await wait_until(lambda: rollout.image == "good:2")
         rollout.trying = "good:3"
-        assert b"One of <code>good:3</code> is being tried" in (await browser.open()).body
+        assert b"One of <code>good:3</code> is being tested" in (await browser.open()).body
         assert said(await browser.post(do="roll", image="good:4")) == "busy"
         rollout.trying, rollout.failure = "", Failure("bad:1", "<it> ended")
         page = (await browser.open("/admin/?said=busy")).body
@@ -322,7 +322,7 @@ async def test_many_servers_make_a_page_of_some(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("tmpnb.web.admin.page.SHOWN", 1)
     async with AsyncExitStack() as stack:
         browser = Browser(await started(stack, capacity=3))
-        assert b"There are 2 more" in (await browser.open()).body
+        assert b"2 more are not shown" in (await browser.open()).body
 
 
 def test_a_session_ends_with_time_and_with_the_token() -> None:

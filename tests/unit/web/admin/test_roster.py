@@ -166,7 +166,7 @@ async def test_a_server_is_stopped_and_its_visitor_is_told_by_whom() -> None:
         assert ending is not None
         assert ending.reason is StopReason.STOPPED
         told = await site.public(f"/user/{taken}/lab", headers=HTML)
-        assert b"It was stopped by those who run the service." in told.body
+        assert b"It was stopped by the operator of the service." in told.body
         assert (await site.admin(f"/api/servers/{taken}", method="DELETE")).code == 404
 
 

@@ -179,7 +179,7 @@ class BreakingDownloads:
 
     async def pack(self, server: NotebookServer, send: Send) -> None:
         await send(b"half")
-        raise DownloadBrokenError("the notebook server does not answer")
+        raise DownloadBrokenError("the notebook server does not respond")
 
 
 async def broken_archive(running: Running, port: int) -> bytes:

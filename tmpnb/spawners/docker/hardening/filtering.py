@@ -1,4 +1,4 @@
-"""Say which profile of system calls servers have, and what would be better. Pure."""
+"""Report which seccomp profile servers have, and what would be better. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNCONFINED = "unconfined"  # and for none
 
 
 def finding(options: Options) -> Finding:
-    """Return which profile is in force, by the settings as this engine can keep them.
+    """Report which profile is in force, given what this engine supports.
 
     Args:
         options: Adapted to the engine.
@@ -22,19 +22,21 @@ def finding(options: Options) -> Finding:
     wish = options.limits.seccomp
     if options.kind.unfiltered:
         words = "system calls are not filtered: this engine has no seccomp"
-        return warn(TOPIC, words, "an engine and a kernel that have it, as all common ones do")
+        return warn(
+            TOPIC, words, "use an engine and a kernel with seccomp, as all common ones have"
+        )
     own = _operators(options)
     if options.extra_host_config.get("privileged") or own == UNCONFINED:
-        words = "system calls are not filtered: extra_host_config says so"
-        return warn(TOPIC, words, "leave privileged and seccomp out of it")
+        words = "system calls are not filtered because of extra_host_config"
+        return warn(TOPIC, words, "remove privileged and seccomp from it")
     if own not in ("", BUILT_IN):
-        return ok(TOPIC, "servers have the profile that extra_host_config names")
+        return ok(TOPIC, "servers have the profile named in extra_host_config")
     if own == BUILT_IN:
-        return warn(TOPIC, _engines(options), "leave seccomp out of extra_host_config")
+        return warn(TOPIC, _engines(options), "remove seccomp from extra_host_config")
     if wish.text:
         whose = "tmpnb's profile" if wish.name == OURS else f"the profile in {wish.name}"
         runtime = options.limits.runtime
-        unless = f", unless --runtime={runtime} has calls of its own" if runtime else ""
+        unless = f", unless --runtime={runtime} handles calls itself" if runtime else ""
         return ok(TOPIC, f"servers have {whose}{unless}")
     if wish.name == ENGINES and not options.kind.podman:
         return warn(TOPIC, _engines(options), f"--seccomp={OURS}")
@@ -42,16 +44,16 @@ def finding(options: Options) -> Finding:
         return warn(TOPIC, _engines(options), _by_name())
     return warn(
         TOPIC,
-        f"{options.kind.name} takes no profile from here, so --seccomp={wish.name} has no effect:"
-        f" {_engines(options)}",
+        f"{options.kind.name} accepts no profile from here, so --seccomp={wish.name} "
+        f"has no effect: {_engines(options)}",
         _by_name(),
     )
 
 
 def _engines(options: Options) -> str:
     return (
-        f"servers have {options.kind.name}'s own profile, which may allow vsock and io_uring, and"
-        " lets one server fill the machine's table of neighbours"
+        f"servers have {options.kind.name}'s own profile, which may allow vsock and "
+        "io_uring and lets one server fill the machine's neighbour table"
     )
 
 

@@ -1,4 +1,4 @@
-"""What bounds a visitor's container, as the engine's settings, and what of it holds here. Pure."""
+"""The limits of a visitor's container as engine settings, and which ones this engine has. Pure."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ PAGE = 4096  # bytes: the least that a file in memory takes, so there is an inod
 FEWEST = 16  # inodes of a tmpfs
 OWN_KERNELS = ("runsc", "gvisor", "kata")  # in the names of runtimes
 SOCKETS = (
-    "memory of sockets is not bounded: cgroup v1 does not count it; have cgroup v2 on the engine's"
-    " machine (boot it with systemd.unified_cgroup_hierarchy=1)"
+    "socket memory is not limited: cgroup v1 does not count it; use cgroup v2 on the "
+    "engine's machine (boot it with systemd.unified_cgroup_hierarchy=1)"
 )
 PODMANS_OWNER = "U,notmpcopyup"  # who runs the container; and empty at the start, as in Docker
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a container may, beyond memory and CPU."""
+    """The limits of a container, besides memory and CPU."""
 
     capabilities: tuple[str, ...] = ()  # kept; (DEFAULT,): those the engine gives
     new_privileges: bool = False  # whether setuid programs work
@@ -44,12 +44,12 @@ class Limits:
 
     @property
     def home_in_memory(self) -> bool:
-        """Whether the home is a tmpfs, for want of another bound on the disk."""
+        """Whether the home is a tmpfs, for lack of another disk limit."""
         return bool(self.disk) and not (self.disk_by_engine and not self.read_only)
 
     @property
     def files(self) -> int:
-        """Bytes of files that may be in memory together, if the disk is bounded.
+        """Bytes of files that may be in memory together, if the disk is limited.
 
         Half of the memory at most: more, and files would end the kernels, which could not
         remove them any more.
@@ -71,7 +71,9 @@ def capabilities(text: str) -> tuple[str, ...]:
         return (DEFAULT,)
     for name in found:
         if not name.replace("_", "").isalpha():
-            raise ConfigError(f"--capabilities={text}: {name!r} is none; write for example CHOWN")
+            raise ConfigError(
+                f"--capabilities={text}: {name!r} is not a capability; write for example CHOWN"
+            )
     return found
 
 
@@ -122,9 +124,9 @@ def _disk(limits: Limits, person: Person, *, podman: bool) -> dict[str, Any]:
 
 
 def places_in_memory(limits: Limits, person: Person) -> tuple[str, ...]:
-    """Return what of a server is in memory so that what it writes is bounded, in order.
+    """Return the places of a server kept in memory to limit what it writes, in order.
 
-    Volumes that the image declares are bounded by nothing else.
+    Volumes that the image declares are limited by nothing else.
     """
     if not limits.disk:
         return ()
@@ -150,7 +152,7 @@ def share(limits: Limits, person: Person) -> int:
 
 
 def tmpfs_options(limits: Limits, person: Person, place: str, *, podman: bool = False) -> str:
-    """Return the options of one of the `places_in_memory`: bounded in bytes and in inodes.
+    """Return the options of one of the `places_in_memory`: limited in bytes and inodes.
 
     Podman takes no number of inodes; what they need counts as the server's memory.
     """
@@ -180,7 +182,7 @@ def _owner(person: Person) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a setting asks of the engine. Sizes in bytes."""
+    """What the settings require from the engine. Sizes in bytes."""
 
     memory: int = 0
     cpu_quota: int | None = None
@@ -190,25 +192,25 @@ class Wanted:
 
 
 def has_own_kernel(runtime: str) -> bool:
-    """Whether servers of a runtime share the machine's kernel for nothing that they do."""
+    """Whether servers of a runtime do not use the machine's kernel directly."""
     return any(name in runtime for name in OWN_KERNELS)
 
 
 def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
-    """Return what the engine cannot enforce, each in one line. Nothing said is no gap.
+    """Return what the engine cannot enforce, one line each. Unknown counts as enforced.
 
     Args:
         about: What the engine says of itself.
         wanted: What the settings ask for.
     """
     asked = (
-        ("MemoryLimit", wanted.memory, "memory is not bounded: the kernel's memory cgroup is off"),
+        ("MemoryLimit", wanted.memory, "memory is not limited: the kernel's memory cgroup is off"),
         (
             "SwapLimit",
             wanted.memory,
-            "swap is not bounded: boot the engine's machine with swapaccount=1",
+            "swap is not limited: boot the engine's machine with swapaccount=1",
         ),
-        ("PidsLimit", wanted.processes, "processes are not bounded: the pids cgroup is off"),
+        ("PidsLimit", wanted.processes, "processes are not limited: the pids cgroup is off"),
         ("CpuCfsQuota", wanted.cpu_quota, "--cpu-quota has no effect: the kernel has no CFS quota"),
         ("CPUShares", wanted.cpu_shares, "--cpu-shares has no effect: the cpu cgroup is off"),
     )
@@ -220,7 +222,7 @@ def gaps(about: Mapping[str, Any], wanted: Wanted) -> list[str]:
 
 
 def may_bound_disk(about: Mapping[str, Any]) -> bool:
-    """Whether the engine's storage could bound what one container writes, as far as it tells.
+    """Whether the engine's storage could limit what one container writes, as far as it reports.
 
     On btrfs and devicemapper its bound counts the image as well, so it is none for what is written.
     """

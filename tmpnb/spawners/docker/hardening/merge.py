@@ -1,4 +1,4 @@
-"""Join the operator's own settings of a container with ours, and say what they weaken. Pure.
+"""Merge the operator's container settings with ours, and report what they weaken. Pure.
 
 What is a list in the engine's API is added to, entry by entry. A setting takes the place of
 ours only where it says something else about the same thing.
@@ -109,7 +109,7 @@ def mounted_places(mounts: Iterable[Mount], theirs: Settings) -> set[str]:
 
 
 def weakened(ours: Settings, theirs: Settings) -> list[str]:
-    """Return which walls and bounds the operator's settings take away, each in a few words.
+    """Return which isolation and limits the operator's settings remove, in a few words each.
 
     Args:
         ours: Without them.

@@ -1,4 +1,4 @@
-"""Which profile of seccomp servers have: ours, the engine's own, or one of the operator."""
+"""Which seccomp profile servers get: ours, the engine's own, or the operator's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST = 64 * 1024  # bytes of a profile; it goes to the engine with each new c
 
 @dataclass(frozen=True, slots=True)
 class Seccomp:
-    """A profile that was asked for."""
+    """The requested profile."""
 
     name: str = ENGINES  # or OURS, or the file it is from
     text: str = field(default="", repr=False)  # JSON on one line; "": the engine's own profile
@@ -41,7 +41,7 @@ class Seccomp:
 
 
 def chosen(wish: str) -> Seccomp:
-    """Return what `--seccomp` asks for; a file is read now and never again.
+    """Return what `--seccomp` requests; a file is read only once.
 
     Raises:
         ConfigError: There is no such profile; the message says why.
@@ -61,7 +61,7 @@ def _read(path: Path, name: str) -> str:
     except NoPlainFileError as error:
         raise ConfigError(f"{where}: not a file") from error
     except FileTooLargeError as error:
-        raise ConfigError(f"{where}: a profile has {LARGEST // 1024} KiB at most") from error
+        raise ConfigError(f"{where}: a profile may have at most {LARGEST // 1024} KiB") from error
     except NoTextError as error:
         raise ConfigError(f"{where}: {error.strerror}") from error
     except (OSError, RuntimeError, ValueError) as error:
@@ -74,5 +74,5 @@ def _read(path: Path, name: str) -> str:
     except ValueError as error:
         raise ConfigError(f"{where}: not JSON: {error}") from error
     if not isinstance(profile, dict) or not isinstance(profile.get("defaultAction"), str):
-        raise ConfigError(f"{where}: no profile; one is an object with a defaultAction")
+        raise ConfigError(f"{where}: not a profile; it must be an object with a defaultAction")
     return json.dumps(profile, separators=(",", ":"))

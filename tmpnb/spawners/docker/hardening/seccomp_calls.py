@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Calls that are let through, or not, for one reason, whatever their arguments."""
+    """Calls that are allowed, or not, for one reason, whatever their arguments."""
 
     name: str
     why: str

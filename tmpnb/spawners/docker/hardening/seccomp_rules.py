@@ -1,4 +1,4 @@
-"""Build the profile of seccomp that servers have by default, in the engine's words. Pure."""
+"""Build the default seccomp profile of servers, in the engine's format. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tmpnb.spawners.docker.hardening.seccomp_calls import ABSENT, ALLOWED, DEBUG
 
 
 def _scmp(kind: str, name: str) -> str:
-    """Return a word of the format."""
+    """Return a name in the format's spelling."""
     return f"SCMP_{kind}_{name}".upper()
 
 

@@ -1,4 +1,4 @@
-"""What of a server nothing bounds, each in a line with what sets the bound. Pure."""
+"""What a server can use without limit, one line each with the flag that limits it. Pure."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def unbounded(options: Options) -> list[Finding]:
     limits, theirs = options.limits, options.extra_host_config
     found = []
     if not limits.memory:
-        found.append(warn(TOPIC, "memory is not bounded", "--mem-limit=512m"))
+        found.append(warn(TOPIC, "memory is not limited", "--mem-limit=512m"))
     if not (options.cpu_quota or any(theirs.get(name) for name in CPU)):
         found.append(
             warn(
                 TOPIC,
-                "processors are shared evenly, and not bounded: one server may use all that"
-                " others leave",
-                "--cpu-quota=100000 for one processor each",
+                "CPU is shared evenly but not limited: one server may use all that "
+                "others leave idle",
+                "--cpu-quota=100000 for one CPU each",
             )
         )
     if not (limits.processes or theirs.get("pids_limit")):
-        found.append(warn(TOPIC, "processes are not bounded", "--pids-limit=1024"))
+        found.append(warn(TOPIC, "processes are not limited", "--pids-limit=1024"))
     if not (limits.open_files or theirs.get("ulimits")):
-        found.append(warn(TOPIC, "open files are not bounded", "--nofile-limit=4096"))
+        found.append(warn(TOPIC, "open files are not limited", "--nofile-limit=4096"))
     if not (limits.log_size or theirs.get("log_config")):
-        words = "what servers print is kept as the engine's own logging does, mostly without bound"
+        words = "server output is kept by the engine's own logging, usually without a limit"
         found.append(warn(TOPIC, words, "--container-log-size=1m"))
     return found + _disk(options)
 
@@ -44,17 +44,17 @@ def _disk(options: Options) -> list[Finding]:
     if limits.home_in_memory or theirs.get("storage_opt"):
         return []
     if not limits.disk:
-        words = "neither disk nor inodes are bounded: a server may fill the engine's"
+        words = "neither disk nor inodes are limited: a server may fill the engine's disk"
         return [warn(TOPIC, words, "--disk-limit=256m")]
     found = [
         warn(
             TOPIC,
-            "inodes are not bounded: the storage bounds the size of files, and not their number",
-            "--read-only beside --disk-limit, which has files in memory",
+            "inodes are not limited: the storage limits the size of files, not their number",
+            "--read-only with --disk-limit, which keeps files in memory",
         )
     ]
     if limits.root_allowed and not (limits.read_only or theirs.get("read_only")):
-        words = "root in a server may fill the disk by /etc/hosts, which the storage does not count"
+        words = "root in a server may fill the disk through /etc/hosts, which is not counted"
         found.append(warn(TOPIC, words, "--container-user=1000, or --read-only"))
     return found
 
@@ -73,16 +73,19 @@ def home_finding(about: Facts, options: Options, *, tried: bool = False) -> Find
     storage = about.get("Driver") or "unknown"
     by_engine = limits.disk_by_engine if tried else may_bound_disk(about)
     if by_engine and not limits.read_only:
-        words = f"the storage ({storage}) bounds the disk of a server to {in_words(limits.disk)}"
-        return ok(topic, words if tried else f"{words} if it has quotas, else its memory does")
+        words = f"the storage ({storage}) limits the disk of a server to {in_words(limits.disk)}"
+        return ok(topic, words if tried else f"{words} if it supports quotas, else memory does")
     words = (
-        f"home and /tmp of a server are in memory, {in_words(limits.files)} together, and the rest"
-        " is read-only"
+        f"home and /tmp of a server are in memory, {in_words(limits.files)} together; "
+        "the rest is read-only"
     )
     if not limits.read_only:
-        words += f", as the storage ({storage}) bounds no disk; to have files on disk, {QUOTAS}"
+        words += (
+            f", because the storage ({storage}) cannot limit disk space; to have files on disk,"
+        )
+        words += f" {QUOTAS}"
     if not limits.memory:
-        return warn(topic, f"{words}; that memory is not bounded", "--mem-limit=512m")
+        return warn(topic, f"{words}; that memory is not limited", "--mem-limit=512m")
     if limits.files < limits.disk:
         more = f"{in_words(limits.disk)} of --disk-limit is more than half of --mem-limit"
         return warn(topic, f"{words}; {more}", "raise --mem-limit, or lower --disk-limit")

@@ -1,4 +1,4 @@
-"""Say which parts of an engine are so old that a container is known to get out of them. Pure."""
+"""Report engine components that are so old that they have known container escapes. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ TOPIC = "version"
 SUPPORTED = 25  # of Docker, the oldest with fixes by its makers
 OLDEST = f"{SUPPORTED}.0"
 OLDEST_REBUILT = "20.10"  # and by any distribution
-UPDATE = "update the engine of this machine, and restart it"
+UPDATE = "update the engine on this machine and restart it"
 
-# runc: first mended release of each line, and what mends it. Later lines came with the fix.
+# runc: first fixed release of each line, and what it fixes. Later lines came with the fix.
 RUNC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("CVE-2024-21626", ("1.1.12",)),
     ("CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881", ("1.2.8", "1.3.3", "1.4.0-rc.3")),
@@ -29,7 +29,7 @@ _REBUILT = re.compile(r"\+ds|\+dfsg|~ds|~deb|\+deb|ubuntu|\.el\d|\.fc\d|suse|amz
 
 
 def findings(said: Facts) -> Iterator[Finding]:
-    """Yield what is too old; nothing is said of what the engine does not tell.
+    """Yield what is too old, as far as the engine reports versions.
 
     Args:
         said: The engine's answer to who it is and what it consists of.
@@ -39,7 +39,7 @@ def findings(said: Facts) -> Iterator[Finding]:
         number = _number(str(part.get("Version") or ""))
         oldest = OLDEST_REBUILT if _REBUILT.search(whole) else OLDEST
         if name == "Engine" and number and number < _number(oldest):
-            words = f"Docker {part.get('Version')} gets no more fixes from those who made it"
+            words = f"Docker {part.get('Version')} is no longer maintained"
             yield warn(TOPIC, words, f"Docker {SUPPORTED} or newer, or your distribution's own")
         elif "runc" in name.lower() and (number := _number(_runcs(part))):
             yield from _of_runc(number, _runcs(part), whole)
@@ -52,12 +52,12 @@ def _of_runc(number: tuple[int, ...], version: str, whole: str) -> Iterator[Find
     flaws = " and ".join(known)
     if _REBUILT.search(whole):
         words = (
-            f"runc {version} is built by a distribution, whose number does not tell whether it is"
-            f" mended; see that its security updates are installed: {flaws}"
+            f"runc {version} is a distribution's build, whose version does not show "
+            f"whether it is fixed; make sure its security updates are installed: {flaws}"
         )
         yield skip(TOPIC, words)
     else:
-        yield warn(TOPIC, f"runc {version} has known ways out of a container: {flaws}", UPDATE)
+        yield warn(TOPIC, f"runc {version} has known container escapes: {flaws}", UPDATE)
 
 
 def _has(number: tuple[int, ...], mended: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Which walls and bounds the operator's own settings of a container take away, in words. Pure.
+"""Which isolation and limits the operator's container settings remove, in words. Pure.
 
 What is not known to be harmless is said: a setting that weakens nothing costs a line of the log.
 """
@@ -34,7 +34,7 @@ def powers(ours: Settings, theirs: Settings, both: Settings) -> list[str]:
     """Return what a server may do that it may not otherwise."""
     found = []
     if theirs.get("privileged"):
-        found.append("privileged: a server owns the engine's machine")
+        found.append("privileged: a server controls the engine's machine")
     options = [str(option) for option in both.get("security_opt") or ()]
     own_options = [str(option) for option in ours.get("security_opt") or ()]
     kept = {NO_NEW_PRIVILEGES, f"{NO_NEW_PRIVILEGES}:true", f"{NO_NEW_PRIVILEGES}=true"}
@@ -50,7 +50,7 @@ def powers(ours: Settings, theirs: Settings, both: Settings) -> list[str]:
     if more:
         found.append(f"cap_add: servers have {', '.join(more)}")
     if theirs.get("runtime", ours.get("runtime")) != ours.get("runtime"):
-        found.append(f"runtime: {theirs['runtime']} in place of {ours.get('runtime') or 'ours'}")
+        found.append(f"runtime: {theirs['runtime']} instead of {ours.get('runtime') or 'ours'}")
     if groups := theirs.get("group_add"):
         found.append(f"group_add: servers are in the groups {', '.join(map(str, groups))}")
     return found
@@ -64,7 +64,7 @@ def shared(ours: Settings, theirs: Settings) -> list[str]:
         if mode not in OWN_MODES:
             found.append(f"{name}: {cut(mode)}")
     found += [
-        f"{name}: servers reach what is outside of their container"
+        f"{name}: servers can reach things outside their container"
         for name in (
             "devices",
             "device_requests",
@@ -77,15 +77,15 @@ def shared(ours: Settings, theirs: Settings) -> list[str]:
     ]
     kinds = {_kind(mount) for mount in theirs.get("mounts") or ()}
     if "bind" in kinds:
-        found.append("mounts: servers reach directories of the engine's machine")
+        found.append("mounts: servers can reach directories of the engine's machine")
     if kinds - {"bind", "tmpfs"}:
-        found.append("mounts: servers share volumes, or fill them without a bound")
+        found.append("mounts: servers share volumes, or fill them without limit")
     if theirs.get("volume_driver"):
         found.append(f"volume_driver: {theirs['volume_driver']} keeps the volumes of servers")
     if theirs.get("publish_all_ports") or theirs.get("port_bindings"):
-        found.append("ports: servers are published besides the way through the proxy")
+        found.append("ports: servers are published in addition to the proxy")
     if ours.get("dns") and theirs.get("dns"):
-        found.append("dns: names are looked up outside")
+        found.append("dns: names are resolved outside")
     return found
 
 
@@ -94,7 +94,7 @@ def _kind(mount: Mapping[str, Any]) -> str:
 
 
 def cut(text: str) -> str:
-    """Return a setting on one line, and no more of it than tells which it is."""
+    """Return a setting on one line, shortened."""
     line = on_one_line(text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
@@ -102,25 +102,25 @@ def cut(text: str) -> str:
 def unbounded(ours: Settings, theirs: Settings, both: Settings) -> list[str]:
     """Return what a server may use more of."""
     found = [
-        f"{name}: {theirs[name]!r} in place of {ours[name]!r}"
+        f"{name}: {theirs[name]!r} instead of {ours[name]!r}"
         for name in ("pids_limit", "mem_limit", "memswap_limit", "read_only", "init")
         if name in ours and name in theirs and _is_looser(theirs[name], ours[name])
     ]
     found += [
-        f"{name}: {both[name]!r} in place of {ours[name]!r}"
+        f"{name}: {both[name]!r} instead of {ours[name]!r}"
         for name in ("restart_policy", "log_config", "storage_opt")
         if ours.get(name) and both[name] != ours[name]
     ]
     if theirs.get("oom_kill_disable"):
-        found.append("oom_kill_disable: a server without memory hangs")
+        found.append("oom_kill_disable: a server that runs out of memory hangs")
     if _number(theirs.get("oom_score_adj")) < 0:
-        found.append("oom_score_adj: without memory the machine ends other programs first")
+        found.append("oom_score_adj: when memory runs out, the machine kills other programs first")
     if theirs.get("cgroup_parent"):
         found.append(f"cgroup_parent: servers are counted in {cut(str(theirs['cgroup_parent']))}")
     if theirs.get("cpu_rt_runtime"):
-        found.append("cpu_rt_runtime: servers may go before all other programs")
+        found.append("cpu_rt_runtime: servers may take priority over all other programs")
     if theirs.get("auto_remove"):
-        found.append("auto_remove: a server that falls is removed with its files")
+        found.append("auto_remove: a server that crashes is removed with its files")
     return [*found, *_process_limits(ours, theirs), *_memory_files(ours, theirs, both)]
 
 
@@ -157,7 +157,7 @@ def _memory_files(ours: Settings, theirs: Settings, both: Settings) -> list[str]
         if bound and most is None:
             found.append(f"tmpfs: {place} has no size")
         elif bound and _is_looser(most, bound):
-            found.append(f"tmpfs: {place} has the size {most} in place of {bound}")
+            found.append(f"tmpfs: {place} has the size {most} instead of {bound}")
     for place, options in places.items():
         if loose := LOOSE_TMPFS & set(str(options).split(",")):
             found.append(f"tmpfs: {place} with {', '.join(sorted(loose))}")
@@ -180,7 +180,7 @@ def _number(value: object) -> float:
 
 
 def _is_looser(theirs: object, ours: object) -> bool:
-    """Whether a bound lets more through; none, 0 and -1 are no bound."""
+    """Whether a limit is looser; none, 0 and -1 mean no limit."""
     if isinstance(theirs, str):
         try:
             theirs = size("", theirs)

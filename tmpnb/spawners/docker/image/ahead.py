@@ -1,4 +1,4 @@
-"""Copy what servers need of an image before the first of them is started, and again if it is gone.
+"""Copy the files servers need from an image before the first start, and again if they are gone.
 
 A copy may take minutes, and a start has one. So copies have a thread and a deadline of their own,
 one at a time; meanwhile no server of that image is started, and everything else goes on.
@@ -25,13 +25,13 @@ FIRST_PAUSE = 5.0  # seconds until the first new try after a failure; doubled by
 LONGEST_PAUSE = 60.0  # seconds; longer after tries that cost the engine more than a moment
 SHARE = 0.1  # of the time, at most, that tries which fail take
 SLOW = 5.0  # seconds; what takes longer is worth a line in the log
-COPYING = "what servers need of the image {image} is being copied; they start when it is there"
-FAILED = "{reason}; servers of that image start when it is there, which is tried again"
+COPYING = "the files servers need are being copied from the image {image}; then servers start"
+FAILED = "{reason}; retrying, and servers of that image start when it succeeds"
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How the latest try for an image ended."""
+    """The outcome of the latest attempt for an image."""
 
     reason: str = ""  # why its servers cannot start
     failures: int = 0  # in a row, those of homes included, without which servers start
@@ -39,7 +39,7 @@ class _Outcome:
 
 
 class Ahead:
-    """The copies of one pool, by image. Used on the loop; what blocks is done elsewhere."""
+    """The copies of one pool, by image. Used on the loop; blocking work is done elsewhere."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class Ahead:
         return COPYING.format(image=image) if known is None else known.reason
 
     async def made(self, image: str, *, again: bool = False) -> None:
-        """Return when servers of an image can be started.
+        """Return once servers of an image can be started.
 
         Args:
             image: It.
-            again: See to it anew, whatever is known: something was not there, or somebody asks.
+            again: See to it anew, whatever is known: something was not there, or someone asks.
 
         Raises:
             SpawnerError: What they need could not be copied.
@@ -97,7 +97,7 @@ class Ahead:
             raise SpawnerError(known.reason)
 
     def close(self) -> None:
-        """Copy no more; what the engine copies at the moment is left for the next run to remove."""
+        """Stop copying; what the engine is copying now is left for the next run to remove."""
         self._lane.close()
         for task in self._tasks.values():
             task.cancel()
@@ -112,7 +112,7 @@ class Ahead:
         return task
 
     async def _copy_and_tell(self, image: str) -> None:
-        """Copy; who is told of the end can have it tried again at once."""
+        """Copy; whoever is notified of the end can retry immediately."""
         before = self._outcomes.get(image)
         try:
             await self._copy(image, before)
@@ -122,9 +122,9 @@ class Ahead:
             self._news()
 
     async def _copy(self, image: str, before: _Outcome | None) -> None:
-        """Have all that servers of an image need, or know why not; never raises."""
+        """Copy everything servers of an image need, or record why not; never raises."""
         begun = self._now()
-        what = f"copying what servers need of the image {image}"
+        what = f"copying the files servers need from the image {image}"
         try:
             reason, lacks = await self._lane.run(
                 what, lambda _: self._blocking(image), seconds=DEADLINE
@@ -141,7 +141,7 @@ class Ahead:
         else:
             self._outcomes[image] = _Outcome()
             if took > SLOW:
-                log.info("copied for servers image=%s seconds=%.0f", image, took)
+                log.info("copied files for servers image=%s seconds=%.0f", image, took)
 
     def _blocking(self, image: str) -> tuple[str, bool]:
         """Return why servers cannot start, and whether something is not copied."""

@@ -1,4 +1,4 @@
-"""What servers get of the places of an image that are mounted over: copies that all of them read.
+"""Copies of the files in an image that mounts would hide, shared by all servers.
 
 A home in memory would begin empty, and an engine mounts no volume read-only unless it has a name.
 So the engine copies what the image has there into volumes, once for each of our runs, before a
@@ -57,7 +57,7 @@ exec "$@"
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a container must be made with."""
+    """What a container must be created with."""
 
     mounts: tuple[Any, ...] = ()
     entrypoint: Sequence[str] | None = None  # None: the image's own
@@ -72,19 +72,19 @@ class Needed:
 
 
 class NotCopiedError(SpawnerError):
-    """What a server needs of its image is not there, or is gone: it has to be copied first."""
+    """What a server needs from its image is missing: it must be copied first."""
 
 
 @dataclass(slots=True)
 class _Filled:
-    """A volume that servers may have: all of it is there."""
+    """A volume that servers may use: its content is complete."""
 
     name: str
     used: float = 0.0  # when it was last handed out
 
 
 class Copies:
-    """The volumes of one pool. They go when no server uses them, as far as is seen now and then."""
+    """The volumes of one pool. Unused ones are removed in occasional sweeps."""
 
     def __init__(
         self,
@@ -103,13 +103,13 @@ class Copies:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to look for volumes that nobody uses any more: call `fill`."""
+        """Whether it is time to look for unused volumes: call `fill`."""
         return self._now() - self._swept > KEPT
 
     def fill(self, image: str, needed: Needed) -> str:
-        """Let the engine copy what is missing; return why servers cannot start, "" if they can.
+        """Have the engine copy what is missing; return why servers cannot start, "" if they can.
 
-        One call at a time. A home that cannot be copied is told of; servers start without. The
+        One call at a time. A home that cannot be copied is reported; servers start without. The
         images that are gone lose their copies.
 
         Raises:
@@ -124,10 +124,10 @@ class Copies:
             self._warn(image, reason)
         elif needed.home and image in self._warned:
             self._warned.discard(image)
-            log.info("homes in memory begin as in the image again image=%s", image)
+            log.info("homes in memory start as in the image again image=%s", image)
         for place, reason in zip(needed.volumes, reasons, strict=True):
             if reason:
-                return f"what {image} has in {place} could not be copied: {reason}"
+                return f"the files of {image} in {place} could not be copied: {reason}"
         return ""
 
     def lacks(self, image: str, needed: Needed) -> bool:
@@ -213,11 +213,11 @@ class Copies:
             if found is not None:
                 found.used = self._now()  # before the look, so that it is not removed after it
         if found is None or not self._is_ours(found.name):
-            raise NotCopiedError(f"what {image} has in {key[1]} is not copied")
+            raise NotCopiedError(f"the files of {image} in {key[1]} are not copied")
         return found.name
 
     def _ensure(self, image: str, key: _Place) -> str:
-        """Have a volume that is filled, another one if somebody removed it; return why not."""
+        """Make sure a filled volume exists, replacing a removed one; return why not."""
         with self._lock:
             found = self._filled.get(key)
         try:
@@ -248,7 +248,7 @@ class Copies:
         return labels.get(LABEL) == self._pool
 
     def _sweep(self, image_id: str) -> None:
-        """Remove what was left, and what no container uses; not what a start may mean to use."""
+        """Remove leftovers and unused volumes, but not what a start may be about to use."""
         self._swept = self._now()
         wanted = {"label": f"{LABEL}={self._pool}"}
         for entry in self._client.containers(all=True, filters=wanted):
@@ -276,7 +276,7 @@ class Copies:
             self._filled = {key: one for key, one in self._filled.items() if one.name != name}
 
     def _fill(self, name: str, image: str, place: str) -> None:
-        """Make a container that is never started: the engine fills its new volume."""
+        """Create a container that is never started: the engine fills its new volume."""
         self._client.create_volume(name, labels=self._labels)
         mount = docker.types.Mount(place, name, type="volume")
         client = _patient(self._client)
@@ -309,7 +309,7 @@ class Copies:
     def _warn(self, image: str, reason: str) -> None:
         if image not in self._warned:
             self._warned.add(image)
-            log.warning("homes in memory begin empty image=%s: %s", image, reason)
+            log.warning("homes in memory start empty image=%s: %s", image, reason)
 
 
 def needed(person: Person, options: Options) -> Needed:
@@ -325,7 +325,7 @@ def needed(person: Person, options: Options) -> Needed:
 
 
 def _patient(client: docker.APIClient) -> docker.APIClient:
-    """Return the same client, with the same connections, that waits longer for an answer."""
+    """Return the same client, with the same connections, but a longer timeout."""
     made = copy(client)
     vars(made).update(vars(client))  # a session copies only what it knows of itself
     made.timeout = max(FILLING, client.timeout)

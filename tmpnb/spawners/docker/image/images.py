@@ -1,4 +1,4 @@
-"""The part of the Docker spawner that has images at hand before servers of them are started.
+"""The part of the Docker spawner that provides images before servers are started from them.
 
 They are pulled, seen not to run as root, and copied from.
 """
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Driver(Protocol):
-    """What is needed of the spawner."""
+    """What it needs from the spawner."""
 
     image: str
     _slow: Lane
@@ -45,10 +45,10 @@ class Driver(Protocol):
 
 
 class Images:
-    """Has what servers of an image need."""
+    """Provides what servers of an image need."""
 
     async def prepare(self: Driver, image: str) -> None:
-        """Pull `image` if the engine does not have it, and copy what its servers need of it.
+        """Pull `image` if it is missing, and copy what its servers need from it.
 
         Raises:
             ConfigError: It cannot be had.
@@ -61,13 +61,13 @@ class Images:
         await self._ahead.made(image, again=True)
 
     def unready(self: Driver, image: str) -> str:
-        """See `Spawner`; begins to copy what is missing."""
+        """See `Spawner`; starts copying what is missing."""
         return self._ahead.unready(image or self.image) if self._ahead else ""
 
     async def _ensure_image(self: Driver, client: docker.APIClient, image: str) -> None:
         what = f"looking for the image {image}"
         if not await self._quickly(what, lambda _: connection.has_image(client, image)):
-            log.info("image pull name=%s (this may take minutes)", image)
+            log.info("image pull name=%s (this may take several minutes)", image)
             pull = partial(connection.pull, client, image)
             await self._slow.run(f"pulling the image {image}", pull, seconds=PULL_DEADLINE)
 

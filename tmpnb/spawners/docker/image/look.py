@@ -1,4 +1,4 @@
-"""Look into an image before a server of it is made: who runs it, and is its disk bounded.
+"""Inspect an image before creating a server from it: its user, and whether its disk is limited.
 
 By way of containers that are never started. All of it blocks: call it through the door.
 """
@@ -34,7 +34,7 @@ LEFT_OVER = 60.0  # seconds after which nobody looks any more
 
 
 class People:
-    """Who servers run as, by image; each image is looked into once.
+    """The users that servers run as, by image; each image is inspected once.
 
     The check is of the very image that is used: a tag may mean another one tomorrow.
     """
@@ -75,9 +75,9 @@ class People:
 
     def _tell(self, image: str, user: str, found: Person) -> None:
         if found.user_id is None:
-            log.warning("image %s: who %s is cannot be seen; taken for not root", image, user)
+            log.warning("image %s: cannot look up user %s, assuming it is not root", image, user)
         elif found.user_id == 0 and self._root_allowed:
-            log.warning("image %s runs as root, as --allow-root says", image)
+            log.warning("image %s runs as root, as allowed by --allow-root", image)
         if words := in_words(placing(self._limits, found, fills=not self._podman)):
             log.warning("image %s: %s", image, words)
 
@@ -105,7 +105,7 @@ class People:
 def looking(
     client: docker.APIClient, pool: str, image: str, labels: Mapping[str, str], **settings: Any
 ) -> Iterator[str]:
-    """Make a container of `image`, and remove it at the end; yield its id.
+    """Create a container of `image`, yield its id, and remove it at the end.
 
     Raises:
         APIError: The engine will not have it.
@@ -133,7 +133,7 @@ def _remove(client: docker.APIClient, container: str) -> None:
 
 
 def bounds_disk(client: docker.APIClient, pool: str, options: Options) -> bool:
-    """Return whether the engine makes a container whose disk is bounded as the options say."""
+    """Return whether the engine creates a container with the disk limit of the options."""
     bound = {"size": str(options.limits.disk)}
     try:
         with looking(client, pool, options.image, options.labels, storage_opt=bound):

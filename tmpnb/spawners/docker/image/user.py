@@ -1,4 +1,4 @@
-"""Who the servers of an image run as: user and group by number, and the home. Pure.
+"""The user that servers of an image run as: numeric user and group, and the home. Pure.
 
 A name means what the image's own /etc/passwd says.
 """
@@ -55,7 +55,7 @@ def entries(text: str) -> list[Entry]:
 
 
 def person(user: str, environment: Iterable[str], passwd: Iterable[Entry]) -> Person:
-    """Return who a container runs as, by the rules of the engine.
+    """Return the user a container runs as, by the rules of the engine.
 
     Args:
         user: Of the image or the container: "", "root", "1000", "jovyan:users", "0:0".

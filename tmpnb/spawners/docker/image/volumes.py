@@ -1,4 +1,4 @@
-"""Bound what is written to the volumes that an image declares: no bound of a container counts it.
+"""Limit writes to the volumes that an image declares: no container limit counts them.
 
 What lies in the home or /tmp is in memory then, as they are where the engine bounds no disk. Any
 other volume keeps what the image has there, and is read-only. Pure.
@@ -17,7 +17,7 @@ from tmpnb.spawners.docker.image.user import Person
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """What becomes of an image's volumes."""
+    """What happens to an image's volumes."""
 
     read_only: tuple[str, ...] = ()  # with what the image has there
     in_memory: tuple[str, ...] = ()  # empty at the start
@@ -33,7 +33,7 @@ def declared(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def placing(limits: Limits, person: Person, *, fills: bool = True) -> Placing:
-    """Return what has to be mounted so that limits hold in the volumes of an image.
+    """Return what must be mounted so that limits apply to the volumes of an image.
 
     Args:
         limits: In force.
@@ -54,17 +54,17 @@ def placing(limits: Limits, person: Person, *, fills: bool = True) -> Placing:
 
 
 def in_words(placed: Placing) -> str:
-    """Return in one line what becomes of an image's volumes; "" if nothing does."""
+    """Return in one line what happens to an image's volumes; "" if nothing does."""
     parts = []
     if placed.read_only:
         parts.append(f"{_named(placed.read_only)} read-only")
     if placed.with_the_home:
         parts.append(f"{_named(placed.with_the_home)} in memory")
     if placed.in_memory:
-        parts.append(f"{_named(placed.in_memory)} in memory, empty at the start")
+        parts.append(f"{_named(placed.in_memory)} in memory, initially empty")
     if not parts:
         return ""
-    return f"the image's own volumes are bounded: {' and '.join(parts)}"
+    return f"the image's own volumes are limited: {' and '.join(parts)}"
 
 
 def _named(places: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The part of the Docker spawner that tells which addresses are servers'."""
+"""The part of the Docker spawner that knows which addresses belong to servers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 5.0  # seconds; a visitor waits for it
 
 
 class Driver(Protocol):
-    """What is needed of the spawner."""
+    """What it needs from the spawner."""
 
     _quick: Lane
     _client: docker.APIClient | None
@@ -29,7 +29,7 @@ class Driver(Protocol):
 
 
 class ServerAddresses:
-    """Tells whose an address is, as last seen or by asking the engine."""
+    """Tells whose address it is, as last seen or by asking the engine."""
 
     def holds(self: Driver, address: Address) -> bool | None:
         """See `Spawner`."""
@@ -46,7 +46,7 @@ class ServerAddresses:
 
 
 def addresses(client: docker.APIClient, networks: Networks) -> frozenset[Address]:
-    """Return the addresses that servers of any pool come from, the machine's too. Blocks."""
+    """Return the addresses that requests of servers come from, in any pool. Blocks."""
     found = client.containers(all=True, filters={"label": f"{listing.MANAGED}=true"})
     company = networks.company({str(entry.get("Id")) for entry in found})
     return company.gateways.union(*(place_of(entry).addresses for entry in found))

@@ -1,4 +1,4 @@
-"""Make networks in Docker, and see whether one that is there closes what it shall. Blocks."""
+"""Create networks in Docker, and check whether an existing one isolates as it must. Blocks."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ TAKEN = ("overlaps", "is already used on")  # a subnet, in the words of Docker a
 AT_ONCE = ("already exists", "networks have same bridge name")
 PATIENCE = 5.0  # seconds until what another makes is there
 PAUSE = 0.1  # seconds between two looks at it
-ANEW = "while no server runs, docker network rm {}, and start tmpnb again, which makes it anew"
+ANEW = "while no server runs: docker network rm {}, then restart tmpnb, which recreates it"
 NO_GATEWAY = "com.docker.network.bridge.inhibit_ipv4"  # the machine has no address there
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The addresses of a network that is made.
+    """The addresses of a new network.
 
     Attributes:
         within: The range that they are taken from.
@@ -54,14 +54,14 @@ class Room:
     named: bool = True
 
     def subnets(self, client: docker.APIClient) -> Iterable[IPv4Network]:
-        """Yield subnets of the right size that are free, as far as engine and machine tell."""
+        """Yield free subnets of the right size, as far as engine and machine report."""
         taken = [net for network in client.networks() for net in subnets_of(network)]
         # A route of far more than that, as a VPN for all traffic sets, tells of no network there.
         taken += [route for route in routed() if not self.within.subnet_of(route)]
         return free(self.within, prefix_for(self.servers), taken)
 
     def check(self, client: docker.APIClient, name: str, network: Facts) -> None:
-        """See whether a network that is there has room; say once what is wrong with it.
+        """Check whether an existing network has room; warn once about what is wrong with it.
 
         Raises:
             ConfigError: There is none.
@@ -69,23 +69,23 @@ class Room:
         strangers, others = self._company(client, network)
         room = room_in(network, strangers, others)
         if room is not None and room < self.servers:
-            counted = f"{strangers + others} containers of others, there or to come"
+            counted = f"{strangers + others} other containers, existing or to come"
             besides = f" besides {counted}" if strangers else ""
-            other = f"name another with --docker-network={name}-2, or " if self.named else ""
+            other = f"use another one with --docker-network={name}-2, or " if self.named else ""
             raise ConfigError(
                 f"--pool-size={self.servers}: the network {name} has addresses for {room}"
                 f" servers{besides}; {other}{ANEW.format(name)}"
             )
         if self.servers and is_large(network, self.servers):
             log.warning(
-                "on the network %s one server can fill the machine's table of neighbours, as it has"
-                " far more addresses than servers; %s",
+                "on the network %s one server can fill the machine's neighbour table, "
+                "because it has far more addresses than servers; %s",
                 name,
                 ANEW.format(name),
             )
 
     def _company(self, client: docker.APIClient, network: Facts) -> tuple[int, int]:
-        """Return how many servers of other pools a network has to hold, and how many others.
+        """Return how many servers of other pools a network must hold, and how many others.
 
         A pool that is on it may yet have as many as its capacity. Doctor's pool, which no operator
         can name, has a server or two in the place of those of the operator's: to it these are no
@@ -111,7 +111,7 @@ def ensure(
     bridge: str = "",
     room: Room | None = None,
 ) -> bool:
-    """Make the network `name` unless it is there; return whether it was made just now.
+    """Create the network `name` unless it exists; return whether it was created.
 
     Args:
         client: Of the engine.
@@ -147,16 +147,16 @@ def _check(
     bridge: str,
     room: Room | None,
 ) -> None:
-    """Raise ConfigError unless a network that is there will do."""
+    """Raise ConfigError unless an existing network is suitable."""
     if closed and (reason := openness(found)):
         raise ConfigError(
-            f"--docker-network={name}: it is there, and {reason}; for --egress=none remove it"
-            f" (docker network rm {name}), or name another"
+            f"--docker-network={name}: the network exists, but {reason}; for "
+            f"--egress=none remove it (docker network rm {name}), or use another"
         )
     if bridge and (reason := unguarded(found, bridge)):
         raise ConfigError(
-            f"--docker-network={name}: it is there, and {reason}; for --egress=internet remove"
-            f" it (docker network rm {name}), or name another"
+            f"--docker-network={name}: the network exists, but {reason}; for "
+            f"--egress=internet remove it (docker network rm {name}), or use another"
         )
     if room is not None:
         room.check(client, name, found)
@@ -171,7 +171,7 @@ def _make(
     bridge: str,
     room: Room | None,
 ) -> Facts | None:
-    """Make a network; return None, or what another service has made at the same time."""
+    """Create a network; return None, or the one another service created at the same time."""
     settings: dict[str, Any] = {"driver": "bridge", "labels": dict(labels), "check_duplicate": True}
     options = {ICC: "false"} if closed or bridge else {}
     if bridge or (room is not None and room.bounded):
@@ -193,7 +193,9 @@ def _make(
                 break
         else:
             return None
-    raise ConfigError(f"--docker-network={name}: there is none, and it cannot be made: {why}")
+    raise ConfigError(
+        f"--docker-network={name}: the network does not exist and cannot be created: {why}"
+    )
 
 
 def _says(error: APIError, words: Iterable[str]) -> bool:
@@ -201,7 +203,7 @@ def _says(error: APIError, words: Iterable[str]) -> bool:
 
 
 def _made_by_another(client: docker.APIClient, name: str) -> Facts | None:
-    """Return a network that another service makes just now; None: it does not come to be."""
+    """Return the network that another service is creating; None if it never appears."""
     deadline = time.monotonic() + PATIENCE
     while True:
         with suppress(NotFound):
@@ -220,26 +222,26 @@ def _ipam(subnet: IPv4Network | None) -> docker.types.IPAMConfig | None:
 def openness(network: Facts) -> str | None:
     """Return why a network is not closed; None if it is. Pure."""
     if not network.get("Internal"):
-        return "leads to the outside"
+        return "has access to the outside"
     if (network.get("Options") or {}).get(ICC) != "false":
         return "lets servers reach each other"
     return None
 
 
 def unguarded(network: Facts, bridge: str) -> str | None:
-    """Return why the firewall's rules do not hold for a network; None if they do. Pure."""
+    """Return why the firewall rules do not apply to a network; None if they do. Pure."""
     options = network.get("Options") or {}
     if network.get("Internal"):
-        return "does not lead out"
+        return "has no access to the outside"
     if options.get(BRIDGE) != bridge:
-        return "its interface has not the name that the firewall's rules go by"
+        return "its interface does not have the name that the firewall rules match"
     return None if options.get(ICC) == "false" else "lets servers reach each other"
 
 
 def make_network(
     client: docker.APIClient, name: str, subnet: IPv4Network, labels: Mapping[str, str]
 ) -> None:
-    """Make a network that leads nowhere, not even to the engine's machine.
+    """Create a network without a way out, not even to the engine's machine.
 
     Raises:
         APIError: The engine refused.

@@ -1,4 +1,4 @@
-"""Choose where the servers of a pool are put, and make the networks of all of them.
+"""Choose the networks for the servers of a pool, and create the shared ones.
 
 All of it blocks: call it through the door.
 """
@@ -19,7 +19,7 @@ from tmpnb.spawners.egress import rules
 
 
 def prepare(client: docker.APIClient, pool: str, options: Options) -> Networks:
-    """Return where the servers of a pool are put, made if need be.
+    """Return the networks of a pool, created if necessary.
 
     Raises:
         ConfigError: They cannot be put there; the message says what to do.

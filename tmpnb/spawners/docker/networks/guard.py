@@ -1,4 +1,4 @@
-"""See from inside a container whether the firewall keeps servers with --egress=internet.
+"""Check from inside a container whether the firewall isolates servers with --egress=internet.
 
 A sentry, a container of our own on their network, sends a packet to the machine itself and to
 addresses that are refused in any case. In force are the rules if the machine says quickly of
@@ -79,11 +79,11 @@ for _ in range(int(sys.argv[1])):
 print(json.dumps(list(answers.values())))
 """
 FAULT = (
-    "--egress=internet: the firewall's rules are not in force on the engine's machine, as seen from"
-    " a container ({}); until they are, no server is started or given to a visitor. Run there, as"
-    " root: tmpnb firewall --apply"
+    "--egress=internet: the firewall rules are not in force on the engine's machine, "
+    "as seen from a container ({}); until they are, no server is started or given to a "
+    "visitor. Run there, as root: tmpnb firewall --apply"
 )
-UNSEEN = "not looked at yet"
+UNSEEN = "not checked yet"
 
 
 class Guard:
@@ -101,10 +101,10 @@ class Guard:
         self._options, self._now = options, now
         self._lock = threading.Lock()
         self._looked: float | None = None
-        self.fault = FAULT.format(UNSEEN)  # in words, with the mend; empty: they are in force
+        self.fault = FAULT.format(UNSEEN)  # in words, with the fix; empty: they are in force
 
     def look(self) -> None:
-        """Look, unless that was done less than `INTERVAL` ago. Never fails: see `fault`."""
+        """Check, unless that was done less than `INTERVAL` ago. Never fails: see `fault`."""
         with self._lock:
             now = self._now()
             if self._looked is not None and now - self._looked < INTERVAL:
@@ -113,7 +113,7 @@ class Guard:
             self._looked = self._now()
 
     def require(self) -> None:
-        """Look, and go on only if the rules are in force.
+        """Check, and require that the rules are in force.
 
         Raises:
             SpawnerError: They are not; in words, with the mend.
@@ -134,7 +134,7 @@ class Guard:
             signs = signs_for(sentry)
             answers = refusals(self._client, sentry["Id"], [gateway, *signs])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was seen to be in force
-            return FAULT.format(f"it cannot be tried: {explain(error)}")
+            return FAULT.format(f"cannot be tested: {explain(error)}")
         return fault_in(answers, gateway, signs)
 
     def _found(self) -> list[dict[str, Any]]:
@@ -180,7 +180,7 @@ class Guard:
         log.info("sentry started network=%s", self._network)
         about: dict[str, Any] = self._client.inspect_container(made["Id"])
         if not about["State"]["Running"]:
-            raise LookupError(f"the container ended at once; see docker logs {name}")
+            raise LookupError(f"the container exited immediately; see docker logs {name}")
         return about
 
     def _remove(self, entries: Sequence[dict[str, Any]]) -> None:
@@ -195,7 +195,7 @@ Refusal = tuple[int, int, str]  # ICMP's type and code, and who says so
 def refusals(
     client: docker.APIClient, container: str, places: Sequence[str], tries: int = 3
 ) -> list[Refusal | None] | None:
-    """Return for each address who refuses packets to it, and why; None if it cannot be tried."""
+    """Return for each address who refuses packets to it, and why; None if untestable."""
     order = client.exec_create(container, ["python3", "-c", PROBE, str(tries), *places])
     try:
         answers = json.loads(client.exec_start(order))
@@ -210,7 +210,7 @@ def refusals(
 def refused(
     client: docker.APIClient, wanted: Mapping[str, Any], network: str, ranges: Sequence[IPv4Network]
 ) -> list[bool | None] | None:
-    """Return for each range whether the firewall refuses it; None if it cannot be tried.
+    """Return for each range whether the firewall blocks it; None if untestable.
 
     None of them can if no such container runs, and none that is its own network.
 
@@ -237,7 +237,7 @@ def refused(
 
 
 def signs_for(container: Facts) -> list[str]:
-    """Return the signs that a container asks the machine for: those not on its own networks."""
+    """Return the test addresses for a container: those not on its own networks."""
     near = place_of(container).subnets
     far = [sign for sign in SIGNS if not any(sign in network for network in near)]
     return list(map(str, far or SIGNS))
@@ -249,7 +249,7 @@ def is_refused(answer: Refusal | None, gateway: str) -> bool:
 
 
 def fault_in(answers: Sequence[Refusal | None] | None, gateway: str, signs: Sequence[str]) -> str:
-    """Return what is wrong, in words with the mend; empty if the rules are in force. Pure.
+    """Return the problem and its fix in words; empty if the rules are in force. Pure.
 
     Args:
         answers: First of the machine itself, then of the signs.
@@ -257,10 +257,10 @@ def fault_in(answers: Sequence[Refusal | None] | None, gateway: str, signs: Sequ
         signs: Addresses that are refused in any case.
     """
     if answers is None:
-        return FAULT.format("it cannot be tried: the image has no python3")
+        return FAULT.format("cannot be tested: the image has no python3")
     for place, answer in zip(("the machine itself", *signs), answers, strict=True):
         if not is_refused(answer, gateway):
-            return FAULT.format(f"{place} is not refused")
+            return FAULT.format(f"{place} is not blocked")
     return ""
 
 
@@ -283,13 +283,13 @@ def gateway_of(network: Facts, container: Facts) -> str:
         if address := _ipv4(_within(place, "Gateway")):
             return address
     raise LookupError(
-        f"the engine tells no IPv4 gateway of the network {name}; remove it (docker network rm"
-        f" {name}), and start tmpnb again, which makes it anew"
+        f"the engine reports no IPv4 gateway for the network {name}; remove it (docker "
+        f"network rm {name}) and restart tmpnb, which recreates it"
     )
 
 
 def _within(facts: object, *names: object) -> object:
-    """Return what stands under these names, one in the other; None if there is no such thing."""
+    """Return the value under these nested names; None if there is none."""
     for name in names:
         facts = facts.get(name) if isinstance(facts, Mapping) else None
     return facts

@@ -1,4 +1,4 @@
-"""Where servers are put in the engine, so that they reach what they may and nobody else.
+"""The networks servers are on, so that they reach what they may and nothing else.
 
 Without egress there are two ways. An orchestrator and a proxy that run on the engine's own
 machine reach servers on one internal network whose members cannot reach each other. Those
@@ -38,7 +38,7 @@ Maker = Callable[[docker.APIClient, str, IPv4Network, Mapping[str, str]], None]
 
 
 class Networks:
-    """One network for all servers, or none that is named."""
+    """One network for all servers, or the engine's default."""
 
     beside = ""  # a network that servers are on besides their place
 
@@ -80,10 +80,10 @@ class Networks:
         return None
 
     def free(self, server_id: str) -> None:
-        """Remove what was made for a server that is gone. Idempotent."""
+        """Remove what was created for a server that is gone. Idempotent."""
 
     def tend(self, server_ids: Iterable[str]) -> None:
-        """Keep the networks of these servers as they should be, and no others. Never fails."""
+        """Maintain the networks of these servers, and remove others. Never fails."""
         del server_ids
         if self._guard:
             self._guard.look()
@@ -126,7 +126,7 @@ class Networks:
         return doors
 
     def close(self) -> None:
-        """Remove what only watched the networks, and those of all servers that are empty."""
+        """Remove the sentry, and the shared networks that are empty."""
         if self._guard:
             self._guard.close()
         if self._shared:
@@ -134,7 +134,7 @@ class Networks:
 
 
 class OwnNetworks(Networks):
-    """A network for each server, on which are also all who are on the network `meeting`.
+    """A network for each server, joined by all containers on the network `meeting`.
 
     Without such a network there is nobody else on it, and the machine reaches the server.
     """
@@ -169,15 +169,16 @@ class OwnNetworks(Networks):
         return Company()
 
     def check(self) -> None:
-        """See that somebody can reach the servers.
+        """Check that someone can reach the servers.
 
         Raises:
             ConfigError: Nobody could.
         """
         if self._meeting and not self._members():
             raise ConfigError(
-                f"--own-networks: no container is on the network {self._meeting}; proxy and"
-                " orchestrator must be. Where they are no containers, leave it out"
+                f"--own-networks: no container is on the network {self._meeting}, where "
+                "the proxy and the orchestrator must be. If they are not containers, "
+                "leave out --own-networks"
             )
 
     def place(self, server_id: str) -> str:
@@ -209,7 +210,7 @@ class OwnNetworks(Networks):
             self._subnet_of.pop(server_id, None)
 
     def tend(self, server_ids: Iterable[str]) -> None:
-        """Bring those who came anew to the meeting network to all servers. Never fails.
+        """Connect newcomers on the meeting network to all servers. Never fails.
 
         A network without a server is removed; its orchestrator was killed.
         """
@@ -224,7 +225,7 @@ class OwnNetworks(Networks):
                 self._bring(members, known)
                 self._seen = members
         except Exception as error:  # noqa: BLE001 - must not cost the listing; tried again at the next
-            log.warning("networks of servers cannot be kept: %s", explain(error))
+            log.warning("cannot maintain the servers' networks: %s", explain(error))
 
     def _bring(self, members: frozenset[str], server_ids: set[str]) -> None:
         for network in self._ours():
@@ -279,7 +280,7 @@ class OwnNetworks(Networks):
         raise SpawnerError(f"no free network in --own-subnets={self._subnets}")
 
     def _free_subnets(self) -> Iterable[IPv4Network]:
-        """Yield subnets, round and round; few enough that it ends."""
+        """Yield subnets in rotation, a limited number."""
         taken = [net for network in self._client.networks() for net in subnets_of(network)]
         size = max(PREFIX, self._subnets.prefixlen)
         count = 1 << (size - self._subnets.prefixlen)
@@ -307,7 +308,7 @@ class OwnNetworks(Networks):
                 raise
 
     def _remove(self, name: str) -> None:
-        """Remove a network with all who are on it, also those that do not run.
+        """Remove a network with all its members, even those that are not running.
 
         A container that begins to run and has a network that is gone would not begin.
         """

@@ -1,4 +1,4 @@
-"""Make networks in Podman that Docker's API has no words for. Blocks: call it through the door."""
+"""Create Podman networks that Docker's API cannot express. Blocks: call it through the door."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make(
     *,
     reachable: bool,
 ) -> None:
-    """Make a network that leads nowhere and has no name server.
+    """Create a network without a way out and without a name server.
 
     Podman's name server asks the outside in a container's place, and a network made by
     Docker's API always has one.

@@ -1,4 +1,4 @@
-"""What a container reaches, tried from inside it. All of it blocks: call it through the door."""
+"""What a container can reach, tested from inside. All of it blocks: call it through the door."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ print(json.dumps({"vsock": vsock(), "io_uring": io_uring()}))
 
 
 def opened(client: docker.APIClient, wanted: Mapping[str, Any]) -> dict[str, bool] | None:
-    """Return which ways past its walls a container can open; None if it cannot be tried.
+    """Return which ways around its isolation a container can open; None if untestable.
 
     Args:
         client: Of the engine.
@@ -92,7 +92,7 @@ def opened(client: docker.APIClient, wanted: Mapping[str, Any]) -> dict[str, boo
 def reached(
     client: docker.APIClient, wanted: Mapping[str, Any], places: Sequence[str]
 ) -> list[bool] | None:
-    """Return for each place whether a connection can be made; None if it cannot be tried.
+    """Return for each place whether a connection is possible; None if untestable.
 
     Args:
         client: Of the engine.

@@ -1,4 +1,4 @@
-"""The networks of all servers: made if need be, again if one is gone, and removed when empty.
+"""The networks shared by servers: created if needed, recreated if gone, removed when empty.
 
 All of it blocks: call it through the door.
 """
@@ -27,7 +27,7 @@ class SharedNetworks:
     """Those of one pool. Another pool may be on them as well, and remove what it finds empty."""
 
     def __init__(self, client: docker.APIClient, *, fleeting: bool = False) -> None:
-        """Begin with none.
+        """Start empty.
 
         Args:
             client: Of the engine.
@@ -38,14 +38,14 @@ class SharedNetworks:
         self._made: set[str] = set()
 
     def add(self, name: str, *about: Any, **settings: Any) -> None:
-        """Make one unless it is there; arguments and errors as of `ensure`."""
+        """Create one unless it exists; arguments and errors as for `ensure`."""
         make = partial(ensure, self._client, name, *about, **settings)
         if make():
             self._made.add(name)
         self._makers[name] = make
 
     def restore(self) -> None:
-        """Make those again that are gone.
+        """Recreate those that are gone.
 
         Raises:
             SpawnerError: One cannot be made now.

@@ -1,4 +1,4 @@
-"""The addresses of networks that are made: as few as do, and nobody else's. Pure.
+"""Choose the subnets of new networks: as small as possible, and not used by others. Pure.
 
 A server may ask for the hardware address of each address of its network, and each question takes
 a place in the machine's table of neighbours. So a network is as small as its servers need.
@@ -28,7 +28,7 @@ def prefix_for(capacity: int) -> int:
 
 
 def room_in(network: Facts, strangers: int = 0, others: int = 0) -> int | None:
-    """Return how many servers a network has addresses for; None if it tells none.
+    """Return how many servers a network has addresses for; None if unknown.
 
     Args:
         network: As the engine describes it.
@@ -42,7 +42,7 @@ def room_in(network: Facts, strangers: int = 0, others: int = 0) -> int | None:
 
 
 def is_large(network: Facts, servers: int) -> bool:
-    """Return whether one server can fill the machine's table of neighbours for nothing."""
+    """Return whether one server can fill the machine's neighbour table for nothing."""
     most = max(LARGE, 4 * servers)
     return any(subnet.num_addresses >= most for subnet in subnets_of(network))
 

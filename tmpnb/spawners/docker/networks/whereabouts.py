@@ -1,4 +1,4 @@
-"""Which addresses servers have in the engine, so that what they ask is known to be theirs.
+"""The addresses of servers in the engine, to recognise requests that come from them.
 
 A published server is reached at an address of the machine, and asks from its own ones on the
 networks it is on.
@@ -17,9 +17,10 @@ from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Address, Network
 
 DOUBT = (
-    "%s publishes a port on addresses that servers reach, so who comes from %s gets no server: it"
-    " may be one; publish it on 127.0.0.1 alone (with Compose TMPNB_PORT=127.0.0.1:8000), so that a"
-    " front server and visitors on the machine get some"
+    "%s publishes a port on addresses that servers can reach, so requests from %s get "
+    "no server because they may come from one; publish it on 127.0.0.1 only (with "
+    "Compose TMPNB_PORT=127.0.0.1:8000), so that a reverse proxy and visitors on this "
+    "machine can get servers"
 )
 
 _V4, _V6 = ("IPAddress", "IPPrefixLen"), ("GlobalIPv6Address", "GlobalIPv6PrefixLen")
@@ -34,7 +35,7 @@ class Place:
 
 
 def place_of(entry: Facts) -> Place:
-    """Return what a listed container says; what cannot be read is left out."""
+    """Return what a listed container reports; what cannot be read is left out."""
     told = (entry.get("NetworkSettings") or {}).get("Networks") or {}
     found = [
         (address, network.get(length))
@@ -57,7 +58,7 @@ class Company:
         addresses: Theirs there.
         gateways: Who asks by a port that they publish on the machine comes from there, be it the
             machine or a server: the engine takes the connection, and makes another one.
-        perhaps: The gateways of all networks they are on. One of them may have been made anew,
+        perhaps: The gateways of all networks they are on. One of them may have been recreated,
             and publish a port now.
     """
 
@@ -84,7 +85,7 @@ def doors_of(entry: Facts) -> Doors:
 
 
 def _is_reached(entry: Facts) -> bool:
-    """Return whether servers reach a port that it publishes: not on loopback addresses alone."""
+    """Return whether servers can reach a port that it publishes: not only on loopback."""
     published = (p for p in entry.get("Ports") or () if p.get("PublicPort"))
     places = [networks.address(str(port.get("IP") or "0.0.0.0")) for port in published]  # noqa: S104 - read, not bound
     return not all(place is not None and place.is_loopback for place in places)
@@ -94,7 +95,7 @@ class Whereabouts:
     """Where the servers of one pool are, as last seen. For any thread."""
 
     def __init__(self, leads_outside: Callable[[str], bool] = leads_outside) -> None:
-        """Begin with nobody.
+        """Start empty.
 
         Args:
             leads_outside: Returns whether an interface leads to other machines.
@@ -127,7 +128,7 @@ class Whereabouts:
             self._removed[server_id] = self._turn, place
 
     def listed(self, turn: int, entries: Iterable[tuple[str, Facts]]) -> None:
-        """Keep what a listing says, but for servers that were seen, or removed, after it began.
+        """Store a listing, except for servers that were seen or removed after it started.
 
         Args:
             turn: Of `begin`.
@@ -145,7 +146,7 @@ class Whereabouts:
 
         None: none had it when they were seen, and it is on a network of theirs, stands for the
         machine, or was that of one that is removed since. It may be another container's, or a
-        server's that was started anew since.
+        server's that was restarted since.
         """
         with self._lock:
             places = [place for _, place in self._places.values()]
@@ -157,7 +158,7 @@ class Whereabouts:
             return False
         if address in company.perhaps:
             return None
-        # No listing tells these. A visitor has one where they come by a network card.
+        # No listing tells these. A visitor has one where they come by a network interface.
         if isinstance(address, IPv6Address) and address.is_link_local:
             return bool(places) and not self._leads_outside(address.scope_id or "")
         near = any(address in subnet for place in places for subnet in place.subnets)

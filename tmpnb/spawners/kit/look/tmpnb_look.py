@@ -1,4 +1,4 @@
-"""Lets the theme of Jupyter's pages follow the system's, unless somebody has chosen one.
+"""Lets the theme of Jupyter's pages follow the system's, unless someone has chosen one.
 
 Runs in a notebook server, before JupyterLab reads its settings. What an image or a user says of
 themes anywhere stays as it is. Whatever fails here, the server starts all the same.

@@ -1,4 +1,4 @@
-"""Begins each kernel where servers have no internet. Python runs it as PYTHONSTARTUP.
+"""Runs first in each kernel where servers have no internet, as PYTHONSTARTUP.
 
 It runs among the user's own names, and leaves none behind. Whatever fails, the kernel goes on.
 """

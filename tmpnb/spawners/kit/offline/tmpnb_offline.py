@@ -1,4 +1,4 @@
-"""Says that a notebook has no internet, when a cell failed for want of it. Runs in a kernel."""
+"""Explains that a notebook has no internet when a cell failed for that reason. Runs in a kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets scripts of the named sites ask a notebook server, with its token. Runs in that server.
+"""Lets scripts of the named sites use a notebook server with its token. Runs in that server.
 
 A browser asks beforehand whether a page of another site may send a token, and takes
 silence for no. What an image or a command has set itself stays as it is. Whatever fails

@@ -1,4 +1,4 @@
-"""Takes no cookies from pages of other hosts. Runs in a notebook server.
+"""Ignores cookies set by pages of other hosts. Runs in a notebook server.
 
 Servers whose hosts are below one domain are one site for a browser: it sends a server's
 cookies along when the page of another one asks for something. What comes from a page of

@@ -178,9 +178,9 @@ def test_a_sound_engine_has_no_gap_and_one_that_is_silent_is_not_accused() -> No
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("MemoryLimit", "memory is not bounded"),
+        ("MemoryLimit", "memory is not limited"),
         ("SwapLimit", "swapaccount=1"),
-        ("PidsLimit", "processes are not bounded"),
+        ("PidsLimit", "processes are not limited"),
         ("CpuCfsQuota", "--cpu-quota"),
         ("CPUShares", "--cpu-shares"),
     ],
@@ -193,7 +193,7 @@ def test_what_the_engine_cannot_enforce_is_said_if_it_is_wanted(name: str, said:
 
 def test_with_the_first_version_of_cgroups_the_memory_of_sockets_is_not_bounded() -> None:
     [gap] = gaps(SOUND | {"CgroupVersion": "1"}, ALL)
-    assert gap.startswith("memory of sockets is not bounded: cgroup v1")
+    assert gap.startswith("socket memory is not limited: cgroup v1")
     assert "systemd.unified_cgroup_hierarchy=1" in gap
     assert gaps(SOUND | {"CgroupVersion": "2"}, ALL) == []
     assert gaps(SOUND | {"CgroupVersion": "1"}, Wanted(processes=1)) == []
@@ -222,7 +222,7 @@ def test_whether_the_storage_bounds_a_disk_is_told_by_its_driver(
 
 
 def test_a_runtime_that_the_engine_lacks_is_named_with_those_it_has() -> None:
-    assert missing_runtime(SOUND, "runsc") == "the engine has no runtime runsc, it has runc"
+    assert missing_runtime(SOUND, "runsc") == "the engine has no runtime runsc, only runc"
     for known in ("", "runc", "io.containerd.runsc.v1"):
         assert missing_runtime(SOUND, known) is None
     assert missing_runtime({}, "runsc") is None
@@ -232,7 +232,7 @@ def test_a_runtime_that_the_engine_lacks_is_named_with_those_it_has() -> None:
     ("wrong", "said"),
     [
         ({"disk_limit": "much"}, "--disk-limit=much: not a size"),
-        ({"disk_limit": "256"}, "--disk-limit=256: 1m is the least; did you mean 256m"),
+        ({"disk_limit": "256"}, "--disk-limit=256: the minimum is 1m; did you mean 256m"),
         ({"container_log_size": "little"}, "--container-log-size=little: not a size"),
         ({"capabilities": "default,CHOWN"}, "--capabilities=default,CHOWN"),
     ],

@@ -72,7 +72,7 @@ def test_what_docker_py_makes_is_read_as_well() -> None:
     assert found["ulimits"] == [CORE, ulimit]
     assert weakened(OURS, {"ulimits": [ulimit]}) == []
     assert weakened(OURS, {"mounts": [mount]}) == [
-        "mounts: servers reach directories of the engine's machine"
+        "mounts: servers can reach directories of the engine's machine"
     ]
 
 
@@ -123,7 +123,7 @@ def test_what_has_the_wrong_type_is_named(theirs: dict[str, Any]) -> None:
         ({"mounts": [{"Type": "bind", "Source": "/", "Target": "/host"}]}, "mounts"),
         ({"mounts": [{"Type": "volume", "Source": "all", "Target": "/x"}]}, "share volumes"),
         ({"mounts": [{"Source": "all", "Target": "/x"}]}, "share volumes"),
-        ({"mounts": [docker.types.Mount("/x", None)]}, "without a bound"),
+        ({"mounts": [docker.types.Mount("/x", None)]}, "without limit"),
         ({"mounts": [{"Type": "image", "Source": "i", "Target": "/x"}]}, "mounts"),
         ({"publish_all_ports": True}, "published"),
         ({"port_bindings": {22: 22}}, "published"),
@@ -210,7 +210,7 @@ def test_a_place_in_memory_within_the_disk_is_not_spoken_of(theirs: dict[str, An
 
 
 def test_a_bound_on_the_disk_that_is_taken_away_is_said() -> None:
-    assert weakened(BOUND, {"read_only": False}) == ["read_only: False in place of True"]
+    assert weakened(BOUND, {"read_only": False}) == ["read_only: False instead of True"]
     assert weakened(BOUND, {"tmpfs": {"/x": ""}}) == ["tmpfs: /x has no size"]
     closed = Options("image", egress="none", extra_host_config={"dns": ["9.9.9.9"]})
-    assert "names are looked up outside" in remarks(closed)[-1].words
+    assert "names are resolved outside" in remarks(closed)[-1].words

@@ -136,16 +136,16 @@ def test_the_three_ways_to_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (None, "No such file"),
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b"\xff\xff\x00", "no text in UTF-8"),
+        (b"\xff\xff\x00", "not UTF-8 text"),
         ("{}".encode("utf-16"), "it is in UTF-16; save it as UTF-8"),
         (b"[" * 30_000, "not JSON"),
         (b'{"defaultAction": NaN}', "not JSON"),
-        (b"[]", "no profile"),
-        (b'"SCMP_ACT_ALLOW"', "no profile"),
-        (b"null", "no profile"),
-        (b"{}", "no profile"),
-        (b'{"defaultAction": 1}', "no profile"),
-        (b'{"defaultAction": "' + b"x" * LARGEST + b'"}', "64 KiB at most"),
+        (b"[]", "not a profile"),
+        (b'"SCMP_ACT_ALLOW"', "not a profile"),
+        (b"null", "not a profile"),
+        (b"{}", "not a profile"),
+        (b'{"defaultAction": 1}', "not a profile"),
+        (b'{"defaultAction": "' + b"x" * LARGEST + b'"}', "at most 64 KiB"),
     ],
 )
 def test_a_file_that_is_no_profile_is_one_clear_line(
@@ -220,14 +220,14 @@ def test_an_engine_that_takes_no_profile_is_given_none(kind: Kind) -> None:
         ("tmpnb", PODMAN, {}, Level.WARN, "--seccomp=tmpnb has no effect", "seccomp_profile.json"),
         ("engine", PODMAN, {}, Level.WARN, "Podman's own profile", "seccomp_profile.json"),
         ("tmpnb", BARE, {}, Level.WARN, "this engine has no seccomp", "kernel"),
-        ("tmpnb", Kind(), {"privileged": True}, Level.WARN, "not filtered", "leave privileged"),
+        ("tmpnb", Kind(), {"privileged": True}, Level.WARN, "not filtered", "remove privileged"),
         (
             "tmpnb",
             Kind(),
             {"security_opt": ["seccomp=unconfined"]},
             Level.WARN,
             "not filtered",
-            "leave",
+            "remove",
         ),
         (
             "tmpnb",
@@ -235,7 +235,7 @@ def test_an_engine_that_takes_no_profile_is_given_none(kind: Kind) -> None:
             {"security_opt": ["seccomp:unconfined"]},
             Level.WARN,
             "not filtered",
-            "leave",
+            "remove",
         ),
         (
             "tmpnb",
@@ -243,7 +243,7 @@ def test_an_engine_that_takes_no_profile_is_given_none(kind: Kind) -> None:
             {"security_opt": ["seccomp=builtin"]},
             Level.WARN,
             "own profile",
-            "leave seccomp out",
+            "remove seccomp from",
         ),
         ("tmpnb", PODMAN, {"security_opt": ["seccomp=/etc/x"]}, Level.OK, "extra_host_config", ""),
         ("tmpnb", Kind(), {"security_opt": ["label=disable"]}, Level.OK, "tmpnb's profile", ""),
@@ -255,7 +255,7 @@ def test_which_profile_is_in_force_is_one_line_with_what_would_be_better(
     found = finding(options(wish, kind, **extra))
     assert (found.level, found.topic) == (level, "seccomp")
     assert words in found.words
-    assert ("own profile" in found.words) is ("table of neighbours" in found.words)
+    assert ("own profile" in found.words) is ("neighbour table" in found.words)
     assert mend in found.mend
     assert bool(found.mend) == (level is Level.WARN)
 
@@ -269,13 +269,13 @@ def test_a_profile_of_a_file_is_named_by_the_file(tmp_path: Path) -> None:
 def test_a_runtime_that_may_take_no_notice_is_named() -> None:
     limits = docker_hardening.Limits(seccomp=chosen("tmpnb"), runtime="runsc")
     words = finding(Options("image", limits=limits)).words
-    assert words == "servers have tmpnb's profile, unless --runtime=runsc has calls of its own"
+    assert words == "servers have tmpnb's profile, unless --runtime=runsc handles calls itself"
 
 
 @pytest.mark.parametrize(
     ("about", "own", "said"),
     [
-        ({"BuildahVersion": "1.28"}, [], "Podman takes no profile from here"),
+        ({"BuildahVersion": "1.28"}, [], "Podman accepts no profile from here"),
         ({"BuildahVersion": "1.28"}, ["seccomp=/on/its/machine.json"], ""),
         ({"SecurityOptions": ["name=apparmor"]}, [], "this engine has no seccomp"),
         ({"SecurityOptions": ["name=seccomp,profile=default"]}, [], ""),
@@ -287,7 +287,7 @@ def test_what_an_engine_cannot_have_is_said_once_at_the_start(
     limits = docker_hardening.Limits(seccomp=chosen("tmpnb"))
     made = Options("image", limits=limits, extra_host_config={"security_opt": own})
     fitted = support.fit(cast("docker.APIClient", None), "pool", made, about)
-    others = ("weakens", "after a restart of the machine", "neither disk nor inodes")
+    others = ("weakens", "after a reboot", "neither disk nor inodes")
     about_calls = [text for text in caplog.messages if not any(other in text for other in others)]
     assert len(about_calls) == bool(said)
     assert said in "".join(about_calls)

@@ -26,13 +26,13 @@ def test_where_all_is_bounded_there_is_nothing_to_say() -> None:
 @pytest.mark.parametrize(
     ("limits", "said", "mend"),
     [
-        ({"memory": 0}, "memory is not bounded", "--mem-limit=512m"),
-        ({"processes": 0}, "processes are not bounded", "--pids-limit=1024"),
-        ({"open_files": 0}, "open files are not bounded", "--nofile-limit=4096"),
-        ({"log_size": ""}, "what servers print", "--container-log-size=1m"),
-        ({"disk": 0}, "neither disk nor inodes are bounded", "--disk-limit=256m"),
+        ({"memory": 0}, "memory is not limited", "--mem-limit=512m"),
+        ({"processes": 0}, "processes are not limited", "--pids-limit=1024"),
+        ({"open_files": 0}, "open files are not limited", "--nofile-limit=4096"),
+        ({"log_size": ""}, "server output", "--container-log-size=1m"),
+        ({"disk": 0}, "neither disk nor inodes are limited", "--disk-limit=256m"),
         ({"disk": 0, "read_only": True}, "neither disk nor inodes", "--disk-limit=256m"),
-        ({"disk_by_engine": True}, "inodes are not bounded", "--read-only beside"),
+        ({"disk_by_engine": True}, "inodes are not limited", "--read-only with"),
     ],
 )
 def test_each_bound_that_is_missing_is_named_with_its_flag(
@@ -46,7 +46,7 @@ def test_each_bound_that_is_missing_is_named_with_its_flag(
 
 def test_processors_are_bounded_by_a_quota_alone() -> None:
     [found] = unbounded(replace(BOUND, cpu_quota=None))
-    assert "processors are shared evenly, and not bounded" in found.words
+    assert "CPU is shared evenly but not limited" in found.words
     assert "--cpu-quota=100000" in found.mend
 
 
@@ -85,20 +85,20 @@ def test_files_in_memory_are_told_with_their_size_and_the_way_to_have_them_on_di
 def test_a_storage_that_may_bound_it_is_taken_at_its_word_until_it_was_tried() -> None:
     guess, proved = home_finding(XFS, BOUND), home_finding(XFS, BOUND, tried=True)
     assert guess is not None
-    assert "if it has quotas" in guess.words
+    assert "if it supports quotas" in guess.words
     assert proved is not None
     assert "are in memory" in proved.words
     by_engine = replace(BOUND, limits=replace(LIMITS, disk_by_engine=True))
     found = home_finding(XFS, by_engine, tried=True)
     assert found is not None
-    assert found.words == "the storage (overlay2) bounds the disk of a server to 256 MB"
+    assert found.words == "the storage (overlay2) limits the disk of a server to 256 MB"
 
 
 @pytest.mark.parametrize(
     ("limits", "said", "mend"),
     [
         ({"disk": 1024 * MB}, "256 MB together", "raise --mem-limit, or lower --disk-limit"),
-        ({"memory": 0}, "not bounded", "--mem-limit=512m"),
+        ({"memory": 0}, "not limited", "--mem-limit=512m"),
     ],
 )
 def test_files_that_memory_cannot_hold_are_a_warning(

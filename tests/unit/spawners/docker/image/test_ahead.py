@@ -112,9 +112,9 @@ async def test_copies_are_made_before_the_first_start_and_then_the_loop_is_woken
     engine: StandIn, spawner: DockerSpawner
 ) -> None:
     held = engine.hold(MAKE)
-    assert "image lesson is being copied" in spawner.unready("")
+    assert "being copied from the image lesson" in spawner.unready("")
     assert await asyncio.to_thread(engine.wait_for, COPY)
-    assert "is being copied" in spawner.unready(IMAGE), "as long as it takes"
+    assert "are being copied" in spawner.unready(IMAGE), "as long as it takes"
     assert await spawner.list() == [], "everything else goes on"
     assert news(spawner) == 0
     held.set()
@@ -157,7 +157,7 @@ async def test_what_cannot_be_copied_is_said_and_tried_again_ever_more_rarely(
     assert spawner.unready("")
     await wait_until(lambda: news(spawner) == 1)
     said = spawner.unready("")
-    assert "what lesson has in /data could not be copied: no space left" in said
+    assert "the files of lesson in /data could not be copied: no space left" in said
     tries = len(engine.requests(COPY))
     with pytest.raises(SpawnerError, match="no space left"):
         await spawner.start(SPECS[0])
@@ -202,10 +202,10 @@ async def test_a_home_that_cannot_be_copied_keeps_no_server_and_is_tried_again(
     await until_ready(of_a_home)
     assert await of_a_home.start(SPECS[0])
     assert "Entrypoint" not in engine.bodies[-1]
-    assert "homes in memory begin empty image=lesson: no space left" in caplog.text
+    assert "homes in memory start empty image=lesson: no space left" in caplog.text
     later(of_a_home, ahead.FIRST_PAUSE)
     assert of_a_home.unready("") == ""
-    await wait_until(lambda: "begin as in the image again" in caplog.text)
+    await wait_until(lambda: "start as in the image again" in caplog.text)
     assert await of_a_home.start(SPECS[1])
     assert "tmpnb" in engine.bodies[-1]["Entrypoint"]
 
@@ -248,7 +248,9 @@ async def test_an_image_that_cannot_be_copied_from_is_not_prepared_until_it_can(
     await until_ready(spawner)
     engine.rule("GET /images/next.*", lambda: (200, about_next()))
     engine.refuse(f"{MAKE}", 500, "no space left")
-    with pytest.raises(SpawnerError, match="next has in /data could not be copied: no space left"):
+    with pytest.raises(
+        SpawnerError, match="the files of next in /data could not be copied: no space left"
+    ):
         await spawner.prepare("next")
     engine.rules.pop()
     await spawner.prepare("next")

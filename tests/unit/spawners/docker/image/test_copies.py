@@ -132,9 +132,11 @@ def test_volumes_of_an_image_are_copies_that_nobody_writes_to(
 
 def test_no_server_has_what_is_not_copied_or_is_gone(engine: StandIn, copies: Copies) -> None:
     def refused() -> None:
-        with pytest.raises(NotCopiedError, match="lesson has in /home/jovyan is not copied"):
+        with pytest.raises(
+            NotCopiedError, match="the files of lesson in /home/jovyan are not copied"
+        ):
             copies.home(IMAGE, JOVYAN, ROOM)
-        with pytest.raises(NotCopiedError, match="lesson has in /data is not copied"):
+        with pytest.raises(NotCopiedError, match="the files of lesson in /data are not copied"):
             copies.volumes(IMAGE, ["/data"])
 
     refused()
@@ -155,7 +157,7 @@ def test_volumes_that_the_engine_refuses_keep_servers_from_starting(
     engine.refuse("POST /volumes/create", 403, "policy says no", times=1)
     wanted = Needed(("/data",))
     said = copies.fill(IMAGE, wanted)
-    assert said == "what lesson has in /data could not be copied: policy says no"
+    assert said == "the files of lesson in /data could not be copied: policy says no"
     with pytest.raises(NotCopiedError):
         copies.volumes(IMAGE, ["/data"])
     assert copies.lacks(IMAGE, wanted)
@@ -218,7 +220,7 @@ def test_an_engine_that_refuses_it_costs_one_warning_and_no_server(
     with caplog.at_level(logging.WARNING):
         assert [home(copies) for _ in range(3)] == [Copied()] * 3
     [record] = caplog.records
-    assert "homes in memory begin empty" in record.getMessage()
+    assert "homes in memory start empty" in record.getMessage()
     assert "policy says no" in record.getMessage()
 
 
@@ -242,7 +244,7 @@ def test_a_copy_that_takes_too_long_leaves_nothing_behind(
     [removal] = engine.requests("DELETE .*/containers/")
     assert "v=True" in removal, "other volumes of the image are copied into anonymous ones"
     said = copies.fill(IMAGE, Needed(("/data",)))
-    assert said == "what lesson has in /data could not be copied: no answer in time"
+    assert said == "the files of lesson in /data could not be copied: no response in time"
     assert (engine.containers, engine.volumes) == ({}, {})
 
 
@@ -271,7 +273,7 @@ def test_homes_are_said_to_be_empty_once_and_to_be_as_in_the_image_again(
     engine.rules.clear()
     assert name_of(home(copies)) in (engine.volumes or {})
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert "begin as in the image again image=lesson" in caplog.text
+    assert "start as in the image again image=lesson" in caplog.text
 
 
 def test_only_what_this_run_copied_and_nobody_uses_goes_with_it(

@@ -182,7 +182,7 @@ def test_a_user_that_cannot_be_looked_up_is_told_of_and_taken(
     engine.image_user = "jovyan"
     engine.refuse("POST /containers/create", 403, "forbidden by the filter")
     assert people(client).of("image").user_id is None
-    assert "who jovyan is cannot be seen" in caplog.text
+    assert "cannot look up user jovyan" in caplog.text
 
 
 def test_a_home_is_looked_up_where_it_matters(client: docker.APIClient, engine: StandIn) -> None:

@@ -64,7 +64,7 @@ def test_what_another_makes_is_waited_for_in_seconds_however_slow_the_engine_is(
     monkeypatch.setattr(bridges, "time", clock)
     stand_in.refuse("GET /networks/lan", 404, "network lan not found", times=1000)
     stand_in.refuse("POST /networks/create", *MEANWHILE[0])
-    with pytest.raises(ConfigError, match="it cannot be made: network with name lan"):
+    with pytest.raises(ConfigError, match="cannot be created: network with name lan"):
         ensure(docker_client, "lan", {}, closed=True)
     assert len(stand_in.requests("networks/lan")) == 3
 
@@ -75,7 +75,7 @@ def test_one_that_another_made_meanwhile_must_be_closed_as_well(
     stand_in.refuse("GET /networks/lan", 404, "network lan not found", times=1)
     stand_in.rule("GET /networks/lan", lambda: (200, CLOSED | {"Internal": False}))
     stand_in.refuse("POST /networks/create", *MEANWHILE[0])
-    with pytest.raises(ConfigError, match="it is there, and leads to the outside"):
+    with pytest.raises(ConfigError, match="the network exists, but has access to the outside"):
         ensure(docker_client, "lan", {}, closed=True)
 
 
@@ -85,7 +85,7 @@ def test_an_interface_of_another_network_is_told(
     monkeypatch.setattr(bridges, "PAUSE", 0.001)
     stand_in.refuse("GET /networks/lan", 404, "network lan not found")
     stand_in.refuse("POST /networks/create", *MEANWHILE[1])
-    with pytest.raises(ConfigError, match=r"cannot be made: .*networks have same bridge name"):
+    with pytest.raises(ConfigError, match=r"cannot be created: .*networks have same bridge name"):
         ensure(docker_client, "lan", {}, closed=False)
 
 
@@ -388,7 +388,7 @@ def test_an_engine_that_fails_meanwhile_spoils_no_listing(
     engine.members.add("another")
     engine.busy = True
     networks.tend(["one"])
-    assert "cannot be kept" in caplog.text
+    assert "cannot maintain" in caplog.text
     engine.busy = False
     networks.tend(["one"])
     assert "another" in engine.on[name], "it is tried again"
@@ -404,7 +404,7 @@ def test_an_answer_of_odd_shape_spoils_no_listing(
     networks = own_networks(engine)
     monkeypatch.setattr(engine, "inspect_network", lambda *_: about)
     networks.tend(["a"])
-    assert "networks of servers cannot be kept" in caplog.text
+    assert "cannot maintain the servers' networks" in caplog.text
 
 
 def test_who_else_is_on_the_servers_network_is_known_and_asked_about_once(

@@ -145,7 +145,7 @@ def test_a_second_pool_does_not_begin_on_a_network_that_the_first_one_fills(
         prepare(docker_client, "second", Options("image", egress=egress, capacity=25))
     text = str(refused.value)
     assert f"--pool-size=25: the network {name} has addresses for 24 servers" in text
-    assert "30 containers of others" in text
+    assert "30 other containers" in text
     assert f"--docker-network={name}-2" in text
 
 
@@ -157,7 +157,7 @@ def test_what_another_pool_may_yet_have_is_kept_for_it(
     join(stand_in, CLOSED_NETWORK, "_check", 1, capacity=40)
     prepare(docker_client, "second", Options("image", egress="none", capacity=14))
     more = Options("image", egress="none", capacity=15)
-    with pytest.raises(ConfigError, match="for 14 servers besides 41 containers of others"):
+    with pytest.raises(ConfigError, match="for 14 servers besides 41 other containers"):
         prepare(docker_client, "second", more)
     for entry in stand_in.containers.values():
         entry["Created"] -= 10
