@@ -56,9 +56,8 @@ Trait = TraitType[Any, Any]
 
 def spawners() -> list[type[Spawner]]:
     """Return the engines that come with the package, as it registers them."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = []
-    for place in project["entry-points"]["tmpnb.spawners"].values():
+    for place in _places().values():
         module, _, name = place.partition(":")
         found.append(getattr(importlib.import_module(module), name))
     return found
@@ -329,8 +328,14 @@ def _shortcuts(owner: type) -> set[str]:
     return {n for config, _ in flags.SHORTCUTS.values() for n in config.get(owner.__name__, {})}
 
 
+def _places() -> dict[str, str]:
+    """Return where each engine is, by its name: `module:class`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return dict(project["entry-points"]["tmpnb.spawners"])
+
+
 def _registered() -> dict[str, type[Spawner]]:
-    return {found.__module__.rpartition(".")[2]: found for found in spawners()}
+    return dict(zip(_places(), spawners(), strict=True))
 
 
 def _value(value: object) -> str:
