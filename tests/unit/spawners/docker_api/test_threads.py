@@ -225,7 +225,7 @@ from tmpnb.errors import SpawnerError
 from tmpnb.spawners.docker_api.threads import ThreadLane
 
 async def main():
-    lane = Lane("test", 1)
+    lane = ThreadLane("test", 1)
     try:
         await lane.run("x", lambda _: threading.Event().wait(), seconds=0.1)
     except SpawnerError as error:
