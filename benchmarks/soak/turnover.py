@@ -23,7 +23,7 @@ from tmpnb.proxy.chp import ConfigurableHTTPProxy
 from tmpnb.spawners.base import ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.http.client import MAX_ANSWER, Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
 MAX_IDLE = 100.0  # seconds of the leaping clock
 PATIENCE = 120.0  # seconds until a wave must be over
@@ -184,7 +184,7 @@ async def turning_over(
         Policy(capacity, min_ready=capacity, max_idle=MAX_IDLE, max_age=1e9),
         Timing(shutdown_timeout=PATIENCE),
     )
-    signer = TokenMaker(b"a key for benchmarks only")
+    signer = Signer(b"a key for benchmarks only")
     orchestrator = Orchestrator(assemble(spawner, proxy, settings, signer=signer, clock=clock))
     # Bounded in any case; here so low that it is full before anything is compared.
     orchestrator.pool.endings = Endings(ENDINGS)

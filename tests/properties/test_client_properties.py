@@ -7,7 +7,7 @@ import ipaddress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tmpnb.access.client_address import MOST_HOPS, Client, client_of
+from tmpnb.access.client_address import MOST_HOPS, ClientAddress, client_of
 from tmpnb.system.net import networks
 from tmpnb.system.net.networks import Address, Networks
 
@@ -34,13 +34,13 @@ SPELLINGS = st.sampled_from(["{}", " {} ", "\t{}"])
 def test_anything_has_a_client_and_a_name(peer: str, forwarded: str) -> None:
     client = client_of(peer, forwarded, TRUSTED)
     assert len(client.key) < 64
-    assert Client(client.address).key == client.key
+    assert ClientAddress(client.address).key == client.key
 
 
 @patient
 @given(peer=STRANGERS, forwarded=FORGED)
 def test_the_word_of_a_stranger_is_not_taken(peer: Address, forwarded: str) -> None:
-    assert client_of(str(peer), forwarded, TRUSTED) == Client(peer)
+    assert client_of(str(peer), forwarded, TRUSTED) == ClientAddress(peer)
 
 
 @patient
@@ -50,7 +50,7 @@ def test_what_the_client_forged_changes_nothing(
 ) -> None:
     """Each proxy appends whom it sees: the visitor first, then the proxies before it."""
     chain = ",".join([forged, spelling.format(visitor), *between])
-    assert client_of(peer, chain, TRUSTED) == Client(visitor)
+    assert client_of(peer, chain, TRUSTED) == ClientAddress(visitor)
 
 
 @patient
@@ -59,7 +59,7 @@ def test_junk_before_the_last_trusted_proxy_is_that_proxy(
     forged: str, between: list[str], peer: str
 ) -> None:
     chain = ",".join([forged, "unknown", *between])
-    assert client_of(peer, chain, TRUSTED) == Client(networks.address(between[0]))
+    assert client_of(peer, chain, TRUSTED) == ClientAddress(networks.address(between[0]))
 
 
 @patient
@@ -75,9 +75,9 @@ def test_one_customers_ipv6_addresses_are_one_client(
     address: ipaddress.IPv6Address, low: int
 ) -> None:
     other = ipaddress.IPv6Address((int(address) >> 64 << 64) | low)
-    assert Client(address).key == Client(other).key
+    assert ClientAddress(address).key == ClientAddress(other).key
     neighbour = ipaddress.IPv6Address(int(address) ^ (1 << 64))
-    assert Client(address).key != Client(neighbour).key
+    assert ClientAddress(address).key != ClientAddress(neighbour).key
 
 
 @patient
@@ -87,7 +87,7 @@ def test_an_ipv4_address_is_one_client_however_it_is_written(
 ) -> None:
     for spelling in (f"{address}", f"::ffff:{address}", f"[::ffff:{address}]:80", f"{address}:80"):
         assert networks.address(spelling) == address
-    assert (Client(address).key == Client(other).key) == (address == other)
+    assert (ClientAddress(address).key == ClientAddress(other).key) == (address == other)
 
 
 @patient

@@ -16,7 +16,7 @@ from tests.support.running_site import HTML, PERSON, SCRIPT, Fetch, Running
 from tests.support.world import gate_of, wait_until
 from tmpnb.access import limits
 from tmpnb.access.banned import Banned
-from tmpnb.access.gate import MOST_TRIES, Gate, Knock
+from tmpnb.access.gate import MOST_TRIES, AccessRequest, Gate
 from tmpnb.access.trusted_proxies import TrustedProxies
 from tmpnb.core.server import Phase
 from tmpnb.system.net import networks
@@ -236,7 +236,7 @@ async def test_a_visitor_with_a_link_local_address_is_told_apart_by_its_zone(
     for zone, code in (("docker0", 403), ("eth0", 200)):
         assert (await take(fetch, "POST", "/spawn", **at(f"fe80::1%{zone}"))).code == code
     assert [address for address in asked if "%" in address] == ["fe80::1%docker0", "fe80::1%eth0"]
-    client = await gate.client(Knock("127.0.0.1", "fe80::1%eth0"))
+    client = await gate.client(AccessRequest("127.0.0.1", "fe80::1%eth0"))
     assert (str(client.address), client.key) == ("fe80::1", "fe80::/64")
 
 
@@ -296,7 +296,7 @@ async def test_an_unknown_proxy_is_told_of_once(
 ) -> None:
     gate = gate_of(running.world.orchestrator)
     for _ in range(3):
-        client = await gate.client(Knock("10.0.0.5", "203.0.113.9"))
+        client = await gate.client(AccessRequest("10.0.0.5", "203.0.113.9"))
         assert str(client.address) == "10.0.0.5"
     assert [("--trusted-proxies" in r.message) for r in caplog.records] == [True]
 

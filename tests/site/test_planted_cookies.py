@@ -19,7 +19,7 @@ from tests.support.world import KEY, cookie_of, gate_of, wait_until
 from tmpnb.access.passphrase import Passes
 from tmpnb.access.ties import MOST, VISITOR, Sealed, Ties
 from tmpnb.core.subdomains import Subdomains
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.web import brand
 from tmpnb.web.brand import Brand
 from tmpnb.web.pages.question import ASK, CODE, LASTS, SANDBOX
@@ -336,7 +336,7 @@ async def test_one_of_before_the_update_asks(running: Running) -> None:
     fetch = running.public()
     server, value = await planted(fetch, HOME)
     key, server_id, _ = value.split(".")
-    old = f"{key}.{server_id}.{TokenMaker(KEY).sign(f'visitor:{key}:{server_id}')}"
+    old = f"{key}.{server_id}.{Signer(KEY).sign(f'visitor:{key}:{server_id}')}"
     sent = PERSON | HOME | {"Cookie": f"tmpnb-visitor={old}"}
     page = await fetch("/spawn", headers=sent)
     assert asks(page)
@@ -610,7 +610,7 @@ async def test_notebooks_cannot_tell_who_shares_a_network(running: Running) -> N
 
 
 def test_a_network_that_a_cookie_has_is_not_added_again() -> None:
-    ties = Ties(TokenMaker(KEY))
+    ties = Ties(Signer(KEY))
     tied = ties.added(VISITOR, ties.added(VISITOR, (), "192.0.2.1"), "192.0.2.2")
     again = ties.added(VISITOR, tied, "192.0.2.1")
     assert again == tied[::-1]
@@ -619,14 +619,14 @@ def test_a_network_that_a_cookie_has_is_not_added_again() -> None:
 
 
 def test_a_cookie_counts_in_the_latest_networks_and_tells_none_of_them() -> None:
-    ties, tied = Ties(TokenMaker(KEY)), ()
+    ties, tied = Ties(Signer(KEY)), ()
     for number in range(MOST + 2):
         tied = ties.added(VISITOR, tied, f"192.0.2.{number}")
     assert len(tied) == MOST
     assert not ties.counts(VISITOR, tied, "192.0.2.1")
     assert ties.counts(VISITOR, tied, "192.0.2.2")
     assert not ties.counts("pass", tied, "192.0.2.2")
-    assert not Ties(TokenMaker(b"another key")).counts(VISITOR, tied, "192.0.2.2")
+    assert not Ties(Signer(b"another key")).counts(VISITOR, tied, "192.0.2.2")
     text = ties.seal(VISITOR, Sealed("k.s", tied))
     assert "192.0.2" not in text
     assert ties.open(VISITOR, text) == Sealed("k.s", tied)

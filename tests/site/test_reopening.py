@@ -338,7 +338,7 @@ async def test_a_start_for_one_visitor_that_fails_slows_nobody() -> None:
             with pytest.raises(SpawnerError):
                 await world.orchestrator.claims.claim_as("oldoldoldold")
             await world.until_gone("oldoldoldold")
-            assert world.orchestrator.parts.starter.backoff.failures == 0
+            assert world.orchestrator.parts.launcher.backoff.failures == 0
             assert "start" not in world.orchestrator.health.problems
         await world.until_ready(2)
 
@@ -500,7 +500,7 @@ class TestFresh:
         answer = await browser.post("/spawn", fresh="1", server=had, token=token)
         assert answer.code == 303
         assert browser.id != had
-        farewell = running.world.lifetimes.farewell(had)
+        farewell = running.world.time_left.farewell(had)
         assert farewell.reason is StopReason.CLOSED
         assert running.taken == 2
 

@@ -390,7 +390,7 @@ class TestEnd:
 
     async def end(self, running: Running, reason: StopReason) -> str:
         owner = await owner_in(running)
-        running.world.orchestrator.parts.fleet.stop(owner.server, reason)
+        running.world.orchestrator.parts.lifecycle.stop(owner.server, reason)
         await running.world.until_gone(owner.server.id)
         return owner.server.id
 

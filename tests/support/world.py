@@ -12,7 +12,7 @@ from tmpnb.access.gate import Gate
 from tmpnb.access.limits import Allowance, ClientLimits
 from tmpnb.access.passphrase import Passes
 from tmpnb.access.ties import Sealed, Ties
-from tmpnb.commands.serve import downloads_of, lifetimes_of, roster_of
+from tmpnb.commands.serve import downloads_of, roster_of, time_left_of
 from tmpnb.core.plan import Policy
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.orchestrator.assembly import PoolSettings, assemble
@@ -21,7 +21,7 @@ from tmpnb.orchestrator.launch.launcher import StartSettings
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.orchestrator.timing import Timing
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.visitors.arrivals import Arrivals
 from tmpnb.visitors.identity import Visitor, Visitors
 from tmpnb.web.routes import Site
@@ -34,16 +34,16 @@ def site_of(orchestrator: Orchestrator, version: str) -> Site:
     """Return what handlers need to serve an orchestrator."""
     visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
     arrivals = Arrivals(orchestrator, "/lab", visitors)
-    lifetimes = lifetimes_of(orchestrator)
+    time_left = time_left_of(orchestrator)
     return Site(
         orchestrator,
         arrivals,
         visitors,
         gate_of(orchestrator),
         version,
-        lifetimes,
+        time_left,
         downloads_of(orchestrator),
-        roster_of(orchestrator, lifetimes),
+        roster_of(orchestrator, time_left),
     )
 
 
@@ -162,11 +162,11 @@ class World:
             kept=kept,
         )
         self.parts = assemble(
-            self.spawner, self.proxy, settings, signer=TokenMaker(KEY), clock=self.clock
+            self.spawner, self.proxy, settings, signer=Signer(KEY), clock=self.clock
         )
         self.orchestrator = Orchestrator(self.parts)
         self.pool = self.orchestrator.pool
-        self.lifetimes = lifetimes_of(self.orchestrator)
+        self.time_left = time_left_of(self.orchestrator)
 
     def servers(self, phase: Phase) -> list[NotebookServer]:
         return [s for s in self.pool.servers.values() if s.phase is phase]

@@ -14,7 +14,7 @@ ANONYMOUS = {4: 24, 6: 48}  # bits of an address that are left with --anonymize
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientAddress:
     """One visitor, or all who share an address.
 
     Attributes:
@@ -49,9 +49,9 @@ def shown(address: Address | None, *, anonymize: bool) -> str:
     return str(anonymized(address) if anonymize else address)
 
 
-def client_of(peer: str, forwarded: str, trusted: Addresses) -> Client:
+def client_of(peer: str, forwarded: str, trusted: Addresses) -> ClientAddress:
     """Return who asks: the last of `path_of`, to which the arguments are."""
-    return Client(networks.without_zone(path_of(peer, forwarded, trusted)[-1]))
+    return ClientAddress(networks.without_zone(path_of(peer, forwarded, trusted)[-1]))
 
 
 def path_of(peer: str, forwarded: str, trusted: Addresses) -> list[Address | None]:

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from tmpnb.access.client_address import Client, client_of, path_of, shown
+from tmpnb.access.client_address import ClientAddress, client_of, path_of, shown
 from tmpnb.access.limits import Admission, ClientLimits
 from tmpnb.access.passphrase import Passes
-from tmpnb.access.rate_window import Windows
+from tmpnb.access.rate_window import RateWindow
 from tmpnb.access.trusted_proxies import TrustedProxies
 from tmpnb.core.counts import Tally
 from tmpnb.core.refusals import Refusal
@@ -31,7 +31,7 @@ async def no_notebook(address: Address | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class AccessRequest:
     """What a request says about who sent it.
 
     Attributes:
@@ -85,7 +85,7 @@ class Gate:
         )
         self._anonymize = anonymize
         self._exempt, self._is_notebook = exempt or Networks(), is_notebook
-        self._wrong = Windows(clock, TRIES_SPAN, MOST_TRIES)
+        self._wrong = RateWindow(clock, TRIES_SPAN, MOST_TRIES)
         self._told: set[str] = set()
         self._refusals = Tally(Refusal)
 
@@ -94,7 +94,7 @@ class Gate:
         for why, count in self._refusals:
             yield why, count + (self.limits.refused if why is Refusal.CLIENT_LIMIT else 0)
 
-    async def admit(self, knock: Knock) -> Admission:
+    async def admit(self, knock: AccessRequest) -> Admission:
         """Return the permission to take a server.
 
         Raises:
@@ -108,7 +108,7 @@ class Gate:
             self._refusals.count(_why(error))
             raise
 
-    async def _admit(self, knock: Knock) -> Admission:
+    async def _admit(self, knock: AccessRequest) -> Admission:
         client = await self.client(knock)
         is_notebook = await self._came_by_a_notebook(knock)
         if client.address in self._banned:
@@ -122,7 +122,7 @@ class Gate:
             by_passphrase=self._said_passphrase(client, knock),
         )
 
-    def bounded(self, peer: str, forwarded: str) -> Client | None:
+    def bounded(self, peer: str, forwarded: str) -> ClientAddress | None:
         """Return who sends a request, if bounds hold for them.
 
         None for those of `exempt`, and for proxies that speak for nobody. None as well as long
@@ -139,11 +139,11 @@ class Gate:
         client = self.bounded(peer, forwarded)
         return client.key if client else None
 
-    def seen(self, peer: str, forwarded: str) -> Client:
+    def seen(self, peer: str, forwarded: str) -> ClientAddress:
         """Return who sends a request, by what is known of proxies now."""
         return client_of(peer, forwarded, self._trusted)
 
-    async def client(self, knock: Knock) -> Client:
+    async def client(self, knock: AccessRequest) -> ClientAddress:
         """Return who knocks."""
         await self._trusted.know(knock.peer)
         alone = client_of(knock.peer, "", self._trusted)
@@ -156,14 +156,14 @@ class Gate:
             )
         return client_of(knock.peer, knock.forwarded, self._trusted)
 
-    async def _came_by_a_notebook(self, knock: Knock) -> bool:
+    async def _came_by_a_notebook(self, knock: AccessRequest) -> bool:
         """Return whether one of those it came from is none to be believed: a notebook server."""
         for address in path_of(knock.peer, knock.forwarded, self._trusted):
             if await self._is_notebook(address):
                 return True
         return False
 
-    def _said_passphrase(self, client: Client, knock: Knock) -> bool:
+    def _said_passphrase(self, client: ClientAddress, knock: AccessRequest) -> bool:
         """Return whether it was said now; False if it need not be."""
         if not self.passes.needed or knock.is_program or knock.is_known:
             return False

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from tmpnb.access.client_address import Client
+from tmpnb.access.client_address import ClientAddress
 from tmpnb.access.holdings import Holdings
-from tmpnb.access.rate_window import Windows
+from tmpnb.access.rate_window import RateWindow
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError, PoolEmptyError
 
@@ -75,11 +75,11 @@ class ClientLimits:
         self.refused = 0  # times a client was refused, since the start
         self._allowance = allowance
         self._servers, self._places = Holdings(claimed), Holdings(waiting)
-        self._taken = Windows(clock, MINUTE, allowance.a_minute)
+        self._taken = RateWindow(clock, MINUTE, allowance.a_minute)
         self._under_way: Counter[str] = Counter()
         self._asking: Counter[str] = Counter()
 
-    def asks(self, client: Client) -> None:
+    def asks(self, client: ClientAddress) -> None:
         """Note the start of a request that may take long.
 
         Raises:
@@ -94,13 +94,13 @@ class ClientLimits:
             )
         self._asking[client.key] += 1
 
-    def asked(self, client: Client) -> None:
+    def asked(self, client: ClientAddress) -> None:
         """Note that a request of `asks` has its answer, or nobody waits for it."""
         self._asking[client.key] -= 1
         if self._asking[client.key] <= 0:
             del self._asking[client.key]
 
-    def require(self, client: Client, *, closing: str = "") -> None:
+    def require(self, client: ClientAddress, *, closing: str = "") -> None:
         """Require that the client may take one more.
 
         Args:
@@ -130,7 +130,7 @@ class ClientLimits:
             )
 
     @contextmanager
-    def under_way(self, client: Client) -> Iterator[None]:
+    def under_way(self, client: ClientAddress) -> Iterator[None]:
         """Count one claim that has begun and is not over."""
         self._under_way[client.key] += 1
         try:
@@ -140,28 +140,28 @@ class ClientLimits:
             if not self._under_way[client.key]:
                 del self._under_way[client.key]
 
-    def took(self, client: Client, server_id: str) -> None:
+    def took(self, client: ClientAddress, server_id: str) -> None:
         """Note that a client was given a server."""
         self._servers.add(client.key, server_id)
         if self._allowance.a_minute:
             self._taken.add(client.key)
 
-    def tried(self, client: Client) -> None:
+    def tried(self, client: ClientAddress) -> None:
         """Note that a client tried in vain to take a server: an attempt counts like a success."""
         if self._allowance.a_minute:
             self._taken.add(client.key)
 
-    def tried_not(self, client: Client) -> None:
+    def tried_not(self, client: ClientAddress) -> None:
         """Forget an attempt that became a place in line, which counts instead."""
         if self._allowance.a_minute:
             self._taken.take_back(client.key)
 
-    def has(self, client: Client, server_id: str) -> None:
+    def has(self, client: ClientAddress, server_id: str) -> None:
         """Note who has a server that had no known holder, for example after a restart."""
         if server_id not in self._servers:
             self._servers.add(client.key, server_id)
 
-    def waits(self, client: Client, ticket_id: str) -> None:
+    def waits(self, client: ClientAddress, ticket_id: str) -> None:
         """Note that a client was given a place in line."""
         self._places.add(client.key, ticket_id)
 
@@ -180,7 +180,7 @@ class Admission:
     def __init__(
         self,
         limits: ClientLimits,
-        client: Client,
+        client: ClientAddress,
         *,
         exempt: bool = False,
         by_passphrase: bool = False,

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 from tmpnb.errors import ConfigError
-from tmpnb.system.signing import TokenMaker, same
+from tmpnb.system.signing import Signer, same
 
 COOKIE = "tmpnb-pass"
 BY_PASSPHRASE, BY_INVITE = "passphrase", "invite"
@@ -26,7 +26,7 @@ class Passes:
     """
 
     def __init__(
-        self, tokens: TokenMaker, passphrase: str = "", now: Callable[[], float] = time.time
+        self, tokens: Signer, passphrase: str = "", now: Callable[[], float] = time.time
     ) -> None:
         """Start empty.
 

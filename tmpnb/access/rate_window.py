@@ -8,7 +8,7 @@ from collections.abc import Callable
 REMEMBERED = 10_000  # names; the one that was quiet longest is forgotten first
 
 
-class Windows:
+class RateWindow:
     """Counts what happened to each name within the last `span` seconds."""
 
     def __init__(self, clock: Callable[[], float], span: float, most: int) -> None:

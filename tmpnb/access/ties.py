@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tmpnb.system.signing import TokenMaker, same
+from tmpnb.system.signing import Signer, same
 
 MOST = 4  # networks in which one cookie counts; the latest
 DIGITS = 16  # hex digits of a tie's digest, and of the salt before it
@@ -35,7 +35,7 @@ class Sealed:
 class Ties:
     """Signs what cookies say, together with the networks in which they count."""
 
-    def __init__(self, tokens: TokenMaker) -> None:
+    def __init__(self, tokens: Signer) -> None:
         """Keep the key.
 
         Args:

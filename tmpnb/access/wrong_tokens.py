@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tmpnb.access.client_address import client_of, shown
 from tmpnb.access.gate import MOST_TRIES, TRIES_SPAN
-from tmpnb.access.rate_window import Windows
+from tmpnb.access.rate_window import RateWindow
 from tmpnb.errors import TooManyTriesError
 from tmpnb.system.net.networks import Addresses, Networks
 
@@ -40,9 +40,9 @@ class WrongTokens:
             clock: Time in seconds.
         """
         self._trusted, self._anonymize = trusted or Networks(), anonymize
-        self._of_one = Windows(clock, TRIES_SPAN, MOST_TRIES)
-        self._of_all = Windows(clock, 1.0, MOST_A_SECOND)
-        self._told = Windows(clock, TRIES_SPAN, 1)
+        self._of_one = RateWindow(clock, TRIES_SPAN, MOST_TRIES)
+        self._of_all = RateWindow(clock, 1.0, MOST_A_SECOND)
+        self._told = RateWindow(clock, TRIES_SPAN, 1)
 
     def add(self, peer: str, forwarded: str) -> None:
         """Count one, after it was found to be wrong.

@@ -14,7 +14,7 @@ from tmpnb.errors import ConfigError
 from tmpnb.settings import checks
 from tmpnb.settings.service import Service
 from tmpnb.system.net.host_port import place, reachable
-from tmpnb.system.signing import TokenMaker, load_key
+from tmpnb.system.signing import Signer, load_key
 
 NOTE = "TMPNB_PASSPHRASE is not set here; a service without a passphrase lets everyone in anyway"
 HOURS = 24.0  # that a link lets in unless told otherwise
@@ -39,7 +39,7 @@ def invite(service: Service, options: Mapping[str, str], say: Callable[[str], No
     site, path = _place(options.get("--url") or _default_url(service))
     given = service.secrets
     key = load_key(service.state_dir, given.secret_key, given.source("TMPNB_SECRET_KEY"))
-    passes = Passes(TokenMaker(key))
+    passes = Passes(Signer(key))
     say(f"{site}/invite{path}?token={passes.invite(_hours(options.get('--hours')))}")
     if not given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE")):
         sys.stderr.write(f"tmpnb: {NOTE}\n")

@@ -35,12 +35,12 @@ from tmpnb.system.clock import Clock, SteadyClock
 from tmpnb.system.http import listen
 from tmpnb.system.lock import engine_held, state_held
 from tmpnb.system.net.machine_names import machine_names
-from tmpnb.system.signing import TokenMaker, load_key
+from tmpnb.system.signing import Signer, load_key
 from tmpnb.visitors.arrivals import Arrivals
 from tmpnb.visitors.downloads import Downloads
 from tmpnb.visitors.identity import Visitors
 from tmpnb.visitors.roster import Roster
-from tmpnb.visitors.time_left import Lifetimes
+from tmpnb.visitors.time_left import TimeLeft
 from tmpnb.web.access_log import AccessLog
 from tmpnb.web.admin.operating import Operating
 from tmpnb.web.anonymous_peers import anonymous_peers
@@ -121,19 +121,19 @@ def _open(
     log.info("listening on %s, admin API on %s", listen.url(public), listen.url(admin))
 
 
-def _signing(service: Service) -> tuple[TokenMaker, str]:
+def _signing(service: Service) -> tuple[Signer, str]:
     """Return the signer and the passphrase; warn about files that others can read."""
     given = service.secrets
     for file in given.open_to_others():
         log.warning("%s can be read by other users of this machine: chmod 600 %s", file, file)
     key = load_key(service.state_dir, given.secret_key, given.source("TMPNB_SECRET_KEY"))
-    return TokenMaker(key), given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE"))
+    return Signer(key), given_passphrase(given.passphrase, given.source("TMPNB_PASSPHRASE"))
 
 
 def _orchestrator(
     service: Service,
     proxy: Proxy,
-    signer: TokenMaker,
+    signer: Signer,
     clock: Clock,
     health: Health,
     changes: Changes,
@@ -170,7 +170,7 @@ def site_of(service: Service, orchestrator: Orchestrator, may_open: int, passphr
     """
     visitors = Visitors(orchestrator.tokens, orchestrator.claims.live)
     bans = Bans(service.access.banned, service.state_dir / f"{service.spawner.pool_name}.bans")
-    lifetimes = lifetimes_of(orchestrator)
+    time_left = time_left_of(orchestrator)
     if advice := open_files.advice(may_open, service.policy.capacity):
         orchestrator.health.report("open_files", advice)
     machine, gate = machine_names(), _gate(service, orchestrator, passphrase, bans)
@@ -182,9 +182,9 @@ def site_of(service: Service, orchestrator: Orchestrator, may_open: int, passphr
         access_log=AccessLog(gate.seen, anonymize=service.access.anonymize),
         remember_visitors=service.policy.max_age,
         version=__version__,
-        lifetimes=lifetimes,
+        time_left=time_left,
         downloads=downloads_of(orchestrator),
-        roster=roster_of(orchestrator, lifetimes),
+        roster=roster_of(orchestrator, time_left),
         frame_ancestors=service.frame_ancestors,
         public_url=service.public_url,
         subdomains=service.subdomains,
@@ -230,9 +230,9 @@ def _gate(service: Service, orchestrator: Orchestrator, passphrase: str, bans: B
     )
 
 
-def lifetimes_of(orchestrator: Orchestrator) -> Lifetimes:
+def time_left_of(orchestrator: Orchestrator) -> TimeLeft:
     """Return what tells visitors of an orchestrator how long they have."""
-    return Lifetimes(
+    return TimeLeft(
         pool=orchestrator.pool,
         usage=orchestrator.parts.usage,
         clock=orchestrator.parts.shared.clock,
@@ -247,13 +247,13 @@ def downloads_of(orchestrator: Orchestrator) -> Downloads:
     return Downloads(orchestrator.parts.shared.client, orchestrator.tokens, claims.live, claims.use)
 
 
-def roster_of(orchestrator: Orchestrator, lifetimes: Lifetimes) -> Roster:
+def roster_of(orchestrator: Orchestrator, time_left: TimeLeft) -> Roster:
     """Return what tells the operator who is here."""
     return Roster(
         pool=orchestrator.pool,
         spawner=orchestrator.parts.shared.spawner,
         usage=orchestrator.parts.usage,
-        lifetimes=lifetimes,
+        time_left=time_left,
         clock=orchestrator.parts.shared.clock,
     )
 

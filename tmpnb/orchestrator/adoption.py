@@ -7,18 +7,18 @@ import logging
 from tmpnb.core.observation import Observation
 from tmpnb.core.plan import adopt
 from tmpnb.core.pool import Pool
-from tmpnb.orchestrator.claims.claim_writer import Marks
+from tmpnb.orchestrator.claims.claim_writer import ClaimWriter
 from tmpnb.orchestrator.claims.keeps import Keeps
 
 log = logging.getLogger(__name__)
 
 
-def take_over(seen: Observation, pool: Pool, marks: Marks, keeps: Keeps) -> None:
+def take_over(seen: Observation, pool: Pool, claim_writer: ClaimWriter, keeps: Keeps) -> None:
     """Fill an empty pool with visitors' servers, as known from engine, proxy and journal."""
-    adopted = {s.id: s for s in adopt(seen.with_claims(marks.read()))}
+    adopted = {s.id: s for s in adopt(seen.with_claims(claim_writer.read()))}
     for server in adopted.values():
         pool.add(server)
         log.info("server adopted id=%s address=%s", server.id, server.address)
     keeps.restore(adopted.values())
     marked = {i for i, instance in seen.instances.items() if instance.claimed_at is not None}
-    marks.begin({i: adopted[i] for i in adopted.keys() - marked})
+    claim_writer.begin({i: adopted[i] for i in adopted.keys() - marked})

@@ -10,18 +10,18 @@ from tmpnb.core.pool import Pool
 from tmpnb.orchestrator.bars import Bars, Stage
 from tmpnb.orchestrator.changes import Changes
 from tmpnb.orchestrator.claims.claim_journal import Journal
-from tmpnb.orchestrator.claims.claim_writer import Marks
+from tmpnb.orchestrator.claims.claim_writer import ClaimWriter
 from tmpnb.orchestrator.claims.claims import Claims
 from tmpnb.orchestrator.claims.handover import HandOver
 from tmpnb.orchestrator.claims.keeps import Keeps
 from tmpnb.orchestrator.claims.line import Line
-from tmpnb.orchestrator.claims.quiet import Crowd
+from tmpnb.orchestrator.claims.quiet import Quiet
 from tmpnb.orchestrator.claims.waiting import WaitingRoom
 from tmpnb.orchestrator.culling.culling import Culling
 from tmpnb.orchestrator.culling.usage import Usage
 from tmpnb.orchestrator.guarded import GuardedProxy, GuardedSpawner
-from tmpnb.orchestrator.launch.launcher import Starter, StartSettings
-from tmpnb.orchestrator.lifecycle import Fleet
+from tmpnb.orchestrator.launch.launcher import Launcher, StartSettings
+from tmpnb.orchestrator.lifecycle import Lifecycle
 from tmpnb.orchestrator.meters import Meters
 from tmpnb.orchestrator.notebooks import Notebooks
 from tmpnb.orchestrator.observer import Observer
@@ -32,7 +32,7 @@ from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.system.tasks import Tasks
 
 LONGEST_LINE = 1000  # visitors
@@ -68,14 +68,14 @@ class Parts:
     pool: Pool
     tasks: Tasks
     meters: Meters
-    crowd: Crowd
+    quiet: Quiet
     bars: Bars
     notebooks: Notebooks
     observer: Observer
-    starter: Starter
-    marks: Marks
+    launcher: Launcher
+    claim_writer: ClaimWriter
     keeps: Keeps
-    fleet: Fleet
+    lifecycle: Lifecycle
     rollout: Rollout
     claims: Claims
     usage: Usage
@@ -87,7 +87,7 @@ def assemble(
     proxy: Proxy,
     settings: PoolSettings,
     *,
-    signer: TokenMaker,
+    signer: Signer,
     clock: Clock,
     health: Health | None = None,
     changes: Changes | None = None,
@@ -114,10 +114,10 @@ def assemble(
         health or Health(clock),
     )
     policy, timing = settings.policy, settings.timing
-    pool, tasks, crowd = Pool(policy.capacity, clock), Tasks(), Crowd()
+    pool, tasks, quiet = Pool(policy.capacity, clock), Tasks(), Quiet()
     bars = Bars(shared)
     stage = Stage(bars)
-    starter = Starter(
+    launcher = Launcher(
         settings.starts,
         spawner=shared.spawner,
         client=shared.client,
@@ -125,25 +125,25 @@ def assemble(
         health=shared.health,
         clock=clock,
     )
-    marks = Marks(shared, tasks, settings.journal, crowd)
+    claim_writer = ClaimWriter(shared, tasks, settings.journal, quiet)
     keeps = Keeps(pool, clock, settings.kept)
-    handover = HandOver(shared, marks, crowd, starter.ready_url)
-    fleet = Fleet(shared, pool, starter, tasks, changes)
+    handover = HandOver(shared, claim_writer, quiet, launcher.ready_url)
+    lifecycle = Lifecycle(shared, pool, launcher, tasks, changes)
     rollout = Rollout(
         spawner=shared.spawner,
         pool=pool,
-        fleet=fleet,
+        lifecycle=lifecycle,
         tasks=tasks,
         new_id=timing.new_id,
         changes=changes,
     )
     line = Line(clock, LONGEST_LINE)
-    room = WaitingRoom(line, pool, stage, starter.times.coming)
+    room = WaitingRoom(line, pool, stage, launcher.times.coming)
     changes.heard_by(room.look_again)
     claims = Claims(
         shared=shared,
         pool=pool,
-        fleet=fleet,
+        lifecycle=lifecycle,
         handover=handover,
         keeps=keeps,
         room=room,
@@ -167,14 +167,14 @@ def assemble(
         pool=pool,
         tasks=tasks,
         meters=meters,
-        crowd=crowd,
+        quiet=quiet,
         bars=bars,
         notebooks=Notebooks(shared.spawner, pool.servers.values),
         observer=Observer(shared),
-        starter=starter,
-        marks=marks,
+        launcher=launcher,
+        claim_writer=claim_writer,
         keeps=keeps,
-        fleet=fleet,
+        lifecycle=lifecycle,
         rollout=rollout,
         claims=claims,
         usage=usage,

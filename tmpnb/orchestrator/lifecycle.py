@@ -11,7 +11,7 @@ from tmpnb.core.pool import Pool
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import NoPlaceError, SpawnerError, TmpnbError
 from tmpnb.orchestrator.changes import Changes
-from tmpnb.orchestrator.launch.launcher import Starter
+from tmpnb.orchestrator.launch.launcher import Launcher
 from tmpnb.orchestrator.shared import Shared
 from tmpnb.system.tasks import Tasks
 
@@ -32,23 +32,23 @@ class Purpose(Enum):
     VISITOR = auto()  # for one who has it from its first answer on
 
 
-class Fleet:
+class Lifecycle:
     """Carries out the orchestrator's decisions about individual servers."""
 
     def __init__(
-        self, shared: Shared, pool: Pool, starter: Starter, tasks: Tasks, changes: Changes
+        self, shared: Shared, pool: Pool, launcher: Launcher, tasks: Tasks, changes: Changes
     ) -> None:
         """Store the dependencies.
 
         Args:
             shared: The engine and the proxy, which forget servers; and what is wrong.
             pool: The servers there are.
-            starter: Brings them up.
+            launcher: Brings them up.
             tasks: Where each start and stop runs.
             changes: Is told when a server has entered another phase.
         """
         self._spawner, self._proxy, self._health = shared.spawner, shared.proxy, shared.health
-        self._clock, self._pool, self._starter = shared.clock, pool, starter
+        self._clock, self._pool, self._launcher = shared.clock, pool, launcher
         self._tasks, self._changes = tasks, changes
         self._stuck: set[str] = set()  # servers whose removal has failed and goes on
         self._starts: dict[str, _Launch] = {}
@@ -133,9 +133,9 @@ class Fleet:
         try:
             await _place_of(after)
             if purpose is Purpose.POOL:
-                await self._starter.start(server)
+                await self._launcher.start(server)
             else:
-                await self._starter.try_out(server)
+                await self._launcher.try_out(server)
             if purpose is Purpose.VISITOR:
                 self._pool.claim_this(server)
             else:
@@ -162,8 +162,8 @@ class Fleet:
         While others start, passes come soon anyway: one for each of many that come up would
         take from the engine what it needs to start the next.
         """
-        self._tasks.spawn(self._starter.make_first_page(server), f"page of {server.id}")
-        self._tasks.spawn(self._starter.look_at_home(server), f"home of {server.id}")
+        self._tasks.spawn(self._launcher.make_first_page(server), f"page of {server.id}")
+        self._tasks.spawn(self._launcher.look_at_home(server), f"home of {server.id}")
         drains = any(other.drained for other in self._pool.servers.values())
         self._changes.tell(pass_now=not self.starting or drains)
 

@@ -37,8 +37,12 @@ class Orchestrator:
         self.pool, self.claims, self.rollout = parts.pool, parts.claims, parts.rollout
         self.health, self.tokens = parts.shared.health, parts.shared.signer
         self._policy, self._timing = parts.settings.policy, parts.settings.timing
-        self._stage, self._tasks, self._fleet = parts.stage, parts.tasks, parts.fleet
-        self._starter, self._changes, self._clock = parts.starter, parts.changes, parts.shared.clock
+        self._stage, self._tasks, self._lifecycle = parts.stage, parts.tasks, parts.lifecycle
+        self._launcher, self._changes, self._clock = (
+            parts.launcher,
+            parts.changes,
+            parts.shared.clock,
+        )
         self._looking: asyncio.Task[None] | None = None  # the pass that is under way
         self._stop_claimed = False
 
@@ -65,7 +69,7 @@ class Orchestrator:
 
     def small_page(self, server: NotebookServer) -> str:
         """Return where phones and frames land on a server; empty: same as others."""
-        return self._starter.small_pages.of(server.image)
+        return self._launcher.small_pages.of(server.image)
 
     def token_for(self, server_id: str) -> str:
         """Return the secret token of a server."""
@@ -113,9 +117,9 @@ class Orchestrator:
         # of its many servers, the more rarely it is asked.
         rest = min(pass_took * (1 / PASS_SHARE - 1), STARTING_PAUSE)
         await asyncio.sleep(max(SHORTEST_PAUSE, rest))
-        backoff = self._starter.backoff
+        backoff = self._launcher.backoff
         seconds = self._timing.reconcile_interval
-        if self._fleet.starting or not self._stage.adopted:
+        if self._lifecycle.starting or not self._stage.adopted:
             seconds = min(seconds, STARTING_PAUSE)
         if backoff.failures:
             seconds = min(seconds, max(0.1, backoff.due - self._clock()))
@@ -124,7 +128,7 @@ class Orchestrator:
                 await self._changes.wait()
         except TimeoutError:
             pass
-        await self.parts.crowd.pause(
+        await self.parts.quiet.pause(
             LONGEST_CROWD, lambda: self._stage.closing or self.claims.urgent
         )
         self._changes.taken_in()
@@ -148,7 +152,7 @@ class Orchestrator:
         """Adopt what a previous orchestrator left; at first nothing is too young to judge."""
         if self._stage.adopted:
             return self._policy
-        take_over(seen, self.pool, self.parts.marks, self.parts.keeps)
+        take_over(seen, self.pool, self.parts.claim_writer, self.parts.keeps)
         self._stage.adopted = True
         return replace(self._policy, grace=0.0)
 
@@ -158,28 +162,28 @@ class Orchestrator:
             if server is None:  # carries our labels, but we do not know its history
                 server = NotebookServer(server_id, self._clock(), created_at=self._clock())
                 self.pool.add(server)
-            self._fleet.stop(server, reason)
+            self._lifecycle.stop(server, reason)
         for server_id in todo.give_up:
-            self._starter.give_up(server_id)
+            self._launcher.give_up(server_id)
         proxy = self.parts.shared.proxy
         for server_id, target in todo.add_routes.items():
             self.pool.servers[server_id].address = target
             self._tasks.spawn(proxy.add_route(server_id, target), f"route of {server_id}")
         for server_id in todo.delete_routes:
             self._tasks.spawn(proxy.delete_route(server_id), f"route of {server_id}")
-        backoff, under_way = self._starter.backoff, self._fleet.starting
+        backoff, under_way = self._launcher.backoff, self._lifecycle.starting
         launch = todo.launch if self.parts.bars.may_start(self.image) else 0
         for _ in range(backoff.allowed(launch, under_way, self._clock())):
-            self._fleet.launch(self._timing.new_id(), self.image)
+            self._lifecycle.launch(self._timing.new_id(), self.image)
 
     async def _wind_down(self) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step would clean up nothing
-        self._fleet.cancel_starts()
+        self._lifecycle.cancel_starts()
         if not self._stop_claimed:
-            await self.parts.marks.flush()
+            await self.parts.claim_writer.flush()
         await wind_down(
             self.pool,
-            self._fleet,
+            self._lifecycle,
             stop_claimed=self._stop_claimed,
             changes=self._changes,
             patience=self._timing.shutdown_timeout,

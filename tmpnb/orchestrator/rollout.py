@@ -16,7 +16,7 @@ from tmpnb.errors import (
     SpawnerError,
 )
 from tmpnb.orchestrator.changes import Changes
-from tmpnb.orchestrator.lifecycle import Fleet
+from tmpnb.orchestrator.lifecycle import Lifecycle
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.tasks import Tasks
 
@@ -50,7 +50,7 @@ class Rollout:
         *,
         spawner: Spawner,
         pool: Pool,
-        fleet: Fleet,
+        lifecycle: Lifecycle,
         tasks: Tasks,
         new_id: Callable[[], str],
         changes: Changes,
@@ -58,7 +58,7 @@ class Rollout:
         self.image = spawner.image
         self.trying = ""
         self.failure: Failure | None = None
-        self._spawner, self._pool, self._fleet = spawner, pool, fleet
+        self._spawner, self._pool, self._lifecycle = spawner, pool, lifecycle
         self._tasks, self._new_id, self._changes = tasks, new_id, changes
 
     async def to(self, image: str) -> int:
@@ -135,8 +135,8 @@ class Rollout:
             given_up = self._pool.oldest_ready()
             if given_up is None:
                 raise RolloutRefusedError(self._why_no_room())
-            leaving = self._fleet.stop(given_up, StopReason.SURPLUS)
-        await self._fleet.launch_on_trial(self._new_id(), image, leaving)
+            leaving = self._lifecycle.stop(given_up, StopReason.SURPLUS)
+        await self._lifecycle.launch_on_trial(self._new_id(), image, leaving)
 
     def _why_no_room(self) -> str:
         if all(s.phase is Phase.CLAIMED for s in self._pool.servers.values()):

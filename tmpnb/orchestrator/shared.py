@@ -9,7 +9,7 @@ from tmpnb.proxy.contract import Proxy
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,6 @@ class Shared:
     spawner: Spawner
     proxy: Proxy
     client: Client
-    signer: TokenMaker
+    signer: Signer
     clock: Clock
     health: Health

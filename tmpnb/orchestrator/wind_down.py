@@ -8,19 +8,19 @@ import logging
 from tmpnb.core.pool import Pool
 from tmpnb.core.server import Phase, StopReason
 from tmpnb.orchestrator.changes import Changes
-from tmpnb.orchestrator.lifecycle import Fleet
+from tmpnb.orchestrator.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
 
 async def wind_down(
-    pool: Pool, fleet: Fleet, *, stop_claimed: bool, changes: Changes, patience: float
+    pool: Pool, lifecycle: Lifecycle, *, stop_claimed: bool, changes: Changes, patience: float
 ) -> None:
     """Stop the servers that nobody has, and return once they are gone.
 
     Args:
         pool: The servers there are.
-        fleet: Stops them.
+        lifecycle: Stops them.
         stop_claimed: Whether those that visitors have are stopped as well.
         changes: Tells when a server has gone.
         patience: Seconds in which no server goes away, after which the next start has to.
@@ -28,7 +28,7 @@ async def wind_down(
     leaving = {Phase.READY, Phase.CLAIMED} if stop_claimed else {Phase.READY}
     for server in tuple(pool.servers.values()):
         if server.phase in leaving:
-            fleet.stop(server, StopReason.SHUTDOWN)
+            lifecycle.stop(server, StopReason.SHUTDOWN)
     try:
         while count := len(_unclaimed(pool)):
             async with asyncio.timeout(patience):

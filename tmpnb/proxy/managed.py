@@ -23,7 +23,6 @@ from tmpnb.system.files import plain_file
 from tmpnb.system.files.secret_file import BY_FILE
 from tmpnb.system.http.client import Client
 from tmpnb.system.net.host_port import place
-from tmpnb.system.process import Process
 
 log = logging.getLogger(__name__)
 
@@ -273,8 +272,8 @@ class ManagedProxy:
         with suppress(OSError):  # one that stays names a process that is gone
             self._record.unlink()
 
-    async def _end_processes(self, root: Process) -> None:
-        def roots() -> set[Process]:
+    async def _end_processes(self, root: process.Process) -> None:
+        def roots() -> set[process.Process]:
             return process.marked(f"{MARKER}={self._directory}") | {root}
 
         left = await process.end(roots, grace=GRACE, patience=PATIENCE)
@@ -285,7 +284,7 @@ class ManagedProxy:
         """Stop the proxy of a killed orchestrator; a running orchestrator keeps its own."""
         try:
             record = json.loads(plain_file.read(self._record, LARGEST_RECORD))
-            owner, child = Process(**record["owner"]), Process(**record["child"])
+            owner, child = process.Process(**record["owner"]), process.Process(**record["child"])
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return
         except OSError as error:
@@ -301,7 +300,7 @@ class ManagedProxy:
             log.warning("stopping process %d, the proxy of a previous run", child.pid)
         await self._end_processes(child)
 
-    def _remember(self, child: Process) -> None:
+    def _remember(self, child: process.Process) -> None:
         """Record who started which proxy, for `_end_left_over` in a later run.
 
         A full disk keeps no proxy from running; neither does any other, once one has run.

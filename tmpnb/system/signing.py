@@ -18,7 +18,7 @@ LOWER_CASE = "abcdefghijklmnopqrstuvwxyz0123456789"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
-class TokenMaker:
+class Signer:
     """Makes each server's secret from the key and its id, so that nothing is stored."""
 
     def __init__(self, key: bytes) -> None:

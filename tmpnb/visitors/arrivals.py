@@ -10,7 +10,7 @@ from tmpnb.core import links
 from tmpnb.core.links import Link
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError, UnreachableError, VisitorLeftError
-from tmpnb.orchestrator.claims.waiting import Place
+from tmpnb.orchestrator.claims.waiting import PlaceInLine
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
@@ -42,7 +42,7 @@ class Arrivals:
         self._client = Client()
         self._looks: Counter[str] = Counter()  # under way, by the id of the server
 
-    async def take(self, wish: Wish) -> Arrival | Place:
+    async def take(self, wish: Wish) -> Arrival | PlaceInLine:
         """Return the address on the server of a visitor, or their place in line.
 
         Raises:
@@ -50,7 +50,7 @@ class Arrivals:
         """
         with self.taking.asking(wish):
             found = await self.taking.take(wish)
-            if isinstance(found, Place):
+            if isinstance(found, PlaceInLine):
                 return found
             arrival = await self._arrive(found, wish)
             self.taking.answered(wish, found)

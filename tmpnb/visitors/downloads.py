@@ -28,7 +28,7 @@ from tmpnb.errors import (
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
 from tmpnb.system.pacing import Pace
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.system.units import unix_time
 from tmpnb.visitors import http_stream
 from tmpnb.visitors.archive_names import shown
@@ -61,7 +61,7 @@ class Downloads:
     def __init__(
         self,
         client: Client,
-        tokens: TokenMaker,
+        tokens: Signer,
         live: Callable[[str], NotebookServer | None],
         use: Callable[[NotebookServer], None] = lambda _: None,
     ) -> None:

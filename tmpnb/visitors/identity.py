@@ -14,7 +14,7 @@ from tmpnb.access.ties import VISITOR, Sealed, Ties
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError
 from tmpnb.system.http.presence import Presence
-from tmpnb.system.signing import TokenMaker, same
+from tmpnb.system.signing import Signer, same
 
 COOKIE = "tmpnb-visitor"
 COOKIE_PATH = "/spawn"  # not /user: no notebook server may ever see it
@@ -57,7 +57,7 @@ class Visitors:
     tabs that were opened at once send the same old cookie.
     """
 
-    def __init__(self, tokens: TokenMaker, live: Callable[[str], NotebookServer | None]) -> None:
+    def __init__(self, tokens: Signer, live: Callable[[str], NotebookServer | None]) -> None:
         """Start empty.
 
         Args:

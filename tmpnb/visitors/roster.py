@@ -15,7 +15,7 @@ from tmpnb.orchestrator.culling.usage import Usage
 from tmpnb.spawners.base import Spawner
 from tmpnb.system.clock import Clock
 from tmpnb.system.net.networks import Address, Network, Networks
-from tmpnb.visitors.time_left import Lifetimes
+from tmpnb.visitors.time_left import TimeLeft
 
 PATIENCE = 8.0  # seconds for all that engine and servers are asked; the rest is not known
 ORDER = (Phase.CLAIMED, Phase.READY, Phase.STARTING, Phase.STOPPING, Phase.GONE)
@@ -60,10 +60,10 @@ class Roster:
     """Lists the servers for the operator, and stops those of a network."""
 
     def __init__(
-        self, *, pool: Pool, spawner: Spawner, usage: Usage, lifetimes: Lifetimes, clock: Clock
+        self, *, pool: Pool, spawner: Spawner, usage: Usage, time_left: TimeLeft, clock: Clock
     ) -> None:
         self._pool, self._spawner = pool, spawner
-        self._usage, self._lifetimes, self._clock = usage, lifetimes, clock
+        self._usage, self._time_left, self._clock = usage, time_left, clock
         self._asking: asyncio.Task[Mapping[str, Used]] | None = None
 
     @property
@@ -132,7 +132,7 @@ class Roster:
             created_at=to_system(begun),
             claimed_at=None if claimed_at is None else to_system(claimed_at),
             last_use=None if last_use is None else to_system(last_use),
-            expires_at=self._lifetimes.expires_at(server) if is_claimed else None,
+            expires_at=self._time_left.expires_at(server) if is_claimed else None,
             client=shown(server.client, anonymize=anonymize) or None,
             image=server.image or None,
             cpu_seconds=None if used is None else round(used.cpu_seconds, 1),

@@ -12,7 +12,7 @@ from tmpnb.core.server import NotebookServer
 from tmpnb.errors import PoolEmptyError, TicketError, VisitorLeftError
 from tmpnb.orchestrator.claims.claims import Claims
 from tmpnb.orchestrator.claims.line import Ticket
-from tmpnb.orchestrator.claims.waiting import Place
+from tmpnb.orchestrator.claims.waiting import PlaceInLine
 from tmpnb.system.http.presence import Presence
 from tmpnb.visitors.identity import Fits, Visitor, Visitors
 
@@ -101,7 +101,7 @@ class Taking:
                 self._redeemed.pop(server_id, None)
                 self._claims.abandon(server_id)
 
-    async def take(self, wish: Wish) -> NotebookServer | Place:
+    async def take(self, wish: Wish) -> NotebookServer | PlaceInLine:
         """Return the visitor's server, or their place in line.
 
         Raises:
@@ -198,7 +198,7 @@ class Taking:
 
     async def _in_turn(
         self, wish: Wish, ticket: Ticket, old: NotebookServer | None
-    ) -> NotebookServer | Place:
+    ) -> NotebookServer | PlaceInLine:
         """Wait with a ticket. Another tab may be served with the same one first."""
         self._visitors.note_ticket(wish.visitor, ticket.id)
         if old is not None:
@@ -236,7 +236,7 @@ class Taking:
             note(server)
         return server
 
-    async def _place_anew(self, wish: Wish) -> NotebookServer | Place:
+    async def _place_anew(self, wish: Wish) -> NotebookServer | PlaceInLine:
         """Return what happened to a place that is no longer in line."""
         await self._visitors.settled(wish.visitor)
         server = self._visitors.server_of(wish.visitor)

@@ -34,7 +34,7 @@ class Lifetime:
         return asdict(self)
 
 
-class Lifetimes:
+class TimeLeft:
     """Tells visitors how much time they have left."""
 
     def __init__(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tornado.log import access_log
 from tornado.web import RequestHandler
 
-from tmpnb.access.client_address import Client, client_of, shown
+from tmpnb.access.client_address import ClientAddress, client_of, shown
 from tmpnb.system.logs.lines import FIELDS
 from tmpnb.system.logs.redaction import on_one_line
 from tmpnb.system.logs.repeats import Repeats
@@ -19,10 +19,10 @@ from tmpnb.system.net.networks import LOOPBACK
 
 LONGEST_PATH = 1000  # characters of a path in a line
 LONGEST_REASON = 300
-Seen = Callable[[str, str], Client]
+Seen = Callable[[str, str], ClientAddress]
 
 
-def by_loopback(peer: str, forwarded: str) -> Client:
+def by_loopback(peer: str, forwarded: str) -> ClientAddress:
     """Return who sends a request if proxies run only on this machine."""
     return client_of(peer, forwarded, LOOPBACK)
 
@@ -116,7 +116,7 @@ class AccessLog:
             self._timer.cancel()
         self._tell(all_of_them=True)
 
-    def _is_first(self, client: Client, handler: RequestHandler, line: Line) -> bool:
+    def _is_first(self, client: ClientAddress, handler: RequestHandler, line: Line) -> bool:
         method = line.method if line.method in handler.SUPPORTED_METHODS else ""
         wider = (line.status, method, type(handler))
         first = self._repeats.is_first((client.key, *wider), wider, line)

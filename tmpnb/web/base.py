@@ -25,7 +25,7 @@ from tmpnb.visitors.arrivals import Arrivals
 from tmpnb.visitors.downloads import Downloads
 from tmpnb.visitors.identity import Visitors
 from tmpnb.visitors.roster import Roster
-from tmpnb.visitors.time_left import Lifetimes
+from tmpnb.visitors.time_left import TimeLeft
 from tmpnb.web.access_log import AccessLog
 from tmpnb.web.admin.operating import Operating
 from tmpnb.web.asked import intent
@@ -88,7 +88,7 @@ class Site:
     visitors: Visitors
     gate: Gate
     version: str
-    lifetimes: Lifetimes  # how long visitors have
+    time_left: TimeLeft  # how long visitors have
     downloads: Downloads  # all files of a server in one archive
     roster: Roster  # who is here, for the operator
     access_log: AccessLog = field(default_factory=AccessLog)

@@ -116,7 +116,7 @@ async def test_a_fresh_start_leads_from_the_page_beside_to_another_notebook(
     await page.get_by_role("button", name="Start fresh and delete my files").click()
     await page.wait_for_url("**/user/**")
     assert had not in page.url
-    assert running.world.lifetimes.farewell(had).reason is StopReason.CLOSED
+    assert running.world.time_left.farewell(had).reason is StopReason.CLOSED
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -18,7 +18,7 @@ from tornado.web import RequestHandler
 from tests.e2e.running_service import until_true
 from tests.e2e.service.front import application, front, has_ipv6
 from tests.support.requirements import missing
-from tmpnb.access.client_address import Client
+from tmpnb.access.client_address import ClientAddress
 from tmpnb.system.net import networks
 
 pytestmark = pytest.mark.gen_test(timeout=120)
@@ -200,7 +200,7 @@ async def test_who_is_one_to_the_service_is_one_to_nginx(tmp_path: Path) -> None
             is_v6 = address.version == 6 and address.ipv4_mapped is None
             expected = address.packed[:PREFIX] if is_v6 else address.packed[-4:]
             assert keys == {(200, expected)}, address
-            mine = Client(networks.without_zone(networks.zoned_address(str(address)))).key
+            mine = ClientAddress(networks.without_zone(networks.zoned_address(str(address)))).key
             by_nginx.setdefault(expected, set()).add(mine)
             tried += len(ways)
             line.writer.close()

@@ -10,16 +10,16 @@ import pytest
 
 from tests.support.world import FakeClock
 from tmpnb.access import rate_window
-from tmpnb.access.client_address import Client
+from tmpnb.access.client_address import ClientAddress
 from tmpnb.access.holdings import SPARE, Holdings
 from tmpnb.access.limits import Admission, Allowance, ClientLimits
-from tmpnb.access.rate_window import Windows
+from tmpnb.access.rate_window import RateWindow
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import ClientLimitError, PoolEmptyError, ProxyError, SpawnerError
 from tmpnb.orchestrator.claims.line import Line, Ticket
 
-ONE = Client(ip_address("192.0.2.1"))
-OTHER = Client(ip_address("192.0.2.2"))
+ONE = ClientAddress(ip_address("192.0.2.1"))
+OTHER = ClientAddress(ip_address("192.0.2.2"))
 
 
 async def take(
@@ -55,7 +55,7 @@ class Desk:
             waiting=self.line.among,
         )
 
-    def admission(self, client: Client = ONE, *, exempt: bool = False) -> Admission:
+    def admission(self, client: ClientAddress = ONE, *, exempt: bool = False) -> Admission:
         return Admission(self.limits, client, exempt=exempt)
 
     async def claim(self, *_: Ticket) -> NotebookServer:
@@ -65,7 +65,7 @@ class Desk:
         self.live.add(server.id)
         return server
 
-    async def take(self, client: Client = ONE) -> NotebookServer:
+    async def take(self, client: ClientAddress = ONE) -> NotebookServer:
         return await take(self.admission(client), self.claim)
 
 
@@ -242,7 +242,7 @@ class TestAMinute:
 def test_windows_forget_what_is_old_and_who_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_window, "REMEMBERED", 3)
     clock = FakeClock()
-    seen = Windows(clock, span=10.0, most=4)
+    seen = RateWindow(clock, span=10.0, most=4)
     for _ in range(9):
         seen.add("a")
     assert seen.count("a") == 4

@@ -7,13 +7,13 @@ import pytest
 from tests.support.world import KEY, FakeClock
 from tmpnb.access.passphrase import DAY, LONGEST, Passes, given_passphrase
 from tmpnb.errors import ConfigError
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
 WORDS = "four plain wörds here"
 
 
 def passes(passphrase: str = WORDS, clock: FakeClock | None = None, key: bytes = KEY) -> Passes:
-    return Passes(TokenMaker(key), passphrase, clock or FakeClock())
+    return Passes(Signer(key), passphrase, clock or FakeClock())
 
 
 def test_the_passphrase_is_right_however_it_was_typed() -> None:
@@ -66,7 +66,7 @@ def test_another_key_ends_all_passes() -> None:
 def test_what_was_changed_or_made_up_opens_nothing() -> None:
     ours = passes()
     kind, until, signature = ours.invite(1).split(".")
-    signed = TokenMaker(KEY)
+    signed = Signer(KEY)
     for forged in (
         "",
         "..",

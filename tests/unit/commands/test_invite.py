@@ -17,7 +17,7 @@ from tmpnb.commands.main import main
 from tmpnb.errors import ConfigError
 from tmpnb.settings.application import Tmpnb
 from tmpnb.settings.service import Service
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
 # As in test_commands: the loop that `asyncio.run` leaves is collected later.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -64,7 +64,7 @@ def link(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def seconds_left(url: str) -> int:
     token = url.partition("?token=")[2]
-    return Passes(TokenMaker(KEY.encode())).seconds_left(token)
+    return Passes(Signer(KEY.encode())).seconds_left(token)
 
 
 @pytest.mark.parametrize(

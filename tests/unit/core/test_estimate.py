@@ -92,7 +92,7 @@ async def test_the_first_visitors_are_told_before_anybody_was_served() -> None:
     world.spawner.start = start_later  # type: ignore[method-assign]  # a slow engine
     async with world.running():
         claims = world.orchestrator.claims
-        await wait_until(lambda: len(world.orchestrator.parts.starter.times.coming().ages) == 2)
+        await wait_until(lambda: len(world.orchestrator.parts.launcher.times.coming().ages) == 2)
         tickets = [claims.queue() for _ in range(3)]
         told = [claims.place(ticket).estimate for ticket in tickets]
         assert told == [10, 10, None]

@@ -11,7 +11,7 @@ import pytest
 from tests.support.fake_proxy import FakeProxy
 from tests.support.world import World, gate_of, wait_until
 from tmpnb.access.banned import Banned
-from tmpnb.access.gate import MOST_TRIES, Knock
+from tmpnb.access.gate import MOST_TRIES, AccessRequest
 from tmpnb.core.health import Health
 from tmpnb.core.refusals import Refusal
 from tmpnb.core.server import Phase, StopReason
@@ -282,11 +282,11 @@ async def test_visitors_are_refused_by_a_full_line(monkeypatch: pytest.MonkeyPat
 @pytest.mark.gen_test
 async def test_the_gate_counts_whom_it_does_not_let_in_by_the_reason() -> None:
     gate = gate_of(World(1).orchestrator, passphrase="open", banned=Banned("10.0.0.0/24"))
-    typed = [Knock("10.1.0.1", passphrase="no")] * MOST_TRIES
-    for knock in (Knock("10.0.0.1"), Knock("10.1.0.1"), *typed, typed[0]):
+    typed = [AccessRequest("10.1.0.1", passphrase="no")] * MOST_TRIES
+    for knock in (AccessRequest("10.0.0.1"), AccessRequest("10.1.0.1"), *typed, typed[0]):
         with pytest.raises((BannedError, PassphraseError, TooManyTriesError)):
             await gate.admit(knock)
-    await gate.admit(Knock("10.1.0.2", passphrase="open"))
+    await gate.admit(AccessRequest("10.1.0.2", passphrase="open"))
     assert {why: count for why, count in gate.refusals() if count} == {
         Refusal.BANNED: 1,
         Refusal.PASSPHRASE: 1,
@@ -298,8 +298,8 @@ async def test_the_gate_counts_whom_it_does_not_let_in_by_the_reason() -> None:
 @pytest.mark.gen_test
 async def test_the_gate_tells_of_those_that_the_limits_refuse() -> None:
     gate = gate_of(World(1).orchestrator, a_minute=1)
-    admission = await gate.admit(Knock("10.1.0.1"))
-    gate.limits.took(await gate.client(Knock("10.1.0.1")), "a")
+    admission = await gate.admit(AccessRequest("10.1.0.1"))
+    gate.limits.took(await gate.client(AccessRequest("10.1.0.1")), "a")
     with pytest.raises(ClientLimitError):
         admission.require()
     assert {why: n for why, n in gate.refusals() if n} == {Refusal.CLIENT_LIMIT: 1}

@@ -175,7 +175,7 @@ async def test_server_that_computes_for_long_with_nobody_there_is_stopped() -> N
             world.proxy.touch(visited.id, world.clock())
         assert burning.reason is StopReason.BURNING
         assert visited.phase is Phase.CLAIMED
-        assert world.lifetimes.farewell(burning.id).reason is StopReason.BURNING
+        assert world.time_left.farewell(burning.id).reason is StopReason.BURNING
         assert {i for asked in spawner.asked for i in asked} <= {burning.id, visited.id}
         await world.until_gone(burning.id)
 
@@ -696,7 +696,7 @@ async def test_server_that_ends_while_a_pass_looks_keeps_its_true_reason() -> No
         await wait_until(lambda: world.orchestrator.health.last_pass != last)
         await world.passes(2)
         assert spawner.stopped.count(server.id) == 1, "what is gone is not stopped again"
-        assert world.lifetimes.farewell(server.id).reason is StopReason.CLOSED
+        assert world.time_left.farewell(server.id).reason is StopReason.CLOSED
 
 
 def test_what_is_known_of_an_ending_is_not_forgotten_for_an_instance_that_lingers() -> None:

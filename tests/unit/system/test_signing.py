@@ -14,7 +14,7 @@ import pytest
 
 from tmpnb.errors import ConfigError
 from tmpnb.system import signing
-from tmpnb.system.signing import TokenMaker, load_key, new_id, same, secret_file
+from tmpnb.system.signing import Signer, load_key, new_id, same, secret_file
 
 KEY = b"0123456789abcdef"
 
@@ -32,15 +32,15 @@ def mode_of(path: Path) -> int:
 
 
 def test_token_is_the_same_after_a_restart() -> None:
-    assert TokenMaker(KEY).token_for("abc") == TokenMaker(KEY).token_for("abc")
-    assert TokenMaker(KEY).token_for("abc") == (
+    assert Signer(KEY).token_for("abc") == Signer(KEY).token_for("abc")
+    assert Signer(KEY).token_for("abc") == (
         hmac.new(KEY, b"server:abc", hashlib.sha256).hexdigest()
     )
 
 
 def test_tokens_differ_by_server_and_by_key() -> None:
     ids = ["a", "b", "ab", "A", "server:a", ""]
-    found = {TokenMaker(key).token_for(i) for i in ids for key in (KEY, KEY + b"x")}
+    found = {Signer(key).token_for(i) for i in ids for key in (KEY, KEY + b"x")}
     assert len(found) == 2 * len(ids)
     assert all(len(token) == 64 and int(token, 16) >= 0 for token in found)
 

@@ -19,12 +19,12 @@ from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import DownloadBrokenError, TooManyDownloadsError
 from tmpnb.system import untrusted_json
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.visitors import downloads, http_stream
 from tmpnb.visitors.downloads import Downloads
 
 ID = BASE.split("/")[2]
-TOKENS = TokenMaker(KEY)
+TOKENS = Signer(KEY)
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 

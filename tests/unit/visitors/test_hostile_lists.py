@@ -11,13 +11,13 @@ from tests.support.watchdog import nobody_holds_the_loop
 from tests.support.world import KEY
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.visitors.downloads import LONGEST_LIST, Downloads
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
 ID = BASE.split("/")[2]
-TOKENS = TokenMaker(KEY)
+TOKENS = Signer(KEY)
 SMILE, CONTROL, MARK = "\N{GRINNING FACE}", "\u0081", "\N{COMBINING ACUTE ACCENT}"
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.world import KEY, server_for
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import PoolEmptyError
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.visitors.identity import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -20,7 +20,7 @@ class Servers:
 
     def __init__(self) -> None:
         self.live: dict[str, NotebookServer] = {}
-        self.visitors = Visitors(TokenMaker(KEY), self.live.get)
+        self.visitors = Visitors(Signer(KEY), self.live.get)
 
     async def take(self) -> NotebookServer:
         await asyncio.sleep(0)
@@ -34,7 +34,7 @@ async def test_who_comes_again_gets_the_same_server_also_after_a_restart() -> No
     visitor = servers.visitors.read(None)
     server = await server_for(servers.visitors, visitor, servers.take)
     cookie = servers.visitors.write(servers.visitors.note(visitor, server.id))
-    after = Visitors(TokenMaker(KEY), servers.live.get)
+    after = Visitors(Signer(KEY), servers.live.get)
     for visitors in (servers.visitors, after):
         assert await server_for(visitors, visitors.read(cookie), servers.take) is server
     assert len(servers.live) == 1
@@ -92,7 +92,7 @@ def test_a_cookie_cannot_be_turned_to_another_server() -> None:
 
 
 def test_a_cookie_of_another_key_is_not_ours() -> None:
-    cookie = Visitors(TokenMaker(b"another key, not ours"), {}.get).write(Visitor("key", "mine"))
+    cookie = Visitors(Signer(b"another key, not ours"), {}.get).write(Visitor("key", "mine"))
     assert Servers().visitors.read(cookie).server_id == ""
 
 

@@ -16,7 +16,7 @@ from tests.support.running_site import SCRIPT, Fetch, Running
 from tests.support.world import gate_of, server_for, wait_until
 from tmpnb.core.server import NotebookServer, Phase, StopReason
 from tmpnb.errors import PoolEmptyError
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.visitors.identity import Visitor, Visitors
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -277,14 +277,14 @@ class TestStartingAfresh:
 class TestVisitors:
     async def test_memory_knows_better_than_an_old_cookie(self) -> None:
         live = {i: NotebookServer(i, 0.0, Phase.CLAIMED) for i in ("old", "new")}
-        visitors = Visitors(TokenMaker(b"a key for tests only"), live.get)
+        visitors = Visitors(Signer(b"a key for tests only"), live.get)
         visitors.note(Visitor("key"), "new")
         assert visitors.server_of(Visitor("key", "old")) is live["new"]
 
     async def test_each_who_waits_looks_again_before_taking(self) -> None:
         """Those who wait for a claim that fails take in turn, never two at once."""
         live: dict[str, NotebookServer] = {}
-        visitors, under_way, most = Visitors(TokenMaker(b"key"), live.get), 0, 0
+        visitors, under_way, most = Visitors(Signer(b"key"), live.get), 0, 0
 
         async def fail() -> NotebookServer:
             nonlocal under_way, most

@@ -16,7 +16,7 @@ from tmpnb.commands.doctor.verify import Visited
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import SpawnerError, StartTimeoutError, TmpnbError
-from tmpnb.orchestrator.launch.launcher import Starter
+from tmpnb.orchestrator.launch.launcher import Launcher
 from tmpnb.settings.service import Service
 from tmpnb.spawners.base import Spawner
 from tmpnb.spawners.examination import (
@@ -30,7 +30,7 @@ from tmpnb.spawners.examination import (
 from tmpnb.spawners.finding import Finding, failure, ok, skip, warn
 from tmpnb.system.clock import SteadyClock
 from tmpnb.system.http.client import MAX_ANSWER, Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
 POOL = "_check"  # no operator can name a pool so: `settings.pool_name` refuses it
 LOOK = 0.5  # seconds between two looks whether the server still runs
@@ -88,9 +88,9 @@ class _Trial:
         self._service, self._examination, self._server = service, examination, server
         self._places = places
         self._client = Client(MAX_ANSWER)
-        self._tokens = TokenMaker(secrets.token_bytes(32))  # for this server alone
+        self._tokens = Signer(secrets.token_bytes(32))  # for this server alone
         clock = SteadyClock()
-        self._starter = Starter(
+        self._launcher = Launcher(
             service.starts,
             spawner=service.spawner,
             client=self._client,
@@ -135,7 +135,7 @@ class _Trial:
         other = NotebookServer(service.timing.new_id(), since=time.time())
         async with _Removal(service.spawner, other.id):
             try:
-                await self._starter.start(other)
+                await self._launcher.start(other)
             except SpawnerError as error:
                 yield skip(network.TOPIC, f"needs another server: {error}")
                 return
@@ -149,7 +149,7 @@ class _Trial:
         """Return why the server did not start; None if it did."""
         watching = asyncio.create_task(self._give_up_when_it_ends())
         try:
-            await self._starter.start(self._server)
+            await self._launcher.start(self._server)
         except SpawnerError as error:
             return error
         finally:
@@ -158,7 +158,7 @@ class _Trial:
         return None
 
     async def _give_up_when_it_ends(self) -> None:
-        """Tell the starter when the server stops running; cancelled when the start is over."""
+        """Tell the launcher when the server stops running; cancelled when the start is over."""
         spawner, server = self._service.spawner, self._server
         while True:
             await asyncio.sleep(LOOK)
@@ -167,7 +167,7 @@ class _Trial:
             with suppress(SpawnerError):
                 listed = await spawner.list()
                 if not any(one.server_id == server.id and one.running for one in listed):
-                    self._starter.give_up(server.id)
+                    self._launcher.give_up(server.id)
 
     async def _evidence(self, error: SpawnerError) -> Evidence:
         server, visited = self._server, self._visited()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import NoInstanceError, SpawnerError
 from tmpnb.orchestrator.claims.claim_journal import Journal
-from tmpnb.orchestrator.claims.quiet import Crowd
+from tmpnb.orchestrator.claims.quiet import Quiet
 from tmpnb.orchestrator.shared import Shared
 from tmpnb.system.tasks import Tasks
 
@@ -19,7 +19,7 @@ LONGEST_WAIT = 5.0  # seconds that a crowd keeps a mark waiting
 FLUSH_TIMEOUT = 5.0  # seconds at the end; the journal has what is left
 
 
-class Marks:
+class ClaimWriter:
     """The claims that are not recorded in the engine yet."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Marks:
         shared: Shared,
         tasks: Tasks,
         journal: Journal | None,
-        crowd: Crowd,
+        quiet: Quiet,
     ) -> None:
         """Store the dependencies.
 
@@ -35,10 +35,10 @@ class Marks:
             shared: The engine, which keeps marks; what is wrong; and the time.
             tasks: Those that write marks.
             journal: Keeps them until then; None: visitors wait for the engine.
-            crowd: Those for whom the engine has to wait.
+            quiet: Those for whom the engine has to wait.
         """
         self._spawner, self._health, self._clock = shared.spawner, shared.health, shared.clock
-        self._tasks, self._journal, self._crowd = tasks, journal, crowd
+        self._tasks, self._journal, self._quiet = tasks, journal, quiet
         self._waiting: deque[NotebookServer] = deque()
         self._writing = False
         # Of one id there may be a server that leaves and one that came after it.
@@ -104,7 +104,7 @@ class Marks:
         try:
             while self._waiting:
                 waited = self._clock() - self._waiting[0].since
-                await self._crowd.pause(LONGEST_WAIT - waited)
+                await self._quiet.pause(LONGEST_WAIT - waited)
                 if self._waiting:  # `flush` writes too
                     await self._write_next()
         finally:

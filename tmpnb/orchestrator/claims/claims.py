@@ -22,8 +22,8 @@ from tmpnb.orchestrator.claims.claim_meter import ClaimMeter, Given
 from tmpnb.orchestrator.claims.handover import QUESTION_TIMEOUT, HandOver
 from tmpnb.orchestrator.claims.keeps import Keeps
 from tmpnb.orchestrator.claims.line import Ticket
-from tmpnb.orchestrator.claims.waiting import Place, WaitingRoom
-from tmpnb.orchestrator.lifecycle import Fleet
+from tmpnb.orchestrator.claims.waiting import PlaceInLine, WaitingRoom
+from tmpnb.orchestrator.lifecycle import Lifecycle
 from tmpnb.orchestrator.rollout import Rollout
 from tmpnb.orchestrator.shared import Shared
 from tmpnb.system.http.presence import Presence
@@ -39,7 +39,7 @@ class Claims:
         *,
         shared: Shared,
         pool: Pool,
-        fleet: Fleet,
+        lifecycle: Lifecycle,
         handover: HandOver,
         keeps: Keeps,
         room: WaitingRoom,
@@ -52,7 +52,7 @@ class Claims:
         Args:
             shared: The proxy, which knows which addresses are in use, and what is wrong.
             pool: The servers there are.
-            fleet: Starts and stops them.
+            lifecycle: Starts and stops them.
             handover: The part of a claim that reaches outside.
             keeps: Knows what visitors asked to keep.
             room: Where visitors wait in line.
@@ -61,7 +61,7 @@ class Claims:
                 previous orchestrator are known, and not while we end.
             changes: Is told when a server is given out.
         """
-        self._pool, self._fleet, self._handover = pool, fleet, handover
+        self._pool, self._lifecycle, self._handover = pool, lifecycle, handover
         self._proxy, self._health, self._keeps = shared.proxy, shared.health, keeps
         self._room, self._rollout, self._stage, self._changes = room, rollout, stage, changes
         self.meter = ClaimMeter(shared.clock, pool.refusals)
@@ -141,7 +141,7 @@ class Claims:
         """Return the place of its holder, as `ticket`, also if it was set aside."""
         return self._room.line.return_to(ticket_id) if ticket_id else None
 
-    def place(self, ticket: Ticket) -> Place:
+    def place(self, ticket: Ticket) -> PlaceInLine:
         """Return what to tell the holder of a ticket."""
         return self._room.place(ticket)
 
@@ -231,7 +231,7 @@ class Claims:
         if await self._proxy.route_exists(server_id) or server_id in self._pool.servers:
             raise ServerExistsError(f"the address of server {server_id} is in use")
         given_up, keeps_place = self._room.make_place(ticket), True
-        leaving = self._fleet.stop(given_up, StopReason.SURPLUS) if given_up else None
+        leaving = self._lifecycle.stop(given_up, StopReason.SURPLUS) if given_up else None
         try:
             server = await self._start_as(server_id, leaving)
             keeps_place = False
@@ -245,7 +245,7 @@ class Claims:
         return server
 
     async def _start_as(self, server_id: str, leaving: asyncio.Task[None] | None) -> NotebookServer:
-        server = await self._fleet.launch_claimed(server_id, self._rollout.image, after=leaving)
+        server = await self._lifecycle.launch_claimed(server_id, self._rollout.image, after=leaving)
         if not await self._give(server):
             raise SpawnerError(f"server {server_id} died during handover")
         return server
@@ -260,7 +260,7 @@ class Claims:
 
     def close(self, server: NotebookServer) -> None:
         """Stop a claimed server at its visitor's request."""
-        self._fleet.stop(server, StopReason.CLOSED)
+        self._lifecycle.stop(server, StopReason.CLOSED)
 
     def stop(self, server: NotebookServer) -> None:
         """Stop a server at the operator's request, even one in use.
@@ -271,13 +271,13 @@ class Claims:
         if server.phase is Phase.STARTING:
             raise ServerStartsError(f"server {server.id} is still starting; nobody has it yet")
         if server.phase in (Phase.READY, Phase.CLAIMED):
-            self._fleet.stop(server, StopReason.STOPPED)
+            self._lifecycle.stop(server, StopReason.STOPPED)
 
     def abandon(self, server_id: str) -> None:
         """Stop a server whose visitor left before hearing about it."""
         server = self.live(server_id)
         if server is not None:
-            self._fleet.stop(server, StopReason.ABANDONED)
+            self._lifecycle.stop(server, StopReason.ABANDONED)
 
     def require_service(self) -> None:
         """Refuse before a server is spent on a visitor who could not reach it.
@@ -332,5 +332,5 @@ class Claims:
             raise
         finally:
             if not given and server.phase is Phase.CLAIMED:
-                self._fleet.stop(server, reason)
+                self._lifecycle.stop(server, reason)
         return given

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import ProxyError, UnreachableError
-from tmpnb.orchestrator.claims.claim_writer import Marks
-from tmpnb.orchestrator.claims.quiet import Crowd
+from tmpnb.orchestrator.claims.claim_writer import ClaimWriter
+from tmpnb.orchestrator.claims.quiet import Quiet
 from tmpnb.orchestrator.shared import Shared
 
 log = logging.getLogger(__name__)
@@ -23,12 +23,12 @@ class HandOver:
     def __init__(
         self,
         shared: Shared,
-        marks: Marks,
-        crowd: Crowd,
+        claim_writer: ClaimWriter,
+        quiet: Quiet,
         ready_url: Callable[[NotebookServer], str],
     ) -> None:
         self._proxy, self._client, self._health = shared.proxy, shared.client, shared.health
-        self._marks, self._crowd, self._ready_url = marks, crowd, ready_url
+        self._claim_writer, self._quiet, self._ready_url = claim_writer, quiet, ready_url
 
     async def give(self, server: NotebookServer) -> bool:
         """Do all three; False when the server turned out to be dead.
@@ -40,24 +40,24 @@ class HandOver:
             ProxyError: The route could not be added.
             SpawnerError: Neither the server nor the engine answers: it is the engine that is down.
         """
-        with self._crowd.visitor():
-            noted = self._marks.soon(server)
+        with self._quiet.visitor():
+            noted = self._claim_writer.soon(server)
             alive, refused, unmarked = await asyncio.gather(
                 self.answers(server),
                 self._route(server),
-                asyncio.sleep(0) if noted else self._marks.write(server),
+                asyncio.sleep(0) if noted else self._claim_writer.write(server),
             )
             if refused is not None:
                 self._health.report("proxy", str(refused))
                 raise refused
             if noted and not alive:  # is it the engine?
-                unmarked = await self._marks.write(server)
+                unmarked = await self._claim_writer.write(server)
             if unmarked is not None:
                 if not alive:
                     if "engine" not in self._health.problems:
                         self._health.report("engine", str(unmarked).replace(server.id, "<id>"))
                     raise unmarked
-                self._marks.later(server)
+                self._claim_writer.later(server)
         return alive and server.phase is Phase.CLAIMED
 
     async def answers(self, server: NotebookServer) -> bool:

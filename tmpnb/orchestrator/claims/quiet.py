@@ -10,7 +10,7 @@ QUIET = 0.3  # seconds without anybody that make a pause; in them the last one's
 LOOK = 0.05  # seconds between two looks
 
 
-class Crowd:
+class Quiet:
     """The visitors who are being given a server just now, or were a moment ago."""
 
     def __init__(self) -> None:

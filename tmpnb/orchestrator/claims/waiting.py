@@ -19,7 +19,7 @@ SLICE = 1.0  # seconds after which one who waits looks again: someone before the
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceInLine:
     """What one who waits is told.
 
     Attributes:
@@ -77,7 +77,7 @@ class WaitingRoom:
         for waiting in self._waiting:
             _wake(waiting)
 
-    def place(self, ticket: Ticket) -> Place:
+    def place(self, ticket: Ticket) -> PlaceInLine:
         """Return what to tell the holder of a ticket.
 
         Raises:
@@ -85,9 +85,9 @@ class WaitingRoom:
         """
         position = self.line.position(ticket)
         if not self._stage.serves:
-            return Place(ticket.id, position, None)
+            return PlaceInLine(ticket.id, position, None)
         seconds = until_served(position, self._pool.ready, self._coming(), self.line.pace())
-        return Place(ticket.id, position, coarse(seconds))
+        return PlaceInLine(ticket.id, position, coarse(seconds))
 
     @contextmanager
     def staying(self, ticket: Ticket, presence: Presence) -> Iterator[None]:

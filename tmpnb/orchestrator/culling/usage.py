@@ -16,7 +16,7 @@ from tmpnb.core.server import NotebookServer
 from tmpnb.orchestrator.culling.activity import Word, ask_for_use, ask_whether_it_lives
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.system.tasks import Tasks
 
 FRESH = 20.0  # seconds for which what a server said is good enough to be told
@@ -51,7 +51,7 @@ class Usage:
         self,
         *,
         client: Client,
-        tokens: TokenMaker,
+        tokens: Signer,
         clock: Clock,
         tasks: Tasks,
         max_idle: float,

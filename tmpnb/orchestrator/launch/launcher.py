@@ -18,7 +18,7 @@ from tmpnb.system.backoff import Backoff
 from tmpnb.system.border import Border
 from tmpnb.system.clock import Clock
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class StartSettings:
     small_page: str = ""  # under the base URL; where phones and frames land, if an image has it
 
 
-class Starter:
+class Launcher:
     """Brings a STARTING server to life. Moves no phases: its caller does."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Starter:
         *,
         spawner: Spawner,
         client: Client,
-        tokens: TokenMaker,
+        tokens: Signer,
         health: Health,
         clock: Clock,
     ) -> None:

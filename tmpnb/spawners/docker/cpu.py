@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from tmpnb.core.observation import Used
 from tmpnb.errors import SpawnerError
 from tmpnb.spawners.docker.options import Options
-from tmpnb.spawners.docker_api.threads import Lane
+from tmpnb.spawners.docker_api.threads import ThreadLane
 
 if TYPE_CHECKING:
     from tmpnb.spawners.docker.containers import Containers
@@ -29,7 +29,7 @@ Told = Callable[[object], T | None]
 class Driver(Protocol):
     """What the readings need of the spawner."""
 
-    _readers: Lane
+    _readers: ThreadLane
 
     def _options(self) -> Options: ...
     def _ready(self) -> Containers: ...

@@ -28,7 +28,7 @@ from tmpnb.spawners.docker.options import Options
 from tmpnb.spawners.docker.support import adapted, remarks
 from tmpnb.spawners.docker_api import address
 from tmpnb.spawners.docker_api.kind import DOCKER, PODMAN, Facts, honest, kind_of, missing_runtime
-from tmpnb.spawners.docker_api.threads import Lane, explain
+from tmpnb.spawners.docker_api.threads import ThreadLane, explain
 from tmpnb.spawners.examination import Examination, ServerFacts, ServerNetwork
 from tmpnb.spawners.finding import Finding, Level, fail, failure, ok, skip, warn
 from tmpnb.system import units
@@ -52,7 +52,7 @@ class DockerExamination(Examination):
         self,
         options: Options,
         pool_name: str,
-        lane: Lane,
+        lane: ThreadLane,
         connect: Callable[[object], docker.APIClient],
     ) -> None:
         self._options, self._pool_name = options, pool_name

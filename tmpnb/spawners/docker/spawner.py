@@ -32,7 +32,7 @@ from tmpnb.spawners.docker.networks.addresses import ServerAddresses
 from tmpnb.spawners.docker.options import Options
 from tmpnb.spawners.docker.ports import Ports
 from tmpnb.spawners.docker_api import address, connection, kind
-from tmpnb.spawners.docker_api.threads import Job, Lane
+from tmpnb.spawners.docker_api.threads import Job, ThreadLane
 
 if TYPE_CHECKING:
     import docker
@@ -133,9 +133,9 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._quick = Lane("docker-quick", QUICK_WORKERS)
-        self._slow = Lane("docker-slow", self.max_dock_workers)
-        self._readers = Lane("docker-cpu", READERS)
+        self._quick = ThreadLane("docker-quick", QUICK_WORKERS)
+        self._slow = ThreadLane("docker-slow", self.max_dock_workers)
+        self._readers = ThreadLane("docker-cpu", READERS)
         # Not all workers: many removals at once must not keep a start waiting.
         self._removals = asyncio.Semaphore(max(1, self.max_dock_workers // 2))
         self._last_words: dict[str, str] = {}  # of failed starts, by server id

@@ -32,7 +32,7 @@ T = TypeVar("T")
 Job = Callable[[threading.Event], T]
 
 
-class Lane:
+class ThreadLane:
     """At most `workers` blocking jobs at once; a job takes and returns plain values."""
 
     def __init__(self, name: str, workers: int) -> None:

@@ -11,7 +11,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 
-from tmpnb.system.signing import TokenMaker, same
+from tmpnb.system.signing import Signer, same
 
 LONGEST = 12 * 3600  # seconds of a session
 MOST_ENDED = 1000  # sessions that are known to have ended
@@ -50,7 +50,7 @@ class AdminSessions:
 
     def __init__(
         self,
-        tokens: TokenMaker,
+        tokens: Signer,
         admin_token: str | None,
         clock: Callable[[], float],
         ended: EndedSessions | None = None,

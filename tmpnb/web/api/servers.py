@@ -34,12 +34,12 @@ class OwnedServerHandler(BaseHandler):
         if server is None and not orchestrator.adopted:
             raise HTTPError(503, reason=NOT_YET)
         if server is None:
-            self.write_json(self.site.lifetimes.farewell(server_id).as_error(), 404)
+            self.write_json(self.site.time_left.farewell(server_id).as_error(), 404)
         return server
 
     async def describe(self, server: NotebookServer) -> None:
         """Respond with what a visitor may know about a server."""
-        lifetime = await self.site.lifetimes.of(server)
+        lifetime = await self.site.time_left.of(server)
         url = self.absolute_on_server(server.id, server.base_url)
         self.write_json({"id": server.id, "url": url, "phase": "claimed"} | lifetime.as_dict())
 

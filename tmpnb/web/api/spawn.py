@@ -60,7 +60,7 @@ class SpawnAPIHandler(BrowserHandler):
                 "id": arrival.server_id,
                 "token": arrival.token,
                 "base_url": self.absolute_on_server(arrival.server_id, base_url(arrival.server_id)),
-                "expires_at": server and self.site.lifetimes.expires_at(server),
+                "expires_at": server and self.site.time_left.expires_at(server),
             }
         )
 

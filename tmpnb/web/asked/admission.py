@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tmpnb.access.gate import Knock
+from tmpnb.access.gate import AccessRequest
 from tmpnb.access.limits import Admission
 from tmpnb.access.passphrase import COOKIE, DAY
 from tmpnb.access.ties import PASS
@@ -15,10 +15,10 @@ HEADER = "X-Tmpnb-Passphrase"
 
 def knock(
     handler: BrowserHandler, *, is_program: bool = False, is_known: bool = False, typed: str = ""
-) -> Knock:
+) -> AccessRequest:
     """Return what the request of a handler says about its sender."""
     request = handler.request
-    return Knock(
+    return AccessRequest(
         peer=request.remote_ip or "",
         forwarded=request.headers.get("X-Forwarded-For", ""),
         passphrase=typed or _from_header(request.headers.get(HEADER, "")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tmpnb.access.gate import Knock
+from tmpnb.access.gate import AccessRequest
 from tmpnb.access.ties import PASS, Sealed, Ties
 from tmpnb.visitors.identity import COOKIE, COOKIE_PATH, Visitor
 from tmpnb.web.asked import cookie_names
@@ -25,7 +25,7 @@ class BrowserHandler(NamedHandler):
         """Find out where the request comes from."""
         super().prepare()
         forwarded = self.request.headers.get("X-Forwarded-For", "")
-        knock = Knock(peer=self.request.remote_ip or "", forwarded=forwarded)
+        knock = AccessRequest(peer=self.request.remote_ip or "", forwarded=forwarded)
         self.network = (await self.site.gate.client(knock)).key
 
     @property

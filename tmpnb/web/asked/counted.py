@@ -7,7 +7,7 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from tmpnb.access.client_address import Client
+from tmpnb.access.client_address import ClientAddress
 from tmpnb.access.gate import Gate
 from tmpnb.system.signing import same
 
@@ -23,7 +23,7 @@ class CountedHandler(RequestHandler):
     lasting: frozenset[str] = frozenset()
 
     gate: Gate  # set in `initialize`
-    _counted: Client | None = None
+    _counted: ClientAddress | None = None
 
     def prepare(self) -> Awaitable[None] | None:
         """Count it if it may take long.

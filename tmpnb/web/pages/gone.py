@@ -50,7 +50,7 @@ def say_goodbye(
     handler.page(
         "ended.html",
         status,
-        farewell=handler.site.lifetimes.farewell(server_id),
+        farewell=handler.site.time_left.farewell(server_id),
         spawn_url=f"/spawn{link.suffix}" if may_start else "",
         reopen_url=f"/spawn/user/{server_id}{link.suffix}" if may_reopen else "",
         server_id=server_id,
@@ -102,7 +102,7 @@ class UserHandler(BaseHandler):
             self.site.orchestrator.wake()  # the pass adds the route again
             reconnecting(self)
         elif self.wants_json() or self.request.method not in ("GET", "HEAD") or self.site.api_token:
-            error = self.site.lifetimes.farewell(server_id).as_error()
+            error = self.site.time_left.farewell(server_id).as_error()
             self.write_json(error, self._status_for_program(server_id))
         else:
             path = self.request.path.removeprefix(f"/user/{server_id}")
@@ -202,7 +202,7 @@ class ProxyErrorHandler(BaseHandler):
         elif found and self.site.orchestrator.claims.live(found.group(1)) is not None:
             self.site.orchestrator.wake()  # if its server died, the pass finds out
             reconnecting(self)
-        elif found and self.site.lifetimes.farewell(found.group(1)).reason is not None:
+        elif found and self.site.time_left.farewell(found.group(1)).reason is not None:
             self._ended(found.group(1))
         else:
             code = int(status)
@@ -226,7 +226,7 @@ class ProxyErrorHandler(BaseHandler):
 
     def _ended(self, server_id: str) -> None:
         if self.wants_json():
-            self.write_json(self.site.lifetimes.farewell(server_id).as_error(), 404)
+            self.write_json(self.site.time_left.farewell(server_id).as_error(), 404)
         elif self.site.subdomains:  # this body stands at the server's host: let it load again
             reconnecting(self)
         else:

@@ -165,7 +165,7 @@ class SessionHandler(OwnPageHandler):
         server = self.claimed(server_id)
         if server is None:
             return
-        lifetime = await self.site.lifetimes.of(server)
+        lifetime = await self.site.time_left.of(server)
         self.page(
             "session.html",
             server_id=server_id,

@@ -8,7 +8,7 @@ from tornado.web import HTTPError
 
 from tmpnb.core import estimate, links
 from tmpnb.core.links import Link
-from tmpnb.orchestrator.claims.waiting import Place
+from tmpnb.orchestrator.claims.waiting import PlaceInLine
 from tmpnb.system.signing import same
 from tmpnb.visitors.identity import Visitor
 from tmpnb.visitors.taking import Wish
@@ -197,7 +197,7 @@ class SpawnHandler(PageHandler):
             small=self._is_small(),
         )
         found = await self.site.arrivals.take(wish)
-        if isinstance(found, Place):
+        if isinstance(found, PlaceInLine):
             self.site.visitors.note_network(found.ticket, self.network)
             if not visitor.is_lent:
                 self.remember(self.site.visitors.forget_server(visitor) if fresh else visitor)
@@ -271,7 +271,7 @@ class SpawnHandler(PageHandler):
     def _by_script(self) -> bool:
         return "application/json" in self.request.headers.get("Accept", "")
 
-    def _let_wait(self, place: Place) -> None:
+    def _let_wait(self, place: PlaceInLine) -> None:
         if self.request.method == "POST" and not self._by_script():
             # What there was to end has ended, and what was chosen has a cookie now.
             done = dict.fromkeys(("fresh", "server", "choice", "offer", "pass"), "")

@@ -139,12 +139,12 @@ async def test_a_server_that_leaves_leaves_the_claim_of_the_next_of_its_id(
         first = await claim(world)
         if tried:
             await wait_until(lambda: spawner.tries)
-        marks, retries = world.orchestrator.parts.marks, len(spawner.tries)
+        claim_writer, retries = world.orchestrator.parts.claim_writer, len(spawner.tries)
         world.orchestrator.claims.close(first)
         await world.until_gone(first.id)
         second = await world.orchestrator.claims.claim_as(first.id)
         await wait_until(lambda: len(spawner.tries) > retries + 2)
-        assert marks._tried_again == 1, "the first is not tried again any more"
+        assert claim_writer._tried_again == 1, "the first is not tried again any more"
         assert list(journal.read()) == [second.id]
         assert "claim" in world.orchestrator.health.problems
         spawner.refuses = None

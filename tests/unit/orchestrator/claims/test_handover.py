@@ -71,7 +71,8 @@ async def test_the_engine_is_asked_once_while_a_visitor_waits_unless_all_is_well
     journal = Journal(tmp_path / "claims") if noted else None
     async with World(1, spawner=spawner, journal=journal).running() as world:
         await world.until_ready(1)
-        world.orchestrator.parts.marks._writing = True  # so that none is written in the background
+        writer = world.orchestrator.parts.claim_writer
+        writer._writing = True  # so that none is written in the background
         world.engine.answers = alive
         if alive:
             await world.orchestrator.claims.claim()

@@ -11,7 +11,7 @@ from tests.support.world import World
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.orchestrator import loop
 from tmpnb.orchestrator.claims import quiet
-from tmpnb.orchestrator.claims.quiet import Crowd
+from tmpnb.orchestrator.claims.quiet import Quiet
 
 DEADLINE = 10.0  # seconds
 
@@ -56,13 +56,13 @@ async def turns(count: int = 10) -> None:
 
 
 async def test_nobody_waits_where_nobody_comes() -> None:
-    waiting = asyncio.create_task(Crowd().pause(DEADLINE))
+    waiting = asyncio.create_task(Quiet().pause(DEADLINE))
     await asyncio.sleep(0)
     assert waiting.done()
 
 
 async def test_work_waits_for_all_visitors_and_a_moment_longer() -> None:
-    visitors = Crowd()
+    visitors = Quiet()
     with visitors.visitor():
         with visitors.visitor():
             waiting = asyncio.create_task(visitors.pause(DEADLINE))
@@ -75,14 +75,14 @@ async def test_work_waits_for_all_visitors_and_a_moment_longer() -> None:
 
 
 async def test_one_who_is_turned_away_does_not_keep_work_waiting() -> None:
-    visitors = Crowd()
+    visitors = Quiet()
     with pytest.raises(RuntimeError), visitors.visitor():
         raise RuntimeError
     await asyncio.wait_for(visitors.pause(float("inf")), DEADLINE)
 
 
 async def test_visitors_who_come_without_a_pause_keep_work_waiting_only_so_long() -> None:
-    visitors = Crowd()
+    visitors = Quiet()
     with visitors.visitor():
         begun = now()
         await visitors.pause(0.1)
@@ -91,7 +91,7 @@ async def test_visitors_who_come_without_a_pause_keep_work_waiting_only_so_long(
 
 
 async def test_what_cannot_wait_does_not() -> None:
-    visitors, urgent = Crowd(), asyncio.Event()
+    visitors, urgent = Quiet(), asyncio.Event()
     with visitors.visitor():
         waiting = asyncio.create_task(visitors.pause(float("inf"), urgent.is_set))
         await turns()

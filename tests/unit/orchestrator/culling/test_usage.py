@@ -24,7 +24,7 @@ from tmpnb.orchestrator.culling.usage import (
     Usage,
 )
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.system.tasks import Tasks
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -83,7 +83,7 @@ class Asked:
         self.judged = 0
         self.usage = Usage(
             client=client,
-            tokens=TokenMaker(KEY),
+            tokens=Signer(KEY),
             clock=self.clock,
             tasks=tasks,
             max_idle=MAX_IDLE,

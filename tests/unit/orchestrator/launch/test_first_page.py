@@ -12,12 +12,12 @@ from tests.support.world import FakeClock, World, wait_until
 from tmpnb.core.health import Health
 from tmpnb.core.server import NotebookServer, Phase
 from tmpnb.errors import SpawnerError
-from tmpnb.orchestrator.launch.launcher import Starter, StartSettings
+from tmpnb.orchestrator.launch.launcher import Launcher, StartSettings
 from tmpnb.orchestrator.launch.readiness import first_page, warm_up
 from tmpnb.spawners.base import ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 from tmpnb.system.http.client import Client
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
 ID = "Zk3v0bq8rWq1"
 BASE = f"/user/{ID}/"
@@ -67,13 +67,13 @@ def ready(address: str) -> NotebookServer:
     return NotebookServer(ID, 0.0, phase=Phase.READY, created_at=0.0, address=address)
 
 
-def new_starter(client: Client, spawner: FakeSpawner | None = None) -> Starter:
+def new_launcher(client: Client, spawner: FakeSpawner | None = None) -> Launcher:
     clock = FakeClock()
-    return Starter(
+    return Launcher(
         StartSettings(concurrency=1, first_page="lab"),
         spawner=spawner or FakeSpawner(),
         client=client,
-        tokens=TokenMaker(KEY),
+        tokens=Signer(KEY),
         health=Health(clock),
         clock=clock,
     )
@@ -114,18 +114,18 @@ async def test_a_ready_server_makes_its_page_and_stays_ready(
     client: Client, http_server: HTTPServer, base_url: str, lab: Lab, status: int
 ) -> None:
     lab.status = status
-    server, starter = ready(base_url), new_starter(client)
-    await starter.make_first_page(server)
-    assert lab.asked == [(f"{BASE}lab", f"token {TokenMaker(KEY).token_for(ID)}")]
+    server, launcher = ready(base_url), new_launcher(client)
+    await launcher.make_first_page(server)
+    assert lab.asked == [(f"{BASE}lab", f"token {Signer(KEY).token_for(ID)}")]
     assert server.phase is Phase.READY
 
 
 async def test_a_server_that_a_visitor_has_is_left_alone(
     client: Client, http_server: HTTPServer, base_url: str, lab: Lab
 ) -> None:
-    server, starter = ready(base_url), new_starter(client)
+    server, launcher = ready(base_url), new_launcher(client)
     server.phase = Phase.CLAIMED
-    await starter.make_first_page(server)
+    await launcher.make_first_page(server)
     assert lab.asked == []
 
 
@@ -134,9 +134,9 @@ async def test_servers_that_have_to_be_started_go_first(
 ) -> None:
     spawner = Slow()
     spawner.address = base_url
-    starter = new_starter(client, spawner)
-    start = asyncio.create_task(starter.start(NotebookServer(ID, 0.0, created_at=0.0)))
-    page = asyncio.create_task(starter.make_first_page(ready(base_url)))
+    launcher = new_launcher(client, spawner)
+    start = asyncio.create_task(launcher.start(NotebookServer(ID, 0.0, created_at=0.0)))
+    page = asyncio.create_task(launcher.make_first_page(ready(base_url)))
     await spawner.begun.wait()
     await asyncio.sleep(0)
     assert lab.asked == []
@@ -188,9 +188,9 @@ async def test_an_image_whose_home_does_not_fit_is_told_of_once(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     spawner = Saying(f"{EMPTY}\nJupyter is running\n")
-    starter = new_starter(client, spawner)
+    launcher = new_launcher(client, spawner)
     for image in ("one", "one", "two"):
-        await starter.look_at_home(of_image(image))
+        await launcher.look_at_home(of_image(image))
     assert [record.getMessage() for record in caplog.records] == [
         f"servers are missing files image={image}: {EMPTY.removeprefix('tmpnb: ')}; "
         "raise --disk-limit, and --mem-limit with it"
@@ -203,9 +203,9 @@ async def test_an_image_whose_home_fits_is_looked_at_once(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     spawner = Saying("Jupyter is running\n")
-    starter = new_starter(client, spawner)
+    launcher = new_launcher(client, spawner)
     for _ in range(2):
-        await starter.look_at_home(of_image("one"))
+        await launcher.look_at_home(of_image("one"))
     assert (spawner.asked, caplog.records) == (1, [])
 
 
@@ -214,11 +214,11 @@ async def test_an_engine_that_does_not_say_is_asked_again(
 ) -> None:
     spawner = Saying(EMPTY)
     spawner.faulty = True
-    starter = new_starter(client, spawner)
-    await starter.look_at_home(of_image("one"))
+    launcher = new_launcher(client, spawner)
+    await launcher.look_at_home(of_image("one"))
     assert caplog.records == []
     spawner.faulty = False
-    await starter.look_at_home(of_image("one"))
+    await launcher.look_at_home(of_image("one"))
     assert len(caplog.records) == 1
 
 
@@ -226,13 +226,13 @@ async def test_what_a_visitor_may_have_printed_is_not_repeated(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     spawner = Saying(EMPTY)
-    starter = new_starter(client, spawner)
+    launcher = new_launcher(client, spawner)
     spawner.server = of_image("one")
-    await starter.look_at_home(spawner.server)
-    await starter.look_at_home(spawner.server)
+    await launcher.look_at_home(spawner.server)
+    await launcher.look_at_home(spawner.server)
     assert (spawner.asked, caplog.records) == (1, [])
     spawner.server = None
-    await starter.look_at_home(of_image("one"))
+    await launcher.look_at_home(of_image("one"))
     assert len(caplog.records) == 1
 
 

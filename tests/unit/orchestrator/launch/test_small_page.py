@@ -121,7 +121,7 @@ def test_the_page_that_an_operator_chose_is_everybodys(
 
 def give_notebook_7(world: World) -> None:
     """Let it be known of the pretended image."""
-    pages = world.orchestrator.parts.starter.small_pages
+    pages = world.orchestrator.parts.launcher.small_pages
     pages._path = TREE
     pages._found[""] = True
 

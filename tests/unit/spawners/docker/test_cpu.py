@@ -14,7 +14,7 @@ from tmpnb.errors import SpawnerError
 from tmpnb.spawners.docker import cpu
 from tmpnb.spawners.docker.cpu import READERS, CpuReadings, seconds_in, used_in
 from tmpnb.spawners.docker.spawner import DockerSpawner
-from tmpnb.spawners.docker_api.threads import Lane
+from tmpnb.spawners.docker_api.threads import ThreadLane
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ class Spawner(CpuReadings):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._readers = Lane("test", READERS)
+        self._readers = ThreadLane("test", READERS)
 
     def _options(self) -> Any:
         raise NotImplementedError

@@ -15,7 +15,7 @@ from docker.errors import APIError, DockerException
 from tornado.ioloop import IOLoop
 
 from tmpnb.errors import ConfigError, SpawnerError
-from tmpnb.spawners.docker_api.threads import Lane, explain
+from tmpnb.spawners.docker_api.threads import ThreadLane, explain
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -23,8 +23,8 @@ LONG = 20.0  # seconds; no test takes that long
 
 
 @pytest.fixture
-def lane(io_loop: IOLoop) -> Iterator[Lane]:
-    made = Lane("test", 2)
+def lane(io_loop: IOLoop) -> Iterator[ThreadLane]:
+    made = ThreadLane("test", 2)
     yield made
     made.close()
 
@@ -48,12 +48,12 @@ async def has_begun(held: Held) -> None:
     assert await asyncio.to_thread(held.begun.wait, LONG)
 
 
-async def test_the_result_of_a_job_comes_back_from_another_thread(lane: Lane) -> None:
+async def test_the_result_of_a_job_comes_back_from_another_thread(lane: ThreadLane) -> None:
     name = await lane.run("x", lambda _: threading.current_thread().name, seconds=LONG)
     assert name.startswith("test-")
 
 
-async def test_no_more_jobs_run_at_once_than_there_are_workers(lane: Lane) -> None:
+async def test_no_more_jobs_run_at_once_than_there_are_workers(lane: ThreadLane) -> None:
     held = [Held() for _ in range(4)]
     jobs = [asyncio.ensure_future(lane.run("x", job, seconds=LONG)) for job in held]
     await has_begun(held[0])
@@ -65,7 +65,7 @@ async def test_no_more_jobs_run_at_once_than_there_are_workers(lane: Lane) -> No
 
 
 async def test_a_job_that_takes_too_long_is_an_error_and_learns_that_it_was_given_up(
-    lane: Lane,
+    lane: ThreadLane,
 ) -> None:
     held = Held()
     with pytest.raises(SpawnerError, match=r"listing: Docker did not answer within 0\.05 s"):
@@ -75,7 +75,7 @@ async def test_a_job_that_takes_too_long_is_an_error_and_learns_that_it_was_give
     assert held.given_up
 
 
-async def test_a_cancelled_job_learns_that_it_was_given_up(lane: Lane) -> None:
+async def test_a_cancelled_job_learns_that_it_was_given_up(lane: ThreadLane) -> None:
     held = Held()
     job = asyncio.ensure_future(lane.run("x", held, seconds=LONG, key="a"))
     await has_begun(held)
@@ -87,7 +87,7 @@ async def test_a_cancelled_job_learns_that_it_was_given_up(lane: Lane) -> None:
     assert held.given_up
 
 
-async def test_a_job_that_was_given_up_in_the_queue_never_runs(lane: Lane) -> None:
+async def test_a_job_that_was_given_up_in_the_queue_never_runs(lane: ThreadLane) -> None:
     busy, waiting = [Held(), Held()], Held()
     jobs = [asyncio.ensure_future(lane.run("x", job, seconds=LONG)) for job in busy]
     await has_begun(busy[0])
@@ -101,7 +101,9 @@ async def test_a_job_that_was_given_up_in_the_queue_never_runs(lane: Lane) -> No
     assert not waiting.begun.is_set()
 
 
-async def test_jobs_of_one_key_never_overlap_even_if_the_first_was_given_up(lane: Lane) -> None:
+async def test_jobs_of_one_key_never_overlap_even_if_the_first_was_given_up(
+    lane: ThreadLane,
+) -> None:
     first, second = Held(), Held()
     with pytest.raises(SpawnerError):
         await lane.run("x", first, seconds=0.05, key="a")
@@ -114,7 +116,7 @@ async def test_jobs_of_one_key_never_overlap_even_if_the_first_was_given_up(lane
     assert await follower == "done"
 
 
-async def test_waiting_for_a_job_of_the_same_key_has_a_deadline_too(lane: Lane) -> None:
+async def test_waiting_for_a_job_of_the_same_key_has_a_deadline_too(lane: ThreadLane) -> None:
     first, second = Held(), Held()
     with pytest.raises(SpawnerError):
         await lane.run("x", first, seconds=0.05, key="a")
@@ -125,7 +127,7 @@ async def test_waiting_for_a_job_of_the_same_key_has_a_deadline_too(lane: Lane) 
     assert not second.begun.is_set()
 
 
-async def test_the_loop_goes_on_while_all_threads_are_stuck(lane: Lane) -> None:
+async def test_the_loop_goes_on_while_all_threads_are_stuck(lane: ThreadLane) -> None:
     held = [Held(), Held()]
     jobs = [asyncio.ensure_future(lane.run("x", job, seconds=LONG)) for job in held]
     for job in held:
@@ -151,7 +153,7 @@ async def test_the_loop_goes_on_while_all_threads_are_stuck(lane: Lane) -> None:
     ],
 )
 async def test_what_the_client_raises_becomes_one_line_with_its_cause(
-    lane: Lane, fault: Exception, words: str
+    lane: ThreadLane, fault: Exception, words: str
 ) -> None:
     def job(_: object) -> None:
         raise fault
@@ -165,7 +167,7 @@ async def test_what_the_client_raises_becomes_one_line_with_its_cause(
 
 
 @pytest.mark.parametrize("error", [ConfigError("--image"), SpawnerError("ended")])
-async def test_our_own_errors_pass_unchanged(lane: Lane, error: Exception) -> None:
+async def test_our_own_errors_pass_unchanged(lane: ThreadLane, error: Exception) -> None:
     def job(_: object) -> None:
         raise error
 
@@ -179,7 +181,9 @@ async def test_our_own_errors_pass_unchanged(lane: Lane, error: Exception) -> No
     [KeyError("bug"), StopIteration("bug"), SystemExit("bug"), KeyboardInterrupt("bug")],
     ids=lambda e: type(e).__name__,
 )
-async def test_a_bug_in_a_job_is_a_failure_that_names_it(lane: Lane, error: BaseException) -> None:
+async def test_a_bug_in_a_job_is_a_failure_that_names_it(
+    lane: ThreadLane, error: BaseException
+) -> None:
     def job(_: object) -> None:
         raise error
 
@@ -187,7 +191,7 @@ async def test_a_bug_in_a_job_is_a_failure_that_names_it(lane: Lane, error: Base
         await lane.run("x", job, seconds=LONG)
 
 
-async def test_a_closed_lane_takes_no_jobs_and_drops_those_that_wait(lane: Lane) -> None:
+async def test_a_closed_lane_takes_no_jobs_and_drops_those_that_wait(lane: ThreadLane) -> None:
     busy, waiting = [Held(), Held()], Held()
     jobs = [asyncio.ensure_future(lane.run("x", job, seconds=LONG)) for job in (*busy, waiting)]
     await has_begun(busy[0])
@@ -218,10 +222,10 @@ async def test_a_stuck_thread_does_not_keep_the_program_from_ending() -> None:
     program = """
 import asyncio, threading
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners.docker_api.threads import Lane
+from tmpnb.spawners.docker_api.threads import ThreadLane
 
 async def main():
-    lane = Lane("test", 1)
+    lane = ThreadLane("test", 1)
     try:
         await lane.run("x", lambda _: threading.Event().wait(), seconds=0.1)
     except SpawnerError as error:

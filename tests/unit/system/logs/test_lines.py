@@ -14,9 +14,9 @@ import pytest
 
 from tmpnb.system.logs.lines import FIELDS, JsonFormatter, TextFormatter
 from tmpnb.system.logs.redaction import RedactingFormatter
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 
-TOKEN = TokenMaker(b"0123456789abcdef").token_for("abc")
+TOKEN = Signer(b"0123456789abcdef").token_for("abc")
 CREATED = 1_790_000_000.25
 
 

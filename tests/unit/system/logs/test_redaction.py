@@ -15,9 +15,9 @@ from tornado.concurrent import future_set_exception_unless_cancelled
 
 from tmpnb.settings.logs import configure
 from tmpnb.system.logs.redaction import RedactingFormatter, redact
-from tmpnb.system.signing import TokenMaker, new_id
+from tmpnb.system.signing import Signer, new_id
 
-TOKEN = TokenMaker(b"0123456789abcdef").token_for("abc")
+TOKEN = Signer(b"0123456789abcdef").token_for("abc")
 OPTIONS: dict[str, object] = {
     "log_to_stderr": None,
     "log_file_prefix": "",

@@ -17,7 +17,7 @@ from tmpnb.access.bans import Bans
 from tmpnb.access.gate import MOST_TRIES
 from tmpnb.core.server import Phase
 from tmpnb.orchestrator.rollout import Failure
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.web.admin.operating import Operating
 from tmpnb.web.admin.sessions import LONGEST, MOST_ENDED, AdminSessions, EndedSessions
 from tmpnb.web.brand import LONGEST_NOTICE
@@ -327,15 +327,15 @@ async def test_many_servers_make_a_page_of_some(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_session_ends_with_time_and_with_the_token() -> None:
     clock = FakeClock()
-    sessions = AdminSessions(TokenMaker(KEY), TOKEN, clock)
+    sessions = AdminSessions(Signer(KEY), TOKEN, clock)
     session = sessions.begin()
     assert sessions.is_ours(session)
     assert sessions.is_form_of(session, sessions.form_of(session))
     assert not sessions.is_form_of(sessions.begin(), sessions.form_of(session))
     for other in (
-        AdminSessions(TokenMaker(KEY), "another", clock),
-        AdminSessions(TokenMaker(KEY), None, clock),
-        AdminSessions(TokenMaker(b"another key"), TOKEN, clock),
+        AdminSessions(Signer(KEY), "another", clock),
+        AdminSessions(Signer(KEY), None, clock),
+        AdminSessions(Signer(b"another key"), TOKEN, clock),
     ):
         assert not other.is_ours(session)
     for changed in ("", "x", session[:-1], f"9{session}", f"{session}0", session.upper()):
@@ -346,13 +346,13 @@ def test_a_session_ends_with_time_and_with_the_token() -> None:
 
 def test_ended_sessions_are_remembered_until_their_time_is_over() -> None:
     clock, ended = FakeClock(), EndedSessions()
-    sessions = AdminSessions(TokenMaker(KEY), TOKEN, clock, ended)
+    sessions = AdminSessions(Signer(KEY), TOKEN, clock, ended)
     session = sessions.begin()
     sessions.end("x")
-    sessions.end(AdminSessions(TokenMaker(b"another key"), TOKEN, clock).begin())
+    sessions.end(AdminSessions(Signer(b"another key"), TOKEN, clock).begin())
     assert len(ended) == 0
     sessions.end(session)
-    again = AdminSessions(TokenMaker(KEY), TOKEN, clock, ended)
+    again = AdminSessions(Signer(KEY), TOKEN, clock, ended)
     assert not again.is_ours(session)
     clock.advance(LONGEST)
     again.end(again.begin())
@@ -361,7 +361,7 @@ def test_ended_sessions_are_remembered_until_their_time_is_over() -> None:
 
 def test_more_than_can_be_remembered_are_over_all_the_same() -> None:
     clock, ended = FakeClock(), EndedSessions()
-    sessions = AdminSessions(TokenMaker(KEY), TOKEN, clock, ended)
+    sessions = AdminSessions(Signer(KEY), TOKEN, clock, ended)
     made = []
     for _ in range(MOST_ENDED + 1):
         made.append(sessions.begin())

@@ -22,7 +22,7 @@ from tornado.httpclient import HTTPResponse
 
 from tests.support.running_site import Fetch, Running
 from tests.support.world import World, gate_of, wait_until
-from tmpnb.access.gate import Gate, Knock
+from tmpnb.access.gate import AccessRequest, Gate
 from tmpnb.core.counts import Durations
 from tmpnb.core.refusals import NO_SERVER
 from tmpnb.core.server import Phase
@@ -220,7 +220,7 @@ class History:
             await self.chance.choice(happens)()
 
     async def claim(self) -> None:
-        admission = await self.gate.admit(Knock(f"10.0.{self.chance.randrange(3)}.1"))
+        admission = await self.gate.admit(AccessRequest(f"10.0.{self.chance.randrange(3)}.1"))
         with admission.taking() as count:
             server = await self.claims.claim()
             count(server)

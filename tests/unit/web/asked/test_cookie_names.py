@@ -14,7 +14,7 @@ from tornado.httpclient import HTTPResponse
 from tests.support.running_site import PERSON, Running
 from tests.support.world import KEY, gate_of
 from tmpnb.core.subdomains import Subdomains
-from tmpnb.system.signing import TokenMaker
+from tmpnb.system.signing import Signer
 from tmpnb.visitors.identity import Visitor, Visitors
 from tmpnb.web import brand
 from tmpnb.web.asked.cookie_names import as_sent, own, values
@@ -62,7 +62,7 @@ async def second_service() -> AsyncIterator[Running]:
 
 def address(running: Running, key: bytes = KEY) -> str:
     """Serve with everything that sets a cookie; return the address."""
-    tokens = TokenMaker(key)
+    tokens = Signer(key)
     visitors = Visitors(tokens, running.world.orchestrator.claims.live)
     site = running.site
     site.arrivals._visitors = visitors
@@ -122,7 +122,7 @@ async def test_who_came_before_an_update_or_a_move_is_known(running: Running, su
 
 async def test_a_cookie_of_old_that_is_not_ours_is_nobody(running: Running) -> None:
     url = address(running)
-    forged = Visitors(TokenMaker(b"of another service"), {}.get).write(Visitor("key", "mine"))
+    forged = Visitors(Signer(b"of another service"), {}.get).write(Visitor("key", "mine"))
     jar = Jar()
     jar.kept["tmpnb-visitor", "Path=/spawn"] = forged
     first = await visit(running, url, jar, agree=TERMS.version, passphrase=WORDS)

@@ -14,7 +14,7 @@ from tests.support.raw_http import Request, exchange, parsed
 from tests.support.running_site import Running
 from tests.support.world import gate_of, wait_until
 from tmpnb.access import limits as client_limits
-from tmpnb.access.client_address import Client
+from tmpnb.access.client_address import ClientAddress
 from tmpnb.access.gate import Gate
 from tmpnb.core.server import NotebookServer
 from tmpnb.errors import DownloadBrokenError
@@ -95,7 +95,7 @@ async def test_what_holds_nothing_neither_counts_nor_is_refused(
     monkeypatch.setattr(client_limits, "TIMES_SERVERS", 0)
     counting = Counting(running, monkeypatch)
     limits, server = counting.gate.limits, await running.world.orchestrator.claims.claim()
-    limits.asks(Client(ip_address(ADDRESS)))
+    limits.asks(ClientAddress(ip_address(ADDRESS)))
     writers = []
     for _ in range(3):
         _, writer = await asyncio.open_connection("127.0.0.1", counting.port)
@@ -162,7 +162,7 @@ async def test_a_large_save_of_a_full_address_is_answered(
     monkeypatch.setattr(client_limits, "LEAST_AT_ONCE", 1)
     monkeypatch.setattr(client_limits, "TIMES_SERVERS", 0)
     counting = Counting(running, monkeypatch)
-    counting.gate.limits.asks(Client(ip_address(ADDRESS)))
+    counting.gate.limits.asks(ClientAddress(ip_address(ADDRESS)))
     body = b"x" * (4 * listen.LARGEST_BODY)
     path = b"/user/Ab12Cd34Ef56/api/contents/a.ipynb"
     answer = parsed(await exchange(counting.port, Request(b"PUT", path, [OURS], body)))

@@ -16,7 +16,7 @@ from tmpnb.errors import SpawnerError, TmpnbError
 from tmpnb.spawners.docker.image.copies import Copies, needed
 from tmpnb.spawners.docker.image.look import People
 from tmpnb.spawners.docker.options import Options
-from tmpnb.spawners.docker_api.threads import Lane
+from tmpnb.spawners.docker_api.threads import ThreadLane
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Ahead:
         self._news, self._now = news, now
         limits = options.limits
         self._may_copy = bool(limits.disk or limits.read_only) and not options.kind.podman
-        self._lane = Lane("docker-copies", 1)
+        self._lane = ThreadLane("docker-copies", 1)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._outcomes: dict[str, _Outcome] = {}
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tmpnb.spawners.docker_api import connection
-from tmpnb.spawners.docker_api.threads import Job, Lane
+from tmpnb.spawners.docker_api.threads import Job, ThreadLane
 
 if TYPE_CHECKING:
     import docker
@@ -30,7 +30,7 @@ class Driver(Protocol):
     """What it needs from the spawner."""
 
     image: str
-    _slow: Lane
+    _slow: ThreadLane
     _client: docker.APIClient | None
     _people: People | None
     _ahead: Ahead | None

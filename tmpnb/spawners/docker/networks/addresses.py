@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tmpnb.spawners.docker import labels as listing
 from tmpnb.spawners.docker.networks.whereabouts import place_of
-from tmpnb.spawners.docker_api.threads import Lane
+from tmpnb.spawners.docker_api.threads import ThreadLane
 from tmpnb.system.net.networks import Address
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PATIENCE = 5.0  # seconds; a visitor waits for it
 class Driver(Protocol):
     """What it needs from the spawner."""
 
-    _quick: Lane
+    _quick: ThreadLane
     _client: docker.APIClient | None
     _containers: Containers | None
 
