@@ -29,8 +29,8 @@ HEADINGS = {
     "h": "Cost as the pool grows, tiny servers",
 }
 NOTES = {
-    "a": """tmpnb has a full pool; JupyterHub starts a server for each visitor; `docker run` starts one
-container for each by hand, until its API answers.""",
+    "a": """tmpnb has a full pool; JupyterHub starts a server for each visitor; `docker run` starts
+one container for each by hand, until its API answers.""",
     "b": """A new visitor each time. With a warm cache, the browser has been here before, but each
 server's files have their own address, so the cache helps little.""",
     "d": "`docker run`: as many in parallel as tmpnb starts, with the same limits.",
