@@ -10,7 +10,7 @@ help: ## list the targets
 run: ## serve notebooks at http://127.0.0.1:8000/ from this folder, without Docker (PORT=8000 POOL_SIZE=3 ARGS="--cull-timeout=600")
 	@exec scripts/run $(ARGS)
 
-unit: ## run the quick tests, or some of them, without engine, proxy or browser (ARGS="tests/unit/test_pool.py -k claim")
+unit: ## run the quick tests, or some of them, without engine, proxy or browser (ARGS="tests/unit/core/test_pool.py -k claim")
 	@exec scripts/unit $(ARGS)
 
 test: ## run all tests, with a real engine, proxy, image and browser (ARGS="-k pool")

@@ -21,13 +21,13 @@ from typing import Any
 from traitlets import Enum, TraitType, Undefined
 from traitlets.config import Configurable
 
-from tmpnb import flags
-from tmpnb.app import Tmpnb
-from tmpnb.branding import Branding
-from tmpnb.metrics import METRICS
-from tmpnb.spawners import seccomp_rules
+from tmpnb.settings import flags
+from tmpnb.settings.application import Tmpnb
+from tmpnb.settings.branding import Branding
 from tmpnb.spawners.base import Spawner
-from tmpnb.spawners.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
+from tmpnb.spawners.docker.hardening import seccomp_rules
+from tmpnb.spawners.docker.hardening.seccomp_calls import ABSENT, ALLOWED, DEBUGGERS
+from tmpnb.web.api.metric_list import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "benchmarks" / "report.json"  # written by `make bench`
@@ -48,7 +48,6 @@ BUILT_IN = {
     "help-all": "Print the flags and all settings, and end.",
     "version": "Print the version, and end.",
 }
-LONGEST = 40  # characters of a default in the short table
 MEMORY_LIMIT = 0.512  # GB, the default of `--mem-limit`
 CROWDS = (10, 30, 100, 300)  # visitors at once
 
@@ -98,20 +97,6 @@ def default(owner: type[Configurable], key: str, trait: Trait) -> str:
         if owner is Spawner and own is not None and own.default_value != trait.default_value:
             shown += f"; {_value(own.default_value)} with `--spawner={name}`"
     return shown
-
-
-def flags_table() -> str:
-    """Return the short table: each flag once, with its default and what it does."""
-    rows = ["| flag | default | what it does |", "|---|---|---|"]
-    names = flag_names()
-    for owner in classes():
-        for key, trait in own_traits(owner):
-            if key in names:
-                shown = default(owner, key, trait)
-                if len(shown) > LONGEST and key not in COMPUTED:
-                    shown = f"[see there](docs/configuration.md#{owner.__name__.lower()})"
-                rows.append(f"| `--{names[key][0]}` | {shown} | {_help(trait)} |")
-    return "\n".join(rows)
 
 
 def shortcuts_table() -> str:
@@ -169,6 +154,18 @@ def decisions() -> str:
             raise SystemExit(f"docs/generate.py: {path.name} and its title want number {number}")
         rows.append(f"{number}. [{title.partition('. ')[2]}](decisions/{path.name})")
     return "\n".join(rows)
+
+
+def headline() -> str:
+    """Return the one comparison that begins the README."""
+    report = _report()
+    if report is None:
+        return UNMEASURED
+    first = {row["system"]: row["median"] for row in report["rows"] if row["what"] == "1 visitor"}
+    return (
+        f"**A new visitor waits {first['tmpnb']:.1g} s for a notebook, where JupyterHub "
+        f"takes {first['JupyterHub']:.2g} s** ([benchmark](docs/benchmarks/README.md))."
+    )
 
 
 def measured() -> str:
@@ -237,10 +234,10 @@ def metrics_table() -> str:
 
 
 FILES: Mapping[str, Callable[[], str]] = {  # generated as a whole, beside the code
-    "tmpnb/spawners/seccomp_profile.json": seccomp_rules.text,
+    "tmpnb/spawners/docker/hardening/seccomp_profile.json": seccomp_rules.text,
 }
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"flags": flags_table, "measured": measured},
+    "README.md": {"headline": headline, "measured": measured},
     "docs/architecture.md": {"modules": modules_table, "decisions": decisions},
     "docs/configuration.md": {
         "shortcuts": shortcuts_table,

@@ -11,13 +11,17 @@ from contextlib import AsyncExitStack
 
 import docker
 import pytest
-from docker_stand_in import Engine, StandIn
-from running_site import Running
 from tornado.ioloop import IOLoop
 
-from tmpnb.http import MAX_ANSWER, Client
+from tests.support.docker_stand_in import Engine, StandIn
+from tests.support.running_site import Running
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
-pytest_plugins = ["support.evidence", "support.shards.plugin", "support.time_by_file"]
+pytest_plugins = [
+    "tests.support.evidence",
+    "tests.support.shards.plugin",
+    "tests.support.time_by_file",
+]
 
 
 def pytest_collection_finish() -> None:
@@ -54,7 +58,7 @@ def ctrl_c() -> None:
 def shared_podman() -> Iterator[None]:
     """End the Podman that tests share, if one of them has started it."""
     yield
-    if module := sys.modules.get("podman_engine"):
+    if module := sys.modules.get("tests.support.engines.podman"):
         module.end_shared()
 
 

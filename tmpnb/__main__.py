@@ -1,6 +1,6 @@
 """Run the orchestrator with `python -m tmpnb`."""
 
-from tmpnb.app import main
+from tmpnb.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from spawner_engines import DEADLINE, ENGINES, EngineUnderTest
 from tornado.ioloop import IOLoop
 
+from tests.support.engines.contract import DEADLINE, ENGINES, EngineUnderTest
 from tmpnb.errors import SpawnerError
 from tmpnb.spawners.base import ServerSpec, Spawner
 

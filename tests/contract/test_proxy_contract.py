@@ -11,17 +11,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from fakes_proxy import FakeProxy
-from requirements import chp
-from spawner_engines import wait_until
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
+from tests.support.engines.contract import wait_until
+from tests.support.fake_proxy import FakeProxy
+from tests.support.requirements import chp
 from tmpnb.errors import ConfigError, ProxyAuthError, ProxyError, UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
-from tmpnb.proxy import ConfigurableHTTPProxy, Proxy
+from tmpnb.proxy.chp import ConfigurableHTTPProxy
+from tmpnb.proxy.contract import Proxy
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

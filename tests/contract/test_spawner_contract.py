@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from spawner_engines import EngineUnderTest, wait_until, wait_until_it_answers
 
+from tests.support.engines.contract import EngineUnderTest, wait_until, wait_until_it_answers
+from tmpnb.core.observation import Instance
 from tmpnb.errors import SpawnerError
-from tmpnb.http import Client
-from tmpnb.observation import Instance
 from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.system.http.client import Client
 
 pytestmark = pytest.mark.gen_test(timeout=120)
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import pytest
-from docker_engine import RealEngine
-from e2e.browser import chromium
-from e2e.pages_site import PagesSite
 from playwright.async_api import Browser
-from requirements import missing
 from tornado.ioloop import IOLoop
+
+from tests.e2e.browser.browser import chromium
+from tests.e2e.browser.pages_site import PagesSite
+from tests.support.engines.docker import RealEngine
+from tests.support.requirements import missing
 
 DEADLINE = 60.0  # seconds to start or stop a browser
 

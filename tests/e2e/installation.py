@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker_engine import RealEngine
-from e2e.service import SECRETS, START, free_ports, until_true
-from requirements import ROOT, TEST_IMAGE, compose_plugin, docker_compose, missing, without_ours
 from tornado.httpclient import HTTPResponse
 
+from tests.e2e.running_service import SECRETS, START, free_ports, until_true
+from tests.support.engines.docker import RealEngine
+from tests.support.requirements import (
+    ROOT,
+    TEST_IMAGE,
+    compose_plugin,
+    docker_compose,
+    missing,
+    without_ours,
+)
 from tmpnb.errors import UnreachableError
-from tmpnb.http import MAX_ANSWER, Client
+from tmpnb.system.http.client import MAX_ANSWER, Client
 
 COMMAND = 120.0  # seconds for one command of Compose
 FIRST, FILTERED = "docker-compose.yml", "docker-compose.filtered.yml"

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from requirements import ROOT, compose_plugin, docker_compose
 
-from tmpnb import flags
-from tmpnb.proxy_process import SCRIPTS
+from tests.support.requirements import ROOT, compose_plugin, docker_compose
+from tmpnb.proxy.managed import SCRIPTS
+from tmpnb.settings import flags
 
 
 def given() -> dict[str, str]:
@@ -75,5 +75,5 @@ def test_compose_loads_what_tmpnb_loads_into_the_proxy() -> None:
     proxy = services("docker-compose.yml")["proxy"]
     [loaded] = re.findall(r"for script in ([\w ]+); do", proxy)
     assert loaded.split() == [script.stem for script in SCRIPTS]
-    mounted = re.findall(r"- \./tmpnb/(\w+)\.cjs:/etc/\1\.cjs:ro", proxy)
+    mounted = re.findall(r"- \./tmpnb/proxy/(\w+)\.cjs:/etc/\1\.cjs:ro", proxy)
     assert set(mounted) == {"proxied", *loaded.split()}

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from requirements import ROOT, compose_plugin, docker_compose
+
+from tests.support.requirements import ROOT, compose_plugin, docker_compose
 
 
 @pytest.fixture(params=[docker_compose, compose_plugin], ids=["command", "plugin"])

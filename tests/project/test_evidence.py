@@ -8,16 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from requirements import ROOT
-from support import evidence
-from support.evidence import without_secrets
 
-PLUGINS = ("support.evidence", "pytest_rerunfailures", "xdist.plugin")
+from tests.support import evidence
+from tests.support.evidence import without_secrets
+from tests.support.requirements import ROOT
+
+PLUGINS = ("tests.support.evidence", "pytest_rerunfailures", "xdist.plugin")
 SECRET = "z" * 20
 
 PARTS = """
 import pytest
-from support import evidence
+from tests.support import evidence
 
 TRIES = []
 SECRET = "z" * 20
@@ -90,7 +91,7 @@ PICTURES = """
 from types import SimpleNamespace
 
 import pytest
-from support import evidence
+from tests.support import evidence
 from tornado.ioloop import IOLoop
 
 
@@ -127,7 +128,7 @@ def run(folder: Path, source: str, *options: str, **environment: object) -> str:
     (folder / "test_it.py").write_text(source)
     env = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "TMPNB_E"))}
     env |= {name: str(value) for name, value in environment.items()}
-    env |= {"PYTHONPATH": str(ROOT / "tests"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     plugins = [word for name in PLUGINS for word in ("-p", name)]
     done = subprocess.run(  # noqa: S603 - the words are ours
         [sys.executable, "-m", "pytest", *plugins, "--rerun-show-tracebacks", "-Wignore", *options],

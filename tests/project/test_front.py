@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from requirements import ROOT
 
-from tmpnb.handlers.gone import LARGEST_SAVE
-from tmpnb.listen import LARGEST_BODY
+from tests.support.requirements import ROOT
+from tmpnb.system.http.listen import LARGEST_BODY
+from tmpnb.web.pages.gone import LARGEST_SAVE
 
 CONFIGURATION = (ROOT / "deploy" / "nginx.conf").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from requirements import ROOT, compose_plugin, docker_compose
+
+from tests.support.requirements import ROOT, compose_plugin, docker_compose
 
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 LOCKS = ("deploy/run.lock", "deploy/build.lock")

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from requirements import ROOT
+
+from tests.support.requirements import ROOT
 
 OURS = {
     "spawner": "local",

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from requirements import ROOT
-from support.shards import engine, enter, plugin
+
+from tests.support.requirements import ROOT
+from tests.support.shards import engine, enter, plugin
 
 CONFTEST = """
-from support.shards import plugin
-from support.shards.plugin import *
+from tests.support.shards import plugin
+from tests.support.shards.plugin import *
 
 plugin.Network.join = staticmethod(lambda path: print("joined", path))
 plugin.STATE = __import__("pathlib").Path(__file__).with_name("engine")
@@ -42,9 +43,7 @@ MARKS = "".join(f"\n    {name}: of this test" for name in (*sorted(plugin.REAL_P
 def run(folder: Path, *, quick: bool = True, said: str = "ready") -> tuple[int, str]:
     """Run the little suite as the worker of a shard does; return exit code and output."""
     (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "pytest.ini").write_text(
-        f"[pytest]\npythonpath = {ROOT / 'tests'}\nmarkers ={MARKS}\n"
-    )
+    (folder / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\nmarkers ={MARKS}\n")
     (folder / "test_it.py").write_text(SUITE.format(quick=quick))
     if said:
         (folder / "engine").write_text(said)

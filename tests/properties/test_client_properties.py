@@ -7,9 +7,9 @@ import ipaddress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tmpnb import networks
-from tmpnb.client import MOST_HOPS, Client, client_of
-from tmpnb.networks import Address, Networks
+from tmpnb.access.client_address import MOST_HOPS, Client, client_of
+from tmpnb.system.net import networks
+from tmpnb.system.net.networks import Address, Networks
 
 patient = settings(deadline=None)  # the machine it runs on may be slow
 

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmpnb.estimate import LATE, Coming, coarse, until_served, words
+from tmpnb.core.estimate import LATE, Coming, coarse, until_served, words
 
 SECONDS = st.floats(0, 3600, allow_nan=False)
 COMINGS = st.builds(

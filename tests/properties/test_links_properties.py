@@ -9,8 +9,8 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tmpnb import links
-from tmpnb.links import BadLinkError, Link
+from tmpnb.core import links
+from tmpnb.core.links import BadLinkError, Link
 
 patient = settings(deadline=None)  # the machine it runs on may be slow
 

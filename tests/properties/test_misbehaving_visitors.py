@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from callers import FORM, Caller
-from harness import wait_until
 from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Phases
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from running_site import SCRIPT, Running
 
-from tmpnb.line import GRACE
-from tmpnb.server import Phase
-from tmpnb.visitors import COOKIE
+from tests.support.callers import FORM, Caller
+from tests.support.running_site import SCRIPT, Running
+from tests.support.world import wait_until
+from tmpnb.core.server import Phase
+from tmpnb.orchestrator.claims.line import GRACE
+from tmpnb.visitors.identity import COOKIE
 
 T = TypeVar("T")
 CAPACITY, VISITORS = 2, 5

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from pool_world import PoolWorld
 
+from tests.support.pool_world import PoolWorld
+from tmpnb.core.observation import Route
+from tmpnb.core.server import Phase, StopReason
 from tmpnb.errors import PoolEmptyError
-from tmpnb.observation import Route
-from tmpnb.server import Phase, StopReason
 
 
 class PoolLife(RuleBasedStateMachine):

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from requirements import ROOT
 
-from tmpnb.logs import redact
+from tests.support.requirements import ROOT
+from tmpnb.system.logs.redaction import redact
 
 PARTS = 8  # of a test, the newest
 LINES, SIZE = 60, 4_000  # of a part that are shown, the last; SIZE in characters

@@ -1,6 +1,6 @@
 """Change one line at a time and see whether a test notices: `make mutants`.
 
-    python tests/support/mutants.py [MODULE...]
+    python -m tests.support.mutants [MODULE...]
 
 Works in copies of the project below `.cache/mutants`, one for each module, so that nothing here
 changes. Prints those that survived, and figures by module. Exits 1 if a module could not be

@@ -14,10 +14,10 @@ from typing import TypedDict
 from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
 
+from tmpnb.core.observation import Instance, Used
 from tmpnb.errors import ConfigError
-from tmpnb.examination import Examination
-from tmpnb.networks import Address
-from tmpnb.observation import Instance, Used
+from tmpnb.spawners.examination import Examination
+from tmpnb.system.net.networks import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
+from tmpnb.core.observation import Instance, Used
 from tmpnb.errors import NoInstanceError, SpawnerError
-from tmpnb.observation import Instance, Used
 from tmpnb.spawners.base import ServerSpec, Spawner
 
 LOG_LINES = 100  # kept for each server

@@ -13,14 +13,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from docker_engine import LABEL, RealEngine
-
-from tmpnb.process import Process, find, send
+from tests.support.engines.docker import LABEL, RealEngine
+from tmpnb.system.process import Process, find, send
 
 PROC = Path("/proc")
 LISTENING = "0A"  # of a socket, as /proc/net/tcp writes it
 # What the state directory may hold when nothing runs.
-KEPT = re.compile(r"secret_key|service\.log|.*\.?lock|.*\.claims|.*\.kept")
+KEPT = re.compile(r"secret_key|service\.log|.*\.?lock|.*\.claims|.*\.kept|.*\.bans")
 
 Count = dict[str, set[str]]  # kind -> what there is of it, in words for a failed test
 

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from docker_engine import RealEngine
-from e2e.faults.run import Run
-from requirements import missing
+
+from tests.e2e.faults.run import Run
+from tests.support.engines.docker import RealEngine
+from tests.support.requirements import missing
 
 
 @pytest.fixture

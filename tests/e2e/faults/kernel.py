@@ -7,8 +7,9 @@ import json
 import uuid
 from typing import Any
 
-from e2e.faults.visitor import Visitor
 from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from tests.e2e.faults.visitor import Visitor
 
 DEADLINE = 60.0  # seconds for an answer of the kernel
 

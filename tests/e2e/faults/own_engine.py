@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker_engine import RealEngine
-from requirements import missing
-from support import evidence
-from support.network_namespace import Network
-from support.runtimes import daemon_json
-from support.shards.engine import answers, copy_images
+
+from tests.support import evidence
+from tests.support.engines.docker import RealEngine
+from tests.support.network_namespace import Network
+from tests.support.requirements import missing
+from tests.support.runtimes import daemon_json
+from tests.support.shards.engine import answers, copy_images
 
 START = 60.0  # seconds until the engine answers
 END = 45.0  # seconds until a process of the engine has ended

@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from docker_engine import LABEL, RealEngine
-from e2e.faults.census import Census, Count
-from e2e.faults.fault_proxy import FaultProxy
-from e2e.service import START, RunningProxy, Service, ask, free_ports, until_true
-from spawner_engines import PAUSE, stub_command
-
+from tests.e2e.faults.census import Census, Count
+from tests.e2e.faults.fault_proxy import FaultProxy
+from tests.e2e.running_service import START, RunningProxy, Service, ask, free_ports, until_true
+from tests.support.engines.contract import PAUSE, stub_command
+from tests.support.engines.docker import LABEL, RealEngine
 from tmpnb.errors import UnreachableError
 
 DOCKER_SOCKET = "unix:///var/run/docker.sock"

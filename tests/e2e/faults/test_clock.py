@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from e2e.faults.run import Run
-from e2e.service import Service, ask
-from requirements import missing
-from spawner_engines import STUB, stub_command, wait_until
+
+from tests.e2e.faults.run import Run
+from tests.e2e.running_service import Service, ask
+from tests.support.engines.contract import STUB, stub_command, wait_until
+from tests.support.requirements import missing
 
 pytestmark = [pytest.mark.faults, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 

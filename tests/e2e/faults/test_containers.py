@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any
 
 import pytest
-from docker_engine import RealEngine
-from e2e.faults.kernel import Kernel
-from e2e.faults.run import Run
-from e2e.faults.visitor import JUPYTER, Newcomer, Visitor
-from e2e.service import PERSON, Service
-from spawner_engines import wait_until
 from tornado.httpclient import HTTPClientError
 
+from tests.e2e.faults.kernel import Kernel
+from tests.e2e.faults.run import Run
+from tests.e2e.faults.visitor import JUPYTER, Newcomer, Visitor
+from tests.e2e.running_service import PERSON, Service
+from tests.support.engines.contract import wait_until
+from tests.support.engines.docker import RealEngine
 from tmpnb.errors import UnreachableError
 
 pytestmark = [

@@ -8,13 +8,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from e2e.faults.own_engine import OwnEngine
-from e2e.faults.run import Run
-from e2e.faults.visitor import JUPYTER, PAUSE, Newcomer, Visitor
-from e2e.service import START, Service
-from requirements import TEST_IMAGE
-from spawner_engines import wait_until
 
+from tests.e2e.faults.own_engine import OwnEngine
+from tests.e2e.faults.run import Run
+from tests.e2e.faults.visitor import JUPYTER, PAUSE, Newcomer, Visitor
+from tests.e2e.running_service import START, Service
+from tests.support.engines.contract import wait_until
+from tests.support.requirements import TEST_IMAGE
 from tmpnb.errors import UnreachableError
 
 pytestmark = [

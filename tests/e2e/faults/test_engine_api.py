@@ -6,18 +6,10 @@ import signal
 from contextlib import AsyncExitStack
 
 import pytest
-from e2e.faults.fault_proxy import (
-    HALF_JSON,
-    LOSE_ANSWER,
-    REFUSE,
-    RESET,
-    STALL,
-    Fault,
-    answer,
-)
-from e2e.faults.run import Run
 
-from tmpnb.process import send
+from tests.e2e.faults.fault_proxy import HALF_JSON, LOSE_ANSWER, REFUSE, RESET, STALL, Fault, answer
+from tests.e2e.faults.run import Run
+from tmpnb.system.process import send
 
 pytestmark = [
     pytest.mark.faults,
@@ -26,8 +18,8 @@ pytestmark = [
     pytest.mark.gen_test(timeout=240),
 ]
 
-QUICK = {"tmpnb.fleet.STOP_RETRY": 0.2}
-SOON = {"tmpnb.marks.RETRY": 0.5}
+QUICK = {"tmpnb.orchestrator.lifecycle.STOP_RETRY": 0.2}
+SOON = {"tmpnb.orchestrator.claims.claim_writer.RETRY": 0.5}
 PATIENCE = {STALL: ("--DockerSpawner.docker_timeout=3",)}  # a start may take twice that
 CREATE, START = "^POST .*/containers/create", "^POST .*/containers/.*/start"
 RENAME = "^POST .*/containers/.*/rename"

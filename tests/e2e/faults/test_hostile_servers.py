@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.faults.hostile_server import FILES
-from e2e.faults.run import Run
-from e2e.faults.visitor import Newcomer, Visitor
-from e2e.service import PERSON, Service
-from spawner_engines import wait_until
 
+from tests.e2e.faults.hostile_server import FILES
+from tests.e2e.faults.run import Run
+from tests.e2e.faults.visitor import Newcomer, Visitor
+from tests.e2e.running_service import PERSON, Service
+from tests.support.engines.contract import wait_until
 from tmpnb.errors import UnreachableError
 
 pytestmark = [pytest.mark.gen_test(timeout=400), pytest.mark.long]

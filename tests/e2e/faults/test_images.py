@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from docker_engine import RealEngine
-from e2e.faults.run import Run
-from e2e.service import PERSON, Service
-from requirements import TEST_IMAGE
 from tornado.httpclient import HTTPResponse
+
+from tests.e2e.faults.run import Run
+from tests.e2e.running_service import PERSON, Service
+from tests.support.engines.docker import RealEngine
+from tests.support.requirements import TEST_IMAGE
 
 pytestmark = [
     pytest.mark.faults,

@@ -6,14 +6,14 @@ import os
 import signal
 
 import pytest
-from e2e.faults.fault_proxy import HOLD
-from e2e.faults.kernel import Kernel
-from e2e.faults.run import Run
-from e2e.faults.visitor import JUPYTER, Visitor
-from e2e.service import until_true
-from spawner_engines import STUB, stub_command, wait_until
 
-from tmpnb.process import Process, is_running, send
+from tests.e2e.faults.fault_proxy import HOLD
+from tests.e2e.faults.kernel import Kernel
+from tests.e2e.faults.run import Run
+from tests.e2e.faults.visitor import JUPYTER, Visitor
+from tests.e2e.running_service import until_true
+from tests.support.engines.contract import STUB, stub_command, wait_until
+from tmpnb.system.process import Process, is_running, send
 
 pytestmark = [
     pytest.mark.faults,
@@ -108,7 +108,7 @@ async def test_orchestrator_and_proxy_killed_together_keep_kernels(run: Run) -> 
 
 
 async def test_proxy_that_hangs_is_ended_and_started_again(run: Run) -> None:
-    hang = {"tmpnb.proxy_process.SILENCE": 1.5, "tmpnb.proxy_process.GRACE": 0.5}
+    hang = {"tmpnb.proxy.managed.SILENCE": 1.5, "tmpnb.proxy.managed.GRACE": 0.5}
     async with run.serving("--pool-size=2", constants=hang) as service:
         await service.until_ready(2)
         url = await service.take("/lab")

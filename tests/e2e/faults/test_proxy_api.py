@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from e2e.faults.fault_proxy import GARBAGE, LOSE_ANSWER, STALL, Fault, answer
-from e2e.faults.run import Run
-from e2e.service import PERSON, Service
+
+from tests.e2e.faults.fault_proxy import GARBAGE, LOSE_ANSWER, STALL, Fault, answer
+from tests.e2e.faults.run import Run
+from tests.e2e.running_service import PERSON, Service
 
 pytestmark = [
     pytest.mark.faults,

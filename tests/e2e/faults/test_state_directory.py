@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from e2e.faults.run import Run
-from e2e.service import START, Service, until_true
-from requirements import missing
-from spawner_engines import wait_until
 
+from tests.e2e.faults.run import Run
+from tests.e2e.running_service import START, Service, until_true
+from tests.support.engines.contract import wait_until
+from tests.support.requirements import missing
 from tmpnb.errors import UnreachableError
-from tmpnb.process import send
+from tmpnb.system.process import send
 
 pytestmark = [pytest.mark.faults, pytest.mark.chp, pytest.mark.gen_test(timeout=240)]
 
@@ -111,7 +111,7 @@ async def test_full_disk_keeps_neither_visitors_nor_the_proxy_from_working(run: 
         "--stop-servers-on-exit",
         "--pool-size=4",
         "--min-ready=1",
-        constants={"tmpnb.proxy_process.SILENCE": 6.0},
+        constants={"tmpnb.proxy.managed.SILENCE": 6.0},
     )
     with small_disk(service.state_dir, 64):
         async with run.started(service):

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from e2e.faults.fault_proxy import HOLD
-from e2e.faults.run import Run
-from e2e.service import PERSON, Service, until_true
+
+from tests.e2e.faults.fault_proxy import HOLD
+from tests.e2e.faults.run import Run
+from tests.e2e.running_service import PERSON, Service, until_true
 
 pytestmark = [
     pytest.mark.faults,

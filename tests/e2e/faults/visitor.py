@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from e2e.service import PERSON, Service
-from spawner_engines import wait_until
 from tornado.httpclient import HTTPResponse
 
+from tests.e2e.running_service import PERSON, Service
+from tests.support.engines.contract import wait_until
 from tmpnb.errors import UnreachableError
-from tmpnb.http import Client
 from tmpnb.spawners.base import DEFAULT_COMMAND
+from tmpnb.system.http.client import Client
 
 JUPYTER = f"--command={DEFAULT_COMMAND}"  # in place of the stub that most tests run
 PAUSE = 0.1  # seconds between two looks

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from support.runtimes import daemon_json
+from tests.support.runtimes import daemon_json
 
 SOCKET = "/run/docker.sock"
 STATE = Path("/run/tmpnb-engine")  # "ready", or why it is not, once that is known

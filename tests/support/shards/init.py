@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from support.network_namespace import Network
+from tests.support.network_namespace import Network
 
 FOR_ALL = "mode=1777"
 # What programs write at fixed places is the shard's own.

@@ -13,7 +13,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from support.network_namespace import Network
+
+from tests.support.network_namespace import Network
 
 REAL_PARTS = {"docker", "podman", "chp", "local", "browser"}
 ENGINES = {"docker", "podman"}

@@ -1,0 +1,1 @@
+"""Measure tmpnb, alone and beside its peers."""

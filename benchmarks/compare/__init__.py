@@ -1,0 +1,1 @@
+"""tmpnb beside its peers, in one run."""

@@ -1,0 +1,1 @@
+"""Many servers, one after the other."""

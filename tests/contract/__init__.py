@@ -1,0 +1,1 @@
+"""What every engine and every proxy must do, pretended or real."""

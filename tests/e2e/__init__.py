@@ -1,0 +1,1 @@
+"""The service with its real parts."""

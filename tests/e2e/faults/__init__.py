@@ -1,0 +1,1 @@
+"""A part fails on purpose, and what was promised holds."""

@@ -1,0 +1,1 @@
+"""The whole site over HTTP, on pretend servers."""

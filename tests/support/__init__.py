@@ -1,0 +1,1 @@
+"""What tests share: worlds, stand-ins, requests and engines."""

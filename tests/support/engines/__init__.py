@@ -1,0 +1,1 @@
+"""Real engines of containers for tests."""

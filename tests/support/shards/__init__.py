@@ -1,0 +1,1 @@
+"""Several worlds side by side, each with an engine of its own."""

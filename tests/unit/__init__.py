@@ -1,0 +1,1 @@
+"""Each module by itself, in the same folders as tmpnb/."""

@@ -1,0 +1,1 @@
+"""Who may take a server, from where, and how many."""

@@ -1,0 +1,1 @@
+"""Keeps the pool as it should be, and gives its servers out."""

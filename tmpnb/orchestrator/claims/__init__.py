@@ -1,0 +1,1 @@
+"""Servers for visitors: each once, and nobody before their turn."""

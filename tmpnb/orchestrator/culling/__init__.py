@@ -1,0 +1,1 @@
+"""Which servers are in use, and when an idle one is stopped."""

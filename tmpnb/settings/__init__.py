@@ -1,0 +1,1 @@
+"""Flags, config file and environment, turned into checked values."""

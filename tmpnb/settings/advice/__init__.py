@@ -1,0 +1,1 @@
+"""Settings that are allowed and hurt, each with what to do."""

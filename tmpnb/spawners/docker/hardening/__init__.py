@@ -1,0 +1,1 @@
+"""What a container may use and do, and what of that is in force."""

@@ -1,0 +1,1 @@
+"""What is known of an image, and what is copied from it."""

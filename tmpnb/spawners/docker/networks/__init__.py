@@ -1,0 +1,1 @@
+"""Where containers are put, so that they reach what they may."""

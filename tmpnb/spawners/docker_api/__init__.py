@@ -1,0 +1,1 @@
+"""Docker's API, as every engine that speaks it is asked."""

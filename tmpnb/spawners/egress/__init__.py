@@ -1,0 +1,1 @@
+"""The firewall rules that decide what servers reach."""

@@ -1,0 +1,1 @@
+"""Files that somebody else has written, named or may have changed."""

@@ -1,0 +1,1 @@
+"""Log lines: without secrets, each on one line, repeats counted."""

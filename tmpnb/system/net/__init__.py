@@ -1,0 +1,1 @@
+"""Addresses, networks and ports, and what this machine knows of them."""

@@ -1,0 +1,1 @@
+"""What a visitor has: a server, its files, and the time that is left."""

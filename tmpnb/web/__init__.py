@@ -1,0 +1,1 @@
+"""What browsers and programs ask over HTTP, and what they are answered."""

@@ -1,0 +1,1 @@
+"""The admin port: the operator's page and API."""

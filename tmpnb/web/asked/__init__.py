@@ -1,0 +1,1 @@
+"""What a request says of who sent it, and what they want."""
