@@ -1,4 +1,4 @@
-# What the scripts share: where things lie, one pin per foreign package, and one way to speak.
+# Shared by the scripts: paths, pinned versions of external packages, and messages.
 # Source it from the project's folder. shellcheck shell=bash
 
 VENV=.venv
@@ -10,7 +10,7 @@ THEBE_VERSION=0.9.3
 export CHP_VERSION AXE_VERSION THEBE_VERSION NODE_DIR
 
 PATH=$PWD/$VENV/bin:$PATH
-unset PYTHONDONTWRITEBYTECODE # each worker and each server of a test would compile everything anew
+unset PYTHONDONTWRITEBYTECODE # otherwise each worker and each test server would compile everything again
 
 say() { printf 'tmpnb: %s\n' "$*"; }
 warn() { say "$*" >&2; }
@@ -20,7 +20,7 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 can_apt() { is_root && have apt-get; }
 engine_answers() { have docker && timeout 20 docker version >/dev/null 2>&1; }
 
-# until_engine_answers PID: whether it does so within half a minute, while the process lives.
+# until_engine_answers PID: whether the engine answers within half a minute, while the process lives.
 until_engine_answers() {
   for ((tries = 0; tries < 300; tries++)); do
     if engine_answers; then return; fi
@@ -30,7 +30,7 @@ until_engine_answers() {
   return 1
 }
 
-# quietly NAME COMMAND...: runs it with its output in a log, which is shown only if it fails.
+# quietly NAME COMMAND...: runs it with its output in a log, and shows that only if it fails.
 quietly() {
   local log=$CACHE/$1.log
   shift
@@ -48,7 +48,7 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive quietly apt-install apt-get install -y --no-install-recommends "$@"
 }
 
-# apt_unpack PACKAGE DIRECTORY: only unpacks a Debian package there. To install some would start a service.
+# apt_unpack PACKAGE DIRECTORY: only unpacks a Debian package there. Installing some would start a service.
 apt_unpack() {
   say "unpacking the Debian package $1 in $2"
   mkdir -p "$2"
@@ -60,7 +60,7 @@ apt_unpack() {
   )
 }
 
-# end_engine PID: ends an engine that scripts/engine has started; nothing without a pid. Silent.
+# end_engine PID: stops an engine that scripts/engine has started; does nothing without a pid. Silent.
 end_engine() {
   [ -n "$1" ] || return 0
   kill "$1" 2>/dev/null || return 0

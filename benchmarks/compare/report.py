@@ -19,29 +19,29 @@ from benchmarks.compare.plan import Plan
 from tmpnb import __version__
 
 HEADINGS = {
-    "a": "From GET `/` of brand-new visitors to the notebook page's 200",
+    "a": "From GET `/` to the notebook page's 200, for new visitors",
     "b": "From GET `/` to the first executed cell, in Chromium",
-    "c": "A crowd within one second on a full pool of tiny servers",
-    "d": "Refill: servers that get ready a second",
+    "c": "A burst within one second on a full pool of tiny servers",
+    "d": "Refill: servers that become ready per second",
     "e": "Memory",
-    "f": "Bytes that the browser is sent",
-    "g": "Through the proxy, and direct",
-    "h": "The cost as the pool grows, tiny servers",
+    "f": "Bytes sent to the browser",
+    "g": "Through the proxy and direct",
+    "h": "Cost as the pool grows, tiny servers",
 }
 NOTES = {
-    "a": """tmpnb has a full pool; JupyterHub starts a server for each visitor; `docker run` is one
-container for each by hand, until its API answers.""",
-    "b": """A new visitor each time. With a warm cache the same browser was here before; but a
-server's files have its own address, so little is found again.""",
-    "d": "`docker run`: as many at once as tmpnb starts at once, with the same limits.",
-    "e": """JupyterHub's tiny servers were started through its API. Of memory that processes share,
-each has its part.""",
-    "g": "Both systems have the same proxy. Requests on 8 connections that are kept.",
+    "a": """tmpnb has a full pool; JupyterHub starts a server for each visitor; `docker run` starts
+one container for each by hand, until its API answers.""",
+    "b": """A new visitor each time. With a warm cache, the browser has been here before, but each
+server's files have their own address, so the cache helps little.""",
+    "d": "`docker run`: as many in parallel as tmpnb starts, with the same limits.",
+    "e": """JupyterHub's tiny servers were started through its API. Shared memory is divided
+between the processes that share it.""",
+    "g": "Both systems use the same proxy. Requests on 8 keep-alive connections.",
 }
 INTRODUCTION = """Written by `make bench`; do not edit. The systems took turns on one machine with
-the same image. Medians; in brackets the 95th percentile, where there is more than one value. The
-last column says how many times better tmpnb is than each of the others, from left to right; below
-1 the other is better."""
+the same image. The values are medians, with the 95th percentile in brackets if there is more than
+one value. The last column shows how many times better tmpnb is than each of the others, from left
+to right; below 1 the other is better."""
 ORDER = (OURS, HUB, FLOOR, DIRECT)
 BUSY = 0.5  # of a core at work before the run begins
 
@@ -94,7 +94,7 @@ def markdown(report: Mapping[str, Any], figure: str) -> str:
     """
     figures = from_json(report)
     blocks = [
-        "# tmpnb beside its peers",
+        "# tmpnb compared with its peers",
         INTRODUCTION,
         "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in report["facts"].items())]),
         *([f"![The main figures as bars]({figure})"] if figure else []),

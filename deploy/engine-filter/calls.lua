@@ -1,5 +1,5 @@
--- The calls that tmpnb makes of the engine: path, query, body. Whatever is not listed is refused.
--- What each is for: docs/engine-calls.md.
+-- The engine calls that tmpnb makes: path, query, body. Anything not listed is refused.
+-- docs/engine-calls.md says what each is for.
 
 local creations = require("creations")
 local forms = require("forms")
@@ -12,8 +12,8 @@ local text, one_of = forms.text, forms.one_of
 local NUMBER = text("^-?%d+$", 9)
 local YES_OR_NO = one_of("0", "1", "True", "False")
 local NO = one_of("0", "False")
--- Headers that tmpnb's client sends. With others a body, or what comes after it, may be something else than
--- what is judged here. That of content-type depends on the call.
+-- Headers that tmpnb's client sends. With others a body, or what follows it, may differ from what is
+-- checked here. The value of content-type depends on the call.
 local HEADERS = {
   accept = one_of("*/*"),
   ["accept-encoding"] = text("^[%l, ]*$", 64),
@@ -41,8 +41,8 @@ local tag = text(function(value)
   return value:find("^[%w_][%w_.-]*$") ~= nil or value:find("^sha256:%x+$") ~= nil
 end, 128)
 
--- Return all calls. Of each: `query`, the parameters it may have, and `needed`, those it must have;
--- `body`, what it sends; `streams`, whether that is a file instead; `named`, what <id> or <name> may be; `login`, at a registry.
+-- Return all calls. For each: `query`, the parameters it may have, and `needed`, those it must have; `body`,
+-- what it sends; `streams`, whether that is a file; `named`, what <id> or <name> may be; `login`, at a registry.
 local function listing(settings)
   local login, fetched, own_network = logins.at(settings), names.fetched(settings), text(names.is_own_network(settings))
   return {
@@ -90,7 +90,7 @@ local function listing(settings)
   }
 end
 
--- Return exact calls by their words, and the others as a list with patterns.
+-- Return the exact calls by their text, and the others as a list with patterns.
 local function sorted(known)
   local exact, others = {}, {}
   for words, call in pairs(known) do
@@ -105,8 +105,8 @@ local function sorted(known)
   return exact, others
 end
 
--- With older ones the engine shares more with a container that says nothing of it: memory between processes,
--- and where it stands among the machine's control groups.
+-- With older ones the engine shares more with a container by default: memory between processes, and its
+-- place among the machine's control groups.
 local OLDEST = 41 -- of 1.41, which Docker 20.10 has
 
 local function without_version(path)
@@ -158,7 +158,7 @@ local function check_query(query, call)
     if not form then
       forms.refuse("parameter " .. (name or ""), "not allowed")
     elseif seen[name] then
-      forms.refuse("parameter " .. name, "there twice")
+      forms.refuse("parameter " .. name, "given twice")
     end
     seen[name] = true
     form(decoded(value), "parameter " .. name)

@@ -1,4 +1,4 @@
--- What may be said where something is made: a container, a network, a volume.
+-- What may be set when a container, a network or a volume is created.
 -- Every key and every value that is not listed is refused. Sizes in bytes.
 
 local forms = require("forms")
@@ -20,7 +20,7 @@ local labels = map(text(nil, 1024), text())
 
 local empty = object({})
 
--- A place in a container where something of its own may be mounted.
+-- A path in a container where something of its own may be mounted.
 local function is_place(value)
   local odd = value:find("//", 1, true) or (value .. "/"):find("/%.%.?/")
   local top = value:match("^/([^/]*)")
@@ -60,7 +60,7 @@ local function mount(value, where)
   object(known, { "Target", "Type" })(value, where)
 end
 
--- Not rtprio and nice, by which a server would go before the rest of the machine.
+-- Not rtprio and nice, which would give a server priority over the rest of the machine.
 local LIMITS = one_of(
   "core", "cpu", "data", "fsize", "locks", "memlock",
   "msgqueue", "nofile", "nproc", "rss", "sigpending", "stack"
@@ -98,13 +98,13 @@ local function is_loopback(value)
   return (forms.ipv4(value) or 0) >> 24 == 127
 end
 
--- One at least: some engines fill an empty list, with all addresses of the machine.
+-- At least one: some engines fill an empty list with all addresses of the machine.
 local published = object({ HostIp = text(is_loopback), HostPort = one_of("") }, { "HostIp" })
 
 local function host_config(settings)
   local is_network = names.is_network(settings)
   local is_mode = function(value)
-    -- The engine's own network, whose servers are published, unless the operator named one.
+    -- The engine's own network, where servers are published, unless the operator named one.
     return (value == "default" and not settings.networks) or value == "none" or is_network(value)
   end
   return object({
@@ -146,7 +146,7 @@ local function host_config(settings)
     StorageOpt = object({ size = text("^%d+%.?%d*[kmgtKMGT]?[iI]?[bB]?$", 32) }),
     Tmpfs = map(text(is_place, 1024), text(are_tmpfs_options)),
     Ulimits = list(object({ Name = LIMITS, Soft = whole(-1, MOST), Hard = whole(-1, MOST) }, { "Name" }), 32),
-  }, settings.networks and { "NetworkMode" }) -- left out, it is the engine's own network
+  }, settings.networks and { "NetworkMode" }) -- if left out, it is the engine's own network
 end
 
 function creations.container(settings)

@@ -1,5 +1,5 @@
--- The forms that values may have. A form is a function of a value and of the place where it stands; it
--- raises { reason = ... } for a value that is not of it.
+-- The forms that values may have. A form is a function of a value and its location; it raises
+-- { reason = ... } for a value that does not match.
 
 local json = require("json")
 
@@ -21,7 +21,7 @@ local function must_be(wanted, value, where)
   end
 end
 
--- Text that `fits`, a pattern or a function, if it is given.
+-- Text that matches `fits`, a pattern or a function, if given.
 function forms.text(fits, longest)
   return function(value, where)
     must_be("string", value, where)
@@ -37,7 +37,7 @@ function forms.text(fits, longest)
   end
 end
 
--- One of some texts.
+-- One of several texts.
 function forms.one_of(...)
   local known = {}
   for _, word in ipairs({ ... }) do
@@ -104,7 +104,7 @@ function forms.map(key, form)
   end
 end
 
--- An object with keys of this list alone, written exactly so; the second list must be there.
+-- An object with only the keys of this list, spelled exactly so; those of the second list are required.
 function forms.object(known, needed)
   return function(value, where)
     must_be("object", value, where)
@@ -123,7 +123,7 @@ function forms.object(known, needed)
   end
 end
 
--- Return the four bytes of an IPv4 address as one number; nil if it is none.
+-- Return the four bytes of an IPv4 address as one number; nil if it is not one.
 function forms.ipv4(text)
   local number, count = 0, 0
   for part in (text .. "."):gmatch("(%d*)%.") do
@@ -136,7 +136,7 @@ function forms.ipv4(text)
   return count == 4 and text:find("^[%d.]+$") and number or nil
 end
 
--- Return the first address of a range like 198.18.0.0/15, and its bits; nil if it is none.
+-- Return the first address of a range like 198.18.0.0/15, and its bits; nil if it is not one.
 function forms.range(text)
   local address, bits = text:match("^([%d.]+)/(%d%d?)$")
   local first = address and forms.ipv4(address)

@@ -1,5 +1,5 @@
--- Read JSON strictly: what this takes, every reader takes in the same sense.
--- Plain ASCII, whole numbers, no key twice, nothing after the value.
+-- Read JSON strictly: every parser understands what this accepts in the same way.
+-- Plain ASCII, whole numbers, no duplicate keys, nothing after the value.
 
 local json = {}
 
@@ -9,10 +9,10 @@ local ESCAPED = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 ESCAPED['"'], ESCAPED["\\"], ESCAPED["/"] = '"', "\\", "/"
 local WORDS = { ["true"] = true, ["false"] = false }
 
-json.null = {} -- `null`, as Lua's nil cannot be kept in a table
+json.null = {} -- `null`, because a table cannot hold Lua's nil
 
 -- Objects and lists are tables: { kind = "object", keys = {...}, values = {...}, escaped = {...} }, and
--- { kind = "list", ... }. `escaped` has the keys that were not written as they are.
+-- { kind = "list", ... }. `escaped` has the keys that were written with escapes.
 
 local function fail(why)
   error({ reason = "JSON: " .. why }, 0)
@@ -157,7 +157,7 @@ function read_value(text, at, depth)
   return WORDS[word], at + #word
 end
 
--- Return the value that `text` is. Raises { reason = ... } if it is none.
+-- Return the value of `text`. Raises { reason = ... } if it has none.
 function json.read(text)
   local found, at = read_value(text, skip(text, 1), 1)
   if skip(text, at) <= #text then
@@ -166,7 +166,7 @@ function json.read(text)
   return found
 end
 
--- Return whether two values say the same; the order of keys says nothing.
+-- Return whether two values are equal, whatever the order of keys.
 function json.same(one, other)
   if type(one) ~= "table" or type(other) ~= "table" or one == json.null or other == json.null then
     return one == other

@@ -1,4 +1,4 @@
--- Logins at registries, as the header X-Registry-Auth has them: JSON in base64 of the kind for addresses.
+-- Registry logins, as in the header X-Registry-Auth: JSON in URL-safe base64.
 
 local forms = require("forms")
 local json = require("json")
@@ -27,7 +27,7 @@ local function decoded(value, where)
   return table.concat(bytes)
 end
 
--- A login at a registry that the engine may speak to; without one it names none.
+-- A login for a registry that the engine may contact; empty for none.
 function logins.at(settings)
   local function is_known(address)
     local bare = address:gsub("^https?://", ""):match("^[^/]*")

@@ -1,13 +1,13 @@
--- The filter as an action of HAProxy: it sets txn.passed for what may pass, and txn.reason for the rest.
--- Whatever goes wrong in here, txn.passed is not set, and the request is refused.
+-- The filter as an HAProxy action: it sets txn.passed for requests that may pass, and txn.reason for others.
+-- If anything goes wrong in here, txn.passed is not set, and the request is refused.
 --
--- From the environment, each a list with commas:
---   TMPNB_REGISTRIES  that the engine may fetch images from; that of TMPNB_IMAGE is one of them
---   TMPNB_RUNTIMES    that servers may have, besides the engine's usual one
---   TMPNB_NETWORK     that servers are on, besides those that tmpnb makes; Compose calls the pool so as well
---   TMPNB_POOLS       with a `_` in their names, besides that one
---   TMPNB_SUBNETS     that networks are made of
--- The seccomp profile that servers may have is in /etc/tmpnb-seccomp.json.
+-- From the environment, each a comma-separated list:
+--   TMPNB_REGISTRIES  registries to pull images from; that of TMPNB_IMAGE is always included
+--   TMPNB_RUNTIMES    runtimes for servers, besides the engine's default
+--   TMPNB_NETWORK     network of servers, besides those that tmpnb creates; with Compose also the pool's name
+--   TMPNB_POOLS       other pools with a `_` in their names
+--   TMPNB_SUBNETS     address ranges for networks
+-- The seccomp profile that servers may use is in /etc/tmpnb-seccomp.json.
 
 local calls = require("calls")
 local forms = require("forms")
@@ -15,7 +15,7 @@ local json = require("json")
 local names = require("names")
 
 local PROFILE = "/etc/tmpnb-seccomp.json"
-local SUBNETS = "198.18.0.0/15" -- where tmpnb takes them from, unless it is told otherwise
+local SUBNETS = "198.18.0.0/15" -- where tmpnb takes them from by default
 
 local function listed(name, otherwise)
   local said = os.getenv(name)
@@ -72,7 +72,7 @@ end
 
 local judge = calls.judge(settings())
 
--- Return whether a request may pass, and else why not, in plain words.
+-- Return whether a request may pass, and if not, why, in plain words.
 local function verdict(request)
   local good, problem = pcall(judge, request)
   if good then

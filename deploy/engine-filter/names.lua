@@ -8,7 +8,7 @@ local names = {}
 
 names.HUB, names.HUBS_INDEX = "docker.io", "index.docker.io"
 
--- Return the registry of an image, as the engine takes it from the name.
+-- Return the registry of an image, as the engine derives it from the name.
 function names.registry(image)
   local first = image:match("^([^/]*)/")
   if first and (first:find("[.:%u]") or first == "localhost") then
@@ -24,7 +24,7 @@ function names.is_image(text)
   return good ~= nil and good ~= false and (digest == nil or #digest == 64)
 end
 
--- An image that the engine fetches, from a registry that it may speak to.
+-- An image that the engine pulls, from a registry that it may contact.
 function names.fetched(settings)
   return function(image, where)
     if #image > 512 or not names.is_image(image) then
@@ -40,8 +40,8 @@ end
 local SHARED = { ["tmpnb-open"] = true, ["tmpnb-closed"] = true, ["tmpnb-internet"] = true }
 local TRIED = "_check" -- the pool of `tmpnb doctor` and `tmpnb check-image`
 
--- A network that is tmpnb's own: one for all servers, or that of one server, named by its pool and its id.
--- Those of a Compose project that is called tmpnb-something have a `_`, which no other pool's name may have.
+-- A network of tmpnb's own: one for all servers, or that of one server, named after its pool and id.
+-- Those of a Compose project called tmpnb-something have a `_`, which no other pool's name may have.
 function names.is_own_network(settings)
   return function(text)
     if SHARED[text] then
@@ -68,7 +68,7 @@ function names.is_network(settings)
   end
 end
 
--- A network that may be made.
+-- A network that may be created.
 function names.made_network(settings)
   local is_network = names.is_network(settings)
   return function(value, where)
@@ -78,18 +78,18 @@ function names.made_network(settings)
   end
 end
 
--- A volume that tmpnb makes: the kit, or a copy of what an image has, as it names them.
+-- A volume that tmpnb creates, under tmpnb's names: the kit, or a copy of an image's files.
 function names.is_own_volume(text)
   local kind = text:match("^tmpnb%-(%l+)%-[%w_.-]+%-%x%x%x%x%x%x%x%x%x%x%x%x$")
   return #text <= 255 and (kind == "kit" or kind == "copy")
 end
 
--- A volume that servers may have: tmpnb's own, or one that the operator named for that.
+-- A volume that servers may use: tmpnb's own, or one that the operator named for this.
 function names.is_volume(text)
   return names.is_own_volume(text) or (#text <= 255 and text:find("^tmpnb%-shared%-[%w.-]+$") ~= nil)
 end
 
--- A runtime besides the engine's usual one: it may give a container more than that does.
+-- A runtime besides the engine's default: it may give a container more power.
 function names.is_runtime(settings)
   return function(text)
     return settings.runtimes[text] == true
@@ -100,9 +100,9 @@ function names.is_container(text)
   return #text <= 255 and text:find("^tmpnb%-[%w_.-]+$") ~= nil
 end
 
-local FEWEST_BITS = 22 -- of a subnet: tmpnb asks for no more addresses than a bridge has ports, 1,024
+local FEWEST_BITS = 22 -- of a subnet: tmpnb needs no more addresses than a bridge has ports, 1,024
 
--- A subnet within the operator's ranges, and not the most of them.
+-- A subnet within the ranges of the operator, and small enough.
 function names.is_subnet(settings)
   return function(text)
     local first, bits = forms.range(text)

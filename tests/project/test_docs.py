@@ -270,7 +270,7 @@ def test_every_promise_under_a_fault_names_its_test_and_no_test_is_without_one()
 
 def test_every_claim_about_security_names_tests_that_there_are() -> None:
     page = text("docs/security.md")
-    rows = page.partition("## What holds")[2].partition("\n## ")[0].splitlines()
+    rows = page.partition("## Guarantees")[2].partition("\n## ")[0].splitlines()
     claims = [row for row in rows if row.startswith("| ")][1:]
     assert claims
     tests = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("*.py"))
@@ -284,7 +284,7 @@ def test_every_claim_about_security_names_tests_that_there_are() -> None:
 
 
 def test_what_remains_open_says_to_whom_it_matters() -> None:
-    section = text("docs/security.md").partition("## What does not hold")[2].partition("\n##")[0]
+    section = text("docs/security.md").partition("## Known gaps")[2].partition("\n##")[0]
     entries = section.split("\n- ")[1:]
     assert len(entries) > 10
     assert [entry for entry in entries if "*Matters" not in entry] == []

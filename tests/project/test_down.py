@@ -100,7 +100,7 @@ def test_what_compose_cannot_read_changes_nothing(installation: Path) -> None:
     done = down(installation)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "down: Compose cannot read its files; nothing is changed"
+        "down: Compose cannot read its files; nothing was changed"
     )
     assert not (installation / "done").exists()
 
@@ -109,7 +109,7 @@ def test_without_a_name_of_the_pool_nothing_is_changed(installation: Path) -> No
     (installation / "docker-compose.yml").write_text("services: { proxy: { image: proxy } }\n")
     done = down(installation)
     assert done.returncode == 1
-    assert "no --pool-name; nothing is changed" in done.stderr
+    assert "no --pool-name; nothing was changed" in done.stderr
     assert not (installation / "done").exists()
 
 
@@ -120,8 +120,8 @@ def test_help_prints_what_the_script_is_for_and_changes_nothing(
     done = down(installation, "--volumes", option)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("Ends the service of docker-compose.yml")
-    assert lines[-1].split() == ["-h,", "--help", "print", "this,", "and", "change", "nothing"]
+    assert lines[0].startswith("Stops the service of docker-compose.yml")
+    assert lines[-1].split() == ["-h,", "--help", "print", "this", "help", "and", "exit"]
     assert not (installation / "done").exists()
 
 
@@ -139,13 +139,13 @@ def test_help_prints_what_the_script_is_for_and_changes_nothing(
         (["--volumes", "--dry-run"], "--dry-run is not an option"),
         (["-t"], "-t needs a value"),
         (["--rmi"], "--rmi needs a value"),
-        (["--timeout", "--volumes"], "--timeout wants whole seconds"),
-        (["--timeout=soon"], "--timeout wants whole seconds"),
-        (["--timeout=1\n2"], "--timeout wants whole seconds"),
-        (["--timeout="], "--timeout wants whole seconds"),
-        (["-t", "-1"], "--timeout wants whole seconds"),
-        (["--rmi", "none"], "--rmi wants all or local"),
-        (["--rmi=all local"], "--rmi wants all or local"),
+        (["--timeout", "--volumes"], "--timeout takes whole seconds"),
+        (["--timeout=soon"], "--timeout takes whole seconds"),
+        (["--timeout=1\n2"], "--timeout takes whole seconds"),
+        (["--timeout="], "--timeout takes whole seconds"),
+        (["-t", "-1"], "--timeout takes whole seconds"),
+        (["--rmi", "none"], "--rmi takes all or local"),
+        (["--rmi=all local"], "--rmi takes all or local"),
     ],
 )
 def test_an_option_that_is_not_known_changes_nothing(
@@ -156,7 +156,7 @@ def test_an_option_that_is_not_known_changes_nothing(
     [said] = done.stderr.splitlines()
     assert said.startswith("down: ")
     assert words in said
-    assert said.endswith("; nothing is changed")
+    assert said.endswith("; nothing was changed")
     assert not (installation / "done").exists()
 
 

@@ -207,8 +207,8 @@ def test_what_has_no_registry_or_is_not_there_stays(installation: Path) -> None:
     env = installation / ".env"
     env.write_text("TMPNB_IMAGE=my/own:1\nTMPNB_PROXY_IMAGE=quay.io/x/unknown:1\n")
     said = pin(installation, status=1)
-    assert "TMPNB_IMAGE=my/own:1 stays: it is of no registry" in said
-    assert "TMPNB_PROXY_IMAGE=quay.io/x/unknown:1 stays: it cannot be pulled" in said
+    assert "TMPNB_IMAGE=my/own:1 is unchanged: it is from no registry" in said
+    assert "TMPNB_PROXY_IMAGE=quay.io/x/unknown:1 is unchanged: it cannot be pulled" in said
     assert env.read_text().splitlines()[:2] == [
         "TMPNB_IMAGE=my/own:1",
         "TMPNB_PROXY_IMAGE=quay.io/x/unknown:1",
@@ -268,13 +268,13 @@ def test_what_the_environment_says_counts_before_the_file(installation: Path) ->
     [
         (f"A='x\nTMPNB_IMAGE={MINE}\n'\n", "line 1 of .env has a quote"),
         (f'A=1\nTMPNB_IMAGE="{MINE}\n', "line 2 of .env has a quote"),
-        ("TMPNB_IMAGE=${REG:?none}/nb:1\nREG\n", "no name of an image|Compose cannot read .env"),
-        ("TMPNB_IMAGE=my nb:1\n", "no name of an image"),
+        ("TMPNB_IMAGE=${REG:?none}/nb:1\nREG\n", "not an image name|Compose cannot read .env"),
+        ("TMPNB_IMAGE=my nb:1\n", "not an image name"),
         (
             f"export TMPNB_IMAGE {MINE}\n",
-            "line 1 of .env is nothing to Compose|Compose cannot read .env",
+            "Compose ignores line 1 of .env|Compose cannot read .env",
         ),
-        ("TMPNB_IMAGE='${REG}'\nTMPNB_IMAGE=${REG} # ours\n", "line 2 of .env is nothing to"),
+        ("TMPNB_IMAGE='${REG}'\nTMPNB_IMAGE=${REG} # ours\n", "Compose ignores line 2 of .env"),
     ],
 )
 def test_what_cannot_be_read_is_not_changed(text: str, said: str, installation: Path) -> None:
@@ -290,7 +290,7 @@ def test_what_only_newer_versions_of_compose_read_is_pinned_by_them(
     env, text = installation / ".env", f"A=1\nTMPNB_IMAGE: {MINE}\n"
     env.write_text(text)
     if compose == docker_compose():
-        assert "line 2 of .env is nothing to Compose" in pin(installation, status=1)
+        assert "Compose ignores line 2 of .env" in pin(installation, status=1)
         assert env.read_text() == text
     else:
         assert pin(installation) == ""
@@ -333,5 +333,5 @@ def test_without_compose_nothing_is_changed(installation: Path) -> None:
     (installation / "compose").unlink()
     (installation / "bin" / "docker-compose").write_text("#!/bin/sh\nexit 1\n")
     (installation / "bin" / "docker-compose").chmod(0o755)
-    assert "Compose cannot read .env; nothing is changed" in pin(installation, status=1)
+    assert "Compose cannot read .env; nothing was changed" in pin(installation, status=1)
     assert not (installation / ".env").exists()
