@@ -24,7 +24,7 @@ from benchmarks.common.command import BenchmarkError, perform, say
 from benchmarks.common.remains import IMAGE, LABEL, Engine
 from benchmarks.soak.sample import growth
 from benchmarks.soak.turnover import FailingSpawner, LeapingClock, Turnover, turning_over
-from tmpnb.spawners.base import Spawner
+from tmpnb.spawners.base import PoolIdentity, Spawner
 from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.spawners.fake import FakeEngine
 
@@ -87,7 +87,7 @@ def in_docker(
     """
     engine = Engine.reach(options.image)
     spawner = DockerSpawner(image=options.image, labels={LABEL: engine.run})
-    spawner.pool_name = engine.pool
+    spawner.pool = PoolIdentity(engine.pool)
 
     def kill(server_id: str) -> None:
         for entry in engine.containers():

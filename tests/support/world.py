@@ -20,6 +20,7 @@ from tmpnb.orchestrator.claims.claim_journal import Journal
 from tmpnb.orchestrator.launch.launcher import StartSettings
 from tmpnb.orchestrator.loop import Orchestrator
 from tmpnb.orchestrator.timing import Timing
+from tmpnb.spawners.base import PoolIdentity
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.system.signing import Signer
 from tmpnb.visitors.arrivals import Arrivals
@@ -145,7 +146,7 @@ class World:
         self.engine = engine or FakeEngine(self.clock)
         self.proxy = proxy or FakeProxy("test", self.clock)
         self.spawner = spawner or FakeSpawner()
-        self.spawner.engine, self.spawner.pool_name = self.engine, "test"
+        self.spawner.engine, self.spawner.pool = self.engine, PoolIdentity("test")
         self.policy = Policy(
             capacity,
             min_ready or capacity,

@@ -36,7 +36,7 @@ class GuardedSpawner(Spawner):
         self._inner, self._calls = inner, Calls(SpawnerError)
         self._meters = (meters or Meters()).engine
         self._border = self._calls.border
-        self.image, self.pool_name = inner.image, inner.pool_name
+        self.image, self.pool = inner.image, inner.pool
 
     def check(self) -> None:
         """See `Spawner`."""

@@ -32,7 +32,7 @@ from tmpnb.settings.env_vars import Secrets
 from tmpnb.settings.logs import LogSettings
 from tmpnb.settings.service import Service
 from tmpnb.settings.told import tell
-from tmpnb.spawners import Spawner, spawner_class, spawner_names
+from tmpnb.spawners import PoolIdentity, Spawner, spawner_class, spawner_names
 from tmpnb.web import assets, cors
 from tmpnb.web.routes import TEMPLATES
 
@@ -201,16 +201,19 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
             ConfigError: A combination cannot be; in one line.
         """
         spawner = spawner_class(self.spawner)(parent=self)
-        spawner.state_dir = Path(self.state_dir)
-        spawner.pool_name = checks.pool_name(self.pool_name, spawner.image or self.spawner)
-        spawner.capacity = self.pool_size
         branding = Branding(parent=self)
-        spawner.frame_ancestors = checks.frame_ancestors(self.embed_origins)
-        GuardedSpawner(spawner).check()
+        frame_ancestors = checks.frame_ancestors(self.embed_origins)
         public_url, subdomains = self.addresses()
-        spawner.https = public_url.startswith("https:")
-        spawner.siblings = subdomains is not None
-        spawner.script_origins = checks.script_origins(spawner.frame_ancestors, self.allow_origin)
+        spawner.pool = PoolIdentity(
+            checks.pool_name(self.pool_name, spawner.image or self.spawner),
+            self.pool_size,
+            frame_ancestors,
+            https=public_url.startswith("https:"),
+            script_origins=checks.script_origins(frame_ancestors, self.allow_origin),
+            siblings=subdomains is not None,
+            state_dir=Path(self.state_dir),
+        )
+        GuardedSpawner(spawner).check()
         policy = Policy(
             capacity=self.pool_size,
             min_ready=self.min_ready or self.pool_size,
@@ -245,7 +248,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
             cors=self._cors(),
             brand=branding.checked(),
             notice=branding.notice(),
-            frame_ancestors=spawner.frame_ancestors,
+            frame_ancestors=frame_ancestors,
             public_url=public_url,
             subdomains=subdomains,
             hosts=self.names(public_url, domain, walls=spawner.walls),

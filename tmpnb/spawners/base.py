@@ -30,6 +30,29 @@ class ServerSpec:
     image: str = ""  # what to start it from, after `prepare`; empty: the spawner's own
 
 
+@dataclass(frozen=True, slots=True)
+class PoolIdentity:
+    """What a spawner is told of the pool whose servers it runs.
+
+    Attributes:
+        name: Tells its servers from those of other pools in the same engine.
+        capacity: Servers in all phases; 0: unknown.
+        frame_ancestors: Sources allowed to frame a notebook, as in CSP.
+        https: Whether visitors come by https, so that cookies work in frames.
+        script_origins: Whose scripts may ask a notebook, as a regular expression.
+        siblings: Whether each server has a host name of its own, below one domain.
+        state_dir: Holds the service's secrets; no server is shown it.
+    """
+
+    name: str = "tmpnb"
+    capacity: int = 0
+    frame_ancestors: str = "'self'"
+    https: bool = False
+    script_origins: str = ""
+    siblings: bool = False
+    state_dir: Path | None = None
+
+
 class KitSettings(TypedDict):
     """What decides which parts of the kit a server uses."""
 
@@ -68,17 +91,16 @@ class Spawner(LoggingConfigurable):
     # Whether a server is kept from the machine it is on. If not, who takes one has the machine.
     walls: bool = True
 
-    # Set by the application before `setup`, not by configuration.
-    pool_name: str = "tmpnb"
+    # Set by the application before `check` and `setup`, not by configuration.
+    pool: PoolIdentity = PoolIdentity()
     fleeting: bool = False  # whether all that is made for the pool goes when it is closed
-    capacity: int = 0  # servers of the pool, in all phases; 0: unknown
-    frame_ancestors: str = "'self'"  # sources allowed to frame a notebook, as in CSP
-    https: bool = False  # whether visitors come by https, so that cookies work in frames
-    script_origins: str = ""  # whose scripts may ask a notebook, as a regular expression
-    state_dir: Path | None = None  # holds the service's secrets; no server is shown it
-    siblings: bool = False  # whether each server has a host name of its own, below one domain
     # Called on the loop when `list` has something to tell that should not wait.
     on_news: Callable[[], None] = staticmethod(lambda: None)
+
+    @property
+    def pool_name(self) -> str:
+        """What tells the servers of this pool from those of others in the same engine."""
+        return self.pool.name
 
     @property
     def offline(self) -> bool:
@@ -89,9 +111,9 @@ class Spawner(LoggingConfigurable):
     def kit_settings(self) -> KitSettings:
         """The settings for the servers' kit."""
         return {
-            "https": self.https,
-            "origins": self.script_origins,
-            "siblings": self.siblings,
+            "https": self.pool.https,
+            "origins": self.pool.script_origins,
+            "siblings": self.pool.siblings,
             "offline": self.offline,
         }
 

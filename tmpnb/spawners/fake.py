@@ -121,7 +121,7 @@ class FakeSpawner(Spawner):
         if key in engine.servers:
             raise SpawnerError(f"server {spec.server_id} exists already")
         now = engine.clock()
-        engine.servers[key] = FakeServer(spec, self.frame_ancestors, now, now)
+        engine.servers[key] = FakeServer(spec, self.pool.frame_ancestors, now, now)
         return engine.address
 
     async def stop(self, server_id: str) -> None:

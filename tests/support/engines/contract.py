@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.requirements import missing
 from tmpnb.errors import UnreachableError
-from tmpnb.spawners.base import ServerSpec, Spawner
+from tmpnb.spawners.base import PoolIdentity, ServerSpec, Spawner
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
 from tmpnb.system.http.client import Client
 
@@ -88,7 +88,7 @@ class Fake(EngineUnderTest):
 
     def new_spawner(self, pool: str) -> Spawner:
         spawner = FakeSpawner()
-        spawner.engine, spawner.pool_name = self._engine, pool
+        spawner.engine, spawner.pool = self._engine, PoolIdentity(pool)
         return spawner
 
     def use_jupyter(self, spawner: Spawner) -> None:
@@ -121,7 +121,7 @@ class Local(EngineUnderTest):
         from tmpnb.spawners.local.spawner import LocalProcessSpawner
 
         spawner = LocalProcessSpawner(directory=str(self._directory))
-        spawner.pool_name = pool
+        spawner.pool = PoolIdentity(pool)
         spawner.command = stub_command(sys.executable)
         return spawner
 

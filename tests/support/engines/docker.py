@@ -14,6 +14,7 @@ import docker
 from docker.errors import DockerException, NotFound
 
 from tests.support.requirements import TEST_IMAGE
+from tmpnb.spawners.base import PoolIdentity
 from tmpnb.spawners.docker.spawner import DockerSpawner
 
 LABEL = "tmpnb.test"
@@ -128,7 +129,7 @@ class RealEngine:
             }
             | settings
         )
-        spawner.pool_name = f"{pool}-{self.run}"
+        spawner.pool = PoolIdentity(f"{pool}-{self.run}")
         return spawner
 
     def containers(self) -> list[dict[str, Any]]:

@@ -200,7 +200,7 @@ def test_missing_proxy_program_says_how_to_get_it() -> None:
 def test_scripts_of_a_site_that_a_flag_names_may_ask_the_notebooks(flag: str) -> None:
     application = Tmpnb()
     application.initialize(["--spawner=fake", f"{flag}=https://journal.example"])
-    allowed = application.build().spawner.script_origins
+    allowed = application.build().spawner.pool.script_origins
     assert re.match(allowed, "https://journal.example")
     assert not re.match(allowed, "https://evil.test")
 

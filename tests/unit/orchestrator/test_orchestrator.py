@@ -21,7 +21,7 @@ from tmpnb.errors import (
     SpawnerError,
 )
 from tmpnb.orchestrator.bars import IMAGE, MOMENT
-from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.base import PoolIdentity, ServerSpec
 from tmpnb.spawners.fake import FakeSpawner
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -304,7 +304,7 @@ async def test_shutdown_during_starts_leaves_nothing_behind() -> None:
 async def test_two_pools_on_one_engine_and_proxy_leave_each_other_alone() -> None:
     world = World(2)
     other = FakeSpawner()
-    other.engine, other.pool_name = world.engine, "other"
+    other.engine, other.pool = world.engine, PoolIdentity("other")
     await other.setup()
     await other.start(ServerSpec("stranger", "/user/stranger/", "t"))
     world.proxy.table["/user/stranger"] = {"target": "http://x", "last_activity": 0.0}

@@ -36,7 +36,7 @@ async def doctor(
     Raises:
         ConfigError: A setting cannot be.
     """
-    service.spawner.pool_name, service.spawner.fleeting = trial.POOL, True
+    trial.on_trial(service.spawner)
     examination, report = service.spawner.examination(), Report(say)
     managed = is_managed(service.proxy, service.secrets)
     engine = await report.collect("engine", examination.findings(service.policy.capacity), QUICK)
@@ -71,7 +71,8 @@ async def check_image(service: Service, image: str, say: Say) -> bool:
         ConfigError: The engine has no images, or a setting cannot be.
     """
     spawner = service.spawner
-    spawner.pool_name, spawner.image, spawner.fleeting = trial.POOL, image, True
+    trial.on_trial(spawner)
+    spawner.image = image
     examination, report = spawner.examination(), Report(say)
     if not examination.has_images:
         raise ConfigError(

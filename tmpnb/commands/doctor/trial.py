@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -68,6 +69,11 @@ async def findings(
             yield finding
     if removal.problem:
         yield warn("removal", f"server {server.id} is still there: {removal.problem}")
+
+
+def on_trial(spawner: Spawner) -> None:
+    """Give a spawner a pool of its own, of which nothing stays."""
+    spawner.pool, spawner.fleeting = replace(spawner.pool, name=POOL), True
 
 
 def skipped(why: str) -> list[Finding]:

@@ -307,7 +307,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
             egress=self.egress,
             own_networks=self.own_networks,
             own_subnets=docker_options.subnets(self.own_subnets),
-            capacity=self.capacity,
+            capacity=self.pool.capacity,
             fleeting=self.fleeting,
             limits=self.limits(),
         )
@@ -318,7 +318,7 @@ class DockerSpawner(Bounds, CpuReadings, Images, ServerAddresses, Spawner):
             "port": str(port),
             "ip": self.container_ip if self.host_network else EVERYWHERE,
             "token": spec.token,
-            "frame_ancestors": self.frame_ancestors,
+            "frame_ancestors": self.pool.frame_ancestors,
         }
         return render(self.command, values)
 

@@ -227,7 +227,7 @@ class LocalProcessSpawner(Spawner):
 
     def _private(self) -> Sequence[Path]:
         """Return what must never be copied into a home: the homes and the service's secrets."""
-        return [self._root, *([self.state_dir] if self.state_dir else [])]
+        return [self._root, *([self.pool.state_dir] if self.pool.state_dir else [])]
 
     def _contents(self) -> Contents | None:
         """Return what a home starts with; what is left out is logged once."""
@@ -280,7 +280,7 @@ class LocalProcessSpawner(Spawner):
             "port": str(port),
             "ip": ADDRESS,
             "token": spec.token,
-            "frame_ancestors": self.frame_ancestors,
+            "frame_ancestors": self.pool.frame_ancestors,
         }
         arguments = render(self.command, values)
         if self.command == DEFAULT_COMMAND and os.geteuid() == 0:

@@ -18,7 +18,7 @@ from tmpnb.errors import ConfigError, SpawnerError
 from tmpnb.settings import checks
 from tmpnb.settings.application import Tmpnb
 from tmpnb.settings.service import Service
-from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.base import PoolIdentity, ServerSpec
 from tmpnb.spawners.docker.image.copies import BEGIN, HOME
 from tmpnb.spawners.examination import Examination
 from tmpnb.spawners.fake import FakeEngine, FakeSpawner
@@ -39,7 +39,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         application = Tmpnb()
         application.initialize(["--spawner=fake", f"--start-timeout={timeout}", *flags])
         spawner.engine = FakeEngine()
-        spawner.pool_name = trial.POOL
+        spawner.pool = PoolIdentity(trial.POOL)
         return replace(application.build(), spawner=spawner)
 
     return made

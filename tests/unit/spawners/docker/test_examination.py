@@ -13,6 +13,7 @@ from tornado.ioloop import IOLoop
 
 from tests.support.docker_stand_in import Engine, Rule, StandIn
 from tmpnb.errors import ConfigError
+from tmpnb.spawners.base import PoolIdentity
 from tmpnb.spawners.docker import examination, labels
 from tmpnb.spawners.docker.examination import disk_finding, memory_finding, published_finding
 from tmpnb.spawners.docker.options import Options
@@ -253,7 +254,7 @@ def test_an_engines_disk_that_is_not_seen_is_skipped(tmp_path: Path) -> None:
 @pytest.fixture
 def facts(docker: StandIn, io_loop: IOLoop) -> Iterator[Any]:
     spawner = DockerSpawner()
-    spawner.pool_name = "pool"
+    spawner.pool = PoolIdentity("pool")
     docker.add("tmpnb-pool-abc", labels.labels("pool", "abc", 8888, None))
 
     async def ask(server_id: str = "abc") -> ServerFacts:

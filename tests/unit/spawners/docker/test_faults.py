@@ -17,7 +17,7 @@ from tornado.ioloop import IOLoop
 
 from tests.support.docker_stand_in import Engine, StandIn
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.base import PoolIdentity, ServerSpec
 from tmpnb.spawners.docker import containers
 from tmpnb.spawners.docker import labels as docker_listing
 from tmpnb.spawners.docker.hardening.seccomp_rules import profile
@@ -49,7 +49,7 @@ def spawner_with(docker: StandIn, io_loop: IOLoop) -> Iterator[SpawnerFactory]:
 
     async def make(**settings: Any) -> DockerSpawner:
         spawner = DockerSpawner(**settings)
-        spawner.pool_name = "pool"
+        spawner.pool = PoolIdentity("pool")
         await spawner.setup()
         docker.asked.clear()
         made.append(spawner)
@@ -389,7 +389,7 @@ async def test_a_server_says_how_many_its_pool_may_have(
     assert docker_listing.CAPACITY not in docker_listing.labels("pool", "abc", 8888, None)
     await spawner.start(SPEC)
     assert docker_listing.CAPACITY not in docker.bodies[-1]["Labels"], "it is not known"
-    spawner.capacity = 40
+    spawner.pool = replace(spawner.pool, capacity=40)
     await spawner.setup()
     await spawner.start(replace(SPEC, server_id="xyz"))
     assert docker.bodies[-1]["Labels"][docker_listing.CAPACITY] == "40"

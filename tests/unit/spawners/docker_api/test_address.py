@@ -14,6 +14,7 @@ from tornado.ioloop import IOLoop
 from tests.support.docker_stand_in import Engine, StandIn
 from tests.support.fed_pipe import fed_pipe
 from tmpnb.errors import ConfigError, SpawnerError
+from tmpnb.spawners.base import PoolIdentity
 from tmpnb.spawners.docker.spawner import DockerSpawner
 from tmpnb.spawners.docker_api import connection
 from tmpnb.spawners.docker_api.address import environment, shown, unfollowed
@@ -181,7 +182,7 @@ def test_it_is_said_at_the_start_and_by_doctor(
 
     async def look() -> None:
         spawner = DockerSpawner()
-        spawner.pool_name = "pool"
+        spawner.pool = PoolIdentity("pool")
         found = [f async for f in spawner.examination().findings(1)]
         assert [f.level for f in found if f.topic == "context"] == [Level.WARN]
         await spawner.setup()

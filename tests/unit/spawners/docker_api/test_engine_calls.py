@@ -23,7 +23,7 @@ from tests.support.engine_requests import CALLS as SENT_THROUGH
 from tests.support.engine_requests import Ask
 from tests.support.requirements import ROOT
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.base import PoolIdentity, ServerSpec
 from tmpnb.spawners.docker.image.look import PASSWD
 from tmpnb.spawners.docker.kit_volume import DIRECTORY
 from tmpnb.spawners.docker.spawner import DockerSpawner
@@ -191,7 +191,7 @@ def prepared(state: StandIn) -> None:
 def new_spawner(**settings: Any) -> DockerSpawner:
     named = {"image": IMAGE, "docker_network": "lan", "own_networks": True, "egress": "none"}
     spawner = DockerSpawner(**named | settings)
-    spawner.pool_name = "pool"
+    spawner.pool = PoolIdentity("pool")
     return spawner
 
 

@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tornado.ioloop import IOLoop
 
 from tests.support.engines.contract import stub_command
 from tmpnb.errors import ConfigError
-from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.base import PoolIdentity, ServerSpec
 from tmpnb.spawners.finding import Level
 from tmpnb.spawners.local import contents as local_contents
 from tmpnb.spawners.local.contents import Contents, copy, in_words, survey
@@ -264,7 +265,7 @@ def spawner(given: Path, tmp_path: Path, io_loop: IOLoop) -> Iterator[LocalProce
     made = LocalProcessSpawner(
         notebook_dir=str(given), directory=str(given), command=stub_command(sys.executable)
     )
-    made.state_dir = given / "state"
+    made.pool = PoolIdentity(state_dir=given / "state")
     yield made
 
     async def end() -> None:
@@ -284,7 +285,7 @@ async def test_servers_start_whatever_is_in_the_folder_and_it_is_told_of_once(
     os.mkfifo(given / "pipe")
     (given / "loop").symlink_to("loop")
     (given / ".jupyter").write_text("")
-    spawner.state_dir.mkdir()  # type: ignore[union-attr]  # set by the fixture
+    spawner.pool.state_dir.mkdir()  # type: ignore[union-attr]  # set by the fixture
     await spawner.setup()
     async with asyncio.timeout(20):
         for server_id in ("one", "two"):
@@ -301,6 +302,6 @@ async def test_servers_start_whatever_is_in_the_folder_and_it_is_told_of_once(
 async def test_the_place_of_secrets_is_no_folder_of_notebooks(
     given: Path, spawner: LocalProcessSpawner
 ) -> None:
-    spawner.state_dir = given
+    spawner.pool = replace(spawner.pool, state_dir=given)
     with pytest.raises(ConfigError, match=f"notebook_dir={given}: tmpnb keeps its own files"):
         await spawner.setup()

@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 from tests.support.docker_stand_in import Engine, StandIn
 from tests.support.world import wait_until
 from tmpnb.errors import SpawnerError
-from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.base import PoolIdentity, ServerSpec
 from tmpnb.spawners.docker.image import ahead
 from tmpnb.spawners.docker.image.copies import PREFIX
 from tmpnb.spawners.docker.kit_volume import LABEL
@@ -63,7 +63,7 @@ class News:
 def prepared(engine: StandIn, io_loop: IOLoop, *, volumes: bool) -> DockerSpawner:
     engine.image_volumes = {"/data": {}} if volumes else None
     spawner = DockerSpawner(image=IMAGE, disk_limit="8m", read_only=True)
-    spawner.pool_name = "pool"
+    spawner.pool = PoolIdentity("pool")
     spawner.on_news = News()
     io_loop.run_sync(spawner.setup)
     assert spawner._ahead is not None
@@ -267,7 +267,7 @@ async def test_what_former_runs_left_goes_though_nothing_is_copied_any_more(
     ours = {LABEL: "pool"}
     engine.volumes = {f"{PREFIX}pool-old": ours, f"{PREFIX}other-1": {LABEL: "other"}}
     spawner = DockerSpawner(image=IMAGE)
-    spawner.pool_name = "pool"
+    spawner.pool = PoolIdentity("pool")
     await spawner.setup()
     assert spawner.unready("") == ""
     await wait_until(lambda: f"{PREFIX}pool-old" not in (engine.volumes or {}))
@@ -285,7 +285,7 @@ async def test_only_copies_of_its_own_go_with_a_spawner(
     await until_ready(of_a_home)
     [own] = copies()
     refused = DockerSpawner(image=IMAGE, disk_limit="8m", read_only=True)
-    refused.pool_name = of_a_home.pool_name
+    refused.pool = of_a_home.pool
     await refused.setup()
     await refused.close()  # somebody has the pool already
     assert copies() == {own}

@@ -10,7 +10,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from tests.support.docker_stand_in import Engine, StandIn
-from tmpnb.spawners.base import ServerSpec
+from tmpnb.spawners.base import PoolIdentity, ServerSpec
 from tmpnb.spawners.docker.hardening.limits import Limits
 from tmpnb.spawners.docker.image.user import Person
 from tmpnb.spawners.docker.image.volumes import Placing, declared, in_words, placing
@@ -102,7 +102,7 @@ def host_config(docker: StandIn, io_loop: IOLoop) -> Iterator[Starter]:
 
     async def start(**settings: Any) -> dict[str, Any]:
         spawner = DockerSpawner(**settings)
-        spawner.pool_name = "pool"
+        spawner.pool = PoolIdentity("pool")
         made.append(spawner)
         await spawner.setup()
         await spawner.start(ServerSpec("abc", "/user/abc/", "token"))
