@@ -100,7 +100,7 @@ def furnish(folder: Path, page: Path, labels: dict[str, str]) -> None:
         shutil.copytree(ROOT, here, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
     settings = f"c.Tmpnb.pool_size = 1\nc.DockerSpawner.labels = {labels!r}\n"
     (here / "tmpnb_config.py").write_text(settings)
-    shutil.copy(ROOT / "tests" / "e2e" / "tidal-atlas.svg", here)
+    shutil.copy(ROOT / "tests" / "e2e" / "browser" / "tidal-atlas.svg", here)
     (here / "terms.txt").write_text("Be kind.\n")
     etc.mkdir()
     shutil.copy(ROOT / "tmpnb/spawners/docker/hardening/seccomp_profile.json", etc / "seccomp.json")
