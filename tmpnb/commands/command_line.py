@@ -1,4 +1,7 @@
-"""The program's other commands: their names and help, and running one."""
+"""The program's other commands: their names and help, and running one.
+
+Each is imported when it runs, so that none costs the others, and serving, time at the start.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,9 @@ import difflib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
-from tmpnb.commands.doctor import network
-from tmpnb.commands.doctor.checkup import check_image, doctor
-from tmpnb.commands.firewall import firewall
-from tmpnb.commands.invite import invite
-from tmpnb.commands.load.run import load
 from tmpnb.commands.operate.commands import OPERATING, Remote
 from tmpnb.commands.operate.served import as_served
 from tmpnb.commands.orders import Command, Order, Say, Tool
-from tmpnb.commands.proxy import become_the_proxy
 from tmpnb.errors import ConfigError
 from tmpnb.orchestrator.guarded import let_go
 from tmpnb.settings.program import Program
@@ -135,6 +132,8 @@ async def _interruptible(work: Callable[[], Awaitable[bool]]) -> bool:
 
 
 async def _doctor(service: Service, order: Order, say: Say) -> bool:
+    from tmpnb.commands.doctor import checkup, network
+
     asked = order.switches
     places = network.targets([s for s in asked if s.startswith(TARGET)])
     wanted = NETWORK in asked
@@ -144,23 +143,41 @@ async def _doctor(service: Service, order: Order, say: Say) -> bool:
         raise ConfigError(f"{min(unknown).partition('=')[0]} takes no value")
     if wanted and SKIP_IMAGE in asked:
         raise ConfigError(f"{NETWORK} tests from inside a server; leave out {SKIP_IMAGE}")
-    return await doctor(
+    return await checkup.doctor(
         service, say, without_server=SKIP_IMAGE in asked, places=places if wanted else None
     )
 
 
 async def _check_image(service: Service, order: Order, say: Say) -> bool:
+    from tmpnb.commands.doctor.checkup import check_image
+
     return await check_image(service, order.operands[0], say)
 
 
 async def _invite(service: Service, order: Order, say: Say) -> bool:
+    from tmpnb.commands.invite import invite
+
     return invite(service, order.options, say)
 
 
 async def _proxy(service: Service, order: Order, say: Say) -> bool:
+    from tmpnb.commands.proxy import become_the_proxy
+
     del order, say
     become_the_proxy(service)
     return False  # never: another program runs here by now
+
+
+async def _load(words: Sequence[str], say: Say) -> bool:
+    from tmpnb.commands.load.run import load
+
+    return await load(words, say)
+
+
+async def _firewall(words: Sequence[str], say: Say) -> bool:
+    from tmpnb.commands.firewall import firewall
+
+    return await firewall(words, say)
 
 
 def _say(line: str) -> None:
@@ -250,13 +267,13 @@ TOOLS: Mapping[str, Tool] = {
     "load": Tool(
         usage="load URL [flags]",
         summary="simulate visitors and measure how long they wait",
-        run=load,
+        run=_load,
         when_interrupted="all visitors have left",
     ),
     "firewall": Tool(
         usage="firewall [flags]",
         summary="print or set the firewall rules that --egress=internet needs",
-        run=firewall,
+        run=_firewall,
         when_interrupted="either the old rules or the new ones are in force, never a mix",
     ),
 }

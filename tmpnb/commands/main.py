@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from traitlets import TraitError
 
 from tmpnb.commands import command_line
-from tmpnb.commands.serve import serve
 from tmpnb.errors import TmpnbError
 from tmpnb.settings import flags
 from tmpnb.settings.application import Tmpnb
@@ -33,6 +32,8 @@ def _run(words: list[str]) -> None:
         if order.command is None:
             application.start()
             if application.service is not None:
+                from tmpnb.commands.serve import serve  # which no other command needs
+
                 leaving.run(serve(application.service))
         else:
             if "logging" not in application.config.Tmpnb:

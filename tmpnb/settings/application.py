@@ -34,7 +34,6 @@ from tmpnb.settings.service import Service
 from tmpnb.settings.told import tell
 from tmpnb.spawners import PoolIdentity, Spawner, spawner_class, spawner_names
 from tmpnb.web import assets, cors
-from tmpnb.web.routes import TEMPLATES
 
 CONFIG_FILE = "tmpnb_config.py"
 
@@ -288,7 +287,7 @@ class Tmpnb(AccessSettings, AddressSettings, CullingSettings, LogSettings, Appli
     def _template_path(self) -> Path | None:
         path = templates_in(self.template_path)
         if path is not None:
-            assets.check(TEMPLATES, path)
+            assets.check(assets.TEMPLATES, path)
         return path
 
     def configure_logs(self) -> None:

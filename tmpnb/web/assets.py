@@ -12,6 +12,9 @@ from tmpnb.system.files import plain_file
 from tmpnb.system.logs.redaction import on_one_line
 from tmpnb.web.base import BaseHandler, Site
 
+HERE = Path(__file__).parent
+STATIC, TEMPLATES = HERE / "static", HERE / "templates"
+
 
 class PackageFileHandler(BaseHandler, StaticFileHandler):
     """A file of the package, with the headers and errors that all our answers have."""

@@ -24,7 +24,7 @@ from tmpnb.web.api.metrics import FRESH, MetricsHandler, OperatorMetricsHandler,
 from tmpnb.web.api.openapi import OpenAPIHandler
 from tmpnb.web.api.servers import ExtendHandler, ServerHandler
 from tmpnb.web.api.spawn import PoolHandler, SpawnAPIHandler, StatsHandler
-from tmpnb.web.assets import OverridingLoader, PackageFileHandler
+from tmpnb.web.assets import STATIC, TEMPLATES, OverridingLoader, PackageFileHandler
 from tmpnb.web.base import Site
 from tmpnb.web.fallback import NotFoundHandler
 from tmpnb.web.pages.branding import AnnouncementHandler, LogoHandler, TermsHandler
@@ -40,8 +40,6 @@ from tmpnb.web.server_hosts import server_host_table
 
 __all__ = ["Site", "admin_application", "public_application"]
 
-HERE = Path(__file__).parent
-STATIC, TEMPLATES = HERE / "static", HERE / "templates"
 _ID = r"([A-Za-z0-9_-]{1,64})"
 
 

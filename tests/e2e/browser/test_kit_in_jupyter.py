@@ -270,9 +270,9 @@ async def test_what_waits_for_the_kernel_runs_nowhere_else(browser: Browser, pat
             await page.keyboard.press(key)
         async with page.expect_websocket(is_of_a_kernel, timeout=WAIT):
             started.set()
-        await page.locator(".jp-CodeCell .cm-content").nth(1).click(timeout=WAIT)
-        await page.keyboard.type("print('here')")
-        await page.keyboard.press("Control+Enter")
+        cell = page.locator(".jp-CodeCell .cm-content").nth(1)
+        await cell.fill("print('here')", timeout=WAIT)  # at once: a page that is busy loses keys
+        await cell.press("Control+Enter")
         output = page.locator(".jp-OutputArea-output")
         await expect(output.last).to_contain_text("here", timeout=WAIT)
         await expect(output).to_have_count(1)

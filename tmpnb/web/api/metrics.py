@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
 from tmpnb.web.admin.operator import OperatorHandler
-from tmpnb.web.api.exposition import Exposition
 from tmpnb.web.api.metric_list import look
 from tmpnb.web.base import BaseHandler, Site
+
+if TYPE_CHECKING:
+    from tmpnb.web.api.exposition import Exposition
 
 COMPRESSION = 1  # of 9: most of what there is to gain, in a fraction of the time
 FRESH = 1.0  # seconds for which the public is told the same, so that it costs nothing to ask again
@@ -19,16 +23,20 @@ FRESH = 1.0  # seconds for which the public is told the same, so that it costs n
 def metrics_of(site: Site, fresh: float = 0.0) -> dict[str, Any]:
     """Return what the handlers below need; `fresh` as `Exposition` has it."""
     orchestrator, gate, version = site.orchestrator, site.gate, site.version
-    return {
-        "site": site,
-        "exposition": Exposition(lambda: look(orchestrator, gate, version), fresh),
-    }
+
+    @cache
+    def exposition() -> Exposition:
+        from tmpnb.web.api.exposition import Exposition  # whose library is no part of a start
+
+        return Exposition(lambda: look(orchestrator, gate, version), fresh)
+
+    return {"site": site, "exposition": exposition}
 
 
 class MetricsHandler(BaseHandler):
     """`GET /metrics` on the public port, only with --public-metrics."""
 
-    def initialize(self, site: Site, exposition: Exposition | None = None) -> None:
+    def initialize(self, site: Site, exposition: Callable[[], Exposition] | None = None) -> None:
         """Take what the URL table gives."""
         super().initialize(site)
         assert exposition is not None  # noqa: S101 - the table has it
@@ -41,7 +49,7 @@ class MetricsHandler(BaseHandler):
     async def get(self) -> None:
         """Answer with all metrics, as text or OpenMetrics by `Accept`, compressed if asked."""
         self.require_reader()
-        body, content_type = self._exposition.written(self.request.headers.get("Accept", ""))
+        body, content_type = self._exposition().written(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.set_header("Vary", "Accept, Accept-Encoding")
         if _takes_gzip(self.request.headers.get("Accept-Encoding", "")):

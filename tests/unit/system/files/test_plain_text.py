@@ -20,7 +20,7 @@ from tmpnb.system import signing
 from tmpnb.system.files.plain_text import NoTextError, decoded
 from tmpnb.system.net.networks import address
 from tmpnb.web import assets
-from tmpnb.web.routes import TEMPLATES
+from tmpnb.web.assets import TEMPLATES
 
 SECRET = "a-secret-of-this-test-only"
 NOTEBOOK = {
