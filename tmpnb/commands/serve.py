@@ -79,7 +79,7 @@ async def serve(service: Service) -> None:
                 service.secrets,
                 service.spawner.pool_name,
                 listen.url(public),
-                changes.tell,
+                changes.begin_pass,
                 partial(health.state, "state"),
             )
         )

@@ -104,7 +104,7 @@ def assemble(
         changes: The signal, where others than the parts give it as well.
     """
     changes, meters = changes or Changes(), Meters()
-    spawner.on_news = changes.tell
+    spawner.on_news = changes.begin_pass
     shared = Shared(
         GuardedSpawner(spawner, meters),
         GuardedProxy(proxy, meters),

@@ -26,7 +26,14 @@ class Changes:
         for listener in self._listeners:
             listener()
         if pass_now:
-            self._for_the_loop.set()
+            self.begin_pass()
+
+    def begin_pass(self) -> None:
+        """Begin the next pass now, for what only a pass can find out.
+
+        Strangers can bring this about, so it costs nothing for those in line.
+        """
+        self._for_the_loop.set()
 
     async def wait(self) -> None:
         """Return once the next pass is to begin."""

@@ -89,7 +89,7 @@ class Orchestrator:
 
     def wake(self) -> None:
         """Start the next pass now instead of at the end of the interval."""
-        self._changes.tell()
+        self._changes.begin_pass()
 
     def shutdown(self, *, stop_claimed: bool) -> None:
         """End `run`: unclaimed servers are stopped, claimed ones only if `stop_claimed`."""

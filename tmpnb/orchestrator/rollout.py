@@ -93,7 +93,7 @@ class Rollout:
         marked = [s for s in unclaimed if s.image != keep or keep is None]
         for server in marked:
             server.drained = True
-        self._changes.tell()
+        self._changes.begin_pass()
         return len(marked)
 
     def _begin(self, image: str) -> None:

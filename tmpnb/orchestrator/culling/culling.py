@@ -64,4 +64,4 @@ class Culling:
         words = f"{hung} of the servers in use did not respond to a check"
         self._health.state(SILENT, words if hung else "")
         self._due = True
-        self._changes.tell()
+        self._changes.begin_pass()
